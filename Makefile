@@ -1,0 +1,62 @@
+# `make` makes everything from nothing, `make test` checks it. `make help` lists the rest.
+
+CORES ?= 2
+PYTEST_ARGS ?=
+export PYTHON
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := all
+.PHONY: all env test lint bench report locks clean clean-results help
+
+# A command goes through `python -m`: a .venv that was moved, or a path with spaces, breaks the scripts in .venv/bin.
+python := .venv/bin/python
+snakemake := $(python) -m snakemake
+run_kinds := workflow corpora compute figures model
+
+all: .venv/run.stamp ## everything in results/ that config.yaml asks for (CORES=2)
+	$(snakemake) -c$(CORES) all
+
+env: .venv/run.stamp ## only the environment that the workflow runs in
+
+test: lint ## style and tests (PYTEST_ARGS="-k name" for some)
+	$(python) -m pytest $(PYTEST_ARGS)
+
+lint: .venv/dev.stamp ## style of the Python and Snakemake files
+	$(python) -m ruff check .
+	$(python) -m ruff format --check .
+	$(python) -m snakefmt --check Snakefile rules
+	$(snakemake) --lint
+
+bench: .venv/dev.stamp ## speed against plain PEFT and transformers, in one run
+	for benchmark in benchmarks/*.py; do PYTHONPATH=scripts $(python) "$$benchmark"; done
+
+report: .venv/run.stamp ## results/report.html of a finished run
+	$(snakemake) --report results/report.html
+
+locks: .venv/dev.stamp ## envs/*.lock and *.yaml from envs/*.in (RELOCK=--upgrade for newer pins)
+	$(python) envs/relock.py $(RELOCK)
+
+clean: ## caches; never results/ or .venv/
+	rm -rf .pytest_cache .ruff_cache
+	find Snakefile rules scripts tests benchmarks envs -name __pycache__ -type d -prune -exec rm -rf {} +
+	@echo "Kept: results/ and its records in .snakemake/ (make clean-results), .venv/ (rm -r .venv)."
+
+clean-results: ## everything in results/, after CONFIRM=yes
+	@du -sh results .snakemake 2>/dev/null || true
+	@if [ "$(CONFIRM)" != yes ]; then echo "This deletes the above. To go on: make clean-results CONFIRM=yes" >&2; exit 1; fi
+	find results -mindepth 1 -maxdepth 1 ! -name README.md -exec rm -rf {} +
+	rm -rf .snakemake
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' Makefile
+
+# The kinds are installed one stamp after the other, also under `make -j`: two pips must not write one .venv.
+.venv/run.stamp: envs/venv.sh $(run_kinds:%=envs/%.lock)
+	bash envs/venv.sh $(run_kinds)
+	touch $@
+
+.venv/dev.stamp: .venv/run.stamp envs/dev.lock
+	bash envs/venv.sh $(run_kinds) dev
+	touch $@

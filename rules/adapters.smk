@@ -1,0 +1,33 @@
+"""Previous stage + domain -> adapter: an order is a chain of jobs.
+
+Needs: results/models/, results/tokens/. Makes: results/adapters/.
+"""
+
+
+rule train_adapter:
+    """Continue the adapter of one order by one domain, with one method."""
+    input:
+        model=MODEL,
+        previous=previous_stage,
+        tokens=lambda wildcards: expand(TOKENS, domain=trained_domains(wildcards), allow_missing=True),
+    output:
+        adapter=directory(ADAPTER),
+    log:
+        "results/logs/train_adapter/{model}.{method}.{order}.seed{seed}.stage{stage}.log",
+    benchmark:
+        "results/benchmarks/train_adapter/{model}.{method}.{order}.seed{seed}.stage{stage}.tsv"
+    conda:
+        "../envs/compute.yaml"
+    threads: 1
+    resources:
+        mem_mb=6000,
+        runtime=240,
+    params:
+        base=lookup("models/{model}", within=config),
+        code=method_code,
+        domains=trained_domains,
+        name="{model}",
+        options=lookup("methods/{method}", within=config),
+        training=config["training"],
+    script:
+        "../scripts/train_adapter.py"

@@ -1,0 +1,126 @@
+"""Path patterns, constraints, lists of what is studied, and the functions that inputs and params call.
+
+Needs: a checked config. Makes: no files. Functions stand here, in the order of the files that use them.
+"""
+
+import glob
+
+from snakemake.settings.types import RerunTrigger
+
+# Snakemake's own code trigger goes by the mtime of a script and knows no imported module: it reruns for a comment or
+# a fresh clone, and not for a change of the library. Every job has the fingerprint of its code as a param instead.
+# There is no directive for it, and a default profile would be one more folder: so the default is narrowed here.
+type(workflow).rerun_triggers = property(lambda self: narrowed(self.dag_settings.rerun_triggers))
+
+DOMAINS = list(config["domains"])
+MODELS = list(config["models"])
+FIGURES = list(config["figures"])
+PROBES = [name for name in config["probes"] if name != "activations"]
+TABLES = made_tables()
+
+SOURCE = "results/corpora/{domain}/sources/{source}.jsonl"
+SPLITS = "results/corpora/{domain}/splits"
+MODEL = "results/models/{model}"
+TOKENS = "results/tokens/{model}/{domain}"
+STORE = "results/activations/{model}/{checkpoint}/{domain}.zarr"
+ADAPTER = "results/adapters/{model}/{method}.{order}.seed{seed}.stage{stage}"
+EVAL = "results/evals/{model}/{checkpoint}/{domain}.json"
+TABLE = "results/tables/{probe}.csv"
+FIGURE = "results/figures/{figure}"
+
+NAME = "[a-z][a-z0-9_]*"
+TRAINED = rf"{NAME}\.{NAME}\.seed\d+\.stage\d+"
+
+
+wildcard_constraints:
+    model=NAME,
+    domain=NAME,
+    source=NAME,
+    method=NAME,
+    order=NAME,
+    seed=r"\d+",
+    stage=r"\d+",
+    checkpoint=rf"base|{TRAINED}",
+    probe="|".join(PROBES) or "none",
+    figure=NAME,
+
+
+def narrowed(triggers):
+    """All triggers but code; a choice made on the command line or in a profile stays as it is."""
+    return triggers - {RerunTrigger.CODE} if triggers == RerunTrigger.all() else triggers
+
+
+def stages(which="all"):
+    """Trained checkpoints as method.order.seedN.stageN: every stage of every run, or only the final ones."""
+    return [
+        f"{method}.{order}.seed{seed}.stage{stage}"
+        for method in config["methods"]
+        for order, domains in config["orders"].items()
+        for seed in config["seeds"]
+        for stage in (range(1, len(domains) + 1) if which == "all" else [len(domains)])
+    ]
+
+
+def adapter_of(wildcards):
+    """The adapter of a checkpoint; none for the base model."""
+    base = wildcards.checkpoint == "base"
+    return [] if base else f"results/adapters/{wildcards.model}/{wildcards.checkpoint}"
+
+
+def code(script, room=None, name=None):
+    """Fingerprint of a job's own code: its script, all that imports, and the module it loads by name."""
+    loaded = [provenance.module_name(room, name)] if room else []
+    return provenance.fingerprint(script, *loaded)
+
+
+def source_options(wildcards):
+    """What the config says about one source, its loader spelled out, and the seed of the draw."""
+    source = config["domains"][wildcards.domain]["sources"][wildcards.source]
+    return {"loader": wildcards.source, "seed": config["splits"]["seed"], **source}
+
+
+def source_code(wildcards):
+    """The loader is found by name, so it is named here."""
+    return code("collect_source.py", "corpora.sources", source_options(wildcards)["loader"])
+
+
+def source_files(wildcards):
+    """A local file is an input like any other; packages and hub data sets are not files of ours."""
+    return config["domains"][wildcards.domain]["sources"][wildcards.source].get("path", [])
+
+
+def training_splits(wildcards):
+    """Only a model from scratch reads documents."""
+    scratch = config["models"][wildcards.model]["source"] == "scratch"
+    return expand(SPLITS, domain=DOMAINS) if scratch else []
+
+
+def weights_on_disk(wildcards):
+    """Files of a model given by path, so that a change to them is seen."""
+    model = config["models"][wildcards.model]
+    patterns = ("config.json", "tokenizer*.json", "*.safetensors")
+    folders = [glob.escape(model["path"])] if model["source"] == "path" else []
+    return sorted(file for folder in folders for p in patterns for file in glob.glob(f"{folder}/{p}"))
+
+
+def trained_domains(wildcards):
+    """Domains up to and with this stage: a longer order does not touch its earlier stages."""
+    return config["orders"][wildcards.order][: int(wildcards.stage)]
+
+
+def previous_stage(wildcards):
+    """The adapter one stage earlier; none at the first."""
+    before = int(wildcards.stage) - 1
+    return expand(ADAPTER, stage=before, allow_missing=True)[0] if before else []
+
+
+def method_code(wildcards):
+    """The method is found by name, so it is named here."""
+    runs = provenance.method_module(wildcards.method, config["methods"][wildcards.method])
+    return code("train_adapter.py", "methods", runs)
+
+
+def table(name):
+    """A table of results/tables/ with its place in the report."""
+    path = f"results/tables/{name}.csv"
+    return report(path, caption="captions/table.rst", category="Tables", labels={"table": name})

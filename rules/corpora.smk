@@ -1,0 +1,78 @@
+"""Sources -> documents -> splits -> token shards.
+
+Needs: installed data packages or local files, and a model's tokenizer. Makes: results/corpora/, results/tokens/.
+"""
+
+
+rule collect_source:
+    """Read one data set into records of one form."""
+    input:
+        files=source_files,
+    output:
+        documents=SOURCE,
+        manifest="results/corpora/{domain}/sources/{source}.manifest.json",
+    log:
+        "results/logs/collect_source/{domain}.{source}.log",
+    benchmark:
+        "results/benchmarks/collect_source/{domain}.{source}.tsv"
+    conda:
+        "../envs/corpora.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        code=source_code,
+        options=source_options,
+        online=lambda wildcards: source_options(wildcards)["loader"] == "hub",
+    script:
+        "../scripts/collect_source.py"
+
+
+rule split_domain:
+    """Drop duplicates, split by group, and check eval against the rest."""
+    input:
+        sources=lambda wildcards: expand(
+            SOURCE, source=config["domains"][wildcards.domain]["sources"], allow_missing=True
+        ),
+    output:
+        splits=directory(SPLITS),
+    log:
+        "results/logs/split_domain/{domain}.log",
+    benchmark:
+        "results/benchmarks/split_domain/{domain}.tsv"
+    conda:
+        "../envs/corpora.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        code=code("split_domain.py"),
+        options=config["splits"],
+    script:
+        "../scripts/split_domain.py"
+
+
+rule tokenize_domain:
+    """Encode a domain's splits with one model's tokenizer."""
+    input:
+        model=MODEL,
+        splits=SPLITS,
+    output:
+        tokens=directory(TOKENS),
+    log:
+        "results/logs/tokenize_domain/{model}.{domain}.log",
+    benchmark:
+        "results/benchmarks/tokenize_domain/{model}.{domain}.tsv"
+    conda:
+        "../envs/corpora.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        code=code("tokenize_domain.py"),
+        options=config["tokens"],
+    script:
+        "../scripts/tokenize_domain.py"

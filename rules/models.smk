@@ -1,0 +1,30 @@
+"""A model's source -> a local folder of safetensors at a pinned revision.
+
+Needs: a package, a hub repository, a folder, or (from scratch) every domain's splits. Makes: results/models/.
+"""
+
+
+rule prepare_model:
+    """Put a model into the one form that every later rule reads, and check its declared shape."""
+    input:
+        splits=training_splits,
+        weights=weights_on_disk,
+    output:
+        folder=directory(MODEL),
+    log:
+        "results/logs/prepare_model/{model}.log",
+    benchmark:
+        "results/benchmarks/prepare_model/{model}.tsv"
+    conda:
+        "../envs/compute.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    params:
+        base=lookup("models/{model}", within=config),
+        code=code("prepare_model.py"),
+        name="{model}",
+        online=lambda wildcards: config["models"][wildcards.model]["source"] == "hub",
+    script:
+        "../scripts/prepare_model.py"

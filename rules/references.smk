@@ -1,0 +1,172 @@
+"""Check what no schema can: references between entries, and options against the modules that take them.
+
+Needs: a config that fits rules/config.schema.yaml, and the library as text. Makes: nothing, or one line on stderr.
+"""
+
+LOCAL_KEYS = ("loader", "limit")  # keys of a source that are the workflow's, not the loader's
+SCORES = ("scores", "r_matrices", "metrics", "learning_curves", "stages")  # tables that are always made
+
+
+def refuse_unknown(path, name, known, what):
+    """Refuse a name that is none of ``known``."""
+    if name not in known:
+        listed = ", ".join(sorted(known)) or f"none, there is no {what}"
+        refuse(path, f"{show(name)}, which is no {what}", listed + provenance.nearest(name, known))
+
+
+def check_options(path, entry, options, skip=()):
+    """Refuse a keyword that a module does not take, a value it does not allow, a required one left out."""
+    for key in sorted(set(entry) - set(skip)):
+        if key not in options and "**" not in options:
+            known = sorted(set(options) | set(skip))
+            refuse(
+                (*path, key), "an unknown key", (", ".join(known) or "none") + provenance.nearest(key, known)
+            )
+        allowed = provenance.misfit(options[key], entry[key]) if key in options else None
+        if allowed:
+            refuse((*path, key), show(entry[key]), allowed)
+    for key, option in options.items():
+        if key != "**" and option.required and key not in entry:
+            refuse((*path, key), "nothing", option.type or "a value")
+
+
+def check_room(room, skip=(), ignore=()):
+    """Every entry of methods, probes or figures is a module of that room and has options of its class."""
+    for name, entry in config[room].items():
+        if name in ignore:
+            continue
+        variant = "uses" in skip and "uses" in entry
+        runs = provenance.method_module(name, entry) if variant else name
+        at = (room, name, "uses") if variant else (room, name)
+        refuse_unknown(at, runs, provenance.available(room), f"module of {room}")
+        check_options((room, name), entry, provenance.option_fields(provenance.module_name(room, runs)), skip)
+
+
+def check_sources():
+    """Every source names a loader, options the loader has, and files that are there."""
+    for domain, entry in config["domains"].items():
+        for name, source in entry["sources"].items():
+            path = ("domains", domain, "sources", name)
+            loader = source.get("loader", name)
+            at = (*path, "loader") if "loader" in source else path
+            refuse_unknown(at, loader, provenance.available("corpora.sources"), "loader")
+            file = provenance.module_name("corpora.sources", loader)
+            options = provenance.signature_options(file, "documents", skip=("limit", "seed"))
+            check_options(path, source, options, skip=LOCAL_KEYS)
+            if "path" in source and not os.path.isfile(source["path"]):
+                refuse((*path, "path"), f"{show(source['path'])}, which is no file", "a file that exists")
+
+
+def check_models():
+    """A path leads to a model; the heads and experts of an architecture fit each other."""
+    for name, model in config["models"].items():
+        if model["source"] == "path" and not os.path.isfile(os.path.join(model["path"], "config.json")):
+            refuse(
+                ("models", name, "path"), f"{show(model['path'])}, without config.json", "a model's folder"
+            )
+        shape = model.get("config", {})
+        at = ("models", name, "config")
+        if shape.get("num_experts_per_tok", 0) > shape.get("num_experts", 0):
+            refuse(
+                (*at, "num_experts_per_tok"),
+                shape["num_experts_per_tok"],
+                f"integer <= {shape['num_experts']}",
+            )
+        for many, few in (
+            ("num_attention_heads", "num_key_value_heads"),
+            ("linear_num_value_heads", "linear_num_key_heads"),
+        ):
+            if many in shape and few in shape and shape[many] % shape[few]:
+                refuse((*at, many), shape[many], f"a multiple of {few} ({shape[few]})")
+
+
+def width(model):
+    """FFN neurons of one block, all experts together."""
+    shape = model.get("config", {})
+    if "num_experts" in shape:
+        return (
+            shape["num_experts"] * shape["moe_intermediate_size"] + shape["shared_expert_intermediate_size"]
+        )
+    return shape["intermediate_size"] if shape else model["width"]
+
+
+def check_orders():
+    """Orders name domains, each once."""
+    for name, order in config["orders"].items():
+        for position, domain in enumerate(order):
+            refuse_unknown(("orders", name, position), domain, config["domains"], "domain")
+            if domain in order[:position]:
+                refuse(
+                    ("orders", name, position),
+                    f"{show(domain)} a second time",
+                    "each domain once in an order",
+                )
+
+
+def check_budgets():
+    """Warm-up ends before training does; evals ask for no more documents than a split has; k fits every model."""
+    budget = config["training"]
+    if budget["warmup"] >= budget["steps"]:
+        refuse(("training", "warmup"), budget["warmup"], f"integer < training.steps ({budget['steps']})")
+    for key in ("documents", "choice_items", "generation_items"):
+        if config["evals"][key] > config["splits"]["eval"]:
+            refuse(
+                ("evals", key), config["evals"][key], f"integer <= splits.eval ({config['splits']['eval']})"
+            )
+    if config["splits"]["min_chars"] > config["splits"]["max_chars"]:
+        refuse(("splits", "min_chars"), config["splits"]["min_chars"], "integer <= splits.max_chars")
+    if config["tokens"]["min_completion"] >= config["tokens"]["max_length"]:
+        refuse(
+            ("tokens", "min_completion"), config["tokens"]["min_completion"], "integer < tokens.max_length"
+        )
+    narrowest = min(config["models"], key=lambda name: width(config["models"][name]))
+    limit = width(config["models"][narrowest])
+    for probe, options in config["probes"].items():
+        for key in ("k", "top_k"):
+            sizes = options.get(key, [])
+            for position, size in enumerate(sizes if isinstance(sizes, list) else [sizes]):
+                if size > limit:
+                    allowed = f"a share below 1 or a count <= {limit}, the width of models.{narrowest}"
+                    refuse(("probes", probe, key, position), size, allowed)
+
+
+def made_tables():
+    """Names of the tables that this study makes."""
+    trained = SCORES if config["methods"] else ["scores"]
+    return [*trained, *(name for name in config["probes"] if name != "activations")]
+
+
+def check_tables():
+    """Every figure's tables are made, and no probe takes the name of another table."""
+    for name in config["probes"]:
+        if name in SCORES:
+            refuse(("probes", name), "the name of another table", f"any name but {', '.join(SCORES)}")
+    made = made_tables()
+    for name, entry in config["figures"].items():
+        for table in figure_tables(name):
+            if table not in made:
+                allowed = f"figures of {', '.join(made)}; or name {table} under probes"
+                refuse(("figures", name), f"a figure of the table {table}, which is not made", allowed)
+
+
+def figure_tables(figure):
+    """Names of the tables that a figure reads, from its source."""
+    return list(provenance.class_literal(provenance.module_name("figures", figure), "TABLES", default=()))
+
+
+def check_references():
+    """All of the above."""
+    check_sources()
+    check_models()
+    check_orders()
+    check_room("methods", skip=("uses",))
+    check_room("probes", ignore=("activations",))
+    check_room("figures")
+    check_budgets()
+    check_tables()
+
+
+study = read_config()
+config.clear()
+config.update(study)
+check_references()

@@ -1,0 +1,29 @@
+"""Draw one figure from tables: PDF, PNG, and the CSV of exactly what is drawn."""
+
+from implicit_sparsity import job
+
+
+def draw_figure(
+    pdf: str, png: str, csv: str, tables: list[str], figure: str, options: dict | None = None
+) -> None:
+    """Write the figure as ``pdf`` and ``png`` and its frame as ``csv``; equal tables give equal bytes.
+
+    tables: paths of the CSV tables that the figure's TABLES name, in any order; options: of the figure's
+    class. Raises InputError for a table that is missing, empty or lacks a column.
+    """
+    from pathlib import Path
+
+    from implicit_sparsity import figures
+    from implicit_sparsity.figures import base
+    from implicit_sparsity.tables import read_table, write_table
+
+    drawing = figures.load(figure, **(options or {}))
+    paths = {Path(path).stem: path for path in ([tables] if isinstance(tables, str) else tables)}
+    frame = drawing.frame({name: read_table(path) for name, path in paths.items() if name in drawing.TABLES})
+    base.refuse_empty(frame, figure, paths.values())
+    write_table(csv, frame)
+    base.save(drawing.picture(frame), pdf, png)
+
+
+if __name__ == "__main__":
+    job.run(draw_figure, snakemake)

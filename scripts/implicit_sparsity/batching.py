@@ -1,0 +1,65 @@
+"""Documents into batches of like length, so that little is spent on padding.
+
+Padding goes to the right: attention and Gated DeltaNet are causal, so what follows a document cannot reach
+it. Shapes: B documents, S positions of the longest.
+"""
+
+import numpy as np
+
+PAD = 0  # any id: padded positions are masked
+
+
+def sorted_batches(lengths, batch_tokens: int) -> list[list[int]]:
+    """Indices of documents, longest first, in batches of at most ``batch_tokens`` padded positions (one at
+    least)."""
+    order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
+    batches, current = [], []
+    for i in order:
+        if current and lengths[current[0]] * (len(current) + 1) > batch_tokens:
+            batches.append(current)
+            current = []
+        current.append(i)
+    return batches + [current] if current else batches
+
+
+def training_batches(lengths, steps: int, batch_size: int, seed: int) -> list[list[int]]:
+    """``steps`` batches of ``batch_size`` document indices.
+
+    Documents are drawn in whole shuffled passes, so that none comes twice before all have come once; those
+    drawn are sorted by length, cut into batches, and the batches shuffled.
+    """
+    random = np.random.default_rng(seed)
+    drawn: list[int] = []
+    while len(drawn) < steps * batch_size:
+        drawn += random.permutation(len(lengths)).tolist()
+    drawn = sorted(drawn[: steps * batch_size], key=lambda i: (lengths[i], i))
+    batches = [drawn[i : i + batch_size] for i in range(0, len(drawn), batch_size)]
+    return [batches[i] for i in random.permutation(len(batches))]
+
+
+def collate(documents) -> dict:
+    """Documents with ``ids`` [T] and ``prompt`` [T] -> input_ids, attention_mask, labels, each int64 [B, S].
+
+    ``labels[b, s]`` is the token *after* position s where that token belongs to the completion, and -100
+    elsewhere.
+    """
+    import torch
+
+    longest = max(len(document.ids) for document in documents)
+    ids = np.full((len(documents), longest), PAD, np.int64)
+    mask = np.zeros_like(ids)
+    labels = np.full_like(ids, -100)
+    for row, document in enumerate(documents):
+        n = len(document.ids)
+        ids[row, :n] = document.ids
+        mask[row, :n] = 1
+        labels[row, : n - 1] = np.where(document.prompt[1:], -100, ids[row, 1:n])
+    return {
+        "input_ids": torch.from_numpy(ids),
+        "attention_mask": torch.from_numpy(mask),
+        "labels": torch.from_numpy(labels),
+    }
+
+
+def to_device(batch: dict, device) -> dict:
+    return {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}

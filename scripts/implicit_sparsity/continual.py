@@ -1,0 +1,123 @@
+"""Continual-learning metrics: one matrix R, many names.
+
+``R[i, j]`` is the score on domain j after stage i, stages and domains both in the order they were trained
+(0-based here, 1..T in the formulas); ``base[j]`` is row 0, the model before any stage. With ``s = +1``
+where a higher score is better and ``-1`` where a lower one is (losses), levels (acc, avg_incremental,
+learned) stay in the units of the score; every *change* is multiplied by s, so that a positive bwt, fwt or
+gain is always an improvement and a positive forgetting, intransigence always harm. A metric that needs a
+cell which was not measured is NaN.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from implicit_sparsity.errors import InputError
+
+
+class Card(NamedTuple):
+    """What a metric is: its formula, which way is good, and where the definition is from."""
+
+    formula: str
+    better: str  # "score" (as the score itself), "higher" or "lower"
+    source: str
+
+
+CARDS = {
+    "acc": Card("mean_j R[T,j]", "score", "Lopez-Paz & Ranzato 2017 (GEM)"),
+    "avg_incremental": Card("mean_k mean_{j<=k} R[k,j]", "score", "Rebuffi et al. 2017 (iCaRL)"),
+    "learned": Card("mean_j R[j,j]", "score", "Riemer et al. 2019 (MER), learning accuracy"),
+    "bwt": Card("mean_{j<T} s (R[T,j] - R[j,j])", "higher", "Lopez-Paz & Ranzato 2017 (GEM)"),
+    "fwt": Card(
+        "mean_{j>1} s (R[j-1,j] - R[0,j])", "higher", "Lopez-Paz & Ranzato 2017 (GEM), against the base model"
+    ),
+    "forgetting": Card(
+        "mean_{j<T} (max_{j<=l<T} s R[l,j] - s R[T,j])", "lower", "Chaudhry et al. 2018 (RWalk), l >= j"
+    ),
+    "forgetting_any_stage": Card(
+        "mean_{j<T} (max_{1<=l<T} s R[l,j] - s R[T,j])", "lower", "Chaudhry et al. 2018 (RWalk), as printed"
+    ),
+    "forgetting_relative": Card(
+        "mean_{j<T} s (R[j,j] - R[T,j]) / |R[j,j]|", "lower", "share of the learned score lost"
+    ),
+    "learned_gain": Card("mean_j s (R[j,j] - R[0,j])", "higher", "learned, against the base model"),
+    "final_gain": Card("mean_j s (R[T,j] - R[0,j])", "higher", "acc, against the base model"),
+    "intransigence": Card("mean_j s (R_joint[j] - R[j,j])", "lower", "Chaudhry et al. 2018 (RWalk)"),
+    "general_delta": Card(
+        "s (mean_g G[T,g] - mean_g G[0,g])", "higher", "Wang et al. 2023 (TRACE), domains never trained"
+    ),
+}
+
+
+def metrics(R, base=None, higher_is_better: bool = True, joint=None, general=None) -> dict[str, float]:
+    """Every metric of CARDS as floats (NaN where a cell it needs was not measured, or T = 1 leaves nothing
+    to mean).
+
+    R: [T, T] stages x domains; base: [T] the model before training; joint: [T] one model trained on all
+    domains at once; general: [2, g] scores on domains that no stage trains, before the first and after the
+    last stage. None or NaN: not measured. Raises InputError for a shape that does not fit or an infinite
+    score.
+    """
+    R = _array("R", R)
+    if R.ndim != 2 or R.shape[0] != R.shape[1] or R.size == 0:
+        raise InputError(f"R must be [T, T] (stages x domains, the base model apart), but is {list(R.shape)}")
+    T = len(R)
+    s = 1.0 if higher_is_better else -1.0
+    base, joint = (_vector(name, vector, T) for name, vector in (("base", base), ("joint", joint)))
+    own, final, past = np.diagonal(R), R[-1], slice(0, T - 1)
+    return {
+        "acc": _mean(final),
+        "avg_incremental": _mean([_mean(R[k, : k + 1]) for k in range(T)]),
+        "learned": _mean(own),
+        "bwt": _mean(s * (final - own)[past]),
+        "fwt": _mean([s * (R[j - 1, j] - base[j]) for j in range(1, T)]),
+        "forgetting": _mean([np.max(s * R[j:-1, j]) - s * final[j] for j in range(T - 1)]),
+        "forgetting_any_stage": _mean([np.max(s * R[:-1, j]) - s * final[j] for j in range(T - 1)]),
+        "forgetting_relative": _mean(_ratio(s * (own - final), np.abs(own))[past]),
+        "learned_gain": _mean(s * (own - base)),
+        "final_gain": _mean(s * (final - base)),
+        "intransigence": _mean(s * (joint - own)),
+        "general_delta": _general(general, s),
+    }
+
+
+def better(metric: str, higher_is_better: bool) -> bool:
+    """Whether a higher value of ``metric`` is the better one, for a score with this ``higher_is_better``."""
+    return {"score": bool(higher_is_better), "higher": True, "lower": False}[CARDS[metric].better]
+
+
+def _array(name, values) -> np.ndarray:
+    try:
+        values = np.array(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError(f"{name} is not an array of numbers") from None
+    if np.isinf(values).any():
+        raise InputError(f"{name} holds an infinite score")
+    return values
+
+
+def _vector(name, values, length) -> np.ndarray:
+    values = np.full(length, np.nan) if values is None else _array(name, values)
+    if values.shape != (length,):
+        raise InputError(f"{name} must be [{length}] as R has {length} domains, but is {list(values.shape)}")
+    return values
+
+
+def _mean(values) -> float:
+    """NaN for nothing and for any NaN: what was not measured is never averaged away."""
+    values = np.asarray(values, dtype=np.float64)
+    return float(values.mean()) if values.size else float("nan")
+
+
+def _ratio(a, b) -> np.ndarray:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(b > 0, a / b, np.nan)
+
+
+def _general(general, s) -> float:
+    if general is None:
+        return float("nan")
+    general = _array("general", general)
+    if general.ndim != 2 or len(general) != 2:
+        raise InputError(f"general must be [2, g] (before, after), but is {list(general.shape)}")
+    return _mean(s * (general[1] - general[0]))

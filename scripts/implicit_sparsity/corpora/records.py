@@ -1,0 +1,171 @@
+"""One record of a corpus: its fields, what makes it bad, and how it is read and written.
+
+A line of a corpus file is one JSON object, its keys in this order (those in brackets may be absent):
+
+    {"id": "hpo:HP:0000107", "group": "HP:0000077 Abnormality of the kidney", "source": "hpo",
+     "prompt": "Which clinical finding is defined as follows? A fluid filled sac in the kidney.",
+     "completion": "Renal cyst", ["choices": ["Renal cyst", ...], "answer": "Renal cyst", "correct": 0,]
+     "licence": "HPO licence"}
+
+``group`` is the unit that never straddles two splits. ``answer`` is a text; where there are ``choices`` it is
+one of them, except after a split, where ``correct`` (an index into ``choices``) takes that role and
+``answer`` may be the number a worked solution ends in.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from implicit_sparsity.errors import InputError
+
+FIELDS = ("id", "group", "source", "prompt", "completion", "choices", "answer", "correct", "licence")
+REQUIRED = ("id", "group", "source", "prompt", "completion", "licence")
+MAX_CHARS = 100_000  # a longer prompt or completion is a broken file, not a document
+
+
+class BadRecord(ValueError):
+    """A record that breaks the rules: ``reason`` (short, counted in manifests) and a message for the user."""
+
+    def __init__(self, reason: str, message: str, key: str | None = None):
+        super().__init__(message)
+        self.reason, self.key = reason, key
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """What a loader yields in place of a record that it leaves out, so that it is counted."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Most characters of a prompt, of a completion and of a choice."""
+
+    max_chars: int = MAX_CHARS
+
+
+def check(record: dict, limits: Limits = Limits()) -> dict:
+    """Return ``record`` with its keys in order; raise BadRecord naming the field and what is wrong."""
+    if not isinstance(record, dict):
+        raise BadRecord("wrong type", f"a record is a JSON object, found {type(record).__name__}")
+    for key in REQUIRED:
+        if key not in record:
+            raise BadRecord("missing field", f"missing field {key!r}", key)
+    if unknown := sorted(set(record) - set(FIELDS)):
+        raise BadRecord("unknown field", f"unknown field {unknown[0]!r} (allowed: {', '.join(FIELDS)})")
+    for key in (*REQUIRED, *(["answer"] if "answer" in record else [])):
+        _text(record[key], key, limits.max_chars, may_be_empty=key == "prompt")
+    if "choices" in record:
+        _choices(record, limits)
+    elif "correct" in record:
+        raise BadRecord("missing field", "'correct' needs 'choices'", "correct")
+    return {key: record[key] for key in FIELDS if key in record}
+
+
+def _text(value, key: str, max_chars: int, may_be_empty: bool = False):
+    if not isinstance(value, str):
+        raise BadRecord("wrong type", f"must be a text, found {type(value).__name__}", key)
+    if not may_be_empty and not value.strip():
+        raise BadRecord("empty text", "is empty", key)
+    if len(value) > max_chars:
+        raise BadRecord("over-long text", f"has {len(value)} characters, at most {max_chars} allowed", key)
+    if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+        raise BadRecord("invalid UTF-8", "holds half of a surrogate pair, which no UTF-8 text can", key)
+
+
+def _choices(record: dict, limits: Limits):
+    choices = record["choices"]
+    if not isinstance(choices, list):
+        raise BadRecord("wrong type", f"must be a list, found {type(choices).__name__}", "choices")
+    for choice in choices:
+        _text(choice, "choices", limits.max_chars)
+    if len(choices) < 2:
+        raise BadRecord("too few choices", f"needs two or more, found {len(choices)}", "choices")
+    if len(set(choices)) < len(choices):
+        twice = next(choice for choice, n in Counter(choices).items() if n > 1)
+        raise BadRecord("duplicate choices", f"{twice[:60]!r} is there twice", "choices")
+    if "correct" in record:
+        correct = record["correct"]
+        if not isinstance(correct, int) or isinstance(correct, bool) or not 0 <= correct < len(choices):
+            raise BadRecord("wrong type", f"must be an index into {len(choices)} choices", "correct")
+    elif "answer" not in record:
+        raise BadRecord("missing field", "a record with choices needs an answer", "answer")
+    elif record["answer"] not in choices:
+        raise BadRecord(
+            "answer not in choices", f"{record['answer'][:60]!r} is not one of the choices", "answer"
+        )
+
+
+def json_lines(path) -> Iterator[tuple[int, object]]:
+    """(line number, value) of each line that is not blank; a line that cannot be read gives a BadRecord."""
+    try:
+        with open(path, "rb") as file:
+            for number, raw in enumerate(file, 1):
+                if raw.strip():
+                    yield number, _parse(raw)
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", path) from None
+
+
+def _parse(raw: bytes):
+    try:
+        return json.loads(raw.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        return BadRecord("invalid UTF-8", f"not UTF-8 at byte {error.start} of the line")
+    except (json.JSONDecodeError, RecursionError) as error:
+        return BadRecord("invalid JSON", f"not JSON: {error}")
+
+
+def checked(rows: Iterable, path, limits: Limits = Limits(), on_bad: str = "refuse") -> Iterator:
+    """Records and Dropped from (place, record, Dropped or BadRecord); a second use of an id is bad too.
+
+    ``on_bad="refuse"`` turns the first bad one into an InputError at its place (a line number, or a text);
+    ``"drop"`` yields ``Dropped(reason)`` for it.
+    """
+    if on_bad not in ("refuse", "drop"):
+        raise InputError(f"{on_bad!r} is not one of refuse, drop", key="on_bad")
+    seen: dict[str, object] = {}
+    for place, row in rows:
+        if isinstance(row, Dropped):
+            yield row
+            continue
+        try:
+            if isinstance(row, BadRecord):
+                raise row
+            record = check(row, limits)
+            if record["id"] in seen:
+                first = seen[record["id"]]
+                raise BadRecord("duplicated id", f"{record['id']!r} was used before, at {first}", "id")
+            seen[record["id"]] = f"line {place}" if isinstance(place, int) else place
+            yield record
+        except BadRecord as bad:
+            if on_bad == "refuse":
+                line, key = (place, bad.key) if isinstance(place, int) else (None, bad.key)
+                prefix = "" if isinstance(place, int) else f"{place}: "
+                raise InputError(f"{prefix}{bad}", path, line, key) from None
+            yield Dropped(bad.reason)
+
+
+def read_jsonl(path, limits: Limits = Limits(), on_bad: str = "refuse") -> tuple[list[dict], Counter]:
+    """All records of a corpus file, and how many were dropped for which reason."""
+    found, dropped = [], Counter()
+    for item in checked(json_lines(path), path, limits, on_bad):
+        if isinstance(item, Dropped):
+            dropped[item.reason] += 1
+        else:
+            found.append(item)
+    return found, dropped
+
+
+def write_jsonl(path, records: Iterable[dict]) -> int:
+    """Write one record a line (UTF-8, keys in order) and return how many; the caller renames into place."""
+    count = 0
+    with open(Path(path), "w", encoding="utf-8", newline="\n") as file:
+        for record in records:
+            ordered = {key: record[key] for key in FIELDS if key in record}
+            file.write(json.dumps(ordered, ensure_ascii=False) + "\n")
+            count += 1
+    return count

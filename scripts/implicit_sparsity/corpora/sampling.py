@@ -1,0 +1,48 @@
+"""Drawing by seed: SHA-256 of the seed and a name, so that one record's place depends on no other record."""
+
+import hashlib
+import heapq
+from collections.abc import Iterable, Iterator
+
+from implicit_sparsity.corpora.records import Dropped
+
+
+def derive_seed(seed: int, *names: str) -> int:
+    """A 32-bit seed of its own for each purpose: the first bytes of sha256 over the seed and the names."""
+    return int.from_bytes(hashlib.sha256(":".join([str(seed), *names]).encode()).digest()[:4], "big")
+
+
+def order_key(seed: int, identifier: str) -> bytes:
+    """Sorting by this key shuffles by seed, and the place of a record depends on no other record."""
+    return hashlib.sha256(f"{seed}:{identifier}".encode()).digest()
+
+
+def sample(items: Iterable, limit: int | None, seed: int) -> Iterator:
+    """All Dropped, then ``limit`` of the records drawn by seed, in a shuffled order; memory is O(limit)."""
+    kept: list[dict] = []
+
+    def records() -> Iterator[dict]:
+        for item in items:
+            if isinstance(item, Dropped):
+                kept.append(item)
+            else:
+                yield item
+
+    def by_seed(record: dict) -> bytes:
+        return order_key(seed, record["id"])
+
+    drawn = sorted(records(), key=by_seed) if limit is None else heapq.nsmallest(limit, records(), by_seed)
+    yield from kept
+    yield from drawn
+
+
+def within(items: Iterable, max_chars: int | None) -> Iterator:
+    """The items, a Dropped in place of each record that is too long."""
+    for item in items:
+        is_long = isinstance(item, dict) and too_long(item, max_chars)
+        yield Dropped("over max_chars") if is_long else item
+
+
+def too_long(record: dict, max_chars: int | None) -> bool:
+    """Whether prompt and completion together have more than ``max_chars`` characters (None: never)."""
+    return max_chars is not None and len(record["prompt"]) + len(record["completion"]) > max_chars

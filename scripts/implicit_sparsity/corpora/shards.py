@@ -1,0 +1,120 @@
+"""Split documents -> token shards; tokens.py says what a shard is, and reads it."""
+
+import json
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+
+from implicit_sparsity.corpora.encoding import Encoder, Options
+from implicit_sparsity.corpora.files import new_folder, read_json, sha256, write_json
+from implicit_sparsity.corpora.records import read_jsonl
+from implicit_sparsity.errors import InputError
+from implicit_sparsity.tokens import PARTS, shard_name
+
+
+def tokenize(tokens, model, splits, options: dict) -> dict:
+    """Write the folder ``tokens`` for a model's folder and a domain's splits folder; return the index."""
+    try:
+        chosen = Options(**options)
+    except TypeError as error:
+        raise InputError(f"tokens: {error}".replace("Options.__init__() ", "")) from None
+    model, path = Path(model), Path(model) / "tokenizer.json"
+    if not path.is_file():
+        raise InputError("the model's folder has no tokenizer.json", path)
+    encoder = Encoder(path, chosen)
+    known = read_json(model / "manifest.json") if (model / "manifest.json").is_file() else {}
+    index = {
+        "tokenizer": {
+            "name": known.get("name", model.name),
+            "revision": known.get("revision"),
+            "sha256": sha256(path),
+        },
+        "template": {part: chosen.template.get(part, "") for part in ("before", "between", "after")},
+        "max_length": chosen.max_length,
+        "min_completion": chosen.min_completion,
+        "on_long": chosen.on_long,
+        "dtype": "uint32",
+        "vocab_size": encoder.tokenizer.get_vocab_size(with_added_tokens=True),
+        "special_ids": encoder.special_ids(),
+        "splits": {},
+    }
+    with new_folder(tokens) as folder:
+        for source in sorted(Path(splits).glob("*.jsonl")):
+            index["splits"][source.stem] = _write_split(folder / source.stem, source, encoder)
+        if not index["splits"]:
+            raise InputError("holds no split", splits)
+        write_json(folder / "index.json", index)
+    return index
+
+
+def _write_split(folder: Path, source: Path, encoder: Encoder) -> dict:
+    """Encode one split into its shards; return its entry of the index."""
+    folder.mkdir()
+    records, _ = read_jsonl(source)
+    documents, truncated, dropped = [], 0, 0
+    for record, encoded in zip(records, _encode(records, encoder)):
+        *parts, cut = encoded
+        if cut and encoder.options.on_long == "drop":
+            dropped += 1
+        else:
+            truncated += cut
+            documents.append((record, *parts))
+    with open(folder / "documents.jsonl", "w", encoding="utf-8", newline="\n") as file:
+        file.writelines(json.dumps(_meta(*document), ensure_ascii=False) + "\n" for document in documents)
+    shards = [documents[start:end] for start, end in _ranges(len(documents), encoder.options.shards)]
+    files = [_write_shard(folder, number, shard) for number, shard in enumerate(shards)]
+    shard_tokens = [sum(len(context) + len(completion) for _, context, completion, _ in s) for s in shards]
+    return {
+        "documents": len(documents),
+        "tokens": sum(shard_tokens),
+        "dropped": dropped,
+        "truncated": truncated,
+        "shard_documents": [len(shard) for shard in shards],
+        "shard_tokens": shard_tokens,
+        "shards": files,
+        "meta": {"documents.jsonl": sha256(folder / "documents.jsonl")},
+    }
+
+
+def _encode(records: list[dict], encoder: Encoder):
+    """For each record what Encoder.fit gives; one batch each for prompts, completions and choices."""
+    prompts = encoder.texts([record["prompt"] for record in records])
+    completions = encoder.texts([record["completion"] for record in records])
+    choices = iter(encoder.texts([text for record in records for text in record.get("choices", ())]))
+    for record, prompt, completion in zip(records, prompts, completions):
+        yield encoder.fit(prompt, completion, [next(choices) for _ in record.get("choices", ())])
+
+
+def _meta(record: dict, context: list[int], completion: list[int], choices: list[list[int]]) -> dict:
+    line = {key: record[key] for key in ("id", "group", "source")}
+    line["tokens"] = len(context) + len(completion)
+    if choices:
+        line["choices"] = choices
+        known = record.get("correct")
+        line["correct"] = record["choices"].index(record["answer"]) if known is None else known
+    if "answer" in record:
+        line["answer"] = record["answer"]
+    return line
+
+
+def _ranges(count: int, shards: int) -> list[tuple[int, int]]:
+    """``shards`` contiguous ranges over ``count`` documents, their sizes differing by at most one."""
+    return [(count * i // shards, count * (i + 1) // shards) for i in range(shards)]
+
+
+def _write_shard(folder: Path, number: int, shard: list[tuple]) -> dict[str, str]:
+    parts = [(context, completion) for _, context, completion, _ in shard]
+    lengths = [len(context) + len(completion) for context, completion in parts]
+    mask = chain.from_iterable([1] * len(context) + [0] * len(completion) for context, completion in parts)
+    arrays = {
+        "tokens": [token for context, completion in parts for token in chain(context, completion)],
+        "offsets": np.cumsum([0, *lengths]),
+        "prompt": list(mask),
+    }
+    found = {}
+    for part, dtype in PARTS.items():
+        path = folder / shard_name(number, part)
+        np.asarray(arrays[part], dtype=dtype).tofile(path)
+        found[path.name] = sha256(path)
+    return found

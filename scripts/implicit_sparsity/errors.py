@@ -1,0 +1,14 @@
+"""The one exception whose message is meant for the user, not for the developer."""
+
+
+class InputError(ValueError):
+    """Something the user gave (a file, a config value) is wrong.
+
+    ``str(error)`` is one line: ``path:line: key: message``, with the parts that are not known left out.
+    Jobs print that line and exit with status 1; every other exception is a defect and exits with 2.
+    """
+
+    def __init__(self, message: str, path=None, line: int | None = None, key: str | None = None):
+        where = f"{path}:{line}" if path is not None and line is not None else path
+        parts = [str(part) for part in (where, key, message) if part is not None]
+        super().__init__(": ".join(parts).replace("\n", " "))

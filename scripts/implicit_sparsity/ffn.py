@@ -1,0 +1,95 @@
+"""Where a network's feed-forward neurons are, in dense layers and in mixtures of experts, under one
+numbering.
+
+A neuron of a SwiGLU layer is a row of ``gate`` and of ``up`` and a column of ``down``. In a mixture of
+experts the neurons of a layer are numbered expert by expert, and the shared expert's come last:
+
+    dense:    0 .. width - 1
+    mixture:  expert * width + unit; of the shared expert experts * width + unit
+
+Shapes: N neurons of the layer, K chosen ones, H hidden width.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class FeedForward:
+    """The feed-forward block of one layer."""
+
+    layer: int
+    mlp: object  # the torch module
+    width: int  # neurons of the dense layer, or of one routed expert
+    experts: int = 0  # routed experts; 0 in a dense layer
+    shared: int = 0  # neurons of the shared expert
+
+    @property
+    def size(self) -> int:
+        """Neurons of the layer, N."""
+        return self.experts * self.width + self.shared if self.experts else self.width
+
+    def parts(self):
+        """(first neuron, last neuron + 1, gate [n, H], up [n, H], down [H, n]) of each expert: views of
+        weights."""
+        if not self.experts:
+            yield (0, self.width, *_dense(self.mlp))
+            return
+        fused = base_layer(self.mlp.experts)
+        for expert in range(self.experts):
+            first, gate_up = expert * self.width, fused.gate_up_proj[expert]
+            yield (
+                first,
+                first + self.width,
+                gate_up[: self.width],
+                gate_up[self.width :],
+                fused.down_proj[expert],
+            )
+        yield (self.size - self.shared, self.size, *_dense(self.mlp.shared_expert))
+
+    def down_norms(self):
+        """||W_down[:, i]||_2 of every neuron, float64 [N]: what one unit of activation writes."""
+        import torch
+
+        return torch.cat([down.detach().double().norm(dim=0) for *_, down in self.parts()])
+
+    def add(self, index, gate, up, down) -> None:
+        """Add rows and columns to the weights in place: index [K] ascending, gate and up [K, H], down [H,
+        K]."""
+        import torch
+
+        with torch.no_grad():
+            for first, last, w_gate, w_up, w_down in self.parts():
+                here = (index >= first) & (index < last)
+                if here.any():
+                    local = index[here] - first
+                    w_gate.index_add_(0, local, gate[here].to(w_gate.dtype))
+                    w_up.index_add_(0, local, up[here].to(w_up.dtype))
+                    w_down.index_add_(1, local, down[:, here].to(w_down.dtype))
+
+
+def base_layer(module):
+    """The module under PEFT's wrappers."""
+    while hasattr(module, "base_layer"):
+        module = module.base_layer
+    return module
+
+
+def _dense(mlp):
+    return tuple(base_layer(getattr(mlp, name)).weight for name in ("gate_proj", "up_proj", "down_proj"))
+
+
+def feed_forwards(model) -> list[FeedForward]:
+    """The feed-forward block of every layer, in order."""
+    from .models import base_network
+
+    found = []
+    for layer, block in enumerate(base_network(model).model.layers):
+        mlp = block.mlp
+        if hasattr(mlp, "experts"):
+            fused = base_layer(mlp.experts)
+            shared = base_layer(mlp.shared_expert.down_proj).in_features
+            width, experts = fused.down_proj.shape[2], fused.down_proj.shape[0]
+            found.append(FeedForward(layer, mlp, width, experts, shared))
+        else:
+            found.append(FeedForward(layer, mlp, base_layer(mlp.down_proj).in_features))
+    return found

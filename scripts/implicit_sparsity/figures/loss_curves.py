@@ -1,0 +1,72 @@
+"""Training loss along every stage: a column of panels per stage's domain, a line per method."""
+
+from dataclasses import dataclass
+
+from implicit_sparsity.figures import base
+from implicit_sparsity.figures.base import Figure, option
+from implicit_sparsity.statistics import mean_range
+
+
+@dataclass
+class LossCurves(Figure):
+    """Training loss against optimizer step, smoothed by a running mean that the note declares."""
+
+    TABLES = ("learning_curves",)
+
+    window: int = option(
+        5, low=1, help="steps of the running mean (centred); 1 draws every logged step as it is"
+    )
+
+    def frame(self, tables):
+        run = ["model", "order", "stage", "domain", "method", "seed"]
+        table = tables["learning_curves"].dropna(subset=["loss"]).sort_values("step", kind="stable")
+        smooth = table.groupby(run, sort=False)["loss"].transform(
+            lambda loss: loss.rolling(self.window, center=True, min_periods=1).mean()
+        )
+        by = ["model", "order", "stage", "domain", "method", "step"]
+        return mean_range(table.assign(loss=smooth), by, value="loss")
+
+    def draw(self, frame):
+        rows = list(frame[["model", "order"]].drop_duplicates().itertuples(index=False, name=None))
+        stages = sorted(frame["stage"].unique())
+        methods = base.ordered(frame["method"])
+        looks = base.styles(methods)
+        figure, axes = base.panels(len(rows), len(stages), height=1.65, extra=0.35)
+        for row, (model, order) in zip(axes, rows):
+            for ax, stage in zip(row, stages):
+                part = frame[
+                    (frame["model"] == model) & (frame["order"] == order) & (frame["stage"] == stage)
+                ]
+                if part.empty:
+                    ax.set_axis_off()
+                    continue
+                self._panel(ax, part, looks)
+                ax.set_title(f"{stage}  {base.readable(part['domain'].iloc[0])}", loc="left")
+            orders = {name for _, name in rows}
+            row[0].set_ylabel(
+                f"{base.readable(model)}{f', {order}' if len(orders) > 1 else ''}\nloss (nats per token)"
+            )
+        for ax in axes[-1]:
+            ax.set_xlabel("optimizer step")
+        smooth = "every logged step" if self.window == 1 else f"running mean of {self.window} logged steps"
+        note = f"Training loss, {smooth}; panels in the order of training. {base.seeds_note(frame['n'])}"
+        base.annotate(figure, note, [base.handle(base.readable(m), **looks[m]) for m in methods])
+        return figure
+
+    @staticmethod
+    def _panel(ax, part, looks):
+        from matplotlib.ticker import MaxNLocator
+
+        for i, (method, look) in enumerate(looks.items()):
+            line = part[part["method"] == method].sort_values("step")
+            every = max(1, len(line) // 5)
+            # Markers of different methods sit at different steps: lines that coincide stay visible.
+            ax.plot(
+                line["step"], line["mean"], **look, markevery=(min(i * every // len(looks), every - 1), every)
+            )
+            if (line["n"] > 1).any():
+                ax.fill_between(
+                    line["step"], line["low"], line["high"], color=look["color"], alpha=0.2, linewidth=0
+                )
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=4))
+        ax.yaxis.set_major_locator(MaxNLocator(nbins=5))

@@ -1,0 +1,133 @@
+"""R matrices as heat maps: rows are stages (base first), columns domains, one panel per method, for every
+score.
+
+The number in a cell is the score itself; its shade is the change from the base model, brighter always
+better, on a scale of even lightness, so that a grey print keeps the order. A frame marks the domain just
+trained.
+"""
+
+from dataclasses import dataclass
+
+from implicit_sparsity.figures import base
+from implicit_sparsity.figures.base import Figure, option
+from implicit_sparsity.statistics import mean_range
+
+
+@dataclass
+class RHeatmaps(Figure):
+    """Losses and accuracies after every stage on every domain; mean over seeds."""
+
+    TABLES = ("r_matrices",)
+
+    scores: tuple = option(("loss", "acc"), help="scores to draw, a block of panels each")
+    columns: int = option(3, low=1, high=6, help="panels side by side")
+
+    def frame(self, tables):
+        import pandas as pd
+
+        table = tables["r_matrices"]
+        table = table[table["metric"].isin(self.scores)]
+        by = [
+            "model",
+            "metric",
+            "order",
+            "method",
+            "stage",
+            "trained_domain",
+            "domain",
+            "position",
+            "higher_is_better",
+        ]
+        frame = mean_range(table, by).sort_values(
+            "position", kind="stable", key=lambda p: p.where(p > 0, 10**6)
+        )
+        key = ["model", "metric", "order", "method", "domain"]
+        start = frame[frame["stage"] == 0][[*key, "mean"]].rename(columns={"mean": "base"})
+        frame = frame.merge(start, on=key, how="left")
+        sign = frame["higher_is_better"].map({True: 1.0, False: -1.0})
+        return frame.assign(change=sign * (frame["mean"] - frame["base"])).sort_values(
+            by[:5], kind="stable", key=lambda column: pd.factorize(column)[0]
+        )
+
+    def draw(self, frame):
+        blocks = [
+            (model, metric, part)
+            for model in frame["model"].unique()
+            for metric in self.scores
+            if not (part := frame[(frame["model"] == model) & (frame["metric"] == metric)]).empty
+        ]
+        cells = [
+            [
+                (order, method, matrix[matrix["method"] == method])
+                for order, matrix in part.groupby("order", sort=False)
+                for method in base.ordered(matrix["method"])
+            ]
+            for _, _, part in blocks
+        ]
+        columns = min(self.columns, max(map(len, cells)))
+        rows = [-(-len(found) // columns) for found in cells]
+        stages = frame.groupby(["model", "order"])["stage"].nunique().max()
+        figure, axes = base.panels(sum(rows), columns, height=0.62 + 0.2 * stages, extra=0.3)
+        for ax in axes.flat:
+            ax.set_axis_off()
+        top = 0
+        for (model, metric, part), found, height in zip(blocks, cells, rows):
+            block = axes[top : top + height]
+            top += height
+            self._block(figure, block, found, f"{base.readable(model)}: {base.readable(metric)}", part)
+        note = (
+            "Number: the score. Shade: change from the base model, brighter is better. "
+            "Frame: the domain of that stage. "
+            + base.seeds_note(frame["n"]).replace(
+                "mean and range (lowest to highest)", "mean, range in the CSV"
+            )
+        )
+        base.annotate(figure, note)
+        return figure
+
+    def _block(self, figure, block, found, name, part):
+        """All panels of one model and score, on one scale of shades."""
+        from matplotlib.cm import ScalarMappable
+        from matplotlib.colors import Normalize
+
+        low, high = min(0.0, part["change"].min()), max(0.0, part["change"].max())
+        scale = ScalarMappable(Normalize(low, high if high > low else low + 1e-9), "cividis")
+        several = part["order"].nunique() > 1
+        for i, (ax, (order, method, matrix)) in enumerate(zip(block.flat, found)):
+            ax.set_axis_on()
+            self._panel(ax, matrix, scale, show_stages=i % block.shape[1] == 0 or several)
+            title = base.readable(method) + (f" ({order})" if several else "")
+            ax.set_title(f"{name}\n{title}" if i == 0 else title, loc="left", pad=3)
+        bar = figure.colorbar(scale, ax=list(block.flat), shrink=0.8, aspect=14, pad=0.015)
+        bar.set_label("change, better \N{RIGHTWARDS ARROW}", fontsize=6.5)
+        bar.outline.set_visible(False)
+
+    @staticmethod
+    def _panel(ax, matrix, scale, show_stages):
+        from matplotlib.patches import Rectangle
+
+        domains = list(matrix["domain"].unique())
+        trained = matrix.drop_duplicates("stage").set_index("stage")["trained_domain"]
+        stages = sorted(trained.index)
+        for row in matrix.itertuples():
+            x, y = domains.index(row.domain), stages.index(row.stage)
+            shade = scale.to_rgba(row.change) if row.change == row.change else (0.85, 0.85, 0.85, 1.0)
+            ax.add_patch(
+                Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=shade, edgecolor="white", linewidth=0.6)
+            )
+            light = 0.299 * shade[0] + 0.587 * shade[1] + 0.114 * shade[2] > 0.45
+            ink = "black" if light else "white"
+            ax.text(x, y, f"{row.mean:.2f}", ha="center", va="center", fontsize=6.5, color=ink)
+            if row.domain == row.trained_domain:
+                frame = Rectangle((x - 0.43, y - 0.4), 0.86, 0.8, fill=False, edgecolor=ink, linewidth=1.1)
+                ax.add_patch(frame)
+        ax.set_xlim(-0.5, len(domains) - 0.5)
+        ax.set_ylim(len(stages) - 0.5, -0.5)
+        tilt = {"rotation": 30, "ha": "right"} if max(map(len, domains)) > 7 or len(domains) > 4 else {}
+        ax.set_xticks(range(len(domains)), [base.readable(d) for d in domains], **tilt)
+        names = [f"{stage} {base.readable(trained[stage])}" if stage else "base" for stage in stages]
+        ax.set_yticks(range(len(stages)), names if show_stages else [""] * len(stages))
+        ax.tick_params(length=0)
+        ax.grid(False)
+        for spine in ax.spines.values():
+            spine.set_visible(False)

@@ -1,0 +1,100 @@
+"""The factors of a LoRA, whether it sits on a linear layer or on fused experts, as one shape.
+
+dW = scale * B A for each expert. Shapes: X experts (1 for a linear layer), r rank, i input width, o output
+width; A [X, r, i], B [X, o, r], a basis U of a subspace of the input [X or 1, i, k] with orthonormal
+columns.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Factors:
+    """The two trainable factors of one adapted weight."""
+
+    name: str
+    module: object  # PEFT's layer
+    experts: int
+    parameter: str | None  # the fused parameter it adapts; None for a linear layer
+
+    @property
+    def weights(self):
+        """The two parameters as PEFT stores them."""
+        adapter = self.module.active_adapters[0]
+        return self.module.lora_A[adapter].weight, self.module.lora_B[adapter].weight
+
+    @property
+    def views(self):
+        """(A [X, r, i], B [X, o, r]): views of the parameters, so that writing to them in place writes
+        through."""
+        return self.shaped(*self.weights)
+
+    def shaped(self, a, b):
+        """A and B of any copy of the parameters, in the common shape (PEFT lays B out rank first, expert
+        last)."""
+        a = a.unflatten(0, (self.experts, -1))
+        b = b.unflatten(1, (-1, self.experts)).permute(2, 0, 1)
+        return a, b
+
+
+def factors(model) -> dict[str, Factors]:
+    """Every adapted weight of a PeftModel by name; the name of a fused parameter ends in the parameter's."""
+    from peft.tuners.lora import LoraLayer
+
+    found = {}
+    for name, module in model.named_modules():
+        if isinstance(module, LoraLayer) and module.lora_A:
+            parameter = getattr(module, "parameter_name", None)
+            clean = name.replace(".base_layer", "").removeprefix("base_model.model.")
+            if parameter is not None:
+                clean = f"{clean}.{parameter}"
+            found[clean] = Factors(clean, module, getattr(module, "num_experts", 1) or 1, parameter)
+    return found
+
+
+def snapshot(model) -> dict:
+    """Copies of all factors, {name: (A, B)}."""
+    return {
+        name: tuple(tensor.detach().clone() for tensor in factor.views)
+        for name, factor in factors(model).items()
+    }
+
+
+def change_norms(model, before: dict, bases: dict) -> tuple[float, float]:
+    """(||dW U||, ||dW||) of all adapted weights since ``before``, over those that have a basis in ``bases``.
+
+    dW = B1 A1 - B0 A0 = [B1, -B0] [A1; A0] is never formed: ||L R||^2 = tr(L'L R R'). In float64, because a
+    step is a small difference of large products.
+    """
+    import torch
+
+    leaked = total = 0.0
+    for name, factor in factors(model).items():
+        if name not in bases:
+            continue
+        (a0, b0), (a1, b1) = before[name], (tensor.detach() for tensor in factor.views)
+        left = torch.cat([b1, -b0], 2).double()
+        right = torch.cat([a1, a0], 1).double()
+        gram = left.transpose(1, 2) @ left
+        inside = right @ bases[name].double()
+        total += float((gram * (right @ right.transpose(1, 2))).sum())
+        leaked += float((gram * (inside @ inside.transpose(1, 2))).sum())
+    return max(leaked, 0.0) ** 0.5, max(total, 0.0) ** 0.5
+
+
+def stack(old: dict, new: dict, experts: int) -> dict:
+    """The state of one LoRA whose update is the sum of two: factors side by side, rank the sum of ranks.
+
+    ``old`` and ``new`` map PEFT's parameter names to tensors; ``experts`` is the size of fused parameters.
+    """
+    import torch
+
+    stacked = {}
+    for name, tensor in new.items():
+        fused = ".experts." in name
+        if ".lora_A." in name:
+            parts = [part.unflatten(0, (experts if fused else 1, -1)) for part in (old[name], tensor)]
+            stacked[name] = torch.cat(parts, 1).flatten(0, 1).contiguous()
+        else:  # B is rank-major, so that ranks of one adapter follow those of the other
+            stacked[name] = torch.cat([old[name], tensor], 1).contiguous()
+    return stacked

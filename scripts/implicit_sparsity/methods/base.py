@@ -1,0 +1,87 @@
+"""What a continual-learning method is: five questions that the training loop asks, and an adapter it saves.
+
+The loop owns the optimisation. A method answers only what it wants to:
+
+    begin(stage) -> model    put an adapter on the network; what requires a gradient afterwards is what is
+    trained mix(documents, stage)    the training documents, with or without some of the old domains
+    loss(model, batch, loss) the loss to descend gradients(model)         after clipping, before the
+    optimizer's step step(model)              after the optimizer's step end(stage) -> tensors    what later
+    stages need; kept beside the adapter as state.safetensors
+
+and, if it promises not to write somewhere, ``leak``: how much of a step was written there all the same.
+"""
+
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+from implicit_sparsity.options import Options, option
+
+__all__ = ["LoraMethod", "Method", "option"]
+
+
+@dataclass
+class Method(Options):
+    """Base of every method: trains nothing by itself."""
+
+    learning_rate: float = option(0.0, low=0, high=1, help="0: that of the training section")
+
+    constrained = False  # True: promises not to write somewhere, and is held to it by the leak audit
+
+    def begin(self, stage):
+        """Put the adapter on ``stage.model`` and return the model to train."""
+        raise NotImplementedError
+
+    def mix(self, documents: list, stage) -> list:
+        return documents
+
+    def loss(self, model, batch, loss):
+        return loss
+
+    def gradients(self, model) -> None:
+        pass
+
+    def step(self, model) -> None:
+        pass
+
+    def end(self, stage) -> dict:
+        return {}
+
+    def running(self, model):
+        """A context in which the model computes with the adapter; PEFT's adapters need none."""
+        return nullcontext()
+
+    def snapshot(self, model) -> dict:
+        """Copies of what is trained, to compare with later."""
+        return {name: p.detach().clone() for name, p in model.named_parameters() if p.requires_grad}
+
+    def leak(self, model, before: dict) -> tuple[float, float] | None:
+        """(||P dW||, ||dW||) since the snapshot ``before``, P the part not to be written; None: nothing
+        promised."""
+        return None
+
+    def save(self, stage, folder) -> None:
+        """Write the adapter so that PEFT alone loads it."""
+        stage.model.save_pretrained(str(folder))
+
+
+@dataclass
+class LoraMethod(Method):
+    """Base of the methods that train a low-rank adapter (Hu et al. 2106.09685), continued from stage to
+    stage."""
+
+    rank: int = option(8, low=1, high=4096, help="rank r of the update of each weight")
+    alpha: float = option(16.0, low=0, help="the update is scaled by alpha / rank")
+    dropout: float = option(
+        0.0, low=0, high=0.9, help="dropout on the adapter's input (not on fused experts)"
+    )
+    targets: str = option(
+        "all", choices=("all", "mlp"), help="all linear layers and experts, or the FFN alone"
+    )
+
+    def begin(self, stage):
+        from implicit_sparsity import models
+
+        if stage.previous is not None:
+            return models.add_adapter(stage.model, stage.previous, trainable=True)
+        stage.seed_everything("initialisation")
+        return models.add_lora(stage.model, self.rank, self.alpha, self.targets, self.dropout)

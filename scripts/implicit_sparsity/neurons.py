@@ -1,0 +1,195 @@
+"""Choose feed-forward neurons by activity, train their rows and columns, and save them as a LoRA that PEFT
+alone loads.
+
+Shapes: L layers, N neurons of a layer (numbered as in ``ffn``), K chosen ones, H hidden width. Sets of
+neurons are {layer: int64 [K], ascending}.
+"""
+
+import re
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from .errors import InputError
+
+
+def activity(model, documents, tokens: int, skip_first: int = 1, batch_tokens: int = 1024):
+    """sum |h| per token of the documents' first ``tokens`` tokens, float64 [L, N].
+
+    Per token of the domain, not per token routed: an expert that a domain seldom visits is idle for it.
+    """
+    from . import activations, ffn
+    from .accumulators import ActivationStatistics
+
+    blocks = ffn.feed_forwards(model)
+    statistics = ActivationStatistics(blocks, device=next(model.parameters()).device)
+    ids, keeps, _ = activations.take_tokens(documents, tokens, skip_first, ())
+    activations.run(model, ids, keeps, statistics, batch_tokens)
+    return statistics.sum_abs.cpu() / max(statistics.tokens, 1)
+
+
+def choose(scores, fraction: float, guarded: dict) -> dict:
+    """In each layer, the share ``fraction`` of neurons (one at least, none for 0) that scores highest
+    outside ``guarded``.
+
+    Ties go to the lower number. Raises InputError where too few neurons are left.
+    """
+    import torch
+
+    chosen, n = {}, scores.shape[1]
+    k = max(1, round(fraction * n)) if fraction else 0
+    for layer, row in enumerate(scores):
+        free = torch.ones(n, dtype=torch.bool)
+        if layer in guarded:
+            free[guarded[layer]] = False
+        if int(free.sum()) < k:
+            raise InputError(
+                f"layer {layer} has {int(free.sum())} unprotected neurons left of {n}, {k} are wanted: "
+                "lower fraction or protect",
+                key="methods.activation_mask",
+            )
+        order = torch.argsort(row, descending=True, stable=True)
+        chosen[layer] = order[free[order]][:k].sort().values
+    return chosen
+
+
+def union(*sets: dict) -> dict:
+    import torch
+
+    layers = sorted({layer for each in sets for layer in each})
+    return {layer: torch.cat([each[layer] for each in sets if layer in each]).unique() for layer in layers}
+
+
+def protected(state: dict) -> dict:
+    """The neurons that earlier stages protect, from a stage's state."""
+    return {int(name.split(".")[1]): index for name, index in state.items() if name.startswith("protected.")}
+
+
+@dataclass
+class Deltas:
+    """Added rows and columns: per layer (index [K], gate [K, H], up [K, H], down [H, K])."""
+
+    layers: list
+
+    @classmethod
+    def from_state(cls, state: dict):
+        count = len({name.split(".")[1] for name in state if name.startswith("layers.")})
+        parts = ("index", "gate", "up", "down")
+        return cls([tuple(state[f"layers.{layer}.{part}"] for part in parts) for layer in range(count)])
+
+    def to_state(self) -> dict:
+        return {
+            f"layers.{layer}.{part}": tensor.detach().clone()
+            for layer, tensors in enumerate(self.layers)
+            for part, tensor in zip(("index", "gate", "up", "down"), tensors, strict=True)
+        }
+
+    def add_to(self, model) -> None:
+        """Add them to the weights in place."""
+        from . import ffn
+
+        for block, tensors in zip(ffn.feed_forwards(model), self.layers, strict=False):
+            block.add(*(tensor.to(next(model.parameters()).device) for tensor in tensors))
+
+    @contextmanager
+    def applied(self, model):
+        """The model computes as if they had been added."""
+        from . import hooks
+
+        with hooks.neuron_deltas(model, *map(list, zip(*self.layers, strict=True))):
+            yield
+
+    def merged_with(self, other):
+        """The sum of two sets of deltas, on the union of their neurons."""
+        import torch
+
+        if not self.layers:
+            return Deltas([tuple(tensor.detach().cpu() for tensor in tensors) for tensors in other.layers])
+        merged = []
+        for ours, theirs in zip(self.layers, other.layers, strict=True):
+            index = torch.cat([ours[0].cpu(), theirs[0].cpu()]).unique()
+            total = [index]
+            for part, axis in ((1, 0), (2, 0), (3, 1)):
+                shape = list(ours[part].shape)
+                shape[axis] = len(index)
+                tensor = torch.zeros(shape, dtype=ours[part].dtype)
+                for source in (ours, theirs):
+                    at = torch.searchsorted(index, source[0].cpu())
+                    tensor.index_add_(axis, at, source[part].detach().cpu())
+                total.append(tensor)
+            merged.append(tuple(total))
+        return Deltas(merged)
+
+    def change_norms(self, before: dict, guarded: dict) -> tuple[float, float]:
+        """(norm of what changed on guarded neurons, norm of all that changed) since the copies ``before``."""
+        import torch
+
+        leaked = total = 0.0
+        for layer, (index, *tensors) in enumerate(self.layers):
+            inside = torch.isin(index.cpu(), guarded.get(layer, index.new_empty(0)))
+            for part, tensor in zip(("gate", "up", "down"), tensors, strict=True):
+                change = (tensor.detach() - before[f"neuron_deltas.{layer}_{part}"]).double().square()
+                each = change.sum(0 if part == "down" else 1).cpu()
+                total += float(each.sum())
+                leaked += float(each[inside].sum())
+        return leaked**0.5, total**0.5
+
+    def save_as_lora(self, model, folder) -> None:
+        """Write a PEFT LoRA with alpha = rank, one factor of which is ones at the chosen neurons."""
+        import torch
+
+        from . import ffn, lowrank, models
+
+        blocks = ffn.feed_forwards(model)
+        rank = max(_ranks(blocks, self.layers))
+        wrapped = models.add_lora(model, rank, rank, targets="mlp", init_lora_weights=False)
+        with torch.no_grad():
+            for name, factor in lowrank.factors(wrapped).items():
+                a, b = (tensor.zero_() for tensor in factor.views)
+                layer = int(re.search(r"layers\.(\d+)\.", name).group(1))
+                _fill(name, blocks[layer], self.layers[layer], a, b)
+        wrapped.save_pretrained(str(folder))
+
+
+def attach(model, chosen: dict) -> Deltas:
+    """Trainable zeros for the chosen neurons, registered on the model as ``neuron_deltas``."""
+    import torch
+
+    device, hidden = next(model.parameters()).device, model.config.get_text_config().hidden_size
+    layers, parameters = [], torch.nn.ParameterDict()
+    for layer, index in sorted(chosen.items()):
+        shapes = {"gate": (len(index), hidden), "up": (len(index), hidden), "down": (hidden, len(index))}
+        for part, shape in shapes.items():
+            parameters[f"{layer}_{part}"] = torch.nn.Parameter(torch.zeros(shape, device=device))
+        layers.append((index.to(device), *(parameters[f"{layer}_{part}"] for part in shapes)))
+    model.neuron_deltas = parameters
+    return Deltas(layers)
+
+
+def _ranks(blocks, layers):
+    for block, (index, *_) in zip(blocks, layers, strict=True):
+        for first, last, *_ in block.parts():
+            count = int(((index >= first) & (index < last)).sum())
+            yield max(1, 2 * count if block.experts and last <= block.size - block.shared else count)
+
+
+def _fill(name, block, tensors, a, b) -> None:
+    """Write one layer's deltas into the zeroed factors A [X, r, i], B [X, o, r] of the weight called
+    ``name``."""
+    import torch
+
+    index, gate, up, down = (tensor.detach().to(a.device) for tensor in tensors)
+    shared = ".shared_expert." in name
+    for expert in range(len(a)):
+        first = block.size - block.shared if shared else expert * block.width
+        last = block.size if shared else first + block.width
+        here = ((index >= first) & (index < last)).nonzero().flatten()
+        unit, rank = index[here] - first, torch.arange(len(here), device=a.device)
+        if name.endswith("down_proj"):
+            a[expert, rank, unit], b[expert, :, : len(here)] = 1.0, down[:, here]
+        elif name.endswith("gate_up_proj"):
+            a[expert, : len(here)], b[expert, unit, rank] = gate[here], 1.0
+            a[expert, len(here) : 2 * len(here)] = up[here]
+            b[expert, block.width + unit, len(here) + rank] = 1.0
+        else:
+            rows = gate if name.endswith("gate_proj") else up
+            a[expert, : len(here)], b[expert, unit, rank] = rows[here], 1.0

@@ -1,0 +1,242 @@
+"""Read the library as text: what a job's result depends on, and which options a method takes.
+
+The workflow imports this module while it is parsed, so it uses the standard library alone and never
+executes the code it describes. A fingerprint is the sha256 of the syntax trees of a script and of every local
+module it imports, directly or not; comments and formatting are not in a tree, docstrings are taken out.
+"""
+
+import ast
+import difflib
+import hashlib
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+SCRIPTS = Path(__file__).resolve().parent.parent
+PACKAGE = "implicit_sparsity"
+
+
+class Option(NamedTuple):
+    """One keyword a method, probe, figure or loader understands, as its source declares it."""
+
+    type: str  # the annotation as text: "float", "int | None", ... ("" where there is none)
+    default: object = None
+    low: float | None = None  # bounds are inclusive
+    high: float | None = None
+    choices: tuple | None = None
+    required: bool = False
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    """Parse one file. Source that is not Python raises SyntaxError naming the file."""
+    return ast.parse(path.read_bytes(), filename=str(path))
+
+
+def module_path(module: str, root: Path = SCRIPTS) -> Path | None:
+    """The file of a local module (``a.b`` or ``a/b.py``), or None where it is not ours."""
+    if module.endswith(".py"):
+        return root / module if (root / module).is_file() else None
+    base = root.joinpath(*module.split("."))
+    for path in (base.with_suffix(".py"), base / "__init__.py"):
+        if path.is_file():
+            return path
+    return None
+
+
+def _imported(path: Path, root: Path) -> set[str]:
+    """Names of the modules one file imports anywhere, with every package above them."""
+    package = path.relative_to(root).parent.parts
+    names = set()
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else ()
+            base = ".".join((*above, *([node.module] if node.module else [])))
+            names.add(base)  # `from a import b`: b is a module or a name, so ask for both
+            names.update(f"{base}.{alias.name}" for alias in node.names)
+    return {".".join(parts[: i + 1]) for parts in (n.split(".") for n in names) for i in range(len(parts))}
+
+
+def closure(*modules: str, root: Path = SCRIPTS) -> list[Path]:
+    """Every local file that ``modules`` (dotted names or files under ``root``) run when imported."""
+    pending = []
+    for module in modules:
+        path = module_path(module, root)
+        if path is None:
+            raise FileNotFoundError(f"no module {module} under {root}")
+        dotted = [] if module.endswith(".py") else module.split(".")
+        parents = (module_path(".".join(dotted[:i]), root) for i in range(1, len(dotted)))
+        pending += [path, *(p for p in parents if p)]
+    found = set()
+    while pending:
+        path = pending.pop()
+        if path not in found:
+            found.add(path)
+            pending += [p for p in (module_path(name, root) for name in _imported(path, root)) if p]
+    return sorted(found)
+
+
+@cache
+def _digest(path: Path) -> bytes:
+    """sha256 of one file's syntax tree, docstrings left out."""
+    parsed = ast.parse(path.read_bytes(), filename=str(path))  # not tree(): this copy is changed
+    for node in ast.walk(parsed):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            head = node.body[0] if node.body else None
+            if isinstance(head, ast.Expr) and isinstance(getattr(head.value, "value", None), str):
+                del node.body[0]
+    return hashlib.sha256(ast.dump(parsed).encode()).digest()
+
+
+def fingerprint(*modules: str, root: Path = SCRIPTS) -> str:
+    """Hex digest of the code that ``modules`` stand for: equal digests, equal behaviour of our own code."""
+    total = hashlib.sha256()
+    for path in closure(*modules, root=root):
+        total.update(path.relative_to(root).as_posix().encode() + b"\0" + _digest(path))
+    return total.hexdigest()
+
+
+def available(room: str, root: Path = SCRIPTS) -> list[str]:
+    """Names that a config may use for ``room`` (methods, probes, figures, corpora.sources): its modules."""
+    folder = root.joinpath(PACKAGE, *room.split("."))
+    return sorted(p.stem for p in folder.glob("*.py") if p.stem not in ("__init__", "base"))
+
+
+def module_name(room: str, name: str) -> str:
+    """Dotted name of a module in a room: ``module_name("methods", "lora")``."""
+    return f"{PACKAGE}.{room}.{name}"
+
+
+def method_module(name: str, entry: dict) -> str:
+    """The module a config entry runs: its own name, or ``uses`` where it is a variant of another."""
+    return (entry or {}).get("uses", name)
+
+
+def nearest(word: str, known) -> str:
+    """``; did you mean x?`` for the closest known name, or an empty string."""
+    close = difflib.get_close_matches(str(word), list(known), n=1, cutoff=0.6)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _class(module: str, root: Path) -> tuple[ast.ClassDef, str]:
+    """The class a module is named after: ``methods.activation_mask`` -> ``ActivationMask``."""
+    wanted = "".join(part.capitalize() for part in module.rsplit(".", 1)[-1].split("_"))
+    return _find_class(module, wanted, root) or (None, module)
+
+
+def _find_class(module: str, name: str, root: Path) -> tuple[ast.ClassDef, str] | None:
+    """A class by name in a module, else in the ``base`` beside it."""
+    for candidate in (module, module.rsplit(".", 1)[0] + ".base"):
+        path = module_path(candidate, root)
+        for node in tree(path).body if path else ():
+            if isinstance(node, ast.ClassDef) and node.name.lower() == name.lower():
+                return node, candidate
+    return None
+
+
+def _lineage(module: str, root: Path) -> list[ast.ClassDef]:
+    """The module's class after its bases (those found here or in base.py), as Python would override them."""
+    node, where = _class(module, root)
+    lineage = []
+    while node is not None:
+        lineage.insert(0, node)
+        names = [
+            b.id if isinstance(b, ast.Name) else b.attr
+            for b in node.bases
+            if hasattr(b, "id") or hasattr(b, "attr")
+        ]
+        found = next(
+            (f for f in (_find_class(where, n, root) for n in names) if f and f[0] is not node), None
+        )
+        node, where = found or (None, where)
+    return lineage
+
+
+def _literal(node: ast.AST | None):
+    """The value of a literal expression; ``...`` where it is not one."""
+    try:
+        return ast.literal_eval(node) if node is not None else ...
+    except ValueError:
+        return ...
+
+
+def _declared(annotation: ast.AST | None, value: ast.AST | None) -> Option:
+    kind = ast.unparse(annotation).strip("'\"") if annotation is not None else ""
+    if isinstance(value, ast.Call) and getattr(value.func, "id", getattr(value.func, "attr", "")) == "option":
+        words = {k.arg: _literal(k.value) for k in value.keywords}
+        default = _literal(value.args[0]) if value.args else words.get("default", ...)
+        limits = {name: words.get(name) for name in ("low", "high", "choices")}
+        return Option(kind, default, **limits, required=default is ...)
+    default = _literal(value)
+    return Option(kind, default, required=value is None)
+
+
+def option_fields(module: str, root: Path = SCRIPTS) -> dict[str, Option]:
+    """Options of the class a module is named after: its dataclass fields, inherited ones first."""
+    fields = {}
+    for node in _lineage(module, root):
+        for line in node.body:
+            name = line.target.id if isinstance(line, ast.AnnAssign) else "_"
+            if not name.startswith("_") and "ClassVar" not in ast.unparse(line.annotation):
+                fields[name] = _declared(line.annotation, line.value)
+    return fields
+
+
+def class_literal(module: str, name: str, default=(), root: Path = SCRIPTS):
+    """A literal that the module's class (or its base) assigns, such as a figure's ``TABLES``."""
+    for node in reversed(_lineage(module, root)):
+        for line in node.body:
+            targets = line.targets if isinstance(line, ast.Assign) else [getattr(line, "target", None)]
+            if any(getattr(t, "id", None) == name for t in targets):
+                return _literal(line.value)
+    return default
+
+
+def signature_options(module: str, function: str, skip=(), root: Path = SCRIPTS) -> dict[str, Option]:
+    """Keyword arguments of one function, without ``skip``; ``{"**": ...}`` marks one that takes any."""
+    for node in tree(module_path(module, root)).body:
+        if isinstance(node, ast.FunctionDef) and node.name == function:
+            spec = node.args
+            names = [*spec.posonlyargs, *spec.args]
+            pairs = [*zip(names, [None] * (len(names) - len(spec.defaults)) + spec.defaults)]
+            pairs += zip(spec.kwonlyargs, spec.kw_defaults)
+            found = {a.arg: _declared(a.annotation, value) for a, value in pairs if a.arg not in skip}
+            return found | ({"**": Option("")} if spec.kwarg else {})
+    raise LookupError(f"{module} has no function {function}")
+
+
+_KINDS = {
+    "int": (lambda v: isinstance(v, int) and not isinstance(v, bool), "integer"),
+    "float": (
+        lambda v: isinstance(v, int | float) and not isinstance(v, bool) and abs(v) < float("inf"),
+        "number",
+    ),
+    "str": (lambda v: isinstance(v, str), "text"),
+    "bool": (lambda v: isinstance(v, bool), "true or false"),
+    "None": (lambda v: v is None, "nothing"),
+    "dict": (lambda v: isinstance(v, dict), "mapping"),
+    "list": (lambda v: isinstance(v, list | tuple), "list"),
+}
+_KINDS |= {"tuple": _KINDS["list"], "Sequence": _KINDS["list"], "Mapping": _KINDS["dict"]}
+
+
+def misfit(option: Option, value) -> str | None:
+    """What ``option`` allows, in words, where ``value`` is not that; None where it fits."""
+    kinds = [part.strip() for part in option.type.split("|")] if option.type else []
+    outer = [kind.split("[")[0] for kind in kinds]
+    if any(kind not in _KINDS for kind in outer):
+        outer = []  # a type we do not know from its name: the class itself will check it
+    fits = not outer or any(_KINDS[kind][0](value) for kind in outer)
+    words = " or ".join(dict.fromkeys(_KINDS[kind][1] for kind in outer)) or "value"
+    if option.choices:
+        fits, words = value in option.choices, " | ".join(map(str, option.choices))
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if fits and number and option.low is not None:
+        fits = value >= option.low
+    if fits and number and option.high is not None:
+        fits = value <= option.high
+    words += f" >= {option.low}" if option.low is not None else ""
+    words += f"{' and' if option.low is not None else ''} <= {option.high}" if option.high is not None else ""
+    return None if fits else words

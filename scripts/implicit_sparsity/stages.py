@@ -1,0 +1,116 @@
+"""One stage of an order: the network, the documents and the past that a method may ask for."""
+
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .errors import InputError
+from .randomness import stream_seed
+
+
+@dataclass
+class Stage:
+    """Training on the last of ``domains``, after the others. ``tokens`` are token folders, one a domain.
+
+    ``model`` is the base network, loaded once; ``begin`` of a method may put an adapter on it or add an
+    earlier one.
+    """
+
+    model_folder: str
+    domains: list
+    tokens: list
+    seed: int
+    training: dict
+    previous: str | None = None
+    model: object = field(default=None, repr=False)
+
+    def __post_init__(self):
+        from . import models
+
+        if self.model is None:
+            self.model = models.load(self.model_folder, self.training.get("precision", "fp32"))
+
+    @property
+    def domain(self) -> str:
+        return self.domains[-1]
+
+    def stream(self, *names) -> int:
+        """The seed of a named stream of this stage."""
+        return stream_seed(self.seed, str(len(self.domains)), self.domain, *names)
+
+    def seed_everything(self, name: str) -> None:
+        import torch
+
+        torch.manual_seed(self.stream(name))
+
+    def documents(self, split: str, domain: str | None = None) -> list:
+        """The token documents of one split of a domain, the new one by default."""
+        from .tokens import Tokens
+
+        folder = self.tokens[self.domains.index(domain or self.domain)]
+        documents = Tokens(folder).split(split)
+        if not len(documents):
+            raise InputError(f"split {split} has no documents", path=folder)
+        return [documents[i] for i in range(len(documents))]
+
+    def select_documents(self) -> list:
+        """The documents that masks and subspaces are read from: never those that measure."""
+        return self.documents("select")
+
+    def select_batches(self, batch_tokens: int = 1024):
+        """The select split as batches on the model's device."""
+        from .batching import collate, sorted_batches, to_device
+
+        documents = self.select_documents()
+        device = next(self.model.parameters()).device
+        for batch in sorted_batches([len(document.ids) for document in documents], batch_tokens):
+            yield to_device(collate([documents[i] for i in batch]), device)
+
+    def previous_state(self) -> dict:
+        """The tensors that the stage before left for this one; {} at the first."""
+        from .state import load_state
+
+        return load_state(self.previous) if self.previous else {}
+
+    def keep_previous(self) -> None:
+        """Add the earlier stages' adapter into the weights, so that a new one starts from what they
+        learnt."""
+        from . import models
+
+        self.model = models.merge_adapter(self.model, self.previous)
+
+    def save_stacked(self, folder) -> None:
+        """Write this stage's LoRA and the earlier stages' as one, of the sum of their ranks."""
+        import copy
+
+        from peft import get_peft_model_state_dict
+        from safetensors.torch import load_file, save_file
+
+        from . import ffn, lowrank
+
+        config = copy.deepcopy(self.model.peft_config["default"])
+        scale = config.lora_alpha / config.r
+        old = load_file(str(Path(self.previous) / "adapter_model.safetensors"))
+        experts = max(block.experts for block in ffn.feed_forwards(self.model)) or 1
+        state = lowrank.stack(old, get_peft_model_state_dict(self.model), experts)
+        config.r = config.r * len(self.domains)
+        config.lora_alpha, config.inference_mode = scale * config.r, True
+        config.save_pretrained(str(folder))
+        save_file(state, str(Path(folder) / "adapter_model.safetensors"), metadata={"format": "pt"})
+
+
+def write(folder, parts) -> None:
+    """Fill a folder through ``parts(temporary)`` and rename it into place: half an adapter is never seen as
+    one."""
+    folder = Path(folder)
+    temporary = folder.with_name(f".writing-{folder.name}")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    parts(temporary)
+    shutil.rmtree(folder, ignore_errors=True)
+    temporary.replace(folder)
+
+
+def remove(folder) -> None:
+    """Drop the scratch of a finished stage."""
+    shutil.rmtree(folder, ignore_errors=True)

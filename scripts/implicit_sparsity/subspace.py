@@ -1,0 +1,127 @@
+"""Subspaces of the inputs of adapted weights: what an old domain's tokens span, per weight.
+
+A linear layer's gradient lies in the span of its inputs, so an update that is orthogonal to an old domain's
+inputs leaves that domain's outputs as they were: dW x = 0 (Gradient Projection Memory, Saha et al.
+2103.09762). Shapes: X experts or 1, T sampled tokens, i input width, k dimensions.
+"""
+
+
+def input_samples(model, batches, factors: dict, tokens: int) -> dict:
+    """The first ``tokens`` inputs of each adapted weight, {name: [X or 1, T, i]}; fused ``down_proj`` has
+    one set an expert.
+
+    Weights that read the same tensor (q, k and v, gate and up) share one tensor in the result. Experts that
+    saw fewer tokens have rows of zeros, which span nothing.
+    """
+    import torch
+
+    from .hooks import ffn_activations, module_inputs
+    from .models import hidden_states
+
+    linear = {name: f.module for name, f in factors.items() if f.parameter is None}
+    fused = {
+        name: f.module for name, f in factors.items() if f.parameter and f.parameter.startswith("gate_up")
+    }
+    kept, keep = {}, None
+    last = (None, None)
+
+    def collect(name, x):
+        nonlocal last
+        if x is last[0]:  # the same tensor as the module before: q, k and v, or gate and up
+            kept[name] = kept[last[1]]
+        else:
+            kept.setdefault(name, []).append(x.detach().flatten(0, -2)[keep].float())
+            last = (x, name)  # holding it keeps its address from being used again
+
+    experts: dict = {}
+
+    def collect_experts(block, first, positions, h, _):
+        if positions is not None:
+            name = f"model.layers.{block.layer}.mlp.experts.down_proj"
+            experts.setdefault(name, {}).setdefault(first // block.width, []).append(
+                h[keep[positions]].float()
+            )
+
+    count = 0
+    with (
+        torch.inference_mode(),
+        module_inputs(linear | fused, collect),
+        ffn_activations(model, collect_experts),
+    ):
+        for batch in batches:
+            keep = batch["attention_mask"].bool().flatten()
+            last = (None, None)
+            hidden_states(model, batch["input_ids"], batch["attention_mask"])
+            count += int(keep.sum())
+            if count >= tokens:
+                break
+    joined = {id(parts): torch.cat(parts)[:tokens].unsqueeze(0) for parts in kept.values()}
+    samples = {name: joined[id(parts)] for name, parts in kept.items()}
+    for name, parts in experts.items():
+        if name in factors:
+            samples[name] = _stack_experts(parts, factors[name].experts, tokens)
+    return samples
+
+
+def _stack_experts(parts: dict, experts: int, tokens: int):
+    import torch
+
+    rows = {expert: torch.cat(chunks)[:tokens] for expert, chunks in parts.items()}
+    width = next(iter(rows.values())).shape[1]
+    result = torch.zeros(experts, max(len(x) for x in rows.values()), width)
+    for expert, x in rows.items():
+        result[expert, : len(x)] = x
+    return result
+
+
+def extend(basis, samples, energy: float, max_rank: int, seed: int):
+    """(basis grown by the directions of ``samples`` that it lacks, share of their energy that it now holds).
+
+    ``basis`` [X, i, k] (or None), ``samples`` [X, T, i]. Adds the fewest leading right singular vectors of
+    the samples' residual with which basis and addition together hold ``energy`` of ||samples||^2, at most
+    ``max_rank`` of them. Columns that an expert does not need are zero, so that one tensor serves all
+    experts; U'U is the identity but for those.
+    """
+    import torch
+
+    total = samples.double().square().sum((1, 2))
+    residual = samples if basis is None else samples - (samples @ basis) @ basis.transpose(1, 2)
+    q = min(max_rank, *residual.shape[1:])
+    torch.manual_seed(seed)
+    _, values, directions = torch.svd_lowrank(residual, q=min(q + 8, *residual.shape[1:]), niter=4)
+    values, directions = values[:, :q].double(), directions[:, :, :q]
+    left = residual.double().square().sum((1, 2))
+    held = (total - left)[:, None] + torch.cat(
+        [torch.zeros_like(values[:, :1]), values.square().cumsum(1)], 1
+    )
+    short = held < energy * total[:, None]  # [X, q + 1]: with so many directions it does not suffice
+    wanted = short.sum(1).clamp(max=q)
+    wanted = torch.where(total > 0, wanted, torch.zeros_like(wanted))
+    k = int(wanted.max())
+    used = torch.arange(k, device=wanted.device)[None, :] < wanted[:, None]
+    added = directions[:, :, :k] * used[:, None, :]
+    grown = added if basis is None else torch.cat([basis.expand(len(added), -1, -1), added], 2)
+    grown = _orthonormal(grown)
+    reached = float(held.gather(1, wanted[:, None]).sum() / total.sum().clamp(min=1e-300))
+    return grown, reached
+
+
+def _orthonormal(basis):
+    """One more Gram-Schmidt pass over columns in float64; zero columns stay zero."""
+    import torch
+
+    columns = basis.double()
+    q, r = torch.linalg.qr(columns)
+    sign = torch.sign(torch.diagonal(r, dim1=1, dim2=2))
+    norm = columns.norm(dim=1)
+    return (q * sign[:, None, :] * (norm > 0.5)[:, None, :]).to(basis.dtype)
+
+
+def project_out(factor, basis, strength: float = 1.0) -> None:
+    """A <- A - strength * (A U) U', in place: with strength 1 the update B A no longer sees the subspace."""
+    import torch
+
+    a, _ = factor.views
+    with torch.no_grad():
+        wide, u = a.double(), basis.double()
+        a.copy_(wide - strength * (wide @ u) @ u.transpose(1, 2))

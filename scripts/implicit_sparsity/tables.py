@@ -1,0 +1,41 @@
+"""Long CSV tables, written and read in one way: text stays text, numbers round-trip, files appear whole."""
+
+import os
+from pathlib import Path
+
+from implicit_sparsity.errors import InputError
+
+# Columns of names: an empty cell is "" (no order, no stage trained), never NaN, and "1" stays text.
+TEXT = ("model", "method", "order", "checkpoint", "domain", "domain_a", "domain_b", "trained_domain", "half")
+TEXT += ("metric", "measure", "quantity", "score", "scope", "formula")
+
+
+def write_table(path, frame) -> None:
+    """Write a DataFrame as CSV at ``path`` (temporary name, then rename); floats in full precision."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".partial-{path.name}")
+    frame.to_csv(partial, index=False, lineterminator="\n")
+    os.replace(partial, path)
+
+
+def read_table(path, needs=()):
+    """The CSV at ``path`` as a DataFrame; InputError: no table, no rows, a column of ``needs`` missing."""
+    import pandas as pd
+
+    try:
+        frame = pd.read_csv(
+            path, dtype=dict.fromkeys(TEXT, str), keep_default_na=False, na_values=["", "nan"], na_filter=True
+        )
+    except FileNotFoundError:
+        raise InputError("no such table", path=path) from None
+    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError, ValueError) as error:
+        raise InputError(f"not a CSV table ({error})", path=path) from error
+    missing = [name for name in needs if name not in frame.columns]
+    if missing:
+        raise InputError(f"the table has no column {', '.join(missing)}", path=path)
+    if frame.empty:
+        raise InputError("the table has no rows", path=path)
+    text = [name for name in TEXT if name in frame.columns]
+    frame[text] = frame[text].fillna("")
+    return frame

@@ -1,0 +1,39 @@
+"""Split the documents of one domain: by group, deduplicated, eval free of what the others hold."""
+
+from collections import Counter
+from pathlib import Path
+
+from implicit_sparsity import job
+from implicit_sparsity.corpora import manifest
+from implicit_sparsity.corpora.files import new_folder, write_json
+from implicit_sparsity.corpora.records import read_jsonl, write_jsonl
+from implicit_sparsity.corpora.splits import Options, split
+from implicit_sparsity.errors import InputError
+
+
+def split_domain(splits, sources, options, domain=None):
+    """``splits``: the folder to make; ``sources``: the JSONL files; ``options``: fields of splits.Options."""
+    sources = [sources] if isinstance(sources, str | Path) else list(sources)
+    domain = domain or Path(splits).parent.name
+    chosen = _options(options)
+    records = []
+    for path in sources:
+        records += read_jsonl(path)[0]
+    if twice := [name for name, n in Counter(record["id"] for record in records).items() if n > 1]:
+        raise InputError(f"id {twice[0]!r} is in two sources", key=domain)
+    result = split(records, chosen, domain)
+    with new_folder(splits) as folder:
+        for name, found in result.documents.items():
+            write_jsonl(folder / f"{name}.jsonl", found)
+        write_json(folder / "manifest.json", manifest.of_splits(domain, result, chosen, sources, folder))
+
+
+def _options(options):
+    try:
+        return Options(**options)
+    except TypeError as error:
+        raise InputError(f"splits: {error}".replace("Options.__init__() ", "")) from None
+
+
+if __name__ == "__main__":
+    job.run(split_domain, snakemake)

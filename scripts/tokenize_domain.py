@@ -1,0 +1,13 @@
+"""Encode the splits of one domain with one model's tokenizer."""
+
+from implicit_sparsity import job
+from implicit_sparsity.corpora.shards import tokenize
+
+
+def tokenize_domain(tokens, model, splits, options):
+    """``tokens``: the folder to make; ``options``: fields of corpora.encoding.Options."""
+    tokenize(tokens, model, splits, options)
+
+
+if __name__ == "__main__":
+    job.run(tokenize_domain, snakemake)

@@ -1,0 +1,32 @@
+"""Records made for the tests, and a script to run parts of the library in a process of its own."""
+
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+SHARED = Path(__file__).parents[3] / "shared" / "data"
+WORDS = [f"{a}{b}" for a in "ba ce di fo gu ka le mi no pu ra se".split() for b in "ra te li no mu sa".split()]
+
+
+def record(number: int, group: str = "g", source: str = "one", n_words: int = 30, **more) -> dict:
+    """A record of random words, the same for the same number."""
+    rng = random.Random(f"{source}:{number}")
+    return {
+        "id": f"{source}:{number}",
+        "group": group,
+        "source": source,
+        "prompt": " ".join(rng.choices(WORDS, k=n_words)) + "?",
+        "completion": " ".join(rng.choices(WORDS, k=rng.randint(3, 9))),
+        "licence": "CC0",
+        **more,
+    }
+
+
+def run_python(code: str, *arguments, hash_seed: str = "0", **environment) -> subprocess.CompletedProcess:
+    """Run ``code`` in a fresh process that sees the library, under a hash seed of its own."""
+    env = os.environ | {"PYTHONPATH": str(SCRIPTS), "PYTHONHASHSEED": hash_seed, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.run(command, env=env | environment, capture_output=True, text=True, timeout=120)

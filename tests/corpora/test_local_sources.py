@@ -1,0 +1,138 @@
+"""A user's own files: published formats, field names from the config, bad rows, a hub that is not there."""
+
+import json
+
+import pytest
+from corpora_samples import SHARED, run_python
+
+from implicit_sparsity.corpora.records import Dropped, check
+from implicit_sparsity.corpora.sources import hub, jsonl, parquet
+from implicit_sparsity.errors import InputError
+
+QA = {"prompt": "q", "completion": "a"}
+
+
+def documents(path, limit=None, **options):
+    items = jsonl.documents(limit, 0, str(path), **{"fields": QA, "licence": "MIT", **options})
+    return [item if isinstance(item, Dropped) else check(item | {"source": "s"}) for item in items]
+
+
+def write(path, *rows):
+    path.write_bytes(b"\n".join(r if isinstance(r, bytes) else json.dumps(r).encode() for r in rows))
+    return path
+
+
+@pytest.mark.skipif(not (SHARED / "gsm8k_test.jsonl").is_file(), reason="../shared/data is not here")
+def test_gsm8k():
+    fields = {"prompt": "question", "completion": "answer"}
+    found = documents(SHARED / "gsm8k_test.jsonl", fields=fields, answer_pattern="#### (.+)")
+    assert len(found) == 1319 and len({r["id"] for r in found}) == 1319
+    ducks = next(r for r in found if r["prompt"].startswith("Janet’s ducks"))
+    assert ducks["answer"] == "18" and ducks["id"] == ducks["group"] == "1"
+
+
+@pytest.mark.skipif(not (SHARED / "pubmedqa_ori_pqal.json").is_file(), reason="../shared/data is not here")
+def test_pubmedqa():
+    fields = {"prompt": "{CONTEXTS}\n{QUESTION}", "completion": "LONG_ANSWER", "answer": "final_decision"}
+    path, choices = SHARED / "pubmedqa_ori_pqal.json", ["yes", "no", "maybe"]
+    found = documents(path, limit=50, fields=fields, choices=choices, layout="mapping")
+    assert len(found) == 50 and all(r["id"].isdigit() and r["answer"] in choices for r in found)
+    assert all(r["prompt"].endswith("?") and "\n" in r["prompt"] for r in found)
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (b'{"q": "\xff", "a": "x"}', "invalid UTF-8"),
+        (b"{nonsense", "invalid JSON"),
+        ({"q": "only"}, "missing field"),
+        ({"q": "what?", "a": ""}, "empty text"),
+        ({"q": " ", "a": "x"}, "empty text"),
+        ({"q": "what?", "a": 3.5}, "wrong type"),
+        ({"q": None, "a": "x"}, "wrong type"),
+        ({"q": "a" * 100_001, "a": "x"}, "over-long text"),
+        (["q", "a"], "wrong type"),
+    ],
+)
+def test_bad_rows(tmp_path, bad, reason):
+    path = write(tmp_path / "a.jsonl", {"q": "one?", "a": "x"}, bad, {"q": "two?", "a": "y"})
+    with pytest.raises(InputError, match=f"^{path}:2: "):
+        documents(path)
+    found = documents(path, on_bad="drop")
+    assert found[0] == Dropped(reason) and {r["prompt"] for r in found[1:]} == {"one?", "two?"}
+
+
+def test_duplicated_id(tmp_path):
+    path = write(tmp_path / "a.jsonl", *({"q": f"{i}?", "a": "x", "key": i % 2} for i in range(3)))
+    with pytest.raises(InputError, match=r"a\.jsonl:3: id: '0' was used before, at line 1"):
+        documents(path, fields=QA | {"id": "key"})
+
+
+def test_choices_by_text_index_letter_and_columns(tmp_path):
+    rows = [{"q": f"{i}?", "c": {"text": ["x", "y"]}, "n": answer} for i, answer in enumerate([1, "B", "y"])]
+    path = write(tmp_path / "a.jsonl", *rows)
+    found = documents(path, fields={"prompt": "q", "choices": "c.text", "answer": "n"})
+    assert [(r["answer"], r["completion"], r["choices"]) for r in found] == [("y", "y", ["x", "y"])] * 3
+    path = write(tmp_path / "b.jsonl", {"q": "?", "opa": "left", "opb": "right", "cop": 0})
+    assert documents(path, fields={"prompt": "q", "choices": ["opa", "opb"], "answer": "cop"})[0][
+        "answer"] == "left"  # fmt: skip
+    path = write(tmp_path / "c.jsonl", {"q": "?", "opa": "left", "opb": "right", "cop": 2})
+    with pytest.raises(InputError, match="index 2 of 2 choices"):
+        documents(path, fields={"prompt": "q", "choices": ["opa", "opb"], "answer": "cop"})
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"fields": {"promt": "q", "completion": "a"}}, r"fields\.promt: no such field"),
+        ({"fields": {"prompt": "q"}}, "name the column of the completion"),
+        ({"licence": " "}, "under which licence"),
+        ({"answer_pattern": "("}, "not a regular expression"),
+        ({"answer_pattern": "#"}, "needs a group"),
+        ({"layout": "csv"}, "not one of lines, mapping"),
+        ({"on_bad": "ignore"}, "not one of refuse, drop"),
+    ],
+)
+def test_wrong_options(tmp_path, options, message):
+    with pytest.raises(InputError, match=message):
+        documents(write(tmp_path / "a.jsonl", {"q": "?", "a": "x"}), **options)
+
+
+def test_parquet(tmp_path):
+    import pyarrow as pa
+    from pyarrow.parquet import write_table
+
+    rows = [{"q": f"question {i}", "a": f"answer {i}" if i != 7 else None, "k": i // 5} for i in range(20)]
+    write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
+    options = {"path": str(tmp_path / "a.parquet"), "fields": QA | {"group": "k"}, "licence": "MIT"}
+    with pytest.raises(InputError, match=r"a\.parquet:8: completion: must be a text"):
+        list(parquet.documents(None, 0, **options))
+    found = list(parquet.documents(None, 0, **options, on_bad="drop"))
+    assert found[0] == Dropped("wrong type") and len(found) == 20
+    assert {r["group"] for r in found[1:]} == {"0", "1", "2", "3"}
+    whole = (tmp_path / "a.parquet").read_bytes()
+    for broken in (b"not parquet", whole[: len(whole) // 2]):
+        (tmp_path / "a.parquet").write_bytes(broken)
+        with pytest.raises(InputError, match=r"a\.parquet: not a good Parquet file"):
+            list(parquet.documents(None, 0, **options))
+    with pytest.raises(InputError, match="cannot be read"):
+        list(parquet.documents(None, 0, **options | {"path": str(tmp_path / "none")}))
+
+
+def test_hub_wants_a_commit():
+    with pytest.raises(InputError, match="revision: 'main' is not the 40 hex digits"):
+        list(hub.documents(None, 0, "a/b", "main", "train", QA, "MIT"))
+
+
+def test_hub_that_cannot_be_reached_is_one_line(tmp_path):
+    code = """
+from implicit_sparsity.corpora.sources import hub; from implicit_sparsity.errors import InputError
+try:
+    list(hub.documents(None, 0, "openai/gsm8k", "0" * 40, "train", {"completion": "a"}, "MIT"))
+except InputError as error:
+    print(error)
+"""
+    done = run_python(code, HF_HUB_OFFLINE="1", HF_HOME=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    (line,) = done.stdout.splitlines()
+    assert line.startswith("openai/gsm8k: cannot be loaded at revision 000000000000: ")

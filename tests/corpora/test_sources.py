@@ -1,0 +1,135 @@
+"""Every loader on its real data: good records, the same ones in every process, groups that mean something."""
+
+import json
+import re
+from collections import Counter
+
+import pytest
+from corpora_samples import run_python
+
+from implicit_sparsity.corpora import sources
+from implicit_sparsity.corpora.collect import collect
+from implicit_sparsity.corpora.records import read_jsonl
+from implicit_sparsity.corpora.sources.reasoning_gym_logic import RELATIONS, _follows
+from implicit_sparsity.errors import InputError
+
+LOCAL = {"jsonl", "parquet", "hub"}
+SHIPPED = [name for name in sources.names() if name not in LOCAL]
+COLLECT = """
+import sys; from implicit_sparsity.corpora.collect import collect
+for name in sys.argv[2:]:
+    collect(f"{sys.argv[1]}/{name}.jsonl", f"{sys.argv[1]}/{name}.json", "d", name, {"limit": 40, "seed": 3})
+"""
+
+
+@pytest.fixture(scope="module")
+def collected(tmp_path_factory):
+    """All shipped sources, collected in another process under another hash seed."""
+    folder = tmp_path_factory.mktemp("collected")
+    done = run_python(COLLECT, folder, *SHIPPED, hash_seed="77")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def records(collected):
+    return {name: read_jsonl(collected / f"{name}.jsonl")[0] for name in SHIPPED}
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_same_bytes_in_another_process(collected, tmp_path, name):
+    manifest = collect(tmp_path / f"{name}.jsonl", tmp_path / "m.json", "d", name, {"limit": 40, "seed": 3})
+    assert (tmp_path / f"{name}.jsonl").read_bytes() == (collected / f"{name}.jsonl").read_bytes()
+    assert (tmp_path / "m.json").read_bytes() == (collected / f"{name}.json").read_bytes()
+    assert manifest["documents"] == 40 and manifest["versions"] and manifest["licences"]
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_records_are_good(records, name):
+    found = records[name]
+    assert len(found) == len({r["id"] for r in found}) == 40
+    assert all(r["id"].startswith(f"{name}:") and r["source"] == name for r in found)
+    assert len({r["group"] for r in found}) >= 8
+    assert all(r["prompt"].strip() and r["completion"] == r["completion"].rstrip() for r in found)
+
+
+def test_limit_seed_and_length_choose_documents(tmp_path):
+    def ids(**options):
+        collect(tmp_path / "a", tmp_path / "b", "d", "champ", options)
+        return [r["id"] for r in read_jsonl(tmp_path / "a")[0]]
+
+    assert ids(limit=20, seed=1) == ids(limit=30, seed=1)[:20] != ids(limit=20, seed=2)
+    assert len(ids(seed=1)) == 270
+    short = ids(seed=1, max_chars=400)
+    assert 20 < len(short) < 270
+    assert json.loads((tmp_path / "b").read_text())["dropped"] == {"over max_chars": 270 - len(short)}
+
+
+def test_code_is_whole(records):
+    for name in ("python_stdlib", "human_eval"):
+        bodies = [f"{r['prompt']}\n{r['completion']}\n" for r in records[name]]
+        assert sum(_compiles(text) for text in bodies) == len(bodies)
+
+
+def _compiles(text):
+    try:
+        compile(text, "document", "exec", dont_inherit=True)
+    except SyntaxError:
+        return False
+    return True
+
+
+def test_math_ends_in_its_answer(records):
+    for name in ("gsm_symbolic", "champ"):
+        assert all(r["completion"].endswith(f"\n#### {r['answer']}") for r in records[name])
+    assert all(re.fullmatch(r"-?[\d.,]+", r["answer"]) for r in records["gsm_symbolic"])
+    assert not any("Do not include units" in r["prompt"] for r in records["gsm_symbolic"])
+
+
+@pytest.mark.parametrize("name", ["hpo", "icd10", "reasoning_gym_logic"])
+def test_natural_choices(records, name):
+    for r in records[name]:
+        assert r["answer"] == r["completion"] and 2 <= len(r["choices"]) <= 4
+    places = Counter(r["choices"].index(r["answer"]) for r in records[name])
+    assert max(places.values()) <= 30  # the right one is not always in the same place
+
+
+def test_wrong_puzzles_are_left_out(collected, records):
+    dropped = json.loads((collected / "reasoning_gym_logic.json").read_text())["dropped"]
+    assert set(dropped) == {"wrong answer in syllogism", "wrong answer in family_relationships"}
+    family = [r for r in records["reasoning_gym_logic"] if r["group"].startswith("family")]
+    assert family and all(r["answer"] in RELATIONS for r in family)
+
+
+def test_syllogisms_by_hand():
+    barbara = (("All", 0, False, 1), ("All", 1, False, 2), ("All", 0, False, 2))
+    undistributed = (("All", 0, False, 1), ("All", 2, False, 1), ("Some", 0, False, 2))
+    two_negatives = (("No", 0, False, 1), ("No", 1, False, 2), ("Some", 0, True, 2))
+    darapti = (("All", 1, False, 0), ("All", 1, False, 2), ("Some", 0, False, 2))  # needs a B to exist
+    assert [_follows(form) for form in (barbara, undistributed, two_negatives, darapti)] == [
+        True, False, False, True,
+    ]  # fmt: skip
+
+
+def test_conversations_alternate(records):
+    for r in records["chitchat"]:
+        assert r["prompt"].startswith("A: ") and r["id"] == f"chitchat:{r['group']}"
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "message"),
+    [
+        ("no_such", {}, "loader: no loader 'no_such' (there are: champ"),
+        ("x", {"loader": "../champ"}, "no loader"),
+        ("champ", {"turns": 3}, "turns: loader champ has no such option"),
+        ("champ", {"limit": 0}, "d.champ.limit: must be a whole number"),
+        ("champ", {"max_chars": 1}, "d.champ: no records (270 over max_chars)"),
+        ("gsm_symbolic", {}, "limit: a generator has no end"),
+        ("reasoning_gym_logic", {"limit": 3, "tasks": ["zebra"]}, "tasks: no task 'zebra'"),
+        ("jsonl", {"path": "x"}, "fields: loader jsonl needs this option"),
+    ],
+)
+def test_wrong_options(tmp_path, source, options, message):
+    with pytest.raises(InputError) as caught:
+        collect(tmp_path / "a", tmp_path / "b", "d", source, options)
+    assert message in str(caught.value) and not list(tmp_path.iterdir())

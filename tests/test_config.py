@@ -1,0 +1,270 @@
+"""A wrong config ends in one line: file, key, what was found, what is allowed. All through `snakemake -n`."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent
+HEX = "0123456789abcdef0123456789abcdef01234567"
+HUB = f"source: hub, repo: a/b, revision: {HEX}, layers: 2, width: 64"
+NANO = yaml.safe_load((ROOT / "tests/nano.yaml").read_text())["models"]
+
+# overlay of config.yaml -> key, found, allowed (parts of the line)
+WRONG = {
+    # unknown and missing keys
+    "mehtods: {}": ("mehtods", "unknown key", "did you mean methods?"),
+    "training: {lr: 1.0}": ("training.lr", "unknown key", "learning_rate"),
+    "methods: {lora: {rnak: 8}}": ("methods.lora.rnak", "unknown key", "did you mean rank?"),
+    "probes: {activation_sparsity: {top: 1}}": ("probes.activation_sparsity.top", "unknown key", "top_p"),
+    "figures: {r_heatmaps: {colour: red}}": ("figures.r_heatmaps.colour", "unknown key", "scores"),
+    "domains: {code: {sources: {human_eval: {limits: 3}}}}": (
+        "domains.code.sources.human_eval.limits",
+        "unknown key",
+        "did you mean limit?",
+    ),
+    "models: {other: {layers: 2}}": ("models.other.source", "nothing", "package | hub | path | scratch"),
+    "models: {other: {source: hub, repo: a/b}}": (
+        "models.other.revision",
+        "nothing",
+        "40 hexadecimal digits",
+    ),
+    "domains: {law: {}}": ("domains.law.sources", "nothing", "mapping"),
+    "domains: {code: {sources: {mine: {loader: jsonl, limit: 5}}}}": ("sources.mine.", "nothing", "str"),
+    # types and limits
+    "training: {steps: 0}": ("training.steps", "0", "integer >= 1"),
+    "training: {steps: many}": ("training.steps", "'many'", "integer >= 1"),
+    "training: {steps: true}": ("training.steps", "true", "integer >= 1"),
+    "training: {learning_rate: -1.0e-3}": ("training.learning_rate", "-0.001", "number > 0"),
+    "training: {learning_rate: .nan}": ("training.learning_rate", "nan", "a finite number"),
+    "training: {precision: fp16}": ("training.precision", "'fp16'", "fp32 | bf16"),
+    "methods: {lora: {rank: 0}}": ("methods.lora.rank", "0", "integer >= 1"),
+    "methods: {lora: {rank: 2.5}}": ("methods.lora.rank", "2.5", "integer >= 1"),
+    "methods: {lora: {targets: everything}}": ("methods.lora.targets", "'everything'", "all | mlp"),
+    "methods: {activation_mask: {fraction: 1.5}}": ("methods.activation_mask.fraction", "1.5", "<= 1"),
+    "methods: {lora: }": ("methods.lora", "nothing", "mapping"),
+    "probes: {activation_overlap: {score: loudest}}": (
+        "activation_overlap.score",
+        "'loudest'",
+        "mean_abs | ",
+    ),
+    "probes: {activations: {stages: last}}": ("probes.activations.stages", "'last'", "base | final | all"),
+    "probes: {activations: {top_k: [0.1, 0]}}": ("probes.activations.top_k[1]", "0", "share between 0 and 1"),
+    "probes: {activations: {top_k: []}}": ("probes.activations.top_k", "empty list", "at least one entry"),
+    "probes: {activations: {thresholds: [1.0]}}": ("probes.activations.thresholds[0]", "1", "number > 0 < 1"),
+    "splits: {near_duplicate: 80}": ("splits.near_duplicate", "80", "<= 1"),
+    "tokens: {template: chatml}": ("tokens.template", "'chatml'", "mapping"),
+    "tokens: {template: {middle: x}}": ("tokens.template.middle", "unknown key", "after, before, between"),
+    "tokens: {on_long: split}": ("tokens.on_long", "'split'", "truncate | drop"),
+    "seeds: 0": ("seeds", "0", "list"),
+    "models: {Big: {source: path}}": ("models.Big", "'Big'", "lower-case letters"),
+    "models: {smollm2: false}": ("models", "an empty mapping", "at least one entry"),
+    "models: {x: {source: zoo}}": ("models.x.source", "'zoo'", "package | hub | path | scratch"),
+    f"models: {{x: {{{HUB.replace(HEX, 'main')}}}}}": (
+        "models.x.revision",
+        "'main'",
+        "40 hexadecimal digits",
+    ),
+    f"models: {{x: {{{HUB}, file: y}}}}": ("models.x.file", "unknown key", "repo, revision, source, width"),
+    # references between entries
+    "orders: {forward: [code, maths]}": (
+        "orders.forward[1]",
+        "'maths', which is no domain",
+        "did you mean math?",
+    ),
+    "orders: {forward: [code, math, code]}": (
+        "orders.forward[2]",
+        "'code' a second time",
+        "each domain once",
+    ),
+    "domains: {general: false}": ("orders.forward[3]", "'general'", "code, math, medical"),
+    "seeds: [0, 1, 0]": ("seeds", "0 twice", "each value once"),
+    "methods: {loar: {}}": ("methods.loar", "no module of methods", "did you mean lora?"),
+    "methods: {wide: {uses: lroa}}": ("methods.wide.uses", "'lroa'", "did you mean lora?"),
+    "probes: {overlap: {}}": ("probes.overlap", "no module of probes", "activation_overlap"),
+    "figures: {heatmaps: {}}": ("figures.heatmaps", "no module of figures", "r_heatmaps"),
+    "probes: {activation_overlap: false}": ("figures.overlap_by_layer", "which is not made", "under probes"),
+    "domains: {code: {sources: {stdlib: {limit: 5}}}}": (
+        "sources.stdlib",
+        "no loader",
+        "did you mean python_stdlib?",
+    ),
+    "probes: {activations: {top_k: [2000]}}": ("probes.activations.top_k[0]", "2000", "<= 1536"),
+    "probes: {activation_overlap: {k: [0.1, 5000]}}": (
+        "probes.activation_overlap.k[1]",
+        "5000",
+        "models.smollm2",
+    ),
+    "models: {x: {source: path, path: no/where, layers: 2, width: 64}}": (
+        "models.x.path",
+        "no/where",
+        "model's folder",
+    ),
+    "domains: {code: {sources: {mine: {loader: jsonl, limit: 5, path: no.jsonl, fields: {}, licence: x}}}}": (
+        "domains.code.sources.mine.path",
+        "no.jsonl",
+        "a file that exists",
+    ),
+    "training: {warmup: 20}": ("training.warmup", "20", "integer < training.steps (20)"),
+    "evals: {documents: 1000}": ("evals.documents", "1000", "<= splits.eval (48)"),
+    "tokens: {min_completion: 128}": ("tokens.min_completion", "128", "< tokens.max_length"),
+    "splits: {min_chars: 9000}": ("splits.min_chars", "9000", "<= splits.max_chars"),
+    yaml.safe_dump(
+        {
+            "models": {
+                "x": NANO["nano_moe"] | {"config": NANO["nano_moe"]["config"] | {"num_experts_per_tok": 5}}
+            }
+        }
+    ): (
+        "models.x.config.num_experts_per_tok",
+        "5",
+        "integer <= 4",
+    ),
+    yaml.safe_dump(
+        {"models": {"x": NANO["nano_dense"] | {"config": NANO["nano_dense"]["config"] | {"num_experts": 4}}}}
+    ): (
+        "models.x.config",
+        "mapping",
+        "without num_experts",
+    ),
+    # what YAML readers pass over
+    "training: {steps: 5}\ntraining: {steps: 6}": ("training", "second entry", "one"),
+    "methods: {lora: {rank: 4, rank: 8}}": ("methods.lora.rank", "second entry", "one"),
+    "orders: {on: [code]}": ("orders", "the key on", "text (in quotes)"),
+}
+
+
+def snakemake(*arguments, config=None, overlay=None):
+    """`snakemake -n` in a folder with nothing but its config: exit status, stderr lines, seconds."""
+    with TemporaryDirectory() as folder:
+        shutil.copy(ROOT / "config.yaml", folder)
+        if config is not None:
+            Path(folder, "config.yaml").write_bytes(config)
+        if overlay is not None:
+            Path(folder, "overlay.yaml").write_text(overlay)
+            arguments = (*arguments, "--configfile", "overlay.yaml")
+        command = [sys.executable, "-m", "snakemake", "-s", ROOT / "Snakefile", "-n", "-d", ".", *arguments]
+        started = time.monotonic()
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+        taken = time.monotonic() - started
+    lines = [
+        line
+        for line in done.stderr.splitlines()
+        if line and not line.startswith("Config file config.yaml is ")
+    ]
+    return done.returncode, lines, taken
+
+
+@cache
+def in_parallel():
+    """All wrong configs at once, two at a time: each costs Snakemake's start."""
+    pool = ThreadPoolExecutor(2)
+    return {overlay: pool.submit(snakemake, overlay=overlay) for overlay in WRONG}
+
+
+@pytest.mark.parametrize("overlay", WRONG, ids=[key for key, *_ in WRONG.values()])
+def test_wrong_config_is_one_line(overlay):
+    alone = "PYTEST_XDIST_WORKER" in os.environ  # the workers are the pool
+    status, lines, _ = snakemake(overlay=overlay) if alone else in_parallel()[overlay].result()
+    assert status == 1
+    assert len(lines) == 1, lines
+    key, found, allowed = WRONG[overlay]
+    file, place, rest = lines[0].split(": ", 2)
+    assert file.startswith("overlay.yaml") or overlay in (
+        "domains: {general: false}",
+        "probes: {activation_overlap: false}",
+    )
+    assert key in place
+    assert found in rest.split(", allowed: ")[0]
+    assert allowed in rest.split(", allowed: ")[1]
+
+
+@pytest.mark.parametrize(
+    "config, expected",
+    [
+        (b"training: {steps: 5", "config.yaml:1: (top level): found broken YAML"),
+        (b"a:\n\tb: 1", "config.yaml:2: (top level): found broken YAML"),
+        (b"\xff\xfe\xfa", "(top level): found broken YAML"),
+        (b"- models", "config.yaml: (top level): found ['models'], allowed: a mapping"),
+        (b"", "config.yaml: (top level): found nothing, allowed: a mapping"),
+        (b"seeds: [0]", "config.yaml: models: found nothing, allowed: mapping with at least one entry"),
+    ],
+)
+def test_wrong_base_file_is_one_line(config, expected):
+    status, lines, _ = snakemake(config=config)
+    assert status == 1
+    assert len(lines) == 1, lines
+    assert expected in lines[0]
+
+
+def test_a_value_of_the_command_line_is_named_as_such():
+    status, lines, _ = snakemake("--config", "training={steps: -1}")
+    assert (status, lines) == (1, ["--config: training.steps: found -1, allowed: integer >= 1"])
+
+
+def test_values_of_the_command_line_have_their_types():
+    status, lines, _ = snakemake(
+        "--quiet", "all", "--config", "training={steps: 3, learning_rate: 1e-3}", "seeds=[0, 1]"
+    )
+    assert status == 0, lines
+
+
+def test_a_wrong_config_ends_within_three_seconds():
+    assert min(snakemake(overlay="orders: {forward: [code, maths]}")[2] for _ in range(3)) < 3
+
+
+def properties(schema, root):
+    """Properties of one part of the schema, references followed."""
+    if "$ref" in schema:
+        schema = root["$defs"][schema["$ref"].rsplit("/", 1)[1]] | schema
+    return schema.get("properties", {}), schema.get("additionalProperties")
+
+
+def undescribed(content, schema, root, path=()):
+    """Keys of a config that the schema does not know or does not describe."""
+    known, other = properties(schema, root)
+    for key, value in content.items():
+        part = known.get(key, other if isinstance(other, dict) else None)
+        if part is None:
+            if other is False:
+                yield ".".join((*path, key))
+            continue  # options of a module: the module describes them
+        if key in known and "description" not in part:
+            yield ".".join((*path, key))
+        for conditional in part.get("allOf", ()):
+            if isinstance(value, dict) and conditional["if"]["properties"]["source"]["const"] == value.get(
+                "source"
+            ):
+                part = conditional["then"]
+        if isinstance(value, dict):
+            yield from undescribed(value, part, root, (*path, key))
+
+
+@pytest.mark.parametrize("file", ["config.yaml", "tests/nano.yaml"])
+def test_schema_describes_every_key(file):
+    schema = yaml.safe_load((ROOT / "rules/config.schema.yaml").read_text())
+    content = yaml.safe_load((ROOT / file).read_text())
+    if file == "tests/nano.yaml":
+        assert content["models"].pop("smollm2") is False
+    assert list(undescribed(content, schema, schema)) == []
+
+
+def test_defaults_have_every_key_of_the_schema():
+    schema = yaml.safe_load((ROOT / "rules/config.schema.yaml").read_text())
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    assert set(config) == set(schema["properties"])
+    for section in ("splits", "tokens", "training", "evals"):
+        assert set(config[section]) == set(schema["properties"][section]["properties"])
+        assert set(schema["properties"][section]["required"]) == set(config[section])
+    activations = schema["properties"]["probes"]["properties"]["activations"]
+    assert (
+        set(config["probes"]["activations"]) == set(activations["properties"]) == set(activations["required"])
+    )
