@@ -40,7 +40,7 @@ locks: .venv/dev.stamp ## envs/*.lock and *.yaml from envs/*.in (RELOCK=--upgrad
 
 clean: ## caches; never results/ or .venv/
 	rm -rf .pytest_cache .ruff_cache
-	find Snakefile rules scripts tests benchmarks envs -name __pycache__ -type d -prune -exec rm -rf {} +
+	find $(wildcard scripts tests benchmarks envs) -name __pycache__ -type d -prune -exec rm -rf {} +
 	@echo "Kept: results/ and its records in .snakemake/ (make clean-results), .venv/ (rm -r .venv)."
 
 clean-results: ## everything in results/, after CONFIRM=yes

@@ -25,6 +25,8 @@ rule prepare_model:
         base=lookup("models/{model}", within=config),
         code=code("prepare_model.py"),
         name="{model}",
+        # only a model from scratch reads documents, in the study's template
+        template=lambda wildcards: config["tokens"]["template"] if training_splits(wildcards) else None,
         online=lambda wildcards: config["models"][wildcards.model]["source"] == "hub",
     script:
         "../scripts/prepare_model.py"

@@ -104,10 +104,12 @@ def check_orders():
 
 
 def check_budgets():
-    """Warm-up ends before training does; evals ask for no more documents than a split has; k fits every model."""
+    """Warm-up ends before training; evals ask for domains and documents that exist; k fits every model."""
     budget = config["training"]
     if budget["warmup"] >= budget["steps"]:
         refuse(("training", "warmup"), budget["warmup"], f"integer < training.steps ({budget['steps']})")
+    for position, domain in enumerate(config["evals"]["generate"]):
+        refuse_unknown(("evals", "generate", position), domain, config["domains"], "domain")
     for key in ("documents", "choice_items", "generation_items"):
         if config["evals"][key] > config["splits"]["eval"]:
             refuse(

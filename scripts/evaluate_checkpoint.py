@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 from implicit_sparsity import artifacts, evaluation, job, models
+from implicit_sparsity.files import read_json, write_json
 from implicit_sparsity.tokens import Tokens
 
 FINISHED = ".finished"  # scores by the hash of all that they depend on, beside results/evals/<model>/
@@ -31,8 +32,9 @@ def evaluate_checkpoint(
             stop = evaluation.stop_token(shards, tokenizer)
             bar = artifacts.progress(f"{checkpoint} on {domain}")
             scores = evaluation.score_domain(network, shards, domain, options, tokenizer.decode, stop, bar)
-            artifacts.write_json(finished, scores)
-        scores = artifacts.read_json(finished)
+            finished.parent.mkdir(parents=True, exist_ok=True)
+            write_json(finished, scores)
+        scores = read_json(finished)
         settings = {
             "config": {
                 "model": "hf",
@@ -42,7 +44,7 @@ def evaluate_checkpoint(
             "git_hash": artifacts.git_hash(),
             "date": time.time(),
         }
-        artifacts.write_json(path, evaluation.as_lm_eval(domain, scores, study_here, options, settings))
+        write_json(path, evaluation.as_lm_eval(domain, scores, study_here, options, settings))
 
 
 def load(model, adapter, base):
@@ -53,7 +55,7 @@ def load(model, adapter, base):
 
 def describe(model, adapter, checkpoint, base, name) -> dict:
     """Which model and which stage of which run this is."""
-    manifest = artifacts.read_json(Path(model) / "manifest.json")
+    manifest = read_json(Path(model) / "manifest.json")
     study = {
         "model": name or Path(model).name,
         "revision": manifest["revision"],
@@ -68,7 +70,7 @@ def describe(model, adapter, checkpoint, base, name) -> dict:
         "versions": artifacts.versions(),
     }
     if adapter:
-        record = artifacts.read_json(Path(adapter) / "stage.json")["study"]
+        record = read_json(Path(adapter) / "stage.json")["study"]
         study |= {key: record[key] for key in ("method", "order", "seed", "stage", "trained_domains")}
         study["adapter_sha256"] = artifacts.folder_digest(adapter, "adapter_*")
     return study

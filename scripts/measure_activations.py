@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from implicit_sparsity import artifacts, job
+from implicit_sparsity.files import read_json
 
 
 def measure_activations(
@@ -27,7 +28,7 @@ def measure_activations(
                 network, blocks, split, shards.index["special_ids"], options, bar, tokens
             )
         )
-    manifest = artifacts.read_json(Path(model) / "manifest.json")
+    manifest = read_json(Path(model) / "manifest.json")
     attrs = {
         "title": f"FFN activation statistics of {name or Path(model).name} ({checkpoint}) on {domain}",
         "model": name or Path(model).name,

@@ -1,14 +1,15 @@
 """Put a model into the one form that every later rule reads: a folder of safetensors with a manifest."""
 
-from implicit_sparsity import artifacts, checkpoints, job, stages
+from implicit_sparsity import artifacts, checkpoints, job
 from implicit_sparsity.errors import InputError
+from implicit_sparsity.files import new_folder, sha256, write_json
 
 
-def prepare_model(folder, model, base, splits=(), template=None, name=None):
+def prepare_model(folder, model, base, splits=(), template=None):
     """Fill results/models/<model>/ and check the declared shape against the real one."""
     from implicit_sparsity import models
 
-    def parts(temporary):
+    with new_folder(folder) as temporary:
         said = checkpoints.prepare(temporary, base, splits, template)
         shape = models.shape(temporary)
         for key in ("layers", "width"):
@@ -18,16 +19,14 @@ def prepare_model(folder, model, base, splits=(), template=None, name=None):
                 )
         files = sorted(path for path in temporary.iterdir() if path.is_file())
         manifest = {
-            "model": model,
+            "name": model,
             "source": base["source"],
             **said,
             "shape": shape,
-            "files": {path.name: artifacts.sha256_file(path) for path in files},
+            "files": {path.name: sha256(path) for path in files},
             "versions": artifacts.versions(),
         }
-        artifacts.write_json(temporary / "manifest.json", manifest)
-
-    stages.write(folder, parts)
+        write_json(temporary / "manifest.json", manifest)
 
 
 if __name__ == "__main__":

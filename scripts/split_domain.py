@@ -5,10 +5,10 @@ from pathlib import Path
 
 from implicit_sparsity import job
 from implicit_sparsity.corpora import manifest
-from implicit_sparsity.corpora.files import new_folder, write_json
 from implicit_sparsity.corpora.records import read_jsonl, write_jsonl
 from implicit_sparsity.corpora.splits import Options, split
 from implicit_sparsity.errors import InputError
+from implicit_sparsity.files import new_folder, write_json
 
 
 def split_domain(splits, sources, options, domain=None):

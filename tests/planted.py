@@ -20,7 +20,7 @@ def write_scores(path, scores, domain, tokens=(TOKENS, TOKENS), model="nano", ch
     tokens = np.asarray(tokens)
     layers, neurons = scores.shape[1:]
     sums = scores * tokens[:, None, None]
-    above = np.rint(np.clip(scores, 0, 1) * tokens[:, None, None]).astype(np.int64)
+    above = np.rint(np.nan_to_num(scores).clip(0, 1) * tokens[:, None, None]).astype(np.int64)
     dims = ("half", "layer", "neuron")
     arrays = {
         "tokens": (("half",), tokens, about()),

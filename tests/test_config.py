@@ -1,11 +1,11 @@
 """A wrong config ends in one line: file, key, what was found, what is allowed. All through `snakemake -n`."""
 
 import os
+import resource
 import shutil
 import subprocess
 import sys
-import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -114,6 +114,7 @@ WRONG = {
         "a file that exists",
     ),
     "training: {warmup: 20}": ("training.warmup", "20", "integer < training.steps (20)"),
+    "evals: {generate: [maths]}": ("evals.generate[0]", "'maths', which is no domain", "did you mean math?"),
     "evals: {documents: 1000}": ("evals.documents", "1000", "<= splits.eval (48)"),
     "tokens: {min_completion: 128}": ("tokens.min_completion", "128", "< tokens.max_length"),
     "splits: {min_chars: 9000}": ("splits.min_chars", "9000", "<= splits.max_chars"),
@@ -143,7 +144,7 @@ WRONG = {
 
 
 def snakemake(*arguments, config=None, overlay=None):
-    """`snakemake -n` in a folder with nothing but its config: exit status, stderr lines, seconds."""
+    """`snakemake -n` in a folder with nothing but its config: exit status, stderr lines."""
     with TemporaryDirectory() as folder:
         shutil.copy(ROOT / "config.yaml", folder)
         if config is not None:
@@ -152,15 +153,13 @@ def snakemake(*arguments, config=None, overlay=None):
             Path(folder, "overlay.yaml").write_text(overlay)
             arguments = (*arguments, "--configfile", "overlay.yaml")
         command = [sys.executable, "-m", "snakemake", "-s", ROOT / "Snakefile", "-n", "-d", ".", *arguments]
-        started = time.monotonic()
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
-        taken = time.monotonic() - started
     lines = [
         line
         for line in done.stderr.splitlines()
         if line and not line.startswith("Config file config.yaml is ")
     ]
-    return done.returncode, lines, taken
+    return done.returncode, lines
 
 
 @cache
@@ -173,7 +172,7 @@ def in_parallel():
 @pytest.mark.parametrize("overlay", WRONG, ids=[key for key, *_ in WRONG.values()])
 def test_wrong_config_is_one_line(overlay):
     alone = "PYTEST_XDIST_WORKER" in os.environ  # the workers are the pool
-    status, lines, _ = snakemake(overlay=overlay) if alone else in_parallel()[overlay].result()
+    status, lines = snakemake(overlay=overlay) if alone else in_parallel()[overlay].result()
     assert status == 1
     assert len(lines) == 1, lines
     key, found, allowed = WRONG[overlay]
@@ -190,7 +189,7 @@ def test_wrong_config_is_one_line(overlay):
 @pytest.mark.parametrize(
     "config, expected",
     [
-        (b"training: {steps: 5", "config.yaml:1: (top level): found broken YAML"),
+        (b"training: {steps: 5\n", "config.yaml:2: (top level): found broken YAML"),
         (b"a:\n\tb: 1", "config.yaml:2: (top level): found broken YAML"),
         (b"\xff\xfe\xfa", "(top level): found broken YAML"),
         (b"- models", "config.yaml: (top level): found ['models'], allowed: a mapping"),
@@ -199,26 +198,36 @@ def test_wrong_config_is_one_line(overlay):
     ],
 )
 def test_wrong_base_file_is_one_line(config, expected):
-    status, lines, _ = snakemake(config=config)
+    status, lines = snakemake(config=config)
     assert status == 1
     assert len(lines) == 1, lines
     assert expected in lines[0]
 
 
 def test_a_value_of_the_command_line_is_named_as_such():
-    status, lines, _ = snakemake("--config", "training={steps: -1}")
+    status, lines = snakemake("--config", "training={steps: -1}")
     assert (status, lines) == (1, ["--config: training.steps: found -1, allowed: integer >= 1"])
 
 
 def test_values_of_the_command_line_have_their_types():
-    status, lines, _ = snakemake(
+    status, lines = snakemake(
         "--quiet", "all", "--config", "training={steps: 3, learning_rate: 1e-3}", "seeds=[0, 1]"
     )
     assert status == 0, lines
 
 
 def test_a_wrong_config_ends_within_three_seconds():
-    assert min(snakemake(overlay="orders: {forward: [code, maths]}")[2] for _ in range(3)) < 3
+    """Of processor time, so that a busy machine does not fail it; the best of three."""
+
+    def seconds():
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        snakemake(overlay="orders: {forward: [code, maths]}")
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    if in_parallel.cache_info().currsize:
+        wait(in_parallel().values())
+    assert min(seconds() for _ in range(3)) < 3
 
 
 def properties(schema, root):

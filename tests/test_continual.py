@@ -73,7 +73,8 @@ def test_the_last_domain_is_not_forgotten():
 
 NEEDS = {  # cell (stage, domain) -> metrics that do without it
     (0, 0): {"acc", "fwt", "final_gain", "general_delta"},
-    (0, 2): set(CARDS) - set(),  # a domain long before its stage: only forgetting_any_stage looks, and not at the last
+    (0, 2): set(CARDS)
+    - set(),  # a domain long before its stage: only forgetting_any_stage looks, and not at the last
     (1, 0): set(CARDS) - {"avg_incremental", "forgetting", "forgetting_any_stage"},
     (1, 2): set(CARDS) - {"fwt"},
     (2, 1): {"learned", "fwt", "learned_gain", "intransigence", "general_delta"},

@@ -105,8 +105,8 @@ def imported(path: Path) -> set[str]:
             names |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
             names.add(node.module.split(".")[0])
-    local = {"implicit_sparsity", *(path.stem for path in (ROOT / "tests").rglob("*.py"))}
-    local |= {path.name for path in (ROOT / "tests").iterdir() if path.is_dir()} | {"tests"}
+    ours = [*(ROOT / "scripts").glob("*"), *(ROOT / "tests").rglob("*"), ROOT / "tests"]
+    local = {found.stem for found in ours if found.is_dir() or found.suffix == ".py"}
     return names - set(sys.stdlib_module_names) - local
 
 

@@ -1,4 +1,4 @@
-"""A rule's conda environment holds every package that its script may import, directly or through the library."""
+"""A rule's conda environment holds every package that its script may import, also through the library."""
 
 import ast
 import re
@@ -31,7 +31,7 @@ def modules(path: Path) -> set[str]:
 
 
 def files(module: str) -> list[Path]:
-    """The files of a module of the library: a package's __init__, and its modules where they are loaded by name."""
+    """The files of a library module: a package's __init__, and its modules where they are loaded by name."""
     path = SCRIPTS.joinpath(*module.split("."))
     if path.is_dir():
         return sorted(path.glob("*.py")) if path.name in LOADED_BY_NAME else [path / "__init__.py"]

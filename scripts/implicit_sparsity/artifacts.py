@@ -1,12 +1,12 @@
-"""What every artifact says about itself: versions, checksums, commit; and files written whole or not at
-all."""
+"""What every artifact says about itself: versions, checksums, commit, memory."""
 
 import hashlib
 import json
-import os
 import platform
 import subprocess
 from pathlib import Path
+
+from .files import sha256
 
 PACKAGES = (
     "torch",
@@ -34,11 +34,6 @@ def versions(packages=PACKAGES) -> dict:
     return found
 
 
-def sha256_file(path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def digest(value) -> str:
     """Hex sha256 of a plain value, key order aside."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
@@ -47,7 +42,7 @@ def digest(value) -> str:
 def folder_digest(folder, pattern: str = "*") -> str:
     """One checksum of a folder's files that match, by name and content."""
     files = sorted(path for path in Path(folder).glob(pattern) if path.is_file())
-    return digest({path.name: sha256_file(path) for path in files})
+    return digest({path.name: sha256(path) for path in files})
 
 
 def git_hash() -> str | None:
@@ -57,27 +52,6 @@ def git_hash() -> str | None:
         ["git", "-C", str(here), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
     )
     return found.stdout.strip() or None
-
-
-def write_json(path, value) -> None:
-    """Write JSON under a temporary name and rename it, so that a half-written file is never read."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".writing-{path.name}")
-    temporary.write_text(
-        json.dumps(value, indent=1, sort_keys=False, allow_nan=False) + "\n", encoding="utf-8"
-    )
-    os.replace(temporary, path)
-
-
-def read_json(path):
-    """Parsed JSON; InputError naming the file where it is not."""
-    from .errors import InputError
-
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot be read as JSON ({error})", path=path) from error
 
 
 def peak_memory_mb() -> float:

@@ -7,13 +7,13 @@ path      a folder on this machine
 scratch   a configuration, initialised and pre-trained here on the training splits
 """
 
-import importlib.util
 import os
 import shutil
 from pathlib import Path
 
 from . import artifacts
 from .errors import InputError
+from .files import package_file, version
 
 WEIGHTS = ("*.safetensors", "*.safetensors.index.json")
 SMALL = (
@@ -41,18 +41,9 @@ def prepare(folder, base: dict, splits=(), template=None) -> dict:
 
 
 def from_package(folder: Path, base, splits, template) -> dict:
-    from importlib.metadata import version
-
     from . import models
 
-    spec = importlib.util.find_spec(base["package"])
-    if spec is None or not spec.submodule_search_locations:
-        raise InputError(f"the package {base['package']} is not installed: run `make .venv`", key="package")
-    place = Path(spec.submodule_search_locations[0])
-    if not (place / base["file"]).is_file():
-        raise InputError(
-            f"the package has no file {base['file']}; it has {sorted(os.listdir(place))}", key="file"
-        )
+    place = package_file(base["package"], base["file"]).parent
     network, tokenizer = models.from_gguf(place, base["file"])
     network.save_pretrained(str(folder))
     tokenizer.save_pretrained(str(folder))

@@ -7,9 +7,7 @@ status 1 for wrong input (errors.InputError), 2 for a defect, 128 + n for signal
 """
 
 import faulthandler
-import hashlib
 import inspect
-import json
 import logging
 import os
 import shutil
@@ -105,16 +103,11 @@ def _fail(snakemake, error, logfile, status):
     raise SystemExit(status) from None
 
 
-def digest(*values) -> str:
-    """Hex sha256 of plain values (numbers, text, lists, dicts in any order): a key for unfinished work."""
-    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()
-
-
 def scratch(output, key: str) -> Path:
     """A folder beside ``output`` for work that may be cut off and resumed under the same ``key``.
 
     Snakemake does not know it, so it outlives a failed job. Leftovers under other keys belong to settings
-    that are no longer wanted and are removed. ``publish`` or ``shutil.rmtree`` ends it.
+    that are no longer wanted and are removed. Whoever finishes the work removes the folder.
     """
     output = Path(output)
     folder = output.parent / f".partial-{output.name}-{key[:8]}"
@@ -123,19 +116,3 @@ def scratch(output, key: str) -> Path:
             shutil.rmtree(other)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
-
-
-def publish(temporary, final):
-    """Rename a finished file or folder into place, replacing what an earlier run left there."""
-    temporary, final = Path(temporary), Path(final)
-    final.parent.mkdir(parents=True, exist_ok=True)
-    if final.is_dir() and not final.is_symlink():
-        shutil.rmtree(final)
-    os.replace(temporary, final)
-
-
-def streams(seed: int, *names: str) -> dict[str, int]:
-    """An independent 63-bit seed for each named stream ("init", "order", "replay") of one config seed."""
-    return {
-        name: int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:8]) >> 1 for name in names
-    }

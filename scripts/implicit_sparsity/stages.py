@@ -1,6 +1,5 @@
 """One stage of an order: the network, the documents and the past that a method may ask for."""
 
-import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -97,20 +96,3 @@ class Stage:
         config.lora_alpha, config.inference_mode = scale * config.r, True
         config.save_pretrained(str(folder))
         save_file(state, str(Path(folder) / "adapter_model.safetensors"), metadata={"format": "pt"})
-
-
-def write(folder, parts) -> None:
-    """Fill a folder through ``parts(temporary)`` and rename it into place: half an adapter is never seen as
-    one."""
-    folder = Path(folder)
-    temporary = folder.with_name(f".writing-{folder.name}")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    parts(temporary)
-    shutil.rmtree(folder, ignore_errors=True)
-    temporary.replace(folder)
-
-
-def remove(folder) -> None:
-    """Drop the scratch of a finished stage."""
-    shutil.rmtree(folder, ignore_errors=True)

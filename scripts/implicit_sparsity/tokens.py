@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from implicit_sparsity.corpora.files import read_json, sha256
 from implicit_sparsity.errors import InputError
+from implicit_sparsity.files import read_json, sha256
 
 PARTS = {"tokens": np.dtype("<u4"), "offsets": np.dtype("<u8"), "prompt": np.dtype("u1")}
 

@@ -8,7 +8,10 @@ from pathlib import Path
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 SHARED = Path(__file__).parents[3] / "shared" / "data"
-WORDS = [f"{a}{b}" for a in "ba ce di fo gu ka le mi no pu ra se".split() for b in "ra te li no mu sa".split()]
+ENDS = ("ra", "te", "li", "no", "mu", "sa")
+WORDS = [
+    f"{start}{end}" for start in ("ba", "ce", "di", "fo", "gu", "ka", "le", "mi", "no", "pu") for end in ENDS
+]
 
 
 def record(number: int, group: str = "g", source: str = "one", n_words: int = 30, **more) -> dict:

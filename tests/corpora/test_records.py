@@ -58,7 +58,7 @@ def test_bad_record(tmp_path, reason, bad):
 
 
 def test_round_trip_keeps_text_to_the_byte(tmp_path):
-    text = "tab\t, quote \", line\u2028separator, NUL \x00, accent e\u0301, emoji 🧠, \r\n, trailing \n"
+    text = 'tab\t, quote ", line\u2028separator, NUL \x00, accent e\u0301, emoji 🧠, \r\n, trailing \n'
     more = {"choices": ["x", text], "answer": text, "correct": 1}
     write_jsonl(tmp_path / "a", [dict(reversed(record(1, prompt=text, completion=text, **more).items()))])
     records, dropped = read_jsonl(tmp_path / "a")

@@ -5,10 +5,10 @@ from collections import Counter
 from pathlib import Path
 
 from implicit_sparsity.corpora import sources
-from implicit_sparsity.corpora.files import new_file, sha256, write_json
 from implicit_sparsity.corpora.records import Dropped, checked, write_jsonl
 from implicit_sparsity.corpora.sampling import derive_seed
 from implicit_sparsity.errors import InputError
+from implicit_sparsity.files import new_file, sha256, write_json
 
 GENERAL = ("loader", "limit", "seed")  # options of every source; the others are the loader's own
 

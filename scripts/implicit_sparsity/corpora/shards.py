@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from implicit_sparsity.corpora.encoding import Encoder, Options
-from implicit_sparsity.corpora.files import new_folder, read_json, sha256, write_json
 from implicit_sparsity.corpora.records import read_jsonl
 from implicit_sparsity.errors import InputError
+from implicit_sparsity.files import new_folder, read_json, sha256, write_json
 from implicit_sparsity.tokens import PARTS, shard_name
 
 

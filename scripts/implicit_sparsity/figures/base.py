@@ -45,7 +45,8 @@ class Figure(Options):
         """``draw`` in the thesis style."""
         with style():
             figure = self.draw(frame)
-            figure.draw_without_rendering()  # fix the layout while the style holds
+            figure.draw_without_rendering()
+            figure.set_layout_engine("none")  # laid out once, for PDF and PNG alike
         return figure
 
 
@@ -90,7 +91,7 @@ def panels(rows: int, columns: int, height: float, width: float = WIDTH, extra: 
 def annotate(figure, note: str, handles=()) -> None:
     """A legend below the panels and below it a note (what n and the intervals are), both outside the data."""
     width, height = figure.get_size_inches()
-    lines = textwrap.wrap(note, int(width * 20))
+    lines = textwrap.wrap(note, int(width * 19))
     columns = max(1, min(len(handles), int(width / 1.35)))
     below = 0.08 + 0.125 * len(lines)  # inches, as all of this
     band = below + 0.17 * -(-len(handles) // columns)
@@ -115,9 +116,10 @@ def handle(label, **look):
     return Line2D([], [], label=label, **look)
 
 
-def readable(name: str) -> str:
-    """A name of the config as words for print."""
-    return str(name).replace("_", " ")
+def readable(name: str, width: int = 0) -> str:
+    """A name of the config as words for print, in lines of at most ``width`` characters (0: one line)."""
+    words = str(name).replace("_", " ")
+    return textwrap.fill(words, width) if width else words
 
 
 def seeds_note(counts) -> str:

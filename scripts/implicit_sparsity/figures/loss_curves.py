@@ -42,10 +42,8 @@ class LossCurves(Figure):
                     continue
                 self._panel(ax, part, looks)
                 ax.set_title(f"{stage}  {base.readable(part['domain'].iloc[0])}", loc="left")
-            orders = {name for _, name in rows}
-            row[0].set_ylabel(
-                f"{base.readable(model)}{f', {order}' if len(orders) > 1 else ''}\nloss (nats per token)"
-            )
+            name = model if len({name for _, name in rows}) == 1 else f"{model}, {order}"
+            row[0].set_ylabel(f"{base.readable(name, 22)}\nloss (nats/token)")
         for ax in axes[-1]:
             ax.set_xlabel("optimizer step")
         smooth = "every logged step" if self.window == 1 else f"running mean of {self.window} logged steps"

@@ -47,7 +47,7 @@ class OverlapByLayer(Figure):
                 self._panel(ax, part)
                 share = f"top {k:.0f}" if k >= 1 else f"top {100 * k:g} % ({part['top'].iloc[0]:.0f})"
                 ax.set_title(share, loc="left")
-            row[0].set_ylabel(f"{base.readable(model)}\nIoU")
+            row[0].set_ylabel(f"{base.readable(model, 22)}\nIoU")
         for ax in axes[-1]:
             ax.set_xlabel("layer")
         axes[0, 0].set_ylim(-0.02, 1.02)

@@ -97,7 +97,10 @@ class RHeatmaps(Figure):
             ax.set_axis_on()
             self._panel(ax, matrix, scale, show_stages=i % block.shape[1] == 0 or several)
             title = base.readable(method) + (f" ({order})" if several else "")
-            ax.set_title(f"{name}\n{title}" if i == 0 else title, loc="left", pad=3)
+            ax.set_title(title, loc="left", pad=3)
+            if i == 0:
+                above = {"xy": (0, 1), "xycoords": "axes fraction", "textcoords": "offset points"}
+                ax.annotate(name, xytext=(0, 13), weight="bold", gid="block", **above)
         bar = figure.colorbar(scale, ax=list(block.flat), shrink=0.8, aspect=14, pad=0.015)
         bar.set_label("change, better \N{RIGHTWARDS ARROW}", fontsize=6.5)
         bar.outline.set_visible(False)
@@ -117,7 +120,8 @@ class RHeatmaps(Figure):
             )
             light = 0.299 * shade[0] + 0.587 * shade[1] + 0.114 * shade[2] > 0.45
             ink = "black" if light else "white"
-            ax.text(x, y, f"{row.mean:.2f}", ha="center", va="center", fontsize=6.5, color=ink)
+            number = ax.text(x, y, f"{row.mean:.2f}", ha="center", va="center", fontsize=6.5, color=ink)
+            number.set_in_layout(False)  # it is inside its cell, and measuring hundreds of them is slow
             if row.domain == row.trained_domain:
                 frame = Rectangle((x - 0.43, y - 0.4), 0.86, 0.8, fill=False, edgecolor=ink, linewidth=1.1)
                 ax.add_patch(frame)

@@ -58,7 +58,7 @@ class SparsityByLayer(Figure):
                 )
                 ax.set_title(TITLES[measure].format(parameter), loc="left")
                 if j % columns == 0:
-                    ax.set_ylabel(base.readable(model))
+                    ax.set_ylabel(base.readable(model, 20))
         low, high = frame["tokens"].min(), frame["tokens"].max()
         note = (
             f"Checkpoint {self.checkpoint}. Mean of the two halves of a domain; band: the two halves. "

@@ -10,9 +10,9 @@ A turn is what one person sent before the other replied, a message a line.
 import json
 from collections.abc import Iterator
 
-from implicit_sparsity.corpora.files import package_file, version
 from implicit_sparsity.corpora.records import Dropped
 from implicit_sparsity.corpora.sampling import order_key, sample, too_long
+from implicit_sparsity.files import package_file, version
 
 LICENCE = "MIT"
 

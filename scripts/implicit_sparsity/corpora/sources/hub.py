@@ -10,10 +10,10 @@ The "line" of a bad row is its number, from 1.
 import re
 from collections.abc import Iterator
 
-from implicit_sparsity.corpora.files import version
 from implicit_sparsity.corpora.mapping import table
 from implicit_sparsity.corpora.records import Dropped
 from implicit_sparsity.errors import InputError
+from implicit_sparsity.files import version
 
 
 def versions() -> dict[str, str]:

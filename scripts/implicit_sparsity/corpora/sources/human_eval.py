@@ -9,9 +9,9 @@ import gzip
 import json
 from collections.abc import Iterator
 
-from implicit_sparsity.corpora.files import package_file, version
 from implicit_sparsity.corpora.records import Dropped
 from implicit_sparsity.corpora.sampling import sample, within
+from implicit_sparsity.files import package_file, version
 
 LICENCE = "MIT"
 

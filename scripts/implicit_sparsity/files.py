@@ -28,9 +28,12 @@ def read_json(path):
 
 
 def write_json(path, value):
-    """Write ``value`` indented, keys in the order given, ending in a newline."""
+    """Write ``value`` indented, keys in the order given, ending in a newline; whole or not at all."""
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
-    Path(path).write_text(text + "\n", encoding="utf-8", newline="\n")
+    path = Path(path)
+    temporary = path.with_name(f".partial-{path.name}")
+    temporary.write_text(text + "\n", encoding="utf-8", newline="\n")
+    os.replace(temporary, path)
 
 
 @contextmanager

@@ -1,0 +1,28 @@
+"""Fixtures that several rooms share. One thread a test: nano networks gain nothing from more."""
+
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    import os
+
+    os.environ["OMP_NUM_THREADS"] = "1"
+
+
+@pytest.fixture(scope="session")
+def nano(tmp_path_factory):
+    """kind -> (model folder, {domain: token folder}), made on first use."""
+    import networks
+
+    made = {}
+
+    def get(kind: str):
+        if kind not in made:
+            place = tmp_path_factory.mktemp(kind)
+            model = networks.make_model(place / "model", kind)
+            tokens = {name: networks.make_tokens(place / name, model, name) for name in networks.WORDS}
+            made[kind] = (model, tokens)
+        return made[kind]
+
+    return get

@@ -1,0 +1,107 @@
+"""Nano networks and token folders for tests: real architectures at toy width, random weights, real files."""
+
+import json
+import os
+
+import numpy as np
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+DENSE = {
+    "model_type": "qwen3_5_text",
+    "vocab_size": 320,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+    "head_dim": 16,
+    "linear_key_head_dim": 8,
+    "linear_value_head_dim": 8,
+    "linear_num_key_heads": 2,
+    "linear_num_value_heads": 4,
+    "tie_word_embeddings": True,
+    "initializer_range": 0.2,  # large enough that a change of a weight shows in the logits
+}
+MIXTURE = {key: value for key, value in DENSE.items() if key != "intermediate_size"} | {
+    "model_type": "qwen3_5_moe_text",
+    "moe_intermediate_size": 16,
+    "shared_expert_intermediate_size": 24,
+    "num_experts": 8,
+    "num_experts_per_tok": 2,
+}
+LLAMA = {
+    "model_type": "llama",
+    "vocab_size": 320,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 2,
+    "tie_word_embeddings": True,
+    "initializer_range": 0.2,
+}
+CONFIGS = {"dense": DENSE, "mixture": MIXTURE, "llama": LLAMA}
+TEMPLATE = {"before": "<|im_start|>", "between": "\n", "after": "<|im_end|>"}
+TRAINING = {
+    "steps": 4,
+    "batch_size": 4,
+    "learning_rate": 1e-2,
+    "warmup": 1,
+    "weight_decay": 0.01,
+    "clip": 1.0,
+    "checkpoint_every": 100,
+    "leak_tolerance": 1e-4,
+    "precision": "fp32",
+    "device": "cpu",
+}
+WORDS = {
+    "code": ["def", "return", "self", "import", "class", "for", "while", "yield", "none", "true"],
+    "math": ["sum", "plus", "minus", "times", "equals", "number", "total", "each", "half", "twice"],
+    "medical": ["fever", "heart", "disorder", "abnormal", "cell", "bone", "renal", "acute", "chronic", "skin"],
+}
+
+
+def make_model(folder, kind: str, seed: int = 0):
+    """A model folder of this kind with random weights, a BPE tokenizer and a manifest."""
+    from implicit_sparsity import models, pretraining
+    from implicit_sparsity.files import write_json
+
+    network = models.create(CONFIGS[kind], seed)
+    network.save_pretrained(str(folder))
+    specials = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    texts = [" ".join(words) for words in WORDS.values()]
+    tokenizer = pretraining.train_tokenizer(texts, 320, specials)
+    models.save_tokenizer(tokenizer, folder, "<|im_end|>")
+    write_json(folder / "manifest.json", {"revision": "random", "files": {"kind": kind}})
+    return folder
+
+
+def make_tokens(folder, model, domain: str, documents: int = 24):
+    """A token folder of one domain: sentences of its own words, multiple choice and numeric answers in eval."""
+    from implicit_sparsity.corpora import shards
+
+    random, splits = np.random.default_rng(sum(map(ord, domain))), folder.parent / f"{folder.name}.splits"
+    splits.mkdir(parents=True)
+    for split in ("train", "probe_a", "probe_b", "select", "eval"):
+        records = []
+        for number in range(documents):
+            words = random.choice(WORDS[domain], size=int(random.integers(6, 14))).tolist()
+            answer = str(number)
+            record = {
+                "id": f"{split}-{number}",
+                "group": f"{split}-{number}",
+                "source": "words",
+                "prompt": " ".join(words[:3]),
+                "completion": " ".join(words[3:]) + f" #### {answer}",
+                "licence": "CC0-1.0",
+                "answer": answer,
+            }
+            if split == "eval":
+                right = record["completion"]
+                record |= {"choices": [right, "wrong one", "wrong two"], "correct": 0}
+            records.append(json.dumps(record))
+        (splits / f"{split}.jsonl").write_text("\n".join(records) + "\n")
+    options = {"template": TEMPLATE, "max_length": 64, "min_completion": 2, "on_long": "truncate", "shards": 1}
+    shards.tokenize(folder, model, splits, options)
+    return folder
