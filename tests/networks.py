@@ -58,7 +58,18 @@ TRAINING = {
 WORDS = {
     "code": ["def", "return", "self", "import", "class", "for", "while", "yield", "none", "true"],
     "math": ["sum", "plus", "minus", "times", "equals", "number", "total", "each", "half", "twice"],
-    "medical": ["fever", "heart", "disorder", "abnormal", "cell", "bone", "renal", "acute", "chronic", "skin"],
+    "medical": [
+        "fever",
+        "heart",
+        "disorder",
+        "abnormal",
+        "cell",
+        "bone",
+        "renal",
+        "acute",
+        "chronic",
+        "skin",
+    ],
 }
 
 
@@ -78,7 +89,7 @@ def make_model(folder, kind: str, seed: int = 0):
 
 
 def make_tokens(folder, model, domain: str, documents: int = 24):
-    """A token folder of one domain: sentences of its own words, multiple choice and numeric answers in eval."""
+    """A token folder of one domain: sentences of its own words; choices and numeric answers in eval."""
     from implicit_sparsity.corpora import shards
 
     random, splits = np.random.default_rng(sum(map(ord, domain))), folder.parent / f"{folder.name}.splits"
@@ -102,6 +113,6 @@ def make_tokens(folder, model, domain: str, documents: int = 24):
                 record |= {"choices": [right, "wrong one", "wrong two"], "correct": 0}
             records.append(json.dumps(record))
         (splits / f"{split}.jsonl").write_text("\n".join(records) + "\n")
-    options = {"template": TEMPLATE, "max_length": 64, "min_completion": 2, "on_long": "truncate", "shards": 1}
-    shards.tokenize(folder, model, splits, options)
+    options = {"max_length": 64, "min_completion": 2, "on_long": "truncate", "shards": 1}
+    shards.tokenize(folder, model, splits, options | {"template": TEMPLATE})
     return folder

@@ -77,7 +77,8 @@ def test_gradient_of_deltas_is_that_of_the_weights(nano, kind):
     block = ffn.feed_forwards(model)[1]
     index = torch.arange(0, block.size, 3)
     none = [torch.zeros(0, dtype=torch.int64), *(torch.zeros(s) for s in ((0, 32), (0, 32), (32, 0)))]
-    chosen = [index, *(torch.zeros(s, requires_grad=True) for s in ((len(index), 32), (len(index), 32), (32, len(index))))]
+    shapes = ((len(index), 32), (len(index), 32), (32, len(index)))
+    chosen = [index, *(torch.zeros(s, requires_grad=True) for s in shapes)]
     layers = [chosen if b.layer == 1 else none for b in ffn.feed_forwards(model)]
     with hooks.neuron_deltas(model, *map(list, zip(*layers, strict=True))):
         model(input_ids=ids, labels=ids).loss.backward()
@@ -87,7 +88,8 @@ def test_gradient_of_deltas_is_that_of_the_weights(nano, kind):
         here = (index >= first) & (index < last)
         for delta, grad in zip(chosen[1:3], grads[:2], strict=True):
             torch.testing.assert_close(delta.grad[here], grad[index[here] - first], atol=1e-6, rtol=1e-3)
-        torch.testing.assert_close(chosen[3].grad[:, here], grads[2][:, index[here] - first], atol=1e-6, rtol=1e-3)
+        down = grads[2][:, index[here] - first]
+        torch.testing.assert_close(chosen[3].grad[:, here], down, atol=1e-6, rtol=1e-3)
 
 
 def grads_of(block):

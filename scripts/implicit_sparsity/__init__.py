@@ -1,4 +1,6 @@
-"""Implicit sparsity: probes of which parts of a language model each domain uses, and methods that write into the rest.
+"""Implicit sparsity: probes of which parts of a language model each domain uses, and methods that write into
+the rest.
 
-The library knows nothing of Snakemake or SLURM: every public function takes and returns plain files and values.
+The library knows nothing of Snakemake or SLURM: every public function takes and returns plain files and
+values.
 """

@@ -6,9 +6,9 @@ n neurons of one part (a dense layer, one expert, the shared expert). Sums withi
 batches float64: bfloat16 has no numpy type and float16 overflows at 65504.
 """
 
-import math
-
 import numpy as np
+
+from .overlap import size_of
 
 # |h| is binned by its exponent and the top bit of its mantissa: two bins an octave, read off the float's
 # bits.
@@ -27,8 +27,8 @@ def bin_edges() -> np.ndarray:
 
 
 def top_sizes(top_k, n: int) -> list[int]:
-    """Neurons in the top-k of ``n``: a value below 1 is a share (rounded up), any other a count."""
-    return [min(n, math.ceil(k * n) if k < 1 else int(k)) for k in top_k]
+    """Neurons in each top-k of a part with ``n`` neurons; an expert narrower than a count gives all it has."""
+    return [size_of(min(k, n), n) for k in top_k]
 
 
 class ActivationStatistics:

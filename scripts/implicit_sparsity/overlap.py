@@ -106,3 +106,13 @@ def _non_negative(x) -> np.ndarray:
     if not (x >= 0).all():
         raise InputError("scores must be non-negative numbers, but some are negative or NaN")
     return x
+
+
+def size_of(k: float, n: int) -> int:
+    """Neurons in a top-k set of n: a share where k < 1 (one neuron or more), else a count up to n."""
+    count = max(1, round(k * n)) if k < 1 else int(k)
+    if k <= 0 or count > n or (k >= 1 and count != k):
+        raise InputError(
+            f"{k} is neither a share below 1 nor a whole number of the layer's {n} neurons", key="k"
+        )
+    return count

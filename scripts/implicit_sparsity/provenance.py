@@ -223,20 +223,33 @@ _KINDS |= {"tuple": _KINDS["list"], "Sequence": _KINDS["list"], "Mapping": _KIND
 
 
 def misfit(option: Option, value) -> str | None:
-    """What ``option`` allows, in words, where ``value`` is not that; None where it fits."""
-    kinds = [part.strip() for part in option.type.split("|")] if option.type else []
-    outer = [kind.split("[")[0] for kind in kinds]
-    if any(kind not in _KINDS for kind in outer):
-        outer = []  # a type we do not know from its name: the class itself will check it
-    fits = not outer or any(_KINDS[kind][0](value) for kind in outer)
-    words = " or ".join(dict.fromkeys(_KINDS[kind][1] for kind in outer)) or "value"
+    """What ``option`` allows, in words, where ``value`` is not that; None where it fits.
+
+    Bounds and choices of an option of many values (its type is tuple or list) hold for each of them.
+    """
+    kinds = [part.strip().split("[")[0] for part in option.type.split("|")] if option.type else []
+    if any(kind not in _KINDS for kind in kinds):
+        kinds = []  # a type we do not know from its name: the class itself will check it
+    many = "tuple" in kinds or ("list" in kinds and isinstance(value, list))
+    one = not many or (
+        "tuple" in kinds and not isinstance(value, list | tuple)
+    )  # a tuple may be given as its one item
+    fits = not kinds or (many and one) or any(_KINDS[kind][0](value) for kind in kinds)
+    fits = fits and all(_within(option, item) for item in ([value] if one else value))
+    words = " or ".join(dict.fromkeys(_KINDS[kind][1] for kind in kinds)) or "value"
+    bounds = [f"{sign} {end}" for sign, end in ((">=", option.low), ("<=", option.high)) if end is not None]
     if option.choices:
-        fits, words = value in option.choices, " | ".join(map(str, option.choices))
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if fits and number and option.low is not None:
-        fits = value >= option.low
-    if fits and number and option.high is not None:
-        fits = value <= option.high
-    words += f" >= {option.low}" if option.low is not None else ""
-    words += f"{' and' if option.low is not None else ''} <= {option.high}" if option.high is not None else ""
+        words = ("list of " if many else "") + " | ".join(map(str, option.choices))
+    elif bounds:
+        words = ("list of numbers " if many else f"{words} ") + " and ".join(bounds)
     return None if fits else words
+
+
+def _within(option: Option, item) -> bool:
+    if option.choices and item not in option.choices:
+        return False
+    if item is None or (option.low is None and option.high is None):
+        return True
+    number = isinstance(item, int | float) and not isinstance(item, bool)
+    low = -float("inf") if option.low is None else option.low
+    return number and low <= item <= (float("inf") if option.high is None else option.high)

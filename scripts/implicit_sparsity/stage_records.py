@@ -1,4 +1,5 @@
-"""What a trained stage says about itself: the record, the learning curve and the model card beside an adapter."""
+"""What a trained stage says about itself: the record, the learning curve and the model card beside an
+adapter."""
 
 import csv
 from pathlib import Path
@@ -44,6 +45,7 @@ def write(folder, record: dict, curve: list[dict], seconds: float) -> None:
 def card(record: dict) -> str:
     """A model card: what this adapter is, and how to load it."""
     study, spent = record["study"], record["training"]
+    size = f"{record['audit']['trainable_parameters']} parameters, {spent['steps']} steps, {spent['tokens']} tokens"
     return f"""---
 library_name: peft
 base_model: {study["model"]}
@@ -52,9 +54,9 @@ base_model: {study["model"]}
 
 * base model: {study["model"]} at revision {study["revision"]}
 * trained on, one after another: {", ".join(study["trained_domains"])}
-* this stage: {record["audit"]["trainable_parameters"]} parameters, {spent["steps"]} steps, {spent["tokens"]} tokens
+* this stage: {size}
 
-`stage.json` has the full record, `learning_curve.csv` every step, `state.safetensors` what the next stage needs.
+`stage.json` has the full record, `learning_curve.csv` every step, `state.safetensors` what the next needs.
 
     from peft import PeftModel
     model = PeftModel.from_pretrained(base_model, "path/of/this/folder")

@@ -51,6 +51,16 @@ def _loop_class():
             )
             return self.accelerator.prepare(loader)
 
+        def create_scheduler(self, num_training_steps, optimizer=None):
+            warmup = max(
+                1, self.args.warmup_steps
+            )  # transformers' own begins at zero: its first step does nothing
+            rate = torch.optim.lr_scheduler.LambdaLR(
+                optimizer or self.optimizer, lambda s: min(1.0, (s + 1) / warmup)
+            )
+            self.lr_scheduler = rate
+            return rate
+
         def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
             return self.method.loss(model, inputs, completion_loss(model, inputs))
 
@@ -107,7 +117,6 @@ def _arguments(training: dict, learning_rate: float, scratch, seed: int):
         output_dir=str(scratch),
         max_steps=training["steps"],
         learning_rate=learning_rate,
-        lr_scheduler_type="constant_with_warmup",
         warmup_steps=training["warmup"],
         weight_decay=training["weight_decay"],
         max_grad_norm=training["clip"],

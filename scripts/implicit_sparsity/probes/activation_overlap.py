@@ -13,7 +13,7 @@ from itertools import combinations
 import numpy as np
 
 from implicit_sparsity import overlap
-from implicit_sparsity.probes.base import Probe, check_comparable, option, per_token, size_of
+from implicit_sparsity.probes.base import Probe, check_comparable, option, per_token
 
 
 @dataclass

@@ -13,7 +13,7 @@ import numpy as np
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.options import Options, option
 
-__all__ = ["Probe", "check_comparable", "option", "per_token", "routed_per_neuron", "size_of"]
+__all__ = ["Probe", "check_comparable", "option", "per_token", "routed_per_neuron"]
 
 
 @dataclass
@@ -79,16 +79,6 @@ def check_comparable(datasets: dict, tolerance: float) -> int:
             f"(more than {tolerance:.0%} apart; overlap grows with the budget)"
         )
     return budgets[low]
-
-
-def size_of(k: float, n: int) -> int:
-    """Neurons in a top-k set of n: a share where k < 1 (one neuron or more), else a count up to n."""
-    count = max(1, round(k * n)) if k < 1 else int(k)
-    if k <= 0 or count > n or (k >= 1 and count != k):
-        raise InputError(
-            f"{k} is neither a share below 1 nor a whole number of the layer's {n} neurons", key="k"
-        )
-    return count
 
 
 def where(dataset) -> str:

@@ -29,7 +29,7 @@ def documents(
     limit: int | None, seed: int, max_chars: int | None = None, per_template: int | None = None
 ) -> Iterator[dict | Dropped]:
     """Problems drawn by seed, at most ``per_template`` of one template (None: as they come)."""
-    from reasoning_gym import create_dataset
+    from implicit_sparsity.corpora.puzzles import create_dataset
 
     if limit is None:
         raise InputError("a generator has no end: give a limit", key="limit")

@@ -56,7 +56,7 @@ def documents(
 
 
 def _puzzles(task: str, size: int, seed: int, n_choices: int, max_chars) -> Iterator[dict | Dropped]:
-    from reasoning_gym import create_dataset
+    from implicit_sparsity.corpora.puzzles import create_dataset
 
     seen = set()
     for index, puzzle in enumerate(create_dataset(task, seed=seed, size=size)):

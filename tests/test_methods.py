@@ -1,0 +1,281 @@
+"""Every method of methods/, on a dense hybrid and a mixture of experts. A new file there inherits all of this."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import networks
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from implicit_sparsity import audit, ffn, files, lowrank, methods, models, stages, state, training
+
+ROOM = Path(methods.__file__).parent
+METHODS = sorted(p.stem for p in ROOM.glob("*.py") if p.stem not in ("__init__", "base"))
+KINDS = ("dense", "mixture")
+DOMAINS = ["code", "math"]
+OPTIONS = {"activation_mask": {"fraction": 0.1, "protect": 0.1}, "orthogonal": {"max_rank": 6}}
+IDS = torch.randint(3, 300, (2, 12), generator=torch.Generator().manual_seed(0))
+
+
+def logits(model, method=None):
+    network = models.base_network(model)
+    with torch.no_grad():
+        if method is None:
+            return network(input_ids=IDS).logits
+        with method.running(model):
+            return network(input_ids=IDS).logits
+
+
+def train(nano, kind, name, count, folder, previous=None, options=None, **more):
+    """Stage ``count`` of the order; returns (stage, method, result, logits in training)."""
+    model, tokens = nano(kind)
+    domains = DOMAINS[:count]
+    here = stages.Stage(
+        str(model),
+        domains,
+        [tokens[d] for d in domains],
+        0,
+        networks.TRAINING | more,
+        previous and str(previous),
+    )
+    method = methods.load(name, **(OPTIONS.get(name, {}) if options is None else options))
+    result = training.fit(here, method, folder.parent / f"{folder.name}.scratch")
+    seen = logits(here.model, method)
+    with files.new_folder(folder) as new:
+        method.save(here, new)
+        state.save_state(new, result["state"])
+    return here, method, result, seen
+
+
+@pytest.fixture(scope="session")
+def trained(nano, tmp_path_factory):
+    """(kind, method) -> [stage 1, stage 2] as (folder, method, result, logits), each trained once."""
+    place, made = tmp_path_factory.mktemp("methods"), {}
+
+    def get(kind, name):
+        if (kind, name) not in made:
+            previous, runs = None, []
+            for count in (1, 2):
+                folder = place / f"{kind}.{name}.{count}"
+                _, method, result, seen = train(nano, kind, name, count, folder, previous)
+                runs.append((folder, method, result, seen))
+                previous = folder
+            made[kind, name] = runs
+        return made[kind, name]
+
+    return get
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", METHODS)
+def test_trains_what_it_declares_and_nothing_else(trained, kind, name):
+    for _, _, result, _ in trained(kind, name):
+        found = result["audit"]
+        assert found["without_gradient"] == found["frozen_moved"] == 0
+        assert found["trainable_parameters"] > 0
+        assert [row["step"] for row in result["curve"]] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", METHODS)
+def test_second_stage_holds_its_promise_on_every_step(trained, kind, name):
+    _, method, result, _ = trained(kind, name)[1]
+    if not method.constrained:
+        pytest.skip("the method promises nothing")
+    found = result["audit"]
+    assert found["leak_steps_audited"] == 4
+    assert found["leak_max_step"] <= 1e-5 and found["leak_total"] <= 1e-5
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", METHODS)
+def test_adapter_changes_the_model(trained, nano, kind, name):
+    base = logits(models.load(nano(kind)[0]))
+    first, second = (seen for *_, seen in trained(kind, name))
+    assert not torch.allclose(base, first, atol=1e-3) and not torch.allclose(first, second, atol=1e-3)
+
+
+def test_adapters_load_with_peft_alone(trained, nano, tmp_path):
+    """A fresh process without our code gets the logits of training, from the folder and merged."""
+    wanted = {}
+    for kind in KINDS:
+        for name in METHODS:
+            for folder, _, _, seen in trained(kind, name):
+                wanted[str(folder)] = (str(nano(kind)[0]), seen.tolist())
+    (tmp_path / "wanted.json").write_text(json.dumps({"ids": IDS.tolist(), "wanted": wanted}))
+    done = subprocess.run(
+        [sys.executable, "-c", FRESH, str(tmp_path / "wanted.json")],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert json.loads(done.stdout.splitlines()[-1]) == len(wanted) == 4 * len(METHODS)
+
+
+FRESH = """
+import json, sys, torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM
+given = json.load(open(sys.argv[1]))
+ids, seen = torch.tensor(given["ids"]), 0
+for folder, (base, wanted) in given["wanted"].items():
+    model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), folder).eval()
+    with torch.no_grad():
+        for model in (model, model.merge_and_unload()):
+            got = model(input_ids=ids).logits
+            assert torch.allclose(got, torch.tensor(wanted), atol=1e-3, rtol=1e-3), folder
+    seen += 1
+assert not [m for m in sys.modules if m.startswith("implicit_sparsity")]
+print(json.dumps(seen))
+"""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", [m for m in METHODS if hasattr(methods.load(m), "strength")])
+def test_zero_strength_is_plain_lora_to_the_bit(trained, nano, kind, name, tmp_path):
+    previous = None
+    for count in (1, 2):
+        folder = tmp_path / str(count)
+        train(nano, kind, name, count, folder, previous, {"strength": 0.0})
+        ours = load_file(folder / "adapter_model.safetensors")
+        lora = load_file(trained(kind, "lora")[count - 1][0] / "adapter_model.safetensors")
+        assert ours.keys() == lora.keys() and all(torch.equal(ours[k], lora[k]) for k in lora)
+        previous = folder
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", METHODS)
+def test_state_survives_save_and_load(trained, kind, name):
+    folder, _, result, _ = trained(kind, name)[1]
+    loaded = state.load_state(folder)
+    assert loaded.keys() == result["state"].keys()
+    assert all(torch.equal(loaded[k], result["state"][k].cpu()) for k in loaded)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", METHODS)
+def test_killed_stage_resumes_to_the_same_bytes(trained, nano, kind, name, tmp_path, monkeypatch):
+    """Cut off inside step 3 of 4, with a checkpoint at step 2; then run again."""
+    folder, scratch = tmp_path / "adapter", tmp_path / "adapter.scratch"
+    first = trained(kind, name)[0][0]
+    whole, steps = audit.Audit.before_step, []
+
+    def killed(self, step):
+        steps.append(step)
+        if len(steps) == 3:
+            raise KeyboardInterrupt
+        whole(self, step)
+
+    monkeypatch.setattr(audit.Audit, "before_step", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train(nano, kind, name, 2, folder, first, checkpoint_every=2)
+    assert not folder.exists() and training.last_checkpoint(scratch).name == "checkpoint-2"
+    _, _, result, _ = train(nano, kind, name, 2, folder, first, checkpoint_every=2)
+    assert steps == [0, 1, 2, 2, 3], "it must continue at step 3, not begin again"
+    undisturbed, _, wanted, _ = trained(kind, name)[1]
+    for file in ("adapter_model.safetensors", "adapter_config.json", "state.safetensors"):
+        assert (folder / file).read_bytes() == (undisturbed / file).read_bytes()
+    assert result["curve"] == wanted["curve"] and result["audit"] == wanted["audit"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_activation_mask_writes_exactly_the_chosen_neurons(trained, nano, kind):
+    """Merged weights differ from the base in the chosen rows and columns, all of them, and nowhere else."""
+    base, written = models.load(nano(kind)[0]), set()
+    before = dict(models.load(nano(kind)[0]).named_parameters())
+    for folder, method, _, _ in trained(kind, "activation_mask"):
+        merged = models.merge_adapter(models.load(nano(kind)[0]), folder)
+        new = [set(index.tolist()) for index, *_ in method.deltas.layers]
+        written = [a | b for a, b in zip(written or [set()] * len(new), new, strict=True)]
+        for block, old, chosen in zip(
+            ffn.feed_forwards(merged), ffn.feed_forwards(base), written, strict=True
+        ):
+            for (first, _, *now), (*_, gate, up, down) in zip(block.parts(), old.parts(), strict=True):
+                for weight, was, axis in zip(now, (gate, up, down), (1, 1, 0), strict=True):
+                    moved = (weight != was).any(axis).nonzero().flatten() + first
+                    assert set(moved.tolist()) == {
+                        n for n in chosen if first <= n < first + was.shape[1 - axis]
+                    }
+        mlp = {id(p) for b in ffn.feed_forwards(merged) for p in b.mlp.parameters()}
+        for name, p in merged.named_parameters():
+            assert id(p) in mlp or torch.equal(p, before[name]), name
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_activation_mask_leaves_protected_neurons_alone(trained, kind):
+    from implicit_sparsity import neurons
+
+    first, second = trained(kind, "activation_mask")
+    guarded = neurons.protected(state.load_state(first[0]))
+    for layer, (index, *_) in enumerate(second[1].deltas.layers):
+        assert len(guarded[layer]) and not set(index.tolist()) & set(guarded[layer].tolist())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_orthogonal_update_is_blind_to_old_inputs(trained, nano, kind):
+    """From the saved folders alone: what stage 2 added to the weights gives zero on stage 1's subspace."""
+    first, second = (folder for folder, *_ in trained(kind, "orthogonal"))
+    bases = state.load_state(first)
+    a = lowrank.snapshot(models.add_adapter(models.load(nano(kind)[0]), first))
+    b = lowrank.factors(models.add_adapter(models.load(nano(kind)[0]), second))
+    checked = 0
+    for name, factor in b.items():
+        scale = 2.0  # alpha / rank, of both
+        change = scale * (factor.views[1] @ factor.views[0] - a[name][1] @ a[name][0])
+        assert bases[name].abs().sum() > 0
+        inside = (change @ bases[name]).norm() / change.norm()
+        assert inside < 1e-4, name
+        checked += 1
+    assert checked == len(bases) == len(a)
+
+
+def test_audit_catches_a_projected_gradient_that_is_not_a_projected_step(
+    trained, nano, tmp_path, monkeypatch
+):
+    """Without re-projection after AdamW's step, the same method must fail its stage."""
+    from implicit_sparsity.methods.orthogonal import Orthogonal
+
+    project = Orthogonal.step
+    calls = []
+
+    def only_at_the_start(self, model):
+        calls.append(1)
+        if len(calls) == 1:
+            project(self, model)
+
+    monkeypatch.setattr(Orthogonal, "step", only_at_the_start)
+    with pytest.raises(audit.StageFailed, match="where it must not"):
+        train(nano, "dense", "orthogonal", 2, tmp_path / "x", trained("dense", "orthogonal")[0][0])
+
+
+def test_census_catches_a_parameter_without_gradient_and_a_frozen_one_that_moved(nano, tmp_path, monkeypatch):
+    from implicit_sparsity.methods.lora import Lora
+
+    def idle(self, stage):
+        model = super(Lora, self).begin(stage)
+        model.idle = torch.nn.Parameter(torch.ones(1))
+        return model
+
+    with monkeypatch.context() as patch, pytest.raises(audit.StageFailed, match=r"1 declared .* idle"):
+        patch.setattr(Lora, "begin", idle)
+        train(nano, "dense", "lora", 1, tmp_path / "idle")
+
+    def nudge(self, model):
+        with torch.no_grad():
+            models.base_network(model).model.norm.weight.add_(1e-3)
+
+    with monkeypatch.context() as patch, pytest.raises(audit.StageFailed, match=r"frozen .*norm"):
+        patch.setattr(Lora, "step", nudge)
+        train(nano, "dense", "lora", 1, tmp_path / "moved")
+
+
+def test_too_few_free_neurons_is_one_clear_line(trained, nano, tmp_path):
+    from implicit_sparsity.errors import InputError
+
+    first = trained("dense", "activation_mask")[0][0]
+    with pytest.raises(InputError, match="unprotected neurons left of 64, 64 are wanted"):
+        train(nano, "dense", "activation_mask", 2, tmp_path / "x", first, {"fraction": 1.0})
