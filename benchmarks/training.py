@@ -1,12 +1,13 @@
-"""Seconds of a stage's training against PEFT LoRA under the plain ``transformers.Trainer``, on the same documents.
+"""Seconds of a stage's training against PEFT LoRA under a plain ``transformers.Trainer``, same documents.
 
     make bench        (or: .venv/bin/python benchmarks/training.py --steps 8 --rounds 3)
 
-Every round runs the peer and each method once, in turn, in this one process; the ratio of a round is paired, and
-the median and range over rounds are printed. All see the same documents, as many steps, rank 8 on every linear layer
-(A: as many parameters), clipping and AdamW. The peer pads each random batch to its longest document and runs the head
-on every position, as Trainer does; ours sorts by length and runs the head on completion positions. Orthogonal and
-activation_mask are timed in a second stage, where their constraints are at work.
+Every round runs the peer and each method once, in turn, in this one process; the ratio of a round is
+paired, and the median and range over rounds are printed. All see the same documents, as many steps, rank 8
+on every linear layer (A: as many parameters), clipping and AdamW. The peer pads each random batch to its
+longest document and runs the head on every position, as Trainer does; ours sorts by length and runs the
+head on completion positions. Orthogonal and activation_mask are timed in a second stage, where their
+constraints are at work.
 """
 
 import argparse
@@ -77,7 +78,7 @@ def peer(model_folder, documents, steps: int, seed: int) -> float:
 
 
 class Timed:
-    """One of our methods; the first stage, which a constrained one needs to be constrained by, is not timed."""
+    """One of our methods; the first stage, without which a second has no constraint, is not timed."""
 
     def __init__(self, name, options, model_folder, tokens, scratch):
         self.name, self.options, self.model, self.tokens = name, options, str(model_folder), tokens

@@ -96,12 +96,9 @@ def test_store_opens_with_xarray_alone_and_without_a_warning(nano, tmp_path, kin
 def test_stage_record_curve_and_card_stand_beside_the_adapter(nano, tmp_path):
     model, tokens = nano("dense")
     folder = tmp_path / "lora.forward.seed3.stage1"
-    arguments = dict(
-        base={}, method="lora", options={"rank": 2}, training=networks.TRAINING, domains=["code"], stage="1"
-    )
-    train_adapter.train_adapter(
-        str(folder), str(model), [str(tokens["code"])], **arguments, order="forward", seed="3", code="c0de"
-    )
+    shards = [str(tokens["code"])]
+    what = ({}, "lora", {"rank": 2}, networks.TRAINING, ["code"], "1", "forward", "3")
+    train_adapter.train_adapter(str(folder), str(model), shards, *what, code="c0de")
     record = json.loads((folder / "stage.json").read_text())
     assert record["study"]["trained_domains"] == ["code"] and record["study"]["seed"] == 3
     assert record["measured"]["seconds"] > 0 and record["measured"]["peak_memory_mb"] > 50
@@ -116,19 +113,8 @@ def test_seed_changes_the_adapter_and_a_rerun_does_not(nano, tmp_path):
     made = {}
     for name, seed in (("a", "0"), ("b", "0"), ("c", "1")):
         folder = tmp_path / name
-        train_adapter.train_adapter(
-            str(folder),
-            str(model),
-            [str(tokens["code"])],
-            {},
-            "lora",
-            {},
-            networks.TRAINING,
-            ["code"],
-            "1",
-            "o",
-            seed,
-        )
+        shards, what = [str(tokens["code"])], ({}, "lora", {}, networks.TRAINING, ["code"], "1", "o", seed)
+        train_adapter.train_adapter(str(folder), str(model), shards, *what)
         made[name] = (folder / "adapter_model.safetensors").read_bytes()
     assert made["a"] == made["b"] != made["c"]
 

@@ -1,4 +1,4 @@
-"""Every method of methods/, on a dense hybrid and a mixture of experts. A new file there inherits all of this."""
+"""Every method of methods/, on a dense hybrid and a mixture of experts; a new file inherits all of this."""
 
 import json
 import subprocess

@@ -27,12 +27,12 @@ def bin_edges() -> np.ndarray:
 
 
 def top_sizes(top_k, n: int) -> list[int]:
-    """Neurons in each top-k of a part with ``n`` neurons; an expert narrower than a count gives all it has."""
+    """Neurons in each top-k of a part with ``n`` neurons; a part narrower than a count gives all it has."""
     return [size_of(min(k, n), n) for k in top_k]
 
 
 class ActivationStatistics:
-    """Accumulators of science section "Activations" for one set of documents."""
+    """What each neuron did, summed over one set of documents."""
 
     def __init__(self, blocks, top_k=(0.01,), thresholds=(0.01, 0.1), device="cpu"):
         import torch

@@ -45,7 +45,7 @@ def write(folder, record: dict, curve: list[dict], seconds: float) -> None:
 def card(record: dict) -> str:
     """A model card: what this adapter is, and how to load it."""
     study, spent = record["study"], record["training"]
-    size = f"{record['audit']['trainable_parameters']} parameters, {spent['steps']} steps, {spent['tokens']} tokens"
+    count = record["audit"]["trainable_parameters"]
     return f"""---
 library_name: peft
 base_model: {study["model"]}
@@ -54,7 +54,7 @@ base_model: {study["model"]}
 
 * base model: {study["model"]} at revision {study["revision"]}
 * trained on, one after another: {", ".join(study["trained_domains"])}
-* this stage: {size}
+* this stage: {count} parameters, {spent["steps"]} steps, {spent["tokens"]} tokens
 
 `stage.json` has the full record, `learning_curve.csv` every step, `state.safetensors` what the next needs.
 

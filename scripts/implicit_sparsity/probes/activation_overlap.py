@@ -3,8 +3,7 @@
 For every top-k size: floor is exact chance, ceiling the overlap of two disjoint halves of one domain (of a
 pair: the mean of the two), signal the mean over the four pairings of a half of one domain with a half of
 the other, so that all three compare equally many tokens. SEP = (ceiling - signal) / (ceiling - floor). The
-threshold-free measures have no closed-form floor, and therefore no SEP here. Sources: science notes section
-4.
+threshold-free measures have no closed-form floor, and therefore no SEP here.
 """
 
 from dataclasses import dataclass

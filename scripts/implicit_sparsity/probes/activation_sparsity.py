@@ -4,7 +4,6 @@ scope "token" (counted token by token): ``zero_share``, the share of exactly zer
 the share with |h| < eps * max|h| of the same token (driven by outliers). scope "domain" (on the vector of
 mean |h| per neuron): Hoyer, Gini, participation ratio, and ``top_p_share``, the smallest share of neurons
 that carries the share p of l1. In an MoE layer only neurons of experts that the token was routed to count.
-Sources: science notes section 3.
 """
 
 from dataclasses import dataclass
