@@ -273,6 +273,15 @@ def test_census_catches_a_parameter_without_gradient_and_a_frozen_one_that_moved
         train(nano, "dense", "lora", 1, tmp_path / "moved")
 
 
+def test_a_full_subspace_is_one_clear_line(nano, tmp_path):
+    from implicit_sparsity.errors import InputError
+
+    everything = {"energy": 1.0, "max_rank": 100}
+    train(nano, "dense", "orthogonal", 1, tmp_path / "full", options=everything)
+    with pytest.raises(InputError, match=r"no direction is left free in the input of model\.layers\.0"):
+        train(nano, "dense", "orthogonal", 2, tmp_path / "x", tmp_path / "full", everything)
+
+
 def test_too_few_free_neurons_is_one_clear_line(trained, nano, tmp_path):
     from implicit_sparsity.errors import InputError
 

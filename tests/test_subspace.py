@@ -56,6 +56,31 @@ def test_an_expert_that_saw_nothing_claims_nothing():
     assert found[0].norm() > 2 and found[1].norm() == 0
 
 
+def test_experts_of_different_rank_keep_their_own_spans():
+    """Experts claim 2 and 5 directions, then 5 and 2: old spans stay inside, padding turns nothing."""
+    first, second = planted(experts=2, seed=0)[0], planted(experts=2, seed=1)[0]
+    low = planted(experts=2, rank=2, seed=2)
+    first[0], second[1] = low[0][0], low[0][1]
+    basis, _ = subspace.extend(None, first, energy=0.9999, max_rank=16, seed=0)
+    assert (basis.norm(dim=1) > 0.5).sum(1).tolist() == [2, 5]
+    grown, _ = subspace.extend(basis, second, energy=0.9999, max_rank=16, seed=0)
+    assert (grown.norm(dim=1) > 0.5).sum(1).tolist() == [7, 7] and grown.shape[2] == 7
+    for samples in (first, second):
+        outside = samples - (samples @ grown) @ grown.transpose(1, 2)
+        assert outside.norm() < 1e-4 * samples.norm()
+    torch.testing.assert_close(grown.transpose(1, 2) @ grown, torch.eye(7).expand(2, 7, 7), atol=1e-5, rtol=0)
+
+
+def test_a_subspace_that_fills_the_space_stops_there():
+    """More domains than dimensions: the basis never has more columns than the input is wide."""
+    basis = None
+    for seed in range(4):
+        x, _ = planted(experts=2, width=8, rank=5, seed=seed)
+        basis, held = subspace.extend(basis, x, energy=0.9999, max_rank=8, seed=0)
+    assert basis.shape == (2, 8, 8) and held == pytest.approx(1, abs=1e-4)
+    torch.testing.assert_close(basis.transpose(1, 2) @ basis, torch.eye(8).expand(2, 8, 8), atol=1e-5, rtol=0)
+
+
 def fake_factors(monkeypatch, a, b):
     factor = SimpleNamespace(views=(a, b))
     monkeypatch.setattr(lowrank, "factors", lambda model: {"w": factor})

@@ -32,9 +32,11 @@ def load(folder, precision: str = "fp32", device: str | None = None):
 
 
 def quiet() -> None:
-    """No progress bars where nobody looks: they would fill the logs."""
+    """What transformers has to say goes to the job's log; no progress bars where nobody looks."""
     from transformers.utils import logging
 
+    logging.disable_default_handler()
+    logging.enable_propagation()
     if not sys.stderr.isatty():
         logging.disable_progress_bar()
 

@@ -95,7 +95,8 @@ def extend(basis, samples, energy: float, max_rank: int, seed: int):
         [torch.zeros_like(values[:, :1]), values.square().cumsum(1)], 1
     )
     short = held < energy * total[:, None]  # [X, q + 1]: with so many directions it does not suffice
-    wanted = short.sum(1).clamp(max=q)
+    room = basis.shape[1] - (basis.square().sum(1) > 0.25).sum(1) if basis is not None else samples.shape[2]
+    wanted = torch.minimum(short.sum(1).clamp(max=q), torch.as_tensor(room))
     wanted = torch.where(total > 0, wanted, torch.zeros_like(wanted))
     k = int(wanted.max())
     used = torch.arange(k, device=wanted.device)[None, :] < wanted[:, None]
@@ -107,14 +108,19 @@ def extend(basis, samples, energy: float, max_rank: int, seed: int):
 
 
 def _orthonormal(basis):
-    """One more Gram-Schmidt pass over columns in float64; zero columns stay zero."""
+    """Columns in use first, orthonormal to float64 and rounded once; the rest zero, or cut if none uses them.
+
+    In use first, because behind a zero column a QR decomposition would turn the others.
+    """
     import torch
 
-    columns = basis.double()
+    used = basis.square().sum(1) > 0.25
+    width = min(int(used.sum(1).max()), basis.shape[1]) if used.numel() else 0
+    order = used.int().argsort(dim=1, descending=True, stable=True)[:, :width]
+    columns = basis.gather(2, order[:, None, :].expand(-1, basis.shape[1], -1)).double()
     q, r = torch.linalg.qr(columns)
     sign = torch.sign(torch.diagonal(r, dim1=1, dim2=2))
-    norm = columns.norm(dim=1)
-    return (q * sign[:, None, :] * (norm > 0.5)[:, None, :]).to(basis.dtype)
+    return (q * sign[:, None, :] * used.gather(1, order)[:, None, :]).to(basis.dtype)
 
 
 def project_out(factor, basis, strength: float = 1.0) -> None:

@@ -1,7 +1,8 @@
-"""A data set hub on loopback, speaking as much of the Hugging Face protocol as a download needs.
+"""A hub on loopback, speaking as much of the Hugging Face protocol as a download needs.
 
     python hub_server.py            serve data set "a/b" at REVISION, load two of its splits, print them
     python hub_server.py cached     the same without a server (with HF_HUB_OFFLINE=1: from the cache)
+    python hub_server.py model FOLDER TARGET REVISION    serve a model's folder, prepare it as a hub model
 
 Run in a process of its own: the client reads its environment when it is imported.
 """
@@ -12,6 +13,7 @@ import json
 import os
 import sys
 import threading
+from pathlib import Path
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 ROWS = [{"q": f"question {i}?", "a": f"answer {i}"} for i in range(20)]
@@ -27,10 +29,10 @@ class Hub(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         path = self.path.split("?")[0]
-        if path == f"/api/datasets/a/b/revision/{REVISION}":
+        if path in (f"/api/{kind}/a/b/revision/{REVISION}" for kind in ("datasets", "models")):
             siblings = [{"rfilename": name} for name in FILES]
             self._send(json.dumps({"id": "a/b", "sha": REVISION, "siblings": siblings}).encode())
-        elif path.startswith(f"/api/datasets/a/b/tree/{REVISION}"):
+        elif path.startswith(tuple(f"/api/{kind}/a/b/tree/{REVISION}" for kind in ("datasets", "models"))):
             under = path.split(REVISION)[1].strip("/")
             self._send(json.dumps([_entry(name) for name in FILES if name.startswith(under)]).encode())
         elif (name := path.partition(f"/resolve/{REVISION}/")[2]) in FILES:
@@ -68,7 +70,25 @@ def serve():
     os.environ |= {"HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}", "HF_HUB_DISABLE_TELEMETRY": "1"}
 
 
+def prepare(folder, target, revision):
+    """Serve the files of ``folder`` and fill ``target`` from them, as rule prepare_model does."""
+    FILES.clear()
+    FILES.update({path.name: path.read_bytes() for path in Path(folder).iterdir() if path.is_file()})
+    serve()
+    import prepare_model
+
+    from implicit_sparsity.errors import InputError
+
+    try:
+        prepare_model.prepare_model(target, "m", {"source": "hub", "repo": "a/b", "revision": revision})
+    except InputError as error:
+        sys.exit(f"error: {error}")
+
+
 def main():
+    if "model" in sys.argv:
+        prepare(*sys.argv[2:])
+        return
     if "cached" not in sys.argv:
         serve()
     from implicit_sparsity.corpora.sources import hub

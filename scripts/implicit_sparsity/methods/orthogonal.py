@@ -12,6 +12,8 @@ grown after, not during, a stage.
 
 from dataclasses import dataclass
 
+from implicit_sparsity.errors import InputError
+
 from .base import LoraMethod, option
 
 
@@ -34,12 +36,17 @@ class Orthogonal(LoraMethod):
         self.bases = stage.previous_state() if self.strength else {}
         if not self.bases:
             return super().begin(stage)
-        from implicit_sparsity import models
+        from implicit_sparsity import lowrank, models
 
         stage.keep_previous()
         stage.seed_everything("initialisation")
         model = models.add_lora(stage.model, self.rank, self.alpha, self.targets, self.dropout)
         self.step(model)  # A starts inside the allowed space, or its first update would be outside
+        for name, factor in lowrank.factors(model).items():
+            if factor.views[0].norm() < 1e-4:
+                raise InputError(
+                    f"no direction is left free in the input of {name}: lower energy or max_rank"
+                )
         return model
 
     def step(self, model):

@@ -72,7 +72,7 @@ class ActivationOverlap(Probe):
     def _measures(self, neurons):
         """(measure, k, set size, floor, function of two [layer, neuron]) of everything compared."""
         for k in self.k:
-            top = size_of(k, neurons)
+            top = overlap.size_of(k, neurons)
             yield "iou", k, top, overlap.chance_iou(neurons, top), _iou(top)
         yield "weighted_jaccard", np.nan, neurons, None, overlap.weighted_jaccard
         yield "jensen_shannon_bits", np.nan, neurons, None, overlap.jensen_shannon_bits
