@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from .errors import InputError
 
 
-def activity(model, documents, tokens: int, skip_first: int = 1, batch_tokens: int = 1024):
+def activity(model, documents, tokens: int, skip_first: int = 1, batch_tokens: int = 512):
     """sum |h| per token of the documents' first ``tokens`` tokens, float64 [L, N].
 
     Per token of the domain, not per token routed: an expert that a domain seldom visits is idle for it.

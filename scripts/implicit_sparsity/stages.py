@@ -56,14 +56,20 @@ class Stage:
         """The documents that masks and subspaces are read from: never those that measure."""
         return self.documents("select")
 
-    def select_batches(self, batch_tokens: int = 1024):
-        """The select split as batches on the model's device."""
+    def select_batches(self, tokens: int, batch_tokens: int = 512):
+        """The first documents of the select split that hold ``tokens`` tokens, as batches on the model's
+        device."""
         from .batching import collate, sorted_batches, to_device
 
-        documents = self.select_documents()
+        chosen, count = [], 0
+        for document in self.select_documents():
+            if count >= tokens:
+                break
+            chosen.append(document)
+            count += len(document.ids)
         device = next(self.model.parameters()).device
-        for batch in sorted_batches([len(document.ids) for document in documents], batch_tokens):
-            yield to_device(collate([documents[i] for i in batch]), device)
+        for batch in sorted_batches([len(document.ids) for document in chosen], batch_tokens):
+            yield to_device(collate([chosen[i] for i in batch]), device)
 
     def previous_state(self) -> dict:
         """The tensors that the stage before left for this one; {} at the first."""

@@ -6,9 +6,8 @@ inputs leaves that domain's outputs as they were: dW x = 0 (Gradient Projection 
 """
 
 
-def input_samples(model, batches, factors: dict, tokens: int) -> dict:
-    """The first ``tokens`` inputs of each adapted weight, {name: [X or 1, T, i]}; fused ``down_proj`` has
-    one set an expert.
+def input_samples(model, batches, factors: dict) -> dict:
+    """Inputs of each adapted weight, {name: [X or 1, T, i]}; fused ``down_proj`` has one set an expert.
 
     Weights that read the same tensor (q, k and v, gate and up) share one tensor in the result. Experts that
     saw fewer tokens have rows of zeros, which span nothing.
@@ -19,11 +18,8 @@ def input_samples(model, batches, factors: dict, tokens: int) -> dict:
     from .models import hidden_states
 
     linear = {name: f.module for name, f in factors.items() if f.parameter is None}
-    fused = {
-        name: f.module for name, f in factors.items() if f.parameter and f.parameter.startswith("gate_up")
-    }
-    kept, keep = {}, None
-    last = (None, None)
+    fused = {name: f.module for name, f in factors.items() if f.parameter and "gate_up" in f.parameter}
+    kept, experts, keep, last = {}, {}, None, (None, None)
 
     def collect(name, x):
         nonlocal last
@@ -33,40 +29,32 @@ def input_samples(model, batches, factors: dict, tokens: int) -> dict:
             kept.setdefault(name, []).append(x.detach().flatten(0, -2)[keep].float())
             last = (x, name)  # holding it keeps its address from being used again
 
-    experts: dict = {}
-
     def collect_experts(block, first, positions, h, _):
         if positions is not None:
             name = f"model.layers.{block.layer}.mlp.experts.down_proj"
-            experts.setdefault(name, {}).setdefault(first // block.width, []).append(
-                h[keep[positions]].float()
-            )
+            chunks = experts.setdefault(name, {}).setdefault(first // block.width, [])
+            chunks.append(h[keep[positions]].float())
 
-    count = 0
     with (
         torch.inference_mode(),
         module_inputs(linear | fused, collect),
         ffn_activations(model, collect_experts),
     ):
         for batch in batches:
-            keep = batch["attention_mask"].bool().flatten()
-            last = (None, None)
+            keep, last = batch["attention_mask"].bool().flatten(), (None, None)
             hidden_states(model, batch["input_ids"], batch["attention_mask"])
-            count += int(keep.sum())
-            if count >= tokens:
-                break
-    joined = {id(parts): torch.cat(parts)[:tokens].unsqueeze(0) for parts in kept.values()}
+    joined = {id(parts): torch.cat(parts).unsqueeze(0) for parts in kept.values()}
     samples = {name: joined[id(parts)] for name, parts in kept.items()}
     for name, parts in experts.items():
         if name in factors:
-            samples[name] = _stack_experts(parts, factors[name].experts, tokens)
+            samples[name] = _stack_experts(parts, factors[name].experts)
     return samples
 
 
-def _stack_experts(parts: dict, experts: int, tokens: int):
+def _stack_experts(parts: dict, experts: int):
     import torch
 
-    rows = {expert: torch.cat(chunks)[:tokens] for expert, chunks in parts.items()}
+    rows = {expert: torch.cat(chunks) for expert, chunks in parts.items()}
     width = next(iter(rows.values())).shape[1]
     result = torch.zeros(experts, max(len(x) for x in rows.values()), width)
     for expert, x in rows.items():

@@ -1,7 +1,9 @@
 """Wrong choices for eval documents that come without any: other completions of the same source.
 
-They are close in length to the right one, so that length does not give the answer away. Only documents with a
-short completion get choices. ``correct`` is written for every eval document that has choices.
+Those of the same group come first (another function of the module, the same template with other numbers),
+since a choice from elsewhere is too easy to tell. They are close in length to the right one, so that length
+does not give the answer away. Only documents with a short completion get choices. ``correct`` is written for
+every eval document that has choices.
 """
 
 from implicit_sparsity.corpora.sampling import order_key
@@ -23,13 +25,17 @@ def with_choices(records: list[dict], count: int, max_chars: int, seed: int) -> 
 
 def _distracted(record: dict, others: list[dict], count: int, seed: int) -> dict:
     own = record["completion"]
-    texts = {other["completion"] for other in others if other["source"] == record["source"]} - {own}
+    same = [other for other in others if other["source"] == record["source"]]
+    near = {other["completion"] for other in same if other["group"] == record["group"]} - {own}
+    far = {other["completion"] for other in same} - {own} - near
 
     def drawn(text: str) -> bytes:
         return order_key(seed, f"{record['id']}:{text}")
 
-    nearest = sorted(texts, key=lambda text: (abs(len(text) - len(own)), text))[: max(NEAREST, count)]
-    wrong = sorted(nearest, key=drawn)[:count]
+    wrong = []
+    for texts in (near, far):
+        nearest = sorted(texts, key=lambda text: (abs(len(text) - len(own)), text))[: max(NEAREST, count)]
+        wrong += sorted(nearest, key=drawn)[: count - len(wrong)]
     if not wrong:
         return record
     choices = sorted([own, *wrong], key=drawn)

@@ -26,7 +26,7 @@ class ActivationMask(Method):
     learning_rate: float = option(
         5e-4, low=0, high=1, help="these are weights, not factors: smaller than LoRA's"
     )
-    sample_tokens: int = option(2048, low=1, help="tokens of the select split that activity is read from")
+    sample_tokens: int = option(1024, low=1, help="tokens of the select split that activity is read from")
 
     constrained = True
 

@@ -28,7 +28,7 @@ class Orthogonal(LoraMethod):
         0.95, low=0, high=1, help="share of an old domain's input energy that is protected"
     )
     max_rank: int = option(64, low=1, help="most directions a domain may claim in each weight's input")
-    sample_tokens: int = option(1024, low=1, help="tokens of the select split that a subspace is read from")
+    sample_tokens: int = option(512, low=1, help="tokens of the select split that a subspace is read from")
 
     constrained = True
 
@@ -75,7 +75,7 @@ class Orthogonal(LoraMethod):
         if not self.strength:
             return {}
         found = lowrank.factors(stage.model)
-        samples = subspace.input_samples(stage.model, stage.select_batches(), found, self.sample_tokens)
+        samples = subspace.input_samples(stage.model, stage.select_batches(self.sample_tokens), found)
         grown, done = {}, {}
         for name, x in samples.items():  # weights that read the same input share one basis
             if id(x) not in done:
