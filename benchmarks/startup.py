@@ -2,9 +2,9 @@
 
     .venv/bin/python benchmarks/startup.py [--cores 2]      (part of `make bench`)
 
-Read from what the last run left behind: the wall time in .snakemake/log, each job's seconds in results/benchmarks and
-its log in results/logs, which says when the job's own code began, when a model was in memory and when it was done.
-Only jobs of that run count.
+Read from what the last run left behind: the wall time in .snakemake/log, each job's seconds in
+results/benchmarks and its log in results/logs, which says when the job's own code began, when a model was in
+memory and when it was done. Only jobs of that run count.
 """
 
 import argparse
