@@ -116,11 +116,10 @@ class Timed:
         return seconds[0], stage, method, result
 
     def save(self, stage, method, result):
-        from implicit_sparsity import files, state
+        from implicit_sparsity import files
 
         with files.new_folder(self.folder) as folder:
-            method.save(stage, folder)
-            state.save_state(folder, result["state"])
+            stage.save(method, folder, result["state"])
         return str(self.folder)
 
 

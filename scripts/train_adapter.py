@@ -28,7 +28,7 @@ def train_adapter(
 
     ``tokens``: token folders of ``domains``, of which the last is new. A killed attempt is continued.
     """
-    from implicit_sparsity import methods, stage_records, stages, state
+    from implicit_sparsity import methods, stage_records, stages
     from implicit_sparsity import training as loop
 
     started = time.monotonic()
@@ -53,8 +53,7 @@ def train_adapter(
 
     record = stage_records.record(study, options, training, result)
     with new_folder(adapter) as folder:
-        chosen.save(here, folder)
-        state.save_state(folder, result["state"])
+        here.save(chosen, folder, result["state"])
         stage_records.write(folder, record, result["curve"], time.monotonic() - started)
     shutil.rmtree(scratch)
 

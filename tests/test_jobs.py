@@ -4,8 +4,10 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 import warnings
 from pathlib import Path
 
@@ -122,6 +124,52 @@ def test_seed_changes_the_adapter_and_a_rerun_does_not(nano, tmp_path):
         train_adapter.train_adapter(str(folder), str(model), shards, *what)
         made[name] = (folder / "adapter_model.safetensors").read_bytes()
     assert made["a"] == made["b"] != made["c"]
+
+
+TRAIN = """
+import json, sys
+import train_adapter
+given = json.loads(sys.argv[1])
+train_adapter.train_adapter(given["folder"], given["model"], given["tokens"], *given["what"])
+"""
+
+
+def start_training(folder, model, tokens):
+    """A stage of 40 steps with a restart point every 3, in a process of its own."""
+    training = networks.TRAINING | {"steps": 40, "checkpoint_every": 3}
+    what = [{}, "activation_mask", {"fraction": 0.1}, training, ["code"], "1", "o", "0"]
+    given = {"folder": str(folder), "model": str(model), "tokens": [str(tokens["code"])], "what": what}
+    environment = os.environ | {
+        "PYTHONPATH": str(Path(prepare_model.__file__).parent),
+        "OMP_NUM_THREADS": "1",
+    }
+    return subprocess.Popen(
+        [sys.executable, "-c", TRAIN, json.dumps(given)], env=environment, stderr=subprocess.DEVNULL
+    )
+
+
+def test_stage_killed_hard_ends_in_the_same_bytes(nano, tmp_path):
+    """SIGKILL once it has saved something, SIGTERM once it has saved more, then to the end."""
+    model, tokens = nano("dense")
+    assert start_training(tmp_path / "whole", model, tokens).wait() == 0
+    killed, seen = tmp_path / "killed", 0
+    for signal_number in (signal.SIGKILL, signal.SIGTERM):
+        process = start_training(killed, model, tokens)
+        while process.poll() is None:
+            steps = [int(p.parent.name.split("-")[1]) for p in tmp_path.glob(".partial-killed-*/*/complete")]
+            if max(steps, default=0) > seen:
+                process.send_signal(signal_number)
+                seen = max(steps)
+                break
+            time.sleep(0.01)
+        assert process.wait() != 0 and not killed.exists(), "stopped before the end, and nothing half-made"
+    assert start_training(killed, model, tokens).wait() == 0
+    for path in sorted((tmp_path / "whole").iterdir()):
+        if path.name != "stage.json":
+            assert (killed / path.name).read_bytes() == path.read_bytes(), path.name
+    records = [json.loads((tmp_path / n / "stage.json").read_text()) for n in ("whole", "killed")]
+    assert all(record.pop("measured") for record in records) and records[0] == records[1]
+    assert not list(tmp_path.glob(".partial-*"))
 
 
 def test_path_model_is_prepared_and_its_declared_shape_checked(nano, tmp_path):

@@ -45,8 +45,7 @@ def train(nano, kind, name, count, folder, previous=None, options=None, **more):
     result = training.fit(here, method, folder.parent / f"{folder.name}.scratch")
     seen = logits(here.model, method)
     with files.new_folder(folder) as new:
-        method.save(here, new)
-        state.save_state(new, result["state"])
+        here.save(method, new, result["state"])
     return here, method, result, seen
 
 

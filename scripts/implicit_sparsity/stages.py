@@ -71,6 +71,18 @@ class Stage:
         for batch in sorted_batches([len(document.ids) for document in chosen], batch_tokens):
             yield to_device(collate([chosen[i] for i in batch]), device)
 
+    def save(self, method, folder, tensors: dict) -> None:
+        """Write what a stage leaves: the method's adapter as PEFT reads it, and its state for the next stage."""
+        from . import files, state
+
+        method.save(self, folder)
+        path = Path(folder) / "adapter_config.json"
+        config = files.read_json(path)
+        # PEFT keeps these as a set: their order would differ from process to process
+        config["target_modules"] = sorted(config["target_modules"])
+        files.write_json(path, config)
+        state.save_state(folder, tensors)
+
     def previous_state(self) -> dict:
         """The tensors that the stage before left for this one; {} at the first."""
         from .state import load_state

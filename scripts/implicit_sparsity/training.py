@@ -7,7 +7,10 @@ The only room that steps an optimizer. Shapes: B documents, S positions, H hidde
 import json
 import logging
 import shutil
+import signal
 import sys
+import threading
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from . import batching
@@ -39,6 +42,7 @@ def _loop_class():
         """A Trainer that asks a method its five questions and checkpoints what is trained, no more."""
 
         method = audit = None
+        stopping = False
 
         def __init__(self, *args, **kwargs):
             super().__init__(*args, **kwargs)
@@ -103,6 +107,10 @@ def _loop_class():
             if self.loop.audit:
                 self.loop.audit.after_step()
 
+        def on_step_end(self, args, state, control, **kwargs):
+            if self.loop.stopping:  # save now, whatever the interval, and leave
+                control.should_save = control.should_training_stop = True
+
         def on_save(self, args, state, control, **kwargs):
             (Path(args.output_dir) / f"checkpoint-{state.global_step}" / COMPLETE).touch()
 
@@ -127,7 +135,6 @@ def _arguments(training: dict, learning_rate: float, scratch, seed: int):
         save_strategy="steps" if every < training["steps"] else "no",
         save_steps=every,
         save_total_limit=2,
-        enable_jit_checkpoint=every < training["steps"],
         report_to=training.get("report_to", []),
         disable_tqdm=not sys.stderr.isatty(),
         remove_unused_columns=False,
@@ -148,6 +155,23 @@ def last_checkpoint(scratch) -> Path | None:
     return max(found)[1] if found else None
 
 
+@contextmanager
+def _saves_on_sigterm(loop):
+    """SIGTERM (a time limit, a preemption) ends training after the step at hand, with a checkpoint."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(*_):
+        loop.stopping = True
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def optimise(model, method, batches: list, training: dict, scratch, seed: int, audit=None) -> list[dict]:
     """Train ``model`` on ``batches`` (one a step), continuing what an earlier, killed attempt left in
     ``scratch``.
@@ -164,7 +188,7 @@ def optimise(model, method, batches: list, training: dict, scratch, seed: int, a
     start = last_checkpoint(scratch)
     if start:
         log.info("continuing from %s", start)
-    with method.running(model):
+    with method.running(model), _saves_on_sigterm(loop):
         model.train()
         loop.train(resume_from_checkpoint=str(start) if start else None)
         model.eval()
@@ -218,6 +242,4 @@ class Pretraining:
     step = gradients
 
     def running(self, model):
-        from contextlib import nullcontext
-
         return nullcontext()
