@@ -28,7 +28,6 @@ TRAINING = {
     "clip": 1.0,
     "checkpoint_every": 10**6,
     "leak_tolerance": 1e-3,
-    "precision": "fp32",
 }
 
 

@@ -32,6 +32,7 @@ def train_adapter(
     from implicit_sparsity import training as loop
 
     started = time.monotonic()
+    training = training | {"precision": base.get("precision", "fp32")}
     study = {
         "model": name or Path(model).name,
         "revision": read_json(Path(model) / "manifest.json")["revision"],

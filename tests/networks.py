@@ -52,7 +52,6 @@ TRAINING = {
     "clip": 1.0,
     "checkpoint_every": 100,
     "leak_tolerance": 1e-4,
-    "precision": "fp32",
     "device": "cpu",
 }
 WORDS = {

@@ -45,7 +45,7 @@ WRONG = {
     "training: {steps: true}": ("training.steps", "true", "integer >= 1"),
     "training: {learning_rate: -1.0e-3}": ("training.learning_rate", "-0.001", "number > 0"),
     "training: {learning_rate: .nan}": ("training.learning_rate", "nan", "a finite number"),
-    "training: {precision: fp16}": ("training.precision", "'fp16'", "fp32 | bf16"),
+    "models: {smollm2: {precision: fp16}}": ("models.smollm2.precision", "'fp16'", "fp32 | bf16"),
     "methods: {lora: {rank: 0}}": ("methods.lora.rank", "0", "integer >= 1"),
     "methods: {lora: {rank: 2.5}}": ("methods.lora.rank", "2.5", "integer >= 1"),
     "methods: {lora: {targets: everything}}": ("methods.lora.targets", "'everything'", "all | mlp"),

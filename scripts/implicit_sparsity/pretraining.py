@@ -50,7 +50,6 @@ def pretrain(network, tokenizer, records: list[dict], template: dict, base: dict
         "weight_decay": 0.1,
         "clip": 1.0,
         "checkpoint_every": budget["steps"],
-        "precision": "fp32",
     }
     network.requires_grad_(True)
     method = training.Pretraining(budget["learning_rate"])

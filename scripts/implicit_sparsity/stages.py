@@ -72,7 +72,7 @@ class Stage:
             yield to_device(collate([chosen[i] for i in batch]), device)
 
     def save(self, method, folder, tensors: dict) -> None:
-        """Write what a stage leaves: the method's adapter as PEFT reads it, and its state for the next stage."""
+        """Write what a stage leaves: the method's adapter as PEFT reads it, and state for the next stage."""
         from . import files, state
 
         method.save(self, folder)

@@ -139,7 +139,7 @@ def _arguments(training: dict, learning_rate: float, scratch, seed: int):
         disable_tqdm=not sys.stderr.isatty(),
         remove_unused_columns=False,
         dataloader_pin_memory=False,
-        bf16=training["precision"] == "bf16",
+        bf16=training.get("precision") == "bf16",
         use_cpu=device == "cpu",
     )
 
