@@ -209,9 +209,12 @@ def test_activation_mask_leaves_protected_neurons_alone(trained, kind):
     from implicit_sparsity import neurons
 
     first, second = trained(kind, "activation_mask")
-    guarded = neurons.protected(state.load_state(first[0]))
+    guarded, later = (neurons.protected(state.load_state(run[0])) for run in (first, second))
     for layer, (index, *_) in enumerate(second[1].deltas.layers):
-        assert len(guarded[layer]) and not set(index.tolist()) & set(guarded[layer].tolist())
+        wrote = set(first[1].deltas.layers[layer][0].tolist())
+        assert wrote and wrote <= set(guarded[layer].tolist())
+        assert not set(index.tolist()) & set(guarded[layer].tolist())
+        assert set(guarded[layer].tolist()) | set(index.tolist()) <= set(later[layer].tolist())
 
 
 @pytest.mark.parametrize("kind", KINDS)

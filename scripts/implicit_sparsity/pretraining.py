@@ -5,6 +5,7 @@ For trends over width and for routing where no pretrained model is at hand; alwa
 """
 
 import tempfile
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import numpy as np
@@ -52,7 +53,26 @@ def pretrain(network, tokenizer, records: list[dict], template: dict, base: dict
         "checkpoint_every": budget["steps"],
     }
     network.requires_grad_(True)
-    method = training.Pretraining(budget["learning_rate"])
+    method = EveryWeight(budget["learning_rate"])
     with tempfile.TemporaryDirectory() as scratch:
         curve = training.optimise(network, method, batches, settings, scratch, stream_seed(seed, "dropout"))
     return [row["loss"] for row in curve]
+
+
+class EveryWeight:
+    """The method of a model trained from scratch: every weight, nothing else. Answers what ``optimise``
+    asks."""
+
+    def __init__(self, learning_rate: float):
+        self.learning_rate = learning_rate
+
+    def loss(self, model, batch, loss):
+        return loss
+
+    def gradients(self, model):
+        pass
+
+    step = gradients
+
+    def running(self, model):
+        return nullcontext()

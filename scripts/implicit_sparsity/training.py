@@ -10,7 +10,7 @@ import shutil
 import signal
 import sys
 import threading
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 
 from . import batching
@@ -224,22 +224,3 @@ def fit(stage, method, scratch) -> dict:
         "completion_tokens": sum(int((batch["labels"] != -100).sum()) for batch in batches),
         "state": state,
     }
-
-
-class Pretraining:
-    """The method of a model trained from scratch: every weight, nothing else. Answers what ``optimise``
-    asks."""
-
-    def __init__(self, learning_rate: float):
-        self.learning_rate = learning_rate
-
-    def loss(self, model, batch, loss):
-        return loss
-
-    def gradients(self, model):
-        pass
-
-    step = gradients
-
-    def running(self, model):
-        return nullcontext()

@@ -1,9 +1,9 @@
 """A, activation-mask tuning: only the neurons that the new domain uses most are written, and no old domain's.
 
 The body is frozen. Of each feed-forward layer's neurons the share ``fraction`` with the largest mean |h| on
-the domain's select split is chosen, less those that old domains have protected; trained are their rows of
-gate and up and their columns of down. So a stage writes 3 * K * hidden numbers a layer, exactly those, and
-nothing else moves.
+the domain's select split is chosen, less those that old domains protect (their most active ones, and all that
+they wrote); trained are their rows of gate and up and their columns of down. So a stage writes
+3 * K * hidden numbers a layer, exactly those, and nothing else moves.
 
 Saved as a LoRA with one factor fixed to ones at the chosen neurons: rows dW = E' D, columns dW = D E. PEFT
 loads and merges it anywhere, fused experts included, which its SHiRA does not reach. ``state.safetensors``
@@ -21,7 +21,7 @@ class ActivationMask(Method):
 
     fraction: float = option(0.03, low=0, high=1, help="share of each layer's neurons that a stage writes")
     protect: float = option(
-        0.03, low=0, high=1, help="share of its most active neurons that a learnt domain protects"
+        0.03, low=0, high=1, help="most active neurons that a domain protects, beside what it wrote; 0: none"
     )
     learning_rate: float = option(
         5e-4, low=0, high=1, help="these are weights, not factors: smaller than LoRA's"
@@ -37,9 +37,9 @@ class ActivationMask(Method):
         self.old, self.guarded = neurons.Deltas.from_state(state), neurons.protected(state)
         self.old.add_to(stage.model)
         scores = neurons.activity(stage.model, stage.select_documents(), self.sample_tokens)
-        chosen = neurons.choose(scores, self.fraction, self.guarded)
+        self.chosen = neurons.choose(scores, self.fraction, self.guarded)
         self.claimed = neurons.choose(scores, self.protect, {})
-        self.deltas = neurons.attach(stage.model, chosen)
+        self.deltas = neurons.attach(stage.model, self.chosen)
         return stage.model
 
     def running(self, model):
@@ -55,7 +55,8 @@ class ActivationMask(Method):
         from implicit_sparsity import neurons
 
         total = self.old.merged_with(self.deltas)
-        protected = neurons.union(self.guarded, self.claimed)
+        written = self.chosen if self.protect else {}
+        protected = neurons.union(self.guarded, self.claimed, written)
         return total.to_state() | {f"protected.{layer}": index for layer, index in protected.items()}
 
     def save(self, stage, folder):
