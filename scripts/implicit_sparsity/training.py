@@ -56,9 +56,8 @@ def _loop_class():
             return self.accelerator.prepare(loader)
 
         def create_scheduler(self, num_training_steps, optimizer=None):
-            warmup = max(
-                1, self.args.warmup_steps
-            )  # transformers' own begins at zero: its first step does nothing
+            # transformers' own warm-up begins at zero: its first step does nothing
+            warmup = max(1, self.args.warmup_steps)
             rate = torch.optim.lr_scheduler.LambdaLR(
                 optimizer or self.optimizer, lambda s: min(1.0, (s + 1) / warmup)
             )
