@@ -27,7 +27,7 @@ def evaluate_checkpoint(
         key = artifacts.digest([*depends, domain, study_here["tokens_sha256"]])
         finished = Path(path).parent.parent / FINISHED / f"{key}.json"
         if not finished.exists():
-            network = network or load(model, adapter, base)
+            network = network or models.load_checkpoint(model, adapter, base)
             tokenizer = evaluation.tokenizer_of(model)
             stop = evaluation.stop_token(shards, tokenizer)
             bar = artifacts.progress(f"{checkpoint} on {domain}")
@@ -45,12 +45,6 @@ def evaluate_checkpoint(
             "date": time.time(),
         }
         write_json(path, evaluation.as_lm_eval(domain, scores, study_here, options, settings))
-
-
-def load(model, adapter, base):
-    """The network, its adapter merged: one matrix product a layer instead of three."""
-    network = models.load(model, base.get("precision", "fp32"))
-    return models.merge_adapter(network, adapter) if adapter else network
 
 
 def describe(model, adapter, checkpoint, base, name) -> dict:

@@ -15,9 +15,7 @@ def measure_activations(
     from implicit_sparsity.store import write_store
     from implicit_sparsity.tokens import Tokens
 
-    network = models.load(model, base.get("precision", "fp32"))
-    if adapter:
-        network = models.merge_adapter(network, adapter)
+    network = models.load_checkpoint(model, adapter, base)
     shards, blocks = Tokens(tokens), ffn.feed_forwards(network)
     halves = []
     for half in ("a", "b"):

@@ -32,7 +32,8 @@ def train_adapter(
     from implicit_sparsity import training as loop
 
     started = time.monotonic()
-    training = training | {"precision": base.get("precision", "fp32")}
+    kind = {"precision": base.get("precision", "fp32"), "quantization": base.get("quantization", "none")}
+    training = training | kind
     study = {
         "model": name or Path(model).name,
         "revision": read_json(Path(model) / "manifest.json")["revision"],

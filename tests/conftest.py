@@ -1,13 +1,11 @@
 """Fixtures that several rooms share. One thread a test: nano networks gain nothing from more."""
 
+import os
+
 import pytest
 
-
-@pytest.fixture(scope="session", autouse=True)
-def one_thread():
-    import os
-
-    os.environ["OMP_NUM_THREADS"] = "1"
+# before any test imports torch: two threads collapse where another process competes for the cores
+os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"
 
 
 @pytest.fixture(scope="session")

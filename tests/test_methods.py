@@ -187,7 +187,7 @@ def test_activation_mask_writes_exactly_the_chosen_neurons(trained, nano, kind):
     base, written = models.load(nano(kind)[0]), set()
     before = dict(models.load(nano(kind)[0]).named_parameters())
     for folder, method, _, _ in trained(kind, "activation_mask"):
-        merged = models.merge_adapter(models.load(nano(kind)[0]), folder)
+        merged = models.with_adapter(models.load(nano(kind)[0]), folder)
         new = [set(index.tolist()) for index, *_ in method.deltas.layers]
         written = [a | b for a, b in zip(written or [set()] * len(new), new, strict=True)]
         for block, old, chosen in zip(

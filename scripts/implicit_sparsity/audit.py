@@ -2,9 +2,12 @@
 
 A projected *gradient* is not a projected *step* (Adam rescales it element by element, weight decay moves
 masked weights), so both look at the parameters themselves, before and after the real step of the optimizer.
+Where several processes hold the weights in parts, each looks at its own, and what they saw is put together.
 """
 
 import math
+
+from . import distributed
 
 STEPS_TO_JUDGE = 3  # one factor of a LoRA has no gradient before the other has left zero
 
@@ -19,36 +22,86 @@ class Audit:
 
     def __init__(self, model, method, tolerance: float):
         self.model, self.method, self.tolerance = model, method, tolerance
+        if method.constrained and distributed.world() > 1:
+            raise StageFailed("the leak audit needs whole weights, and these lie in parts on several processes")
+        self.experts = getattr(model.config.get_text_config(), "num_experts", 0)
         self.trainable = {name: p for name, p in model.named_parameters() if p.requires_grad}
         if not self.trainable:
             raise StageFailed("the method declares no trainable parameter")
-        self.frozen = self._frozen()
-        self.first = method.snapshot(model)
+        self.frozen = self._frozen() if distributed.world() == 1 else {}
+        self.first = method.snapshot(model) if method.constrained else None
         self.before, self.leaks, self.steps = None, [], 0
         self.reached, self.touched = set(), set()  # had a gradient at all; had one that is not all zero
+        self.visited = {}  # of each tensor on fused experts, bool [rows]: those that had a gradient
+        self.routing = None  # hooks.SteadyRouting, where gradients are checkpointed
+
+    def follow(self, model) -> None:
+        """Look at the parameters that a model has since its weights lie in parts on several processes."""
+        self.trainable = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        self.frozen = self._frozen()
 
     def state(self) -> dict:
+        self._agree()
         seen = {"reached": sorted(self.reached), "touched": sorted(self.touched)}
-        return seen | {"leaks": self.leaks, "steps": self.steps}
+        visited = {name: rows.tolist() for name, rows in self.visited.items()}
+        counts = self.routing.counts() if self.routing else {}
+        return seen | {"leaks": self.leaks, "steps": self.steps, "visited": visited, "routing": counts}
 
     def restore(self, state: dict) -> None:
+        import torch
+
         self.reached, self.touched = set(state["reached"]), set(state["touched"])
         self.leaks, self.steps = list(state["leaks"]), state["steps"]
+        self.visited = {
+            name: torch.tensor(rows, device=self.trainable[name].device)
+            for name, rows in state["visited"].items()
+        }
+        if self.routing:
+            self.routing.restore(state["routing"])
 
     def before_step(self, step: int) -> None:
         """After backward and clipping: every gradient finite, and who has received one."""
         import torch
 
         self.steps += 1
-        for name, p in self.trainable.items():
-            if p.grad is None:
-                continue
-            self.reached.add(name)
-            if not torch.isfinite(p.grad).all():
-                raise StageFailed(f"step {step + 1}: the gradient of {name} is not finite")
-            if name not in self.touched and p.grad.any():
-                self.touched.add(name)
+        given = {
+            name: distributed.local(p.grad) for name, p in self.trainable.items() if p.grad is not None
+        }
+        self.reached.update(given)
+        finite = not given or torch.stack(torch._foreach_norm(list(given.values()))).isfinite().all()
+        if any(distributed.largest([not finite])):  # all processes stop, or the others would wait for this one
+            bad = next((n for n, gradient in given.items() if not gradient.isfinite().all()), "all, in sum,")
+            raise StageFailed(f"step {step + 1}: the gradient of {bad} is not finite")
+        self.touched.update(
+            name for name, gradient in given.items() if name not in self.touched and gradient.any()
+        )
+        for name, gradient in given.items():
+            self._visit(name, gradient)
         self.before = self.method.snapshot(self.model) if self.method.constrained else None
+
+    def _visit(self, name, gradient) -> None:
+        """Note which rows of fused experts a gradient has reached: an expert without tokens learns nothing."""
+        import torch
+
+        if self.experts and ".experts." in name and (gradient.dim() == 3 or ".lora_A." in name):
+            if name not in self.visited:
+                count = self.trainable[name].shape[0]
+                self.visited[name] = torch.zeros(count, dtype=torch.bool, device=gradient.device)
+            here = distributed.rows(len(self.visited[name]))
+            self.visited[name][here] |= (gradient != 0).flatten(1).any(1)
+
+    def _agree(self) -> None:
+        """Put together what the processes have seen, each of its own parts."""
+        if distributed.world() > 1:
+            names = sorted(self.trainable)
+            seen = distributed.largest([n in s for s in (self.reached, self.touched) for n in names])
+            self.reached = {n for n, flag in zip(names, seen[: len(names)], strict=True) if flag}
+            self.touched = {n for n, flag in zip(names, seen[len(names) :], strict=True) if flag}
+            self.visited = distributed.flags(self.visited)
+
+    def _experts_seen(self) -> list:
+        """Of each tensor on fused experts, bool [experts]: those that had a gradient."""
+        return [rows.reshape(self.experts, -1).any(1) for rows in self.visited.values()]
 
     def after_step(self) -> float | None:
         """||P dW|| / ||dW|| of the step just taken; None where nothing is promised."""
@@ -59,6 +112,8 @@ class Audit:
 
     def close(self) -> dict:
         """The audit of the whole stage; raises StageFailed where a promise was broken."""
+        self._agree()
+        experts = self._experts_seen()
         total = self.method.leak(self.model, self.first) if self.method.constrained else None
         leak_total = _share(total) if total is not None else None
         leak_max = max(self.leaks, default=None)
@@ -83,6 +138,9 @@ class Audit:
             "frozen_tensors": len(self.frozen),
             "without_gradient": len(missed),
             "frozen_moved": len(moved),
+            "expert_tensors": sum(len(seen) for seen in experts),
+            "expert_tensors_without_gradient": sum(int((~seen).sum()) for seen in experts),
+            **(self.routing.counts() if self.routing else {}),
         }
 
     def _frozen(self) -> dict:
@@ -90,12 +148,13 @@ class Audit:
         import torch
 
         kinds = {4: torch.int32, 2: torch.int16, 8: torch.int64, 1: torch.int8}
+        sums = {}
         with torch.no_grad():
-            return {
-                name: int(p.detach().contiguous().view(kinds[p.element_size()]).sum(dtype=torch.int64))
-                for name, p in self.model.named_parameters()
-                if not p.requires_grad
-            }
+            for name, p in self.model.named_parameters():
+                if not p.requires_grad:
+                    bits = distributed.local(p.detach()).contiguous().view(kinds[p.element_size()])
+                    sums[name] = int(bits.sum(dtype=torch.int64))
+        return dict(zip(sums, distributed.summed(list(sums.values())), strict=True))
 
 
 def _share(norms) -> float:

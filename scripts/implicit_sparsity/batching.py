@@ -1,7 +1,8 @@
-"""Documents into batches of like length, so that little is spent on padding.
+"""Documents into batches: padded to the longest of like length, or packed end to end.
 
 Padding goes to the right: attention and Gated DeltaNet are causal, so what follows a document cannot reach
-it. Shapes: B documents, S positions of the longest.
+it. Packed documents do not see each other either: attention is told by positions that start again, Gated
+DeltaNet by ``hooks.separate_documents``. Shapes: B documents, S positions of the longest, T of all.
 """
 
 import numpy as np
@@ -61,5 +62,33 @@ def collate(documents) -> dict:
     }
 
 
+def pack(documents) -> dict:
+    """The same documents end to end, nothing padded: input_ids, position_ids, labels int64 [1, T], and
+    ``lengths``, a list of B numbers that add up to T."""
+    import torch
+
+    rows = [collate([document]) for document in documents]
+    lengths = [row["input_ids"].shape[1] for row in rows]
+    joined = {name: torch.cat([row[name] for row in rows], 1) for name in ("input_ids", "labels")}
+    return joined | {
+        "position_ids": torch.cat([torch.arange(n) for n in lengths]).unsqueeze(0),
+        "lengths": lengths,
+    }
+
+
+def tokens(batch: dict) -> int:
+    """Tokens of a batch, padding not counted."""
+    return sum(batch["lengths"]) if "lengths" in batch else int(batch["attention_mask"].sum())
+
+
+def completion_tokens(document) -> int:
+    """Tokens of a document that its loss counts: those ``collate`` gives labels."""
+    return int((~document.prompt[1:]).sum())
+
+
 def to_device(batch: dict, device) -> dict:
-    return {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
+    """The batch with its tensors on ``device``."""
+    return {
+        name: value.to(device, non_blocking=True) if hasattr(value, "to") else value
+        for name, value in batch.items()
+    }

@@ -52,20 +52,6 @@ class FeedForward:
 
         return torch.cat([down.detach().double().norm(dim=0) for *_, down in self.parts()])
 
-    def add(self, index, gate, up, down) -> None:
-        """Add rows and columns to the weights in place: index [K] ascending, gate and up [K, H], down [H,
-        K]."""
-        import torch
-
-        with torch.no_grad():
-            for first, last, w_gate, w_up, w_down in self.parts():
-                here = (index >= first) & (index < last)
-                if here.any():
-                    local = index[here] - first
-                    w_gate.index_add_(0, local, gate[here].to(w_gate.dtype))
-                    w_up.index_add_(0, local, up[here].to(w_up.dtype))
-                    w_down.index_add_(1, local, down[:, here].to(w_down.dtype))
-
 
 def base_layer(module):
     """The module under PEFT's wrappers."""

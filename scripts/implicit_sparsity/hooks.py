@@ -4,28 +4,30 @@ Shapes: T token positions (sequences flattened), n neurons of one expert or dens
 chosen neurons.
 """
 
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 
+from .errors import InputError
 from .ffn import base_layer, feed_forwards
+from .models import base_network
 
 
 @contextmanager
-def ffn_activations(model, observe):
+def ffn_activations(model, observe, observe_routed=None):
     """Show every feed-forward neuron's activation h = act(W_gate x) * (W_up x) while the block runs.
 
     ``observe(block, first, positions, h, weights)`` is called for each dense layer, hit expert and shared
     expert: ``first`` is the number of its first neuron in the layer, ``positions`` [T] the flat token
     positions it saw (None: all of them, in order), ``h`` [T, n], ``weights`` [T] its routing weights (None
-    where it has no router).
+    where it has no router). Where ``observe_routed(block, experts, positions, h, weights)`` is given it gets all
+    routed experts of a layer in one call instead, rows [T * slots] sorted by expert: on a GPU one call an expert
+    would wait for the device each time.
     """
     with ExitStack() as stack:
         for block in feed_forwards(model):
             if not block.experts:
                 _watch_input(stack, block.mlp.down_proj, observe, block, 0)
                 continue
-            experts = base_layer(block.mlp.experts)
-            hook = _expert_hook(observe, block, experts)
-            stack.callback(experts.register_forward_pre_hook(hook, with_kwargs=True).remove)
+            _watch_experts(stack, observe_routed or _one_by_one(observe), block)
             shared = block.mlp.shared_expert.down_proj
             _watch_input(stack, shared, observe, block, block.size - block.shared)
         yield
@@ -38,23 +40,64 @@ def _watch_input(stack, module, observe, block, first):
     stack.callback(module.register_forward_pre_hook(hook).remove)
 
 
-def _expert_hook(observe, block, experts):
-    """Routed experts keep h inside one fused call, so it is computed again, expert by expert."""
+def _one_by_one(observe):
+    """An ``observe_routed`` that shows each hit expert by itself."""
 
-    def hook(_, args, kwargs):
+    def observe_routed(block, experts, positions, h, weights):
+        hit, counts = (found.tolist() for found in experts.unique_consecutive(return_counts=True))
+        pieces = zip(hit, *(x.split(counts) for x in (positions, h, weights)), strict=True)
+        for expert, *piece in pieces:
+            observe(block, expert * block.width, *piece)
+
+    return observe_routed
+
+
+def _watch_experts(stack, observe_routed, block):
+    """Routed experts keep h inside one fused call.
+
+    transformers' ``grouped_mm`` sorts rows by expert and computes h in ``_apply_gate``, where it is taken from;
+    another implementation has another order, and h is computed again beside it.
+    """
+    experts = base_layer(block.mlp.experts)
+    grouped = getattr(experts.config, "_experts_implementation", None) == "grouped_mm"
+    gate, rows = experts._apply_gate, {}
+
+    def before(_, args, kwargs):
         import torch
 
         hidden, chosen, weights = _expert_inputs(args, kwargs)
-        with torch.no_grad():
-            for expert in torch.unique(chosen).tolist():
-                positions, slot = torch.where(chosen == expert)
-                gate, up = torch.nn.functional.linear(hidden[positions], experts.gate_up_proj[expert]).chunk(
-                    2, -1
-                )
-                h = experts.act_fn(gate) * up
-                observe(block, expert * block.width, positions, h, weights[positions, slot])
+        expert, order = torch.sort(chosen.reshape(-1))  # as grouped_mm does: the same rows in the same order
+        positions = order // chosen.shape[-1]
+        rows["at hand"] = block, expert, positions
+        rows["weights"] = weights.reshape(-1)[order]
+        if not grouped:
+            with torch.no_grad():
+                show(_routed_activations(experts, hidden[positions], expert))
 
-    return hook
+    def show(h):
+        observe_routed(*rows.pop("at hand"), h.detach(), rows.pop("weights"))
+
+    def gate_and_show(gate_up):
+        h = gate(gate_up)
+        show(h)
+        return h
+
+    stack.callback(experts.register_forward_pre_hook(before, with_kwargs=True).remove)
+    if grouped:
+        experts._apply_gate = gate_and_show
+        stack.callback(delattr, experts, "_apply_gate")
+
+
+def _routed_activations(experts, x, expert):
+    """h [S, n] of rows x [S, H] that are sorted by ``expert`` [S]."""
+    import torch
+
+    hit, counts = (found.tolist() for found in expert.unique_consecutive(return_counts=True))
+    parts = []
+    for number, piece in zip(hit, x.split(counts), strict=True):
+        gate, up = torch.nn.functional.linear(piece, experts.gate_up_proj[number]).chunk(2, -1)
+        parts.append(experts.act_fn(gate) * up)
+    return torch.cat(parts)
 
 
 def _expert_inputs(args, kwargs):
@@ -149,3 +192,112 @@ def _expert_deltas(stack, block, index, gate, up, down):
 def _sum(weight, delta):
     """weight + delta, rounded once, to the precision of the weight."""
     return (weight + delta).to(weight.dtype)
+
+
+@contextmanager
+def separate_documents(model):
+    """Let documents packed into one row [1, T] pass recurrent layers (Gated DeltaNet) one by one.
+
+    Such a layer gets them as rows of a padded batch [B, S] and its output is packed again, so that no state
+    and no convolution crosses a border, whatever kernel runs inside. The network is called with
+    ``document_lengths``; it hands keywords through to its layers, also in a recomputation.
+    """
+    with ExitStack() as stack:
+        for layer in base_network(model).model.layers:
+            if hasattr(layer, "linear_attn"):
+                mixer = layer.linear_attn
+                stack.callback(mixer.register_forward_pre_hook(_unpack, with_kwargs=True).remove)
+                stack.callback(mixer.register_forward_hook(_pack, with_kwargs=True).remove)
+            elif not hasattr(layer, "self_attn"):
+                raise InputError(
+                    f"{type(layer).__name__} has neither attention nor Gated DeltaNet: "
+                    "packed documents would see each other",
+                    key="training.packing",
+                )
+        yield
+
+
+def _unpack(_, args, kwargs):
+    import torch
+
+    lengths = kwargs.get("document_lengths")
+    if lengths is None:
+        return None
+    documents = kwargs["hidden_states"].squeeze(0).split(lengths)
+    rows = torch.nn.utils.rnn.pad_sequence(documents, batch_first=True)
+    return args, kwargs | {"hidden_states": rows, "attention_mask": None}
+
+
+def _pack(_, args, kwargs, output):
+    import torch
+
+    lengths = kwargs.get("document_lengths")
+    if lengths is None:
+        return output
+    return torch.cat([row[:n] for row, n in zip(output, lengths, strict=True)]).unsqueeze(0)
+
+
+class SteadyRouting:
+    """Routers decide once: a layer computed again for the backward pass uses the experts of the forward pass.
+
+    Recomputed router inputs may differ in the last bits, and a token then flips to another expert, whose
+    gradient would be that of a network that was never run (transformers #47467). ``contexts`` goes to
+    ``torch.utils.checkpoint``; ``decisions`` counts tokens times routers, ``flips`` those that would have
+    gone elsewhere.
+    """
+
+    def __init__(self, model):
+        self.model, self.again, self.decisions, self.flips = model, False, 0, 0
+        self.decided = []  # per router, the choices of forward passes whose backward pass is still to come
+
+    def contexts(self):
+        return nullcontext(), self._recomputing()
+
+    @contextmanager
+    def _recomputing(self):
+        self.again = True
+        try:
+            yield
+        finally:
+            self.again = False
+
+    @contextmanager
+    def holding(self):
+        """Hook the routers."""
+        with ExitStack() as stack:
+            for block in feed_forwards(self.model):
+                if block.experts:
+                    self.decided.append([])
+                    gate = base_layer(block.mlp.gate)
+                    stack.callback(gate.register_forward_hook(self._hook(self.decided[-1])).remove)
+            yield self
+
+    def forget(self) -> None:
+        """Before a step: what an earlier step's forward passes chose is of no use any more."""
+        for choices in self.decided:
+            choices.clear()
+
+    def counts(self) -> dict:
+        """{router_decisions, router_flips} of all recomputations so far."""
+        return {"router_decisions": self.decisions, "router_flips": int(self.flips)}
+
+    def restore(self, counts: dict) -> None:
+        self.decisions, self.flips = counts["router_decisions"], counts["router_flips"]
+
+    def _hook(self, decided: list):
+        def hook(gate, args, output):
+            import torch
+
+            logits, weights, chosen = output
+            if self.again:
+                before = decided.pop()  # the last forward pass is the first to be computed again
+                flipped = (before.sort(-1).values != chosen.sort(-1).values).any(-1)
+                self.decisions, self.flips = self.decisions + len(chosen), self.flips + flipped.sum()
+                chosen = before
+            elif torch.is_grad_enabled():
+                decided.append(chosen.detach())
+            # both passes take the same operations: checkpointing compares what they save for the gradient
+            shares = torch.softmax(logits, dtype=torch.float, dim=-1).gather(-1, chosen)
+            return logits, (shares / shares.sum(-1, keepdim=True)).to(weights.dtype), chosen
+
+        return hook

@@ -19,9 +19,8 @@ class Factors:
 
     @property
     def weights(self):
-        """The two parameters as PEFT stores them."""
-        adapter = self.module.active_adapters[0]
-        return self.module.lora_A[adapter].weight, self.module.lora_B[adapter].weight
+        """The two parameters as PEFT stores them: those that are trained, not an earlier stage's."""
+        return self.module.lora_A["default"].weight, self.module.lora_B["default"].weight
 
     @property
     def views(self):
@@ -43,7 +42,7 @@ def factors(model) -> dict[str, Factors]:
 
     found = {}
     for name, module in model.named_modules():
-        if isinstance(module, LoraLayer) and module.lora_A:
+        if isinstance(module, LoraLayer) and "default" in module.lora_A:
             parameter = getattr(module, "parameter_name", None)
             clean = name.replace(".base_layer", "").removeprefix("base_model.model.")
             if parameter is not None:

@@ -12,12 +12,16 @@ from .errors import InputError
 
 log = logging.getLogger(__name__)
 MLP_MODULES = ("gate_proj", "up_proj", "down_proj")
+EARLIER = "earlier"  # PEFT's name of what earlier stages learnt, where it stays beside the weights
 EXPERT_PARAMETERS = ("mlp.experts.gate_up_proj", "mlp.experts.down_proj")
 
 
-def load(folder, precision: str = "fp32", device: str | None = None):
+def load(folder, precision: str = "fp32", device: str | None = None, quantization: str = "none"):
     """The causal language model of a model folder, in eval mode, weights frozen. Offline, safetensors
-    only."""
+    only; of a vision-language checkpoint the text model alone.
+
+    It is spread over the visible cards (``device_map``) only where it is larger than one of them.
+    """
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -25,12 +29,88 @@ def load(folder, precision: str = "fp32", device: str | None = None):
         raise InputError("is not a model folder: it has no config.json", path=folder)
     quiet()
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
-    model = AutoModelForCausalLM.from_pretrained(
-        str(folder), dtype=dtype, local_files_only=True, use_safetensors=True, trust_remote_code=False
+    device = device or default_device()
+    spread = device == "cuda" and _larger_than_a_card(folder, precision, quantization)
+    placed = {"device_map": "auto"} if spread else {}
+    if quantization != "none":
+        placed = {"device_map": placed.get("device_map", {"": device})}
+        placed["quantization_config"] = _quantized(quantization)
+    model, found = AutoModelForCausalLM.from_pretrained(
+        str(folder),
+        dtype=dtype,
+        local_files_only=True,
+        use_safetensors=True,
+        trust_remote_code=False,
+        output_loading_info=True,
+        **placed,
     )
+    if missing := sorted(found["missing_keys"]):  # transformers would go on with random values
+        raise InputError(f"has no weights for {missing[0]} ({len(missing)} are missing)", path=folder)
     model.requires_grad_(False).eval()
     log.info("model loaded")  # benchmarks/startup.py reads how long a job took to get here
-    return model.to(device or default_device())
+    return model if placed else model.to(device)
+
+
+def settings(base: dict) -> dict:
+    """Of a config entry of a model, what ``load`` asks for."""
+    return {name: base[name] for name in ("precision", "quantization") if name in base}
+
+
+def load_checkpoint(folder, adapter=None, base: dict | None = None):
+    """The network of a model folder as a trained stage left it; the base model where ``adapter`` is None.
+
+    ``adapter`` is a stage's folder: an adapter, or the whole model where no adapter could hold what was trained.
+    """
+    if adapter and is_whole(adapter):
+        return load(adapter, **settings(base or {}))
+    model = load(folder, **settings(base or {}))
+    return with_adapter(model, adapter) if adapter else model
+
+
+def is_whole(folder) -> bool:
+    """Whether a stage's folder holds a whole model, not an adapter."""
+    return (Path(folder) / "config.json").is_file()
+
+
+def save(model, folder, precision: str) -> None:
+    """Write a whole network, in its base's precision, as ``from_pretrained`` loads it; in files of 4 GB."""
+    import torch
+
+    network = base_network(model).to({"fp32": torch.float32, "bf16": torch.bfloat16}[precision])
+    network.save_pretrained(str(folder), max_shard_size="4GB")
+
+
+def _larger_than_a_card(folder, precision, quantization) -> bool:
+    """Whether the weights take more than 90 % of the first card, and there is a second."""
+    import torch
+
+    if torch.cuda.device_count() < 2:
+        return False
+    stored = sum(path.stat().st_size for path in Path(folder).glob("*.safetensors"))  # 16-bit, mostly
+    factor = {"int8": 0.5, "nf4": 0.3}.get(quantization, 2 if precision == "fp32" else 1)
+    return stored * factor > 0.9 * torch.cuda.get_device_properties(0).total_memory
+
+
+def _quantized(quantization: str):
+    """bitsandbytes' settings. It quantizes linear layers; fused experts, norms and embeddings stay as they
+    are."""
+    import importlib.util
+
+    import torch
+    from transformers import BitsAndBytesConfig
+
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise InputError(
+            f"{quantization} needs bitsandbytes: pip install bitsandbytes", key="models.*.quantization"
+        )
+    if quantization == "int8":
+        return BitsAndBytesConfig(load_in_8bit=True)
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16,
+    )
 
 
 def quiet() -> None:
@@ -101,10 +181,44 @@ def base_network(model):
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
-def hidden_states(model, ids, mask, **kwargs):
+def arithmetic(model):
+    """The context of a forward pass: bfloat16 where the weights are, also for adapters kept in float32."""
+    import torch
+
+    weight = base_network(model).get_input_embeddings().weight
+    return torch.autocast(weight.device.type, torch.bfloat16, enabled=weight.dtype == torch.bfloat16)
+
+
+def hidden_states(model, ids, mask=None, **kwargs):
     """Last hidden states [B, S, H]; the language-model head is not run."""
     network = base_network(model)
-    return network.model(input_ids=ids, attention_mask=mask, use_cache=False, **kwargs).last_hidden_state
+    with arithmetic(model):
+        return network.model(input_ids=ids, attention_mask=mask, use_cache=False, **kwargs).last_hidden_state
+
+
+def inputs(batch: dict) -> dict:
+    """Arguments of ``hidden_states`` from a batch of ``batching``: padded rows, or documents packed in one."""
+    if "lengths" in batch:
+        return {
+            "ids": batch["input_ids"],
+            "position_ids": batch["position_ids"],
+            "document_lengths": batch["lengths"],
+        }
+    return {"ids": batch["input_ids"], "mask": batch["attention_mask"]}
+
+
+def checkpoint_gradients(model, contexts) -> None:
+    """Keep only each layer's input for the backward pass and compute the layer again there.
+
+    ``contexts()`` gives the two contexts (of the forward pass, of the recomputation) that
+    ``torch.utils.checkpoint`` runs a layer in.
+    """
+    base_network(model).activation_checkpointing_enable({"use_reentrant": False, "context_fn": contexts})
+
+
+def keep_gradients(model) -> None:
+    """Undo ``checkpoint_gradients``."""
+    base_network(model).activation_checkpointing_disable()
 
 
 def head(model):
@@ -138,24 +252,41 @@ def is_mixture(model) -> bool:
 
 
 def add_lora(model, rank: int, alpha: float, targets: str = "all", dropout: float = 0.0, **more):
-    """The model with a new, trainable LoRA: a PeftModel."""
+    """The model with a new, trainable LoRA: a PeftModel. An earlier stage's (``with_adapter``) stays on,
+    frozen."""
     from peft import get_peft_model
 
-    return get_peft_model(model, lora_config(rank, alpha, targets, is_mixture(model), dropout, **more))
+    config = lora_config(rank, alpha, targets, is_mixture(model), dropout, **more)
+    if not hasattr(model, "peft_config"):
+        return get_peft_model(model, config)
+    model.add_adapter("default", config)
+    model.base_model.set_adapter(["default", EARLIER])
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(".default." in name)
+    return model
 
 
-def add_adapter(model, folder, trainable: bool = False):
+def add_adapter(model, folder, trainable: bool = False, name: str = "default"):
     """The model with an adapter folder on it: a PeftModel."""
     from peft import PeftModel
 
     if not (Path(folder) / "adapter_config.json").is_file():
         raise InputError("is not an adapter folder: it has no adapter_config.json", path=folder)
-    return PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
+    return PeftModel.from_pretrained(model, str(folder), adapter_name=name, is_trainable=trainable)
 
 
-def merge_adapter(model, folder):
-    """The model with an adapter folder added into its weights (in float32 this loses rounding only)."""
-    return add_adapter(model, folder).merge_and_unload().requires_grad_(False).eval()
+def with_adapter(model, folder):
+    """The model computing with an adapter folder, nothing trainable.
+
+    In float32 it is added into the weights: faster, and only rounding is lost. bfloat16 has 8 bits, and a
+    small update added to a large weight would be rounded away, so there (and on quantized weights) it stays
+    beside.
+    """
+    import torch
+
+    exact = all(p.dtype == torch.float32 for p in model.parameters())
+    wrapped = add_adapter(model, folder, name=EARLIER)
+    return (wrapped.merge_and_unload() if exact else wrapped).requires_grad_(False).eval()
 
 
 def greedy(max_new_tokens: int, stop: int | None, pad: int):

@@ -83,23 +83,32 @@ class Deltas:
             for part, tensor in zip(("index", "gate", "up", "down"), tensors, strict=True)
         }
 
-    def add_to(self, model) -> None:
-        """Add them to the weights in place."""
-        from . import ffn
+    def without(self, chosen: dict):
+        """These deltas but those of the chosen neurons."""
+        import torch
 
-        for block, tensors in zip(ffn.feed_forwards(model), self.layers, strict=False):
-            block.add(*(tensor.to(next(model.parameters()).device) for tensor in tensors))
+        kept = []
+        for layer, (index, gate, up, down) in enumerate(self.layers):
+            here = ~torch.isin(index, chosen[layer])
+            kept.append((index[here], gate[here], up[here], down[:, here]))
+        return Deltas(kept)
+
+    def to(self, device):
+        return Deltas([tuple(tensor.to(device) for tensor in tensors) for tensors in self.layers])
 
     @contextmanager
     def applied(self, model):
         """The model computes as if they had been added."""
         from . import hooks
 
+        if not self.layers:
+            yield
+            return
         with hooks.neuron_deltas(model, *map(list, zip(*self.layers, strict=True))):
             yield
 
-    def merged_with(self, other):
-        """The sum of two sets of deltas, on the union of their neurons."""
+    def joined_with(self, other):
+        """These and the deltas of other neurons."""
         import torch
 
         if not self.layers:
@@ -150,19 +159,33 @@ class Deltas:
         wrapped.save_pretrained(str(folder))
 
 
-def attach(model, chosen: dict) -> Deltas:
-    """Trainable zeros for the chosen neurons, registered on the model as ``neuron_deltas``."""
+def attach(model, chosen: dict, start: Deltas) -> Deltas:
+    """Trainable deltas of the chosen neurons, registered on the model as ``neuron_deltas``: zeros, or what
+    ``start`` says of a neuron."""
     import torch
 
     device, hidden = next(model.parameters()).device, model.config.get_text_config().hidden_size
     layers, parameters = [], torch.nn.ParameterDict()
     for layer, index in sorted(chosen.items()):
         shapes = {"gate": (len(index), hidden), "up": (len(index), hidden), "down": (hidden, len(index))}
-        for part, shape in shapes.items():
-            parameters[f"{layer}_{part}"] = torch.nn.Parameter(torch.zeros(shape, device=device))
+        first = {part: torch.zeros(shape) for part, shape in shapes.items()}
+        if start.layers:
+            _copy_common(index, first, *start.layers[layer])
+        for part in shapes:
+            parameters[f"{layer}_{part}"] = torch.nn.Parameter(first[part].to(device))
         layers.append((index.to(device), *(parameters[f"{layer}_{part}"] for part in shapes)))
     model.neuron_deltas = parameters
     return Deltas(layers)
+
+
+def _copy_common(index, first, known, gate, up, down) -> None:
+    """Fill ``first`` where a neuron of ``index`` is among the ``known`` ones; both ascending."""
+    import torch
+
+    here = torch.isin(index, known).nonzero().flatten()
+    there = torch.searchsorted(known, index[here])
+    first["gate"][here], first["up"][here] = gate[there], up[there]
+    first["down"][:, here] = down[:, there]
 
 
 def _ranks(blocks, layers):

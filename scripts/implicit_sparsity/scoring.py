@@ -39,7 +39,7 @@ def log_likelihoods(model, sequences, batch_tokens: int, progress=iter) -> np.nd
     """
     import torch
 
-    from . import models
+    from .losses import completion_nats
 
     places: dict = {}
     for i, sequence in enumerate(sequences):
@@ -49,16 +49,11 @@ def log_likelihoods(model, sequences, batch_tokens: int, progress=iter) -> np.nd
     with torch.inference_mode():
         for batch in progress(sorted_batches([len(s.ids) for s in unique], batch_tokens)):
             tensors = to_device(collate([unique[i] for i in batch]), device)
-            hidden = models.hidden_states(model, tensors["input_ids"], tensors["attention_mask"])
-            wanted = tensors["labels"] != -100
-            logits = models.head(model)(hidden[wanted]).float()
-            nats = -torch.nn.functional.cross_entropy(logits, tensors["labels"][wanted], reduction="none")
-            rows = wanted.nonzero()[:, 0]
-            sums = torch.zeros(len(batch), dtype=torch.float64, device=device).index_add_(
-                0, rows, nats.double()
-            )
-            for row, i in enumerate(batch):
-                result[places[unique[i].key]] = sums[row].item(), int(wanted[row].sum())
+            nats, rows = completion_nats(model, tensors)
+            sums = torch.zeros(len(batch), dtype=torch.float64, device=device)
+            sums = sums.index_add_(0, rows, -nats.double()).tolist()
+            for i, total, wanted in zip(batch, sums, tensors["labels"] != -100, strict=True):
+                result[places[unique[i].key]] = total, int(wanted.sum())
     return result
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from . import distributed
 from .errors import InputError
 from .randomness import stream_seed
 
@@ -27,7 +28,16 @@ class Stage:
         from . import models
 
         if self.model is None:
-            self.model = models.load(self.model_folder, self.training.get("precision", "fp32"))
+            # of several processes each gives its card only the part of the weights that it is to hold
+            device = "cpu" if distributed.world() > 1 else None
+            self.model = models.load(self._source(), device=device, **models.settings(self.training))
+
+    def _source(self) -> str:
+        """The folder that the network comes from: a stage before that left a whole model takes the base's
+        place."""
+        from . import models
+
+        return self.previous if self.previous and models.is_whole(self.previous) else self.model_folder
 
     @property
     def domain(self) -> str:
@@ -72,15 +82,17 @@ class Stage:
             yield to_device(collate([chosen[i] for i in batch]), device)
 
     def save(self, method, folder, tensors: dict) -> None:
-        """Write what a stage leaves: the method's adapter as PEFT reads it, and state for the next stage."""
+        """Write what a stage leaves: the method's adapter as PEFT reads it, or the whole model as transformers
+        does, and state for the next stage."""
         from . import files, state
 
         method.save(self, folder)
-        path = Path(folder) / "adapter_config.json"
-        config = files.read_json(path)
-        # PEFT keeps these as a set: their order would differ from process to process
-        config["target_modules"] = sorted(config["target_modules"])
-        files.write_json(path, config)
+        if method.adapter:
+            path = Path(folder) / "adapter_config.json"
+            config = files.read_json(path)
+            # PEFT keeps these as a set: their order would differ from process to process
+            config["target_modules"] = sorted(config["target_modules"])
+            files.write_json(path, config)
         state.save_state(folder, tensors)
 
     def previous_state(self) -> dict:
@@ -90,11 +102,11 @@ class Stage:
         return load_state(self.previous) if self.previous else {}
 
     def keep_previous(self) -> None:
-        """Add the earlier stages' adapter into the weights, so that a new one starts from what they
-        learnt."""
+        """Let the model compute with the earlier stages' adapter, frozen, so that a new one starts from what
+        they learnt."""
         from . import models
 
-        self.model = models.merge_adapter(self.model, self.previous)
+        self.model = models.with_adapter(self.model, self.previous)
 
     def save_stacked(self, folder) -> None:
         """Write this stage's LoRA and the earlier stages' as one, of the sum of their ranks."""

@@ -1,47 +1,37 @@
 """The training loop: a small ``transformers.Trainer``, so that resume, accumulation and precision come with
 it.
 
-The only room that steps an optimizer. Shapes: B documents, S positions, H hidden width, V vocabulary.
+The only room that steps an optimizer.
 """
 
 import json
 import logging
+import math
 import shutil
 import signal
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from . import batching
+from . import batching, distributed
 from .audit import Audit, StageFailed
+from .errors import InputError
+from .losses import completion_nats
 
 log = logging.getLogger(__name__)
-TRAINABLE, LOOP, COMPLETE = "trainable.safetensors", "loop.json", "complete"
-
-
-def completion_loss(model, batch):
-    """Mean cross-entropy in nats over completion tokens; the head runs on their positions alone."""
-    import torch
-
-    from . import models
-
-    hidden = models.hidden_states(model, batch["input_ids"], batch["attention_mask"])
-    wanted = batch["labels"] != -100
-    logits = models.head(model)(hidden[wanted]).float()
-    return torch.nn.functional.cross_entropy(logits, batch["labels"][wanted])
+LOOP, COMPLETE = "loop.json", "complete"
 
 
 def _loop_class():
     """The Trainer subclass; made on demand, because transformers takes seconds to import."""
     import torch
-    from safetensors.torch import load_file, save_file
     from transformers import PrinterCallback, Trainer, TrainerCallback
 
     class Loop(Trainer):
         """A Trainer that asks a method its five questions and checkpoints what is trained, no more."""
 
-        method = audit = None
+        method = audit = routing = None
         stopping = False
 
         def __init__(self, *args, **kwargs):
@@ -49,11 +39,18 @@ def _loop_class():
             self.remove_callback(PrinterCallback)  # the curve is written beside the adapter
             self.model_accepts_loss_kwargs = False
 
+        def create_accelerator_and_postprocess(self):
+            super().create_accelerator_and_postprocess()
+            if distributed.world() > 1:
+                distributed.shard_with(self.accelerator, self.model, self.args.bf16)
+                self.is_fsdp_enabled = True
+
         def get_train_dataloader(self):
             loader = torch.utils.data.DataLoader(
                 self.train_dataset, batch_size=1, collate_fn=lambda batches: batches[0]
             )
-            return self.accelerator.prepare(loader)
+            # of several processes each has its own documents of every batch: nothing is left to share out
+            return loader if distributed.world() > 1 else self.accelerator.prepare(loader)
 
         def create_scheduler(self, num_training_steps, optimizer=None):
             # transformers' own warm-up begins at zero: its first step does nothing
@@ -65,36 +62,54 @@ def _loop_class():
             return rate
 
         def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-            return self.method.loss(model, inputs, completion_loss(model, inputs))
+            # a mean over the whole batch, whose tokens may lie on other processes: see ``share``
+            nats, _ = model(inputs) if distributed.world() > 1 else completion_nats(model, inputs)
+            loss = nats.sum() * inputs["weight"] if "weight" in inputs else nats.mean()
+            return self.method.loss(model, inputs, loss)
 
         def log(self, logs, *args, **kwargs):
+            if "loss" in logs and not math.isfinite(logs["loss"]):
+                raise StageFailed(f"step {self.state.global_step}: the loss is not finite")
             if "loss" in logs and self.audit is not None and self.audit.method.constrained:
                 logs["leak"] = self.audit.leaks[-1] if self.audit.leaks else None
             super().log(logs, *args, **kwargs)
 
-        def _save(self, output_dir=None, state_dict=None):
-            folder = Path(output_dir)
-            folder.mkdir(parents=True, exist_ok=True)
-            tensors = {
-                n: p.detach().cpu().contiguous() for n, p in self.model.named_parameters() if p.requires_grad
-            }
-            save_file(tensors, str(folder / TRAINABLE))
-            (folder / LOOP).write_text(json.dumps(self.audit.state() if self.audit else {}))
+        def save_model(self, output_dir=None, _internal_call=False):
+            Path(output_dir).mkdir(parents=True, exist_ok=True)
+            distributed.save_parts(output_dir, self.model, self.optimizer)
+            audit = self.audit.state() if self.audit else {}
+            if self.args.should_save:
+                state = {"audit": audit, "schedule": self.lr_scheduler.state_dict()}
+                (Path(output_dir) / LOOP).write_text(json.dumps(state))
+
+        def _save_optimizer_and_scheduler(self, output_dir):
+            pass  # written with the weights, in a form that any number of processes reads
 
         def _load_from_checkpoint(self, resume_from_checkpoint, model=None):
-            folder = Path(resume_from_checkpoint)
-            parameters = dict(self.model.named_parameters())
-            with torch.no_grad():
-                for name, tensor in load_file(str(folder / TRAINABLE)).items():
-                    parameters[name].copy_(tensor)
+            distributed.load_weights(resume_from_checkpoint, self.model)
+
+        def _load_optimizer_and_scheduler(self, checkpoint):
+            if checkpoint is None:
+                return
+            distributed.load_moments(checkpoint, self.model, self.optimizer)
+            state = json.loads((Path(checkpoint) / LOOP).read_text())
+            self.lr_scheduler.load_state_dict(state["schedule"])
             if self.audit:
-                self.audit.restore(json.loads((folder / LOOP).read_text()))
+                self.audit.restore(state["audit"])
 
     class Seams(TrainerCallback):
         """The two moments around the optimizer's step, and the mark of a checkpoint that is whole."""
 
         def __init__(self, loop):
             self.loop = loop
+
+        def on_train_begin(self, args, state, control, **kwargs):
+            if self.loop.audit and distributed.world() > 1:
+                self.loop.audit.follow(self.loop.model)  # its parameters are others since it was sharded
+
+        def on_step_begin(self, args, state, control, **kwargs):
+            if self.loop.routing:
+                self.loop.routing.forget()
 
         def on_pre_optimizer_step(self, args, state, control, **kwargs):
             self.loop.method.gradients(self.loop.model)
@@ -107,10 +122,12 @@ def _loop_class():
                 self.loop.audit.after_step()
 
         def on_step_end(self, args, state, control, **kwargs):
-            if self.loop.stopping:  # save now, whatever the interval, and leave
+            # save now, whatever the interval, and leave: all processes after the same step
+            if any(distributed.largest([self.loop.stopping])):
                 control.should_save = control.should_training_stop = True
 
         def on_save(self, args, state, control, **kwargs):
+            distributed.barrier()  # every process has written its part
             (Path(args.output_dir) / f"checkpoint-{state.global_step}" / COMPLETE).touch()
 
     return Loop, Seams
@@ -138,7 +155,7 @@ def _arguments(training: dict, learning_rate: float, scratch, seed: int):
         disable_tqdm=not sys.stderr.isatty(),
         remove_unused_columns=False,
         dataloader_pin_memory=False,
-        bf16=training.get("precision") == "bf16",
+        bf16=False,  # models.hidden_states sees to that: Trainer's own wraps a forward that is not called
         use_cpu=device == "cpu",
     )
 
@@ -149,8 +166,9 @@ def last_checkpoint(scratch) -> Path | None:
     for folder in Path(scratch).glob("checkpoint-*"):
         if (folder / COMPLETE).exists():
             found.append((int(folder.name.split("-")[1]), folder))
-        else:
+        elif distributed.rank() == 0:
             shutil.rmtree(folder)
+    distributed.barrier()
     return max(found)[1] if found else None
 
 
@@ -171,6 +189,28 @@ def _saves_on_sigterm(loop):
         signal.signal(signal.SIGTERM, before)
 
 
+@contextmanager
+def _prepared(model, method, training: dict):
+    """The model in training: the method's adapter at work, packed documents apart, gradients checkpointed.
+
+    Yields the steady routing whose counts tell of router flips; None where nothing is computed again.
+    """
+    from . import hooks, models
+
+    with ExitStack() as stack:
+        stack.enter_context(method.running(model))
+        if training.get("packing"):
+            stack.enter_context(hooks.separate_documents(model))
+        routing = None
+        if training.get("gradient_checkpointing"):
+            routing = stack.enter_context(hooks.SteadyRouting(model).holding())
+            models.checkpoint_gradients(model, routing.contexts)
+            stack.callback(models.keep_gradients, model)
+        model.train()
+        stack.callback(model.eval)
+        yield routing
+
+
 def optimise(model, method, batches: list, training: dict, scratch, seed: int, audit=None) -> list[dict]:
     """Train ``model`` on ``batches`` (one a step), continuing what an earlier, killed attempt left in
     ``scratch``.
@@ -187,10 +227,12 @@ def optimise(model, method, batches: list, training: dict, scratch, seed: int, a
     start = last_checkpoint(scratch)
     if start:
         log.info("continuing from %s", start)
-    with method.running(model), _saves_on_sigterm(loop):
-        model.train()
+    root = distributed.through_the_root(model, lambda batch: completion_nats(model, batch))
+    with _prepared(model, method, training) as routing, root, _saves_on_sigterm(loop):
+        loop.routing = routing
+        if audit:
+            audit.routing = routing
         loop.train(resume_from_checkpoint=str(start) if start else None)
-        model.eval()
     if loop.state.global_step < training["steps"]:
         raise StageFailed(
             f"stopped at step {loop.state.global_step} of {training['steps']}; run again to continue"
@@ -199,9 +241,36 @@ def optimise(model, method, batches: list, training: dict, scratch, seed: int, a
     return [{name: row.get(name) for name in kept} for row in loop.state.log_history if "loss" in row]
 
 
+def share(batches: list, packing: bool) -> list[dict]:
+    """Batches of documents as tensors; of W processes, the r-th takes documents r, r + W, ... of each.
+
+    ``weight`` makes the mean over processes of (sum of a process's nats) * weight the mean over all completion
+    tokens of the whole batch, as in one process.
+    """
+    world, rank = distributed.world(), distributed.rank()
+    lay_out = batching.pack if packing else batching.collate
+    shared = []
+    for batch in batches:
+        if len(batch) % world:
+            raise InputError(
+                f"a batch of {len(batch)} documents cannot be shared evenly by {world} processes (resource gpu)",
+                key="training.batch_size",
+            )
+        weight = world / max(1, sum(map(batching.completion_tokens, batch)))
+        shared.append(lay_out(batch[rank::world]) | {"weight": weight})
+    return shared
+
+
 def fit(stage, method, scratch) -> dict:
-    """Run one stage: {curve: rows, audit, tokens, completion_tokens, state: tensors}; the model keeps its
-    adapter."""
+    """Run one stage and what the method leaves for the next: ``train``'s result and {state: tensors}; the model
+    keeps its adapter."""
+    result = train(stage, method, scratch)
+    with method.running(stage.model):
+        return result | {"state": method.end(stage)}
+
+
+def train(stage, method, scratch) -> dict:
+    """Train one stage's model: {curve: rows, audit, tokens, completion_tokens}."""
     model = stage.model = method.begin(stage)
     training = stage.training
     documents = method.mix(stage.documents("train"), stage)
@@ -209,17 +278,14 @@ def fit(stage, method, scratch) -> dict:
     plan = batching.training_batches(
         lengths, training["steps"], training["batch_size"], stage.stream("order")
     )
-    batches = [batching.collate([documents[i] for i in batch]) for batch in plan]
+    batches = share([[documents[i] for i in batch] for batch in plan], training.get("packing", False))
     audit = Audit(model, method, training["leak_tolerance"])
     curve = optimise(model, method, batches, training, scratch, stage.stream("dropout"), audit)
-    for row, batch in zip(curve, batches, strict=True):
-        row["tokens"] = int(batch["attention_mask"].sum())
-    with method.running(model):
-        state = method.end(stage)
+    for row, batch in zip(curve, plan, strict=True):
+        row["tokens"] = sum(lengths[i] for i in batch)
     return {
         "curve": curve,
         "audit": audit.close(),
         "tokens": sum(row["tokens"] for row in curve),
-        "completion_tokens": sum(int((batch["labels"] != -100).sum()) for batch in batches),
-        "state": state,
+        "completion_tokens": sum(batching.completion_tokens(documents[i]) for batch in plan for i in batch),
     }

@@ -10,6 +10,7 @@ loads and merges it anywhere, fused experts included, which its SHiRA does not r
 holds the compact rows and columns.
 """
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from .base import Method, option
@@ -34,16 +35,21 @@ class ActivationMask(Method):
         from implicit_sparsity import neurons
 
         state = stage.previous_state()
-        self.old, self.guarded = neurons.Deltas.from_state(state), neurons.protected(state)
-        self.old.add_to(stage.model)
-        scores = neurons.activity(stage.model, stage.select_documents(), self.sample_tokens)
+        past, self.guarded = neurons.Deltas.from_state(state), neurons.protected(state)
+        device = next(stage.model.parameters()).device
+        with past.to(device).applied(stage.model):
+            scores = neurons.activity(stage.model, stage.select_documents(), self.sample_tokens)
         self.chosen = neurons.choose(scores, self.fraction, self.guarded)
         self.claimed = neurons.choose(scores, self.protect, {})
-        self.deltas = neurons.attach(stage.model, self.chosen)
+        # what earlier stages wrote stays beside the weights: added to bfloat16 it would be rounded away
+        self.old = past.without(self.chosen).to(device)
+        self.deltas = neurons.attach(stage.model, self.chosen, past)
         return stage.model
 
+    @contextmanager
     def running(self, model):
-        return self.deltas.applied(model)
+        with self.old.applied(model), self.deltas.applied(model):
+            yield
 
     def leak(self, model, before):
         """Trained entries of protected neurons, by their numbers: written means leaked."""
@@ -54,10 +60,10 @@ class ActivationMask(Method):
     def end(self, stage):
         from implicit_sparsity import neurons
 
-        total = self.old.merged_with(self.deltas)
+        total = self.old.joined_with(self.deltas)
         written = self.chosen if self.protect else {}
         protected = neurons.union(self.guarded, self.claimed, written)
         return total.to_state() | {f"protected.{layer}": index for layer, index in protected.items()}
 
     def save(self, stage, folder):
-        self.old.merged_with(self.deltas).save_as_lora(stage.model, folder)
+        self.old.joined_with(self.deltas).save_as_lora(stage.model, folder)

@@ -26,6 +26,8 @@ class Method(Options):
     learning_rate: float = option(0.0, low=0, high=1, help="0: that of the training section")
 
     constrained = False  # True: promises not to write somewhere, and is held to it by the leak audit
+    adapter = True  # False: a stage leaves a whole model, because no adapter can hold what it trains
+    sharded = False  # True: may train on weights that lie in parts on several cards, as it reads none of them itself
 
     def begin(self, stage):
         """Put the adapter on ``stage.model`` and return the model to train."""
@@ -61,7 +63,7 @@ class Method(Options):
 
     def save(self, stage, folder) -> None:
         """Write the adapter so that PEFT alone loads it."""
-        stage.model.save_pretrained(str(folder))
+        stage.model.save_pretrained(str(folder), selected_adapters=["default"])
 
 
 @dataclass

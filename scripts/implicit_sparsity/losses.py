@@ -1,0 +1,47 @@
+"""Cross-entropy under a head of a quarter million words, without its logits in memory all at once.
+
+Shapes: N positions, H hidden width, V vocabulary.
+
+torch's own ``linear_cross_entropy`` chunks too, but gives the loss in the precision of its input: in bfloat16
+that is 11.25 where 11.23 is meant. Here logits are widened to float32 chunk by chunk.
+"""
+
+LOGITS_AT_ONCE = 2**27  # float32 values of one chunk: 512 MiB, 540 positions of a 248,320-word vocabulary
+
+
+def token_nats(model, hidden, targets):
+    """-log p(target) in nats of each position, float32 [N]; hidden [N, H], targets int64 [N].
+
+    Where more than one chunk is needed and a gradient is wanted, a chunk's logits are computed again in the
+    backward pass, so that one chunk is the most that is ever held.
+    """
+    import torch
+    from torch.utils.checkpoint import checkpoint
+
+    from . import models
+
+    head = models.head(model)
+
+    def nats(part, wanted):
+        return torch.nn.functional.cross_entropy(head(part).float(), wanted, reduction="none")
+
+    rows = max(1, LOGITS_AT_ONCE // head.weight.shape[0])
+    if len(targets) <= rows:
+        return nats(hidden, targets)
+    pairs = zip(hidden.split(rows), targets.split(rows), strict=True)
+    return torch.cat([checkpoint(nats, *pair, use_reentrant=False) for pair in pairs])
+
+
+def completion_nats(model, batch):
+    """(nats of each completion token [N], its row in the batch [N]); see ``batching.collate`` for batches."""
+    from . import models
+
+    hidden = models.hidden_states(model, **models.inputs(batch))
+    wanted = batch["labels"] != -100
+    return token_nats(model, hidden[wanted], batch["labels"][wanted]), wanted.nonzero()[:, 0]
+
+
+def completion_loss(model, batch):
+    """Mean cross-entropy in nats over the batch's completion tokens; the head runs on their positions
+    alone."""
+    return completion_nats(model, batch)[0].mean()
