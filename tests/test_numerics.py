@@ -1,4 +1,5 @@
-"""What makes large models fit (packing, checkpointed gradients, chunked logits, bfloat16) changes no result."""
+"""What makes large models fit changes no result, or as little as is said here: packing, checkpointed
+gradients, chunked logits, bfloat16, 8 and 4 bits."""
 
 import copy
 from types import SimpleNamespace
@@ -10,7 +11,7 @@ import test_methods
 import torch
 from test_methods import DOMAINS, KINDS, METHODS, OPTIONS, logits, train, trained  # noqa: F401 (a fixture)
 
-from implicit_sparsity import audit, batching, errors, hooks, losses, methods, models, stages
+from implicit_sparsity import audit, batching, errors, ffn, hooks, losses, methods, models, stages, training
 
 LENGTHS = (7, 70, 33, 5)  # 70: over one chunk of the Gated DeltaNet
 
@@ -52,7 +53,7 @@ def test_packed_documents_do_not_see_each_other(kind):
 def test_packing_refuses_a_layer_whose_state_it_cannot_reset():
     model = network("dense")
     del model.model.layers[0].linear_attn
-    with pytest.raises(errors.InputError, match="training.packing"), hooks.separate_documents(model):
+    with pytest.raises(errors.InputError, match=r"training\.packing"), hooks.separate_documents(model):
         pass
 
 
@@ -94,7 +95,7 @@ def test_checkpointed_gradients_hold_less(nano):
 
 
 def test_a_router_that_would_flip_is_counted_and_held_to_its_choice():
-    """Noise added to the routers' input in the recomputation alone: the gradient is that of the forward pass."""
+    """Noise on a router's input in the recomputation alone: the gradient is that of the forward pass."""
     gradients = {}
     for noise in (0.0, 3.0):
         torch.manual_seed(0)
@@ -180,6 +181,80 @@ def test_bfloat16_keeps_what_earlier_stages_learnt(nano, kind, name, tmp_path):
     assert alike(logits(here.model, method) - base, first - base) > 0.9
     # fused experts are added up in bfloat16 by PEFT itself: there some of it is lost, in training too
     assert alike(logits(measured) - base, first - base) > 0.8
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("quantization", "error"), [("int8", 0.02), ("nf4", 0.12)])
+def test_quantized_base_learns_and_is_measured(tmp_path, kind, quantization, error, monkeypatch):
+    """8 and 4 bits (bitsandbytes): weights within ``error``, a LoRA learns on them, neurons have norms."""
+    bnb = pytest.importorskip("bitsandbytes", reason="bitsandbytes is not installed")
+    # its AVX-512 kernel takes widths in multiples of 32 only, which nano heads are not
+    monkeypatch.setattr(bnb.nn.modules, "has_avx512bf16", lambda: False)
+    wide = {"hidden_size": 64, "head_dim": 32, "linear_value_head_dim": 16}  # 4 bits come in blocks of 64
+    wide |= {"moe_intermediate_size": 64, "shared_expert_intermediate_size": 64, "num_experts_per_tok": 8}
+    monkeypatch.setitem(networks.CONFIGS, kind, networks.CONFIGS[kind] | wide)
+    model = networks.make_model(tmp_path / "model", kind)
+    tokens = networks.make_tokens(tmp_path / "code", model, "code")
+    plain, small = models.load(model), models.load(model, "bf16", quantization=quantization)
+    for name, module in plain.named_modules():
+        if name.endswith("_proj"):
+            here = small.get_submodule(name)
+            assert here.weight.dtype == {"int8": torch.int8, "nf4": torch.uint8}[quantization]
+            assert (models.plain_weight(here) - module.weight).norm() < error * module.weight.norm()
+    for here, whole in zip(ffn.feed_forwards(small), ffn.feed_forwards(plain), strict=True):
+        torch.testing.assert_close(here.down_norms(), whole.down_norms(), rtol=0.1, atol=0.1)
+    settings = networks.TRAINING | {"precision": "bf16", "quantization": quantization}
+    here = stages.Stage(str(model), ["code"], [tokens], 0, settings)
+    assert training.fit(here, methods.load("lora"), tmp_path / "scratch")["audit"]["without_gradient"] == 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_adapters_beside_the_weights_count_in_what_a_neuron_writes(trained, nano, kind):  # noqa: F811
+    """Norms of down columns are those of the merged weights, in every layer, experts and shared expert."""
+    model, folder = nano(kind)[0], trained(kind, "lora")[1][0]
+    beside = ffn.feed_forwards(models.add_adapter(models.load(model), folder))
+    merged, base = (ffn.feed_forwards(models.load_checkpoint(model, a)) for a in (folder, None))
+    for here, whole, before in zip(beside, merged, base, strict=True):
+        torch.testing.assert_close(here.down_norms(), whole.down_norms(), atol=1e-4, rtol=1e-4)
+        assert (whole.down_norms() - before.down_norms()).abs().max() > 1e-3
+
+
+def test_routers_are_adapted_where_they_are_asked_for(nano, tmp_path):
+    """Their LoRA gets a gradient, B's subspace covers them, and the second stage keeps off it."""
+    from implicit_sparsity import lowrank
+
+    for name in ("lora", "orthogonal"):
+        options = OPTIONS.get(name, {}) | {"router": True}
+        train(nano, "mixture", name, 1, tmp_path / f"{name}1", options=options)
+        here, _, result, _ = train(
+            nano, "mixture", name, 2, tmp_path / f"{name}2", tmp_path / f"{name}1", options
+        )
+        routers = [n for n in lowrank.factors(here.model) if n.endswith("mlp.gate.weight")]
+        assert len(routers) == 4 and result["audit"]["without_gradient"] == 0
+        if name == "orthogonal":
+            assert result["audit"]["leak_max_step"] < 1e-5 and set(routers) <= set(result["state"])
+
+
+def test_experts_that_no_token_reached_are_counted(nano, tmp_path, monkeypatch):
+    """With routers that send every token to two experts, six of eight have nothing to learn from."""
+    create = models.load
+
+    def biased(*args, **kwargs):
+        model = create(*args, **kwargs)
+        for block in ffn.feed_forwards(model):
+            inputs = torch.nn.functional.one_hot(torch.tensor(0), 32).float()
+            block.mlp.gate.weight.copy_(torch.zeros(8, 32))
+            block.mlp.gate.weight[:2] = 1e-6 * inputs
+        return model
+
+    monkeypatch.setattr(models, "load", lambda *a, **k: torch.no_grad()(biased)(*a, **k))
+    _, _, result, _ = train(nano, "mixture", "lora", 1, tmp_path / "x")
+    found = result["audit"]
+    assert found["expert_tensors"] == 4 * 2 * 8  # layers, fused parameters, experts
+    assert found["expert_tensors_without_gradient"] > 0
+    monkeypatch.undo()
+    _, _, result, _ = train(nano, "mixture", "lora", 1, tmp_path / "y")
+    assert result["audit"]["expert_tensors_without_gradient"] < found["expert_tensors_without_gradient"]
 
 
 def test_the_matrix_of_methods_is_not_empty():

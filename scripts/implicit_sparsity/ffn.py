@@ -47,10 +47,15 @@ class FeedForward:
         yield (self.size - self.shared, self.size, *_dense(self.mlp.shared_expert))
 
     def down_norms(self):
-        """||W_down[:, i]||_2 of every neuron, float64 [N]: what one unit of activation writes."""
+        """||W_down[:, i]||_2 of every neuron, float64 [N]: what one unit of activation writes, adapters
+        included."""
         import torch
 
-        return torch.cat([down.detach().double().norm(dim=0) for *_, down in self.parts()])
+        if not self.experts:
+            return _effective(self.mlp.down_proj).double().norm(dim=0)
+        routed = _effective(self.mlp.experts, "down_proj")  # [X, H, n]
+        norms = [down.double().norm(dim=0) for down in routed]
+        return torch.cat([*norms, _effective(self.mlp.shared_expert.down_proj).double().norm(dim=0)])
 
 
 def base_layer(module):
@@ -58,6 +63,20 @@ def base_layer(module):
     while hasattr(module, "base_layer"):
         module = module.base_layer
     return module
+
+
+def _effective(module, parameter: str | None = None):
+    """A weight with the adapters that are at work on it, float32: ``parameter`` of fused experts, or a linear
+    layer's."""
+    from .models import plain_weight
+
+    total = plain_weight(base_layer(module), parameter or "weight")
+    while hasattr(module, "base_layer"):
+        if getattr(module, "parameter_name", None) == parameter:
+            for name in set(module.active_adapters) & set(module.lora_A):
+                total = total + module.get_delta_weight(name).detach().float()
+        module = module.base_layer
+    return total
 
 
 def _dense(mlp):

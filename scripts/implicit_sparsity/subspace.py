@@ -17,7 +17,7 @@ def input_samples(model, batches, factors: dict) -> dict:
     from .hooks import ffn_activations, module_inputs
     from .models import hidden_states
 
-    linear = {name: f.module for name, f in factors.items() if f.parameter is None}
+    linear = {name: f.module for name, f in factors.items() if f.parameter in (None, "weight")}  # a router's
     fused = {name: f.module for name, f in factors.items() if f.parameter and "gate_up" in f.parameter}
     kept, experts, keep, last = {}, {}, None, (None, None)
 

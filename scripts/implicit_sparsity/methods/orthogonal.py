@@ -36,11 +36,10 @@ class Orthogonal(LoraMethod):
         self.bases = stage.previous_state() if self.strength else {}
         if not self.bases:
             return super().begin(stage)
-        from implicit_sparsity import lowrank, models
+        from implicit_sparsity import lowrank
 
         stage.keep_previous()
-        stage.seed_everything("initialisation")
-        model = models.add_lora(stage.model, self.rank, self.alpha, self.targets, self.dropout)
+        model = self.new_adapter(stage)
         self.step(model)  # A starts inside the allowed space, or its first update would be outside
         for name, factor in lowrank.factors(model).items():
             if factor.views[0].norm() < 1e-4:
