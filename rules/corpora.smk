@@ -1,6 +1,7 @@
 """Sources -> documents -> splits -> token shards.
 
-Needs: installed data packages or local files, and a model's tokenizer. Makes: results/corpora/, results/tokens/.
+Needs: installed data packages, local files or a hub, and a model's tokenizer. Makes: results/corpora/, results/tokens/.
+A compute node may have no internet, so hub data sets are fetched where Snakemake runs.
 """
 
 
@@ -15,6 +16,8 @@ rule collect_source:
         "results/logs/collect_source/{domain}.{source}.log",
     benchmark:
         "results/benchmarks/collect_source/{domain}.{source}.tsv"
+    wildcard_constraints:
+        source=f"(?!(?:{sources_from_hub()})[.]){NAME}",
     conda:
         "../envs/corpora.yaml"
     threads: 1
@@ -24,9 +27,20 @@ rule collect_source:
     params:
         code=source_code,
         options=source_options,
-        online=lambda wildcards: source_options(wildcards)["loader"] == "hub",
     script:
         "../scripts/collect_source.py"
+
+
+use rule collect_source as fetch_source with:
+    log:
+        "results/logs/fetch_source/{domain}.{source}.log",
+    benchmark:
+        "results/benchmarks/fetch_source/{domain}.{source}.tsv"
+    wildcard_constraints:
+        source=sources_from_hub(),
+    localrule: True
+    params:
+        online=True,
 
 
 rule split_domain:

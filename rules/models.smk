@@ -1,6 +1,7 @@
 """A model's source -> a local folder of safetensors at a pinned revision.
 
 Needs: a package, a hub repository, a folder, or (from scratch) every domain's splits. Makes: results/models/.
+A compute node may have no internet, so a hub model is fetched where Snakemake runs.
 """
 
 
@@ -15,6 +16,8 @@ rule prepare_model:
         "results/logs/prepare_model/{model}.log",
     benchmark:
         "results/benchmarks/prepare_model/{model}.tsv"
+    wildcard_constraints:
+        model=f"(?!(?:{from_hub()})$){NAME}",
     conda:
         "../envs/compute.yaml"
     threads: 1
@@ -27,6 +30,17 @@ rule prepare_model:
         name="{model}",
         # only a model from scratch reads documents, in the study's template
         template=lambda wildcards: config["tokens"]["template"] if training_splits(wildcards) else None,
-        online=lambda wildcards: config["models"][wildcards.model]["source"] == "hub",
     script:
         "../scripts/prepare_model.py"
+
+
+use rule prepare_model as fetch_model with:
+    log:
+        "results/logs/fetch_model/{model}.log",
+    benchmark:
+        "results/benchmarks/fetch_model/{model}.tsv"
+    wildcard_constraints:
+        model=from_hub(),
+    localrule: True
+    params:
+        online=True,

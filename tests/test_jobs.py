@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -182,36 +181,6 @@ def test_path_model_is_prepared_and_its_declared_shape_checked(nano, tmp_path):
     with pytest.raises(errors.InputError, match=r"models\.m\.width: declared 64, the model has 152"):
         prepare_model.prepare_model(str(tmp_path / "n"), "m", base | {"width": 64})
     assert not (tmp_path / "n").exists()
-
-
-def from_hub(model, target, revision):
-    """Run hub_server.py in a process of its own: the client reads its environment when it is imported."""
-    server = Path(__file__).parent / "corpora" / "hub_server.py"
-    room = Path(prepare_model.__file__).parent
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("HF_")} | {"PYTHONPATH": str(room)}
-    environment["HF_HOME"] = str(target.parent / "cache")
-    return subprocess.run(
-        [sys.executable, str(server), "model", str(model), str(target), revision],
-        capture_output=True,
-        text=True,
-        env=environment,
-    )
-
-
-def test_hub_model_at_a_pinned_revision(nano, tmp_path):
-    """Through the real client from a hub on loopback: the files are those that were served."""
-    model, _ = nano("mixture")
-    (model / "pytorch_model.bin").write_bytes(b"a pickle that must not be fetched")
-    revision = "0123456789abcdef0123456789abcdef01234567"
-    done = from_hub(model, tmp_path / "m", revision)
-    assert done.returncode == 0, done.stderr[-2000:]
-    weights = "model.safetensors"
-    assert (tmp_path / "m" / weights).read_bytes() == (model / weights).read_bytes()
-    assert not (tmp_path / "m" / "pytorch_model.bin").exists()
-    assert json.loads((tmp_path / "m" / "manifest.json").read_text())["revision"] == revision
-    missing = from_hub(model, tmp_path / "n", "f" * 40)
-    assert missing.returncode == 1 and not (tmp_path / "n").exists()
-    assert re.fullmatch(r"error: repo: a/b@f{40}: .+\n", missing.stderr[missing.stderr.rindex("error:") :])
 
 
 def test_pickled_weights_are_refused(nano, tmp_path):

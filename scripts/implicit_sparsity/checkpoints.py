@@ -9,35 +9,60 @@ scratch   a configuration, initialised and pre-trained here on the training spli
 
 import os
 import shutil
+from fnmatch import fnmatch
 from pathlib import Path
 
 from . import artifacts
 from .errors import InputError
-from .files import package_file, version
+from .files import package_file, read_json, version
 
+NEEDED = ("config.json", "tokenizer.json")
+INDEX = "model.safetensors.index.json"
 WEIGHTS = ("*.safetensors", "*.safetensors.index.json")
 SMALL = (
     "config.json",
     "generation_config.json",
     "tokenizer*",
     "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template*",
     "vocab*",
     "merges.txt",
 )
 
 
-def prepare(folder, base: dict, splits=(), template=None) -> dict:
-    """Fill ``folder`` from the entry ``base``; returns what the source says of itself: revision and notes."""
-    sources = {"package": from_package, "hub": from_hub, "path": from_path, "scratch": from_scratch}
-    said = sources[base["source"]](Path(folder), base, splits, template or {})
-    for name in ("config.json", "tokenizer.json"):
-        if not (Path(folder) / name).is_file():
+def prepare(folder, name: str, base: dict, splits=(), template=None, downloads=None) -> dict:
+    """Fill ``folder`` from the entry ``base`` of the model ``name``; returns what the source says of itself:
+    revision, notes and, where they are known, checksums. ``downloads``: for a hub model, a folder on the same
+    disk that outlives a failed job."""
+    if base["source"] == "hub":
+        said = from_hub(Path(folder), name, base, Path(downloads))
+    else:
+        sources = {"package": from_package, "path": from_path, "scratch": from_scratch}
+        said = sources[base["source"]](Path(folder), base, splits, template or {})
+    _check_whole(Path(folder), base)
+    return said
+
+
+def check_shape(folder, name: str, base: dict) -> dict:
+    """The shape of the model in ``folder``, from its config; InputError where ``base`` declares another."""
+    from . import models
+
+    shape = models.shape(folder)
+    for key in ("layers", "width"):
+        if key in base and base[key] != shape[key]:
+            raise InputError(f"declared {base[key]}, the model has {shape[key]}", key=f"models.{name}.{key}")
+    return shape
+
+
+def _check_whole(folder: Path, base):
+    for name in NEEDED:
+        if not (folder / name).is_file():
             raise InputError(f"the model has no {name}", key=base["source"])
-    if not any(Path(folder).glob("*.safetensors")):
+    if not any(folder.glob("*.safetensors")):
         raise InputError(
             "the model has no safetensors weights (pickled weights are refused)", key=base["source"]
         )
-    return said
 
 
 def from_package(folder: Path, base, splits, template) -> dict:
@@ -54,18 +79,47 @@ def from_package(folder: Path, base, splits, template) -> dict:
     }
 
 
-def from_hub(folder: Path, base, splits, template) -> dict:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+def from_hub(folder: Path, name: str, base, downloads: Path) -> dict:
+    """The small files first, so that a wrong shape or a missing shard is seen before any weights come."""
+    from .hub import Repository
 
+    repository = Repository(base["repo"], base["revision"], at=f"models.{name}.")
+    entries = repository.files()
+    if missing := [n for n in NEEDED if n not in entries]:
+        raise repository.refuse(f"has no {missing[0]}")
+    wanted = (INDEX, *SMALL)
+    small = {n: e for n, e in entries.items() if "/" not in n and any(fnmatch(n, p) for p in wanted)}
+    repository.fetch(small, downloads)
+    check_shape(downloads, name, base)
+    weights = {n: entries[n] for n in _weights(repository, entries, downloads)}
+    repository.fetch(weights, downloads)
+    for file in sorted({*small, *weights}):
+        _place(downloads / file, folder / file)
+    sums = {n: e.sha256 for n, e in weights.items() if e.sha256}  # each was compared with its file
+    return {"revision": base["revision"], "repository": base["repo"], "files": sums}
+
+
+def _weights(repository, entries, downloads: Path) -> list[str]:
+    """The safetensors files that make up the model: all that its index names, or the only one."""
+    if INDEX not in entries:
+        if "model.safetensors" in entries:
+            return ["model.safetensors"]
+        pickled = sorted(n for n in entries if n.endswith((".bin", ".pt", ".pth", ".ckpt")))
+        found = f"only pickled ones, which are refused: {pickled[0]}" if pickled else "none at all"
+        raise repository.refuse(f"has no safetensors weights ({found})")
+    shards = sorted(set(read_json(downloads / INDEX).get("weight_map", {}).values()))
+    if missing := [n for n in shards if n not in entries or "/" in n]:
+        raise repository.refuse(f"{INDEX} names {missing[0]}, which is not there ({len(missing)} missing)")
+    return shards
+
+
+def _place(source: Path, target: Path) -> None:
+    """A second name for the same bytes, so that a job that fails later finds them again; moved where the file
+    system has no hard links."""
     try:
-        snapshot_download(
-            base["repo"], revision=base["revision"], local_dir=folder, allow_patterns=[*WEIGHTS, *SMALL]
-        )
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise InputError(f"{base['repo']}@{base['revision']}: {error}", key="repo") from error
-    shutil.rmtree(folder / ".cache", ignore_errors=True)
-    return {"revision": base["revision"], "repository": base["repo"]}
+        os.link(source, target)
+    except OSError:
+        os.rename(source, target)
 
 
 def from_path(folder: Path, base, splits, template) -> dict:
@@ -90,7 +144,8 @@ def from_scratch(folder: Path, base, splits, template) -> dict:
     from . import models
     from .pretraining import pretrain, train_tokenizer
 
-    texts = [f"{r['prompt']}\n{r['completion']}" for r in _training_records(splits)]
+    records, held_out = _records(splits, "train"), _records(splits, "select")
+    texts = [f"{r['prompt']}\n{r['completion']}" for r in records]
     specials = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
     tokenizer = train_tokenizer(texts, base["vocabulary"], specials)
     end = tokenizer.token_to_id("<|im_end|>")
@@ -98,22 +153,27 @@ def from_scratch(folder: Path, base, splits, template) -> dict:
         "config"
     ]
     network = models.create(config, base["seed"])
-    losses = pretrain(network, tokenizer, _training_records(splits), template, base)
+    said = pretrain(network, tokenizer, records, held_out, template, base)
     network.save_pretrained(str(folder))
     models.save_tokenizer(tokenizer, folder, "<|im_end|>")
     return {
         "revision": f"scratch-{artifacts.folder_digest(folder, '*.safetensors')[:12]}",
-        "note": f"pre-trained from scratch on the training splits for {len(losses)} steps",
-        "pretraining_loss": [losses[0], losses[-1]],
+        "note": (
+            f"trained from scratch here, {len(said['train'])} steps and {said['tokens']} tokens "
+            f"({said['passes']:.1f} passes over {len(records)} documents): no pretrained model"
+        ),
+        "parameters": network.num_parameters(),
+        "pretraining_loss": [said["train"][0], said["train"][-1]],
+        "held_out_loss": said["held_out"],  # on the split that never measures: [step, nats a token]
     }
 
 
-def _training_records(splits) -> list[dict]:
-    """The training documents of every domain, in the order of the config."""
+def _records(splits, name: str) -> list[dict]:
+    """The documents of one split of every domain, in the order of the config."""
     import json
 
     records = []
     for folder in splits:
-        with open(Path(folder) / "train.jsonl", encoding="utf-8") as file:
+        with open(Path(folder) / f"{name}.jsonl", encoding="utf-8") as file:
             records += [json.loads(line) for line in file]
     return records

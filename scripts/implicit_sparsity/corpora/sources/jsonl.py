@@ -33,12 +33,16 @@ def documents(
     max_chars: int | None = None,
 ) -> Iterator[dict | Dropped]:
     """Rows drawn by seed; ``layout`` is ``lines`` or ``mapping`` (one object, its keys the ids)."""
+    yield from table(
+        rows(path, layout), path, fields, licence, limit, seed, on_bad, choices, answer_pattern, max_chars
+    )  # fmt: skip
+
+
+def rows(path, layout: str) -> Iterator[tuple]:
+    """(place, row) of each line, or (key, row) of one object."""
     if layout not in ("lines", "mapping"):
         raise InputError(f"{layout!r} is not one of lines, mapping", key="layout")
-    rows = json_lines(path) if layout == "lines" else _mapping(path)
-    yield from table(
-        rows, path, fields, licence, limit, seed, on_bad, choices, answer_pattern, max_chars
-    )  # fmt: skip
+    return json_lines(path) if layout == "lines" else _mapping(path)
 
 
 def _mapping(path) -> Iterator[tuple]:

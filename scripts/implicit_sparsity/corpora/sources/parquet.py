@@ -31,11 +31,12 @@ def documents(
 ) -> Iterator[dict | Dropped]:
     """Rows drawn by seed; read in batches, so memory does not grow with the file."""
     yield from table(
-        _rows(path), path, fields, licence, limit, seed, on_bad, choices, answer_pattern, max_chars
+        rows(path), path, fields, licence, limit, seed, on_bad, choices, answer_pattern, max_chars
     )  # fmt: skip
 
 
-def _rows(path) -> Iterator[tuple[int, dict]]:
+def rows(path) -> Iterator[tuple[int, dict]]:
+    """(number from 1, row) of a file."""
     import pyarrow
     from pyarrow import parquet
 
