@@ -8,6 +8,7 @@ rule train_adapter:
     """Continue the adapter of one order by one domain, with one method."""
     input:
         model=MODEL,
+        plan=ancient(PLAN),
         previous=previous_stage,
         tokens=lambda wildcards: expand(TOKENS, domain=trained_domains(wildcards), allow_missing=True),
     output:
@@ -20,6 +21,9 @@ rule train_adapter:
         "../envs/compute.yaml"
     threads: 1
     resources:
+        # gpu (none: one process, on whatever card is visible) comes from the profile or --set-resources, as where
+        # a job runs does not change what it makes
+        launcher=os.path.join(workflow.basedir, "slurm", "fsdp.yaml"),
         mem_mb=6000,
         runtime=240,
     params:

@@ -66,7 +66,7 @@ def describe(model, adapter, checkpoint, base, name) -> dict:
     if adapter:
         record = read_json(Path(adapter) / "stage.json")["study"]
         study |= {key: record[key] for key in ("method", "order", "seed", "stage", "trained_domains")}
-        study["adapter_sha256"] = artifacts.folder_digest(adapter, "adapter_*")
+        study["adapter_sha256"] = artifacts.stage_digest(adapter)
     return study
 
 

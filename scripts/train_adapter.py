@@ -23,13 +23,15 @@ def train_adapter(
     previous=None,
     name=None,
     code="",
+    gpu=1,
+    launcher=None,
 ):
-    """Write the adapter folder of one stage: PEFT's files, the method's state, learning curve, record, card.
+    """Write the folder of one stage: PEFT's files or a whole model's, state, learning curve, record, card.
 
-    ``tokens``: token folders of ``domains``, of which the last is new. A killed attempt is continued.
+    ``tokens``: token folders of ``domains``, of which the last is new. A killed attempt is continued, on as
+    many cards (``gpu``) as this one has. ``launcher``: accelerate's settings where there are several.
     """
-    from implicit_sparsity import methods, stage_records, stages
-    from implicit_sparsity import training as loop
+    from implicit_sparsity import launching, stage_records
 
     started = time.monotonic()
     kind = {"precision": base.get("precision", "fp32"), "quantization": base.get("quantization", "none")}
@@ -48,15 +50,19 @@ def train_adapter(
         "code": code,
     }
     scratch = job.scratch(adapter, artifacts.digest([study, base, options, training]))
-    here = stages.Stage(model, list(domains), list(tokens), int(seed), training, previous)
-    module = provenance.method_module(method, options)
-    chosen = methods.load(module, **{key: value for key, value in options.items() if key != "uses"})
-    result = loop.fit(here, chosen, scratch)
+    stage_of = {"model_folder": model, "domains": list(domains), "tokens": list(tokens), "seed": int(seed)}
+    work = {
+        "stage": stage_of | {"training": training, "previous": previous},
+        "method": provenance.method_module(method, options),
+        "options": {key: value for key, value in options.items() if key != "uses"},
+    }
+    here, chosen, result = launching.fit(work, int(gpu), launcher, scratch)
 
-    record = stage_records.record(study, options, training, result)
+    form = "adapter" if chosen.adapter else "model"
+    record = stage_records.record(study | {"form": form}, options, training, result)
     with new_folder(adapter) as folder:
         here.save(chosen, folder, result["state"])
-        stage_records.write(folder, record, result["curve"], time.monotonic() - started)
+        stage_records.write(folder, record, result, time.monotonic() - started)
     shutil.rmtree(scratch)
 
 

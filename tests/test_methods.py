@@ -16,7 +16,11 @@ ROOM = Path(methods.__file__).parent
 METHODS = sorted(p.stem for p in ROOM.glob("*.py") if p.stem not in ("__init__", "base"))
 KINDS = ("dense", "mixture")
 DOMAINS = ["code", "math"]
-OPTIONS = {"activation_mask": {"fraction": 0.1, "protect": 0.1}, "orthogonal": {"max_rank": 6}}
+OPTIONS = {
+    "activation_mask": {"fraction": 0.1, "protect": 0.1},
+    "orthogonal": {"max_rank": 6},
+    "full": {"learning_rate": 1e-3},
+}
 IDS = torch.randint(3, 300, (2, 12), generator=torch.Generator().manual_seed(0))
 
 
@@ -97,13 +101,15 @@ def test_adapter_changes_the_model(trained, nano, kind, name):
     assert not torch.allclose(base, first, atol=1e-3) and not torch.allclose(first, second, atol=1e-3)
 
 
-def test_adapters_load_with_peft_alone(trained, nano, tmp_path):
+def test_adapters_load_with_peft_alone_and_whole_models_with_transformers(trained, nano, tmp_path):
     """A fresh process without our code gets the logits of training, from the folder and merged."""
     wanted = {}
     for kind in KINDS:
         for name in METHODS:
             for folder, _, _, seen in trained(kind, name):
-                wanted[str(folder)] = (str(nano(kind)[0]), seen.tolist())
+                whole = not methods.load(name).adapter
+                assert whole == (folder / "config.json").exists() != (folder / "adapter_config.json").exists()
+                wanted[str(folder)] = (not whole and str(nano(kind)[0]), seen.tolist())
     (tmp_path / "wanted.json").write_text(json.dumps({"ids": IDS.tolist(), "wanted": wanted}))
     done = subprocess.run(
         [sys.executable, "-c", FRESH, str(tmp_path / "wanted.json")],
@@ -122,9 +128,13 @@ from transformers import AutoModelForCausalLM
 given = json.load(open(sys.argv[1]))
 ids, seen = torch.tensor(given["ids"]), 0
 for folder, (base, wanted) in given["wanted"].items():
-    model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), folder).eval()
+    if base:
+        model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), folder).eval()
+        forms = [model, model.merge_and_unload()]
+    else:
+        forms = [AutoModelForCausalLM.from_pretrained(folder).eval()]
     with torch.no_grad():
-        for model in (model, model.merge_and_unload()):
+        for model in forms:
             got = model(input_ids=ids).logits
             assert torch.allclose(got, torch.tensor(wanted), atol=1e-3, rtol=1e-3), folder
     seen += 1
@@ -176,7 +186,9 @@ def test_killed_stage_resumes_to_the_same_bytes(trained, nano, kind, name, tmp_p
     _, _, result, _ = train(nano, kind, name, 2, folder, first, checkpoint_every=2)
     assert steps == [0, 1, 2, 2, 3], "it must continue at step 3, not begin again"
     undisturbed, _, wanted, _ = trained(kind, name)[1]
-    for file in ("adapter_model.safetensors", "adapter_config.json", "state.safetensors"):
+    files = sorted(path.name for path in undisturbed.iterdir())
+    assert "state.safetensors" in files and len(files) > 2
+    for file in files:
         assert (folder / file).read_bytes() == (undisturbed / file).read_bytes()
     assert result["curve"] == wanted["curve"] and result["audit"] == wanted["audit"]
 

@@ -45,6 +45,12 @@ def folder_digest(folder, pattern: str = "*") -> str:
     return digest({path.name: sha256(path) for path in files})
 
 
+def stage_digest(folder) -> str:
+    """The checksum of what a stage trained: its adapter, or the whole model where it left one."""
+    whole = (Path(folder) / "config.json").is_file()
+    return folder_digest(folder, "model*" if whole else "adapter_*")
+
+
 def git_hash() -> str | None:
     """The commit of the code, or None outside a checkout."""
     here = Path(__file__).parent

@@ -23,7 +23,7 @@ class Audit:
     def __init__(self, model, method, tolerance: float):
         self.model, self.method, self.tolerance = model, method, tolerance
         if method.constrained and distributed.world() > 1:
-            raise StageFailed("the leak audit needs whole weights, and these lie in parts on several processes")
+            raise StageFailed("the leak audit needs whole weights, these lie in parts on several processes")
         self.experts = getattr(model.config.get_text_config(), "num_experts", 0)
         self.trainable = {name: p for name, p in model.named_parameters() if p.requires_grad}
         if not self.trainable:
@@ -52,9 +52,9 @@ class Audit:
 
         self.reached, self.touched = set(state["reached"]), set(state["touched"])
         self.leaks, self.steps = list(state["leaks"]), state["steps"]
+        now = dict(self.model.named_parameters())
         self.visited = {
-            name: torch.tensor(rows, device=self.trainable[name].device)
-            for name, rows in state["visited"].items()
+            name: torch.tensor(rows, device=now[name].device) for name, rows in state["visited"].items()
         }
         if self.routing:
             self.routing.restore(state["routing"])
@@ -64,12 +64,10 @@ class Audit:
         import torch
 
         self.steps += 1
-        given = {
-            name: distributed.local(p.grad) for name, p in self.trainable.items() if p.grad is not None
-        }
+        given = {name: distributed.local(p.grad) for name, p in self.trainable.items() if p.grad is not None}
         self.reached.update(given)
         finite = not given or torch.stack(torch._foreach_norm(list(given.values()))).isfinite().all()
-        if any(distributed.largest([not finite])):  # all processes stop, or the others would wait for this one
+        if any(distributed.largest([not finite])):  # or the other processes would wait for this one
             bad = next((n for n, gradient in given.items() if not gradient.isfinite().all()), "all, in sum,")
             raise StageFailed(f"step {step + 1}: the gradient of {bad} is not finite")
         self.touched.update(
@@ -80,7 +78,7 @@ class Audit:
         self.before = self.method.snapshot(self.model) if self.method.constrained else None
 
     def _visit(self, name, gradient) -> None:
-        """Note which rows of fused experts a gradient has reached: an expert without tokens learns nothing."""
+        """Note the rows of fused experts that a gradient reached: an expert without tokens has none."""
         import torch
 
         if self.experts and ".experts." in name and (gradient.dim() == 3 or ".lora_A." in name):

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from . import scoring
+from .batching import sorted_batches
 
 VERSION = 1  # of the definitions above
 HIGHER_IS_BETTER = {
@@ -35,7 +36,7 @@ def score_domain(model, tokens, domain: str, options: dict, decode, stop: int | 
     rows = [{name: document.meta[name] for name in ("id", "group", "source")} for document in documents]
     _likelihoods(model, documents, rows, options, progress)
     if domain in options["generate"]:
-        _answers(model, documents, rows, options, decode, stop)
+        _answers(model, documents, rows, options, decode, stop, progress)
     return {"metrics": summarise(rows), "documents": rows}
 
 
@@ -63,13 +64,18 @@ def _likelihoods(model, documents, rows, options, progress):
         }
 
 
-def _answers(model, documents, rows, options, decode, stop):
+def _answers(model, documents, rows, options, decode, stop, progress):
     asked = [i for i, document in enumerate(documents) if scoring.is_number(document.meta.get("answer"))]
     asked = asked[: options["generation_items"]]
     if not asked:
         return
-    texts = scoring.generate(model, [documents[i] for i in asked], options["max_new_tokens"], stop)
-    for i, text in zip(asked, map(decode, texts)):
+    new = options["max_new_tokens"]
+    lengths = [int(documents[i].prompt.sum()) + new for i in asked]
+    texts = {}
+    for batch in progress(sorted_batches(lengths, options["batch_tokens"])):
+        answers = scoring.generate(model, [documents[asked[j]] for j in batch], new, stop)
+        texts |= dict(zip([asked[j] for j in batch], map(decode, answers), strict=True))
+    for i, text in sorted(texts.items()):
         answer, strict = documents[i].meta["answer"], scoring.extract_number(text)
         rows[i] |= {
             "exact_match": int(scoring.same_number(strict, answer)),

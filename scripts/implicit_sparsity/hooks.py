@@ -18,9 +18,9 @@ def ffn_activations(model, observe, observe_routed=None):
     ``observe(block, first, positions, h, weights)`` is called for each dense layer, hit expert and shared
     expert: ``first`` is the number of its first neuron in the layer, ``positions`` [T] the flat token
     positions it saw (None: all of them, in order), ``h`` [T, n], ``weights`` [T] its routing weights (None
-    where it has no router). Where ``observe_routed(block, experts, positions, h, weights)`` is given it gets all
-    routed experts of a layer in one call instead, rows [T * slots] sorted by expert: on a GPU one call an expert
-    would wait for the device each time.
+    where it has no router). Where ``observe_routed(block, experts, positions, h, weights)`` is given it gets
+    all routed experts of a layer in one call instead, rows [T * slots] sorted by expert: on a GPU one call an
+    expert would wait for the device each time.
     """
     with ExitStack() as stack:
         for block in feed_forwards(model):
@@ -55,8 +55,8 @@ def _one_by_one(observe):
 def _watch_experts(stack, observe_routed, block):
     """Routed experts keep h inside one fused call.
 
-    transformers' ``grouped_mm`` sorts rows by expert and computes h in ``_apply_gate``, where it is taken from;
-    another implementation has another order, and h is computed again beside it.
+    transformers' ``grouped_mm`` sorts rows by expert and computes h in ``_apply_gate``, where it is taken
+    from; another implementation has another order, and h is computed again beside it.
     """
     experts = base_layer(block.mlp.experts)
     grouped = getattr(experts.config, "_experts_implementation", None) == "grouped_mm"
@@ -175,15 +175,18 @@ def _expert_deltas(stack, block, index, gate, up, down):
 
     def hook(_, args, kwargs, output):
         hidden, chosen, weights = _expert_inputs(args, kwargs)
+        routed, order = torch.sort(chosen.reshape(-1), stable=True)
+        counts = torch.bincount(routed, minlength=block.experts).tolist()  # a layer's one wait for the device
+        rows, routing = order.split(counts), weights.reshape(-1)
         for expert, (part, unit) in pieces.items():
-            positions, slot = torch.where(chosen == expert)
+            positions = rows[expert] // chosen.shape[-1]
             x = hidden[positions]
             fused, w_down = experts.gate_up_proj[expert], experts.down_proj[expert][:, unit]
             w_gate, w_up = fused[unit], fused[block.width + unit]
             before = experts.act_fn(linear(x, w_gate)) * linear(x, w_up)
             after = experts.act_fn(linear(x, _sum(w_gate, gate[part]))) * linear(x, _sum(w_up, up[part]))
             change = linear(after, _sum(w_down, down[:, part])) - linear(before, w_down)
-            output = output.index_add(0, positions, change * weights[positions, slot, None])
+            output = output.index_add(0, positions, change * routing[rows[expert], None])
         return output
 
     stack.callback(experts.register_forward_hook(hook, with_kwargs=True).remove)

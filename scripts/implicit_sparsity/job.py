@@ -43,13 +43,15 @@ def run(function, snakemake):
 
 
 def arguments(function, snakemake) -> dict:
-    """The arguments of ``function`` among the rule's values; output wins over input, params, wildcards.
+    """The arguments of ``function`` among the rule's values; output wins over input, params, wildcards and
+    resources.
 
     A named list of files is a list of str, a single file a str. An empty list counts as not given, so that
     an optional input (``previous=[]`` at the first stage) leaves the function's default in place.
     """
     given = {"threads": snakemake.threads}
-    for values in (snakemake.wildcards, snakemake.params, snakemake.input, snakemake.output):
+    resources = getattr(snakemake, "resources", {})  # where a job runs; what it is stands in the others
+    for values in (resources, snakemake.wildcards, snakemake.params, snakemake.input, snakemake.output):
         for name, value in values.items():
             is_files = values is snakemake.input or values is snakemake.output
             if is_files:

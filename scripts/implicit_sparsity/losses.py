@@ -23,7 +23,8 @@ def token_nats(model, hidden, targets):
     head = models.head(model)
 
     def nats(part, wanted):
-        return torch.nn.functional.cross_entropy(head(part).float(), wanted, reduction="none")
+        logits = head(part).float()
+        return torch.nn.functional.cross_entropy(logits, wanted.to(logits.device), reduction="none")
 
     rows = max(1, LOGITS_AT_ONCE // head.weight.shape[0])
     if len(targets) <= rows:
@@ -37,8 +38,10 @@ def completion_nats(model, batch):
     from . import models
 
     hidden = models.hidden_states(model, **models.inputs(batch))
-    wanted = batch["labels"] != -100
-    return token_nats(model, hidden[wanted], batch["labels"][wanted]), wanted.nonzero()[:, 0]
+    labels = batch["labels"].to(hidden.device)  # where several cards share a network, its end is on the last
+    wanted = labels != -100
+    nats = token_nats(model, hidden[wanted], labels[wanted])
+    return nats, wanted.nonzero()[:, 0].to(nats.device)
 
 
 def completion_loss(model, batch):

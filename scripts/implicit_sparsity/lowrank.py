@@ -51,6 +51,16 @@ def factors(model) -> dict[str, Factors]:
     return found
 
 
+def beside(bases: dict, model) -> dict:
+    """The bases on the devices of their weights; what weights share on one device stays shared."""
+    moved = {}
+    found = factors(model)
+    for name, basis in bases.items():
+        device = found[name].weights[0].device
+        moved[name] = moved.setdefault((id(basis), device), basis.to(device))
+    return {name: moved[name] for name in bases}
+
+
 def snapshot(model) -> dict:
     """Copies of all factors, {name: (A, B)}."""
     return {

@@ -8,11 +8,13 @@ import logging
 import sys
 from pathlib import Path
 
+from . import distributed
 from .errors import InputError
 
 log = logging.getLogger(__name__)
 MLP_MODULES = ("gate_proj", "up_proj", "down_proj")
 EARLIER = "earlier"  # PEFT's name of what earlier stages learnt, where it stays beside the weights
+ROUTER_PARAMETER = "mlp.gate.weight"
 EXPERT_PARAMETERS = ("mlp.experts.gate_up_proj", "mlp.experts.down_proj")
 
 
@@ -20,7 +22,7 @@ def load(folder, precision: str = "fp32", device: str | None = None, quantizatio
     """The causal language model of a model folder, in eval mode, weights frozen. Offline, safetensors
     only; of a vision-language checkpoint the text model alone.
 
-    It is spread over the visible cards (``device_map``) only where it is larger than one of them.
+    It is spread over the visible cards (``device_map``) only where one of them is too small.
     """
     import torch
     from transformers import AutoModelForCausalLM
@@ -30,11 +32,12 @@ def load(folder, precision: str = "fp32", device: str | None = None, quantizatio
     quiet()
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
     device = device or default_device()
+    if distributed.is_handed_weights():
+        return _hollow(folder, dtype)
     spread = device == "cuda" and _larger_than_a_card(folder, precision, quantization)
-    placed = {"device_map": "auto"} if spread else {}
+    placed = {} if device == "cpu" else {"device_map": "auto" if spread else {"": device}}
     if quantization != "none":
-        placed = {"device_map": placed.get("device_map", {"": device})}
-        placed["quantization_config"] = _quantized(quantization)
+        placed = {"device_map": {"": device}} | placed | {"quantization_config": _quantized(quantization)}
     model, found = AutoModelForCausalLM.from_pretrained(
         str(folder),
         dtype=dtype,
@@ -51,6 +54,22 @@ def load(folder, precision: str = "fp32", device: str | None = None, quantizatio
     return model if placed else model.to(device)
 
 
+def _hollow(folder, dtype):
+    """The network with room for its weights, which the first process hands out; untouched, it is free."""
+    import torch
+    from accelerate import init_empty_weights
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    config = AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+    with init_empty_weights():
+        model = AutoModelForCausalLM.from_config(config, dtype=dtype, trust_remote_code=False)
+    for module in model.modules():
+        for name, p in module.named_parameters(recurse=False):
+            setattr(module, name, torch.nn.Parameter(torch.empty_like(p, device="cpu"), requires_grad=False))
+    model.tie_weights()
+    return model.eval()
+
+
 def settings(base: dict) -> dict:
     """Of a config entry of a model, what ``load`` asks for."""
     return {name: base[name] for name in ("precision", "quantization") if name in base}
@@ -59,7 +78,8 @@ def settings(base: dict) -> dict:
 def load_checkpoint(folder, adapter=None, base: dict | None = None):
     """The network of a model folder as a trained stage left it; the base model where ``adapter`` is None.
 
-    ``adapter`` is a stage's folder: an adapter, or the whole model where no adapter could hold what was trained.
+    ``adapter`` is a stage's folder: an adapter, or a whole model where no adapter could hold what was
+    trained.
     """
     if adapter and is_whole(adapter):
         return load(adapter, **settings(base or {}))
@@ -72,6 +92,16 @@ def is_whole(folder) -> bool:
     return (Path(folder) / "config.json").is_file()
 
 
+def masters(model):
+    """The network with every weight trainable and in float32, whatever it was loaded in."""
+    import torch
+
+    for p in model.parameters():
+        handed = distributed.is_handed_weights()  # then what is there now is no weight: room alone
+        p.data = torch.empty_like(p, dtype=torch.float32) if handed else p.data.float()
+    return model.requires_grad_(True)
+
+
 def save(model, folder, precision: str) -> None:
     """Write a whole network, in its base's precision, as ``from_pretrained`` loads it; in files of 4 GB."""
     import torch
@@ -81,14 +111,14 @@ def save(model, folder, precision: str) -> None:
 
 
 def _larger_than_a_card(folder, precision, quantization) -> bool:
-    """Whether the weights take more than 90 % of the first card, and there is a second."""
+    """Whether the weights leave less than a quarter of the first card to work in, and there is a second."""
     import torch
 
     if torch.cuda.device_count() < 2:
         return False
     stored = sum(path.stat().st_size for path in Path(folder).glob("*.safetensors"))  # 16-bit, mostly
     factor = {"int8": 0.5, "nf4": 0.3}.get(quantization, 2 if precision == "fp32" else 1)
-    return stored * factor > 0.9 * torch.cuda.get_device_properties(0).total_memory
+    return stored * factor > 0.75 * torch.cuda.get_device_properties(0).total_memory
 
 
 def _quantized(quantization: str):
@@ -108,7 +138,6 @@ def _quantized(quantization: str):
     return BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=torch.bfloat16,
     )
 
@@ -181,8 +210,20 @@ def base_network(model):
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
+def plain_weight(module, parameter: str = "weight"):
+    """A module's weight as numbers, float32, also where bitsandbytes keeps it in 8 or 4 bits."""
+    import torch
+
+    weight = getattr(module, parameter)
+    if weight.dtype in (torch.int8, torch.uint8):
+        from peft.utils.integrations import dequantize_module_weight
+
+        weight = dequantize_module_weight(module)
+    return weight.detach().float()
+
+
 def arithmetic(model):
-    """The context of a forward pass: bfloat16 where the weights are, also for adapters kept in float32."""
+    """The context of a forward pass: bfloat16 where the weights are, for float32 adapters on them too."""
     import torch
 
     weight = base_network(model).get_input_embeddings().weight
@@ -227,13 +268,20 @@ def head(model):
 
 
 def lora_config(
-    rank: int, alpha: float, targets: str = "all", mixture: bool = False, dropout: float = 0.0, **more
+    rank: int,
+    alpha: float,
+    targets: str = "all",
+    mixture: bool = False,
+    dropout: float = 0.0,
+    router: bool = False,
+    **more,
 ):
     """PEFT's LoRA settings. ``targets``: "all" linear layers, or "mlp" (the FFN alone).
 
     In a mixture of experts the routed experts are bare fused parameters that ``all-linear`` would skip in
-    silence, so they are named here. The router stays as it is.
+    silence, so they are named here; the router too, where it is asked for.
     """
+    fused = [*EXPERT_PARAMETERS, *([ROUTER_PARAMETER] if router else [])]
     from peft import LoraConfig, TaskType
 
     return LoraConfig(
@@ -242,7 +290,7 @@ def lora_config(
         lora_alpha=alpha,
         lora_dropout=0.0 if mixture else dropout,  # PEFT has no dropout on bare parameters
         target_modules="all-linear" if targets == "all" else list(MLP_MODULES),
-        target_parameters=list(EXPERT_PARAMETERS) if mixture else None,
+        target_parameters=fused if mixture else None,
         **more,
     )
 
@@ -251,12 +299,12 @@ def is_mixture(model) -> bool:
     return bool(getattr(base_network(model).config.get_text_config(), "num_experts", 0))
 
 
-def add_lora(model, rank: int, alpha: float, targets: str = "all", dropout: float = 0.0, **more):
+def add_lora(model, rank: int, alpha: float, targets: str = "all", **more):
     """The model with a new, trainable LoRA: a PeftModel. An earlier stage's (``with_adapter``) stays on,
     frozen."""
     from peft import get_peft_model
 
-    config = lora_config(rank, alpha, targets, is_mixture(model), dropout, **more)
+    config = lora_config(rank, alpha, targets, is_mixture(model), **more)
     if not hasattr(model, "peft_config"):
         return get_peft_model(model, config)
     model.add_adapter("default", config)

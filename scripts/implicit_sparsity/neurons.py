@@ -93,8 +93,13 @@ class Deltas:
             kept.append((index[here], gate[here], up[here], down[:, here]))
         return Deltas(kept)
 
-    def to(self, device):
-        return Deltas([tuple(tensor.to(device) for tensor in tensors) for tensors in self.layers])
+    def beside(self, model):
+        """The same on the devices of the layers they belong to."""
+        from . import ffn
+
+        devices = [next(block.mlp.parameters()).device for block in ffn.feed_forwards(model)]
+        pairs = zip(self.layers, devices, strict=False)  # there may be none
+        return Deltas([tuple(tensor.to(device) for tensor in tensors) for tensors, device in pairs])
 
     @contextmanager
     def applied(self, model):
@@ -164,10 +169,13 @@ def attach(model, chosen: dict, start: Deltas) -> Deltas:
     ``start`` says of a neuron."""
     import torch
 
-    device, hidden = next(model.parameters()).device, model.config.get_text_config().hidden_size
+    from . import ffn
+
+    blocks, hidden = ffn.feed_forwards(model), model.config.get_text_config().hidden_size
     layers, parameters = [], torch.nn.ParameterDict()
     for layer, index in sorted(chosen.items()):
         shapes = {"gate": (len(index), hidden), "up": (len(index), hidden), "down": (hidden, len(index))}
+        device = next(blocks[layer].mlp.parameters()).device
         first = {part: torch.zeros(shape) for part, shape in shapes.items()}
         if start.layers:
             _copy_common(index, first, *start.layers[layer])

@@ -50,7 +50,7 @@ def log_likelihoods(model, sequences, batch_tokens: int, progress=iter) -> np.nd
         for batch in progress(sorted_batches([len(s.ids) for s in unique], batch_tokens)):
             tensors = to_device(collate([unique[i] for i in batch]), device)
             nats, rows = completion_nats(model, tensors)
-            sums = torch.zeros(len(batch), dtype=torch.float64, device=device)
+            sums = torch.zeros(len(batch), dtype=torch.float64, device=nats.device)
             sums = sums.index_add_(0, rows, -nats.double()).tolist()
             for i, total, wanted in zip(batch, sums, tensors["labels"] != -100, strict=True):
                 result[places[unique[i].key]] = total, int(wanted.sum())

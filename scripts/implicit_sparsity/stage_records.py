@@ -10,6 +10,16 @@ from .files import write_json
 CURVE = ("step", "loss", "learning_rate", "grad_norm", "leak", "tokens")
 
 
+ADAPTER = """\
+    from peft import PeftModel
+    model = PeftModel.from_pretrained(base_model, "path/of/this/folder")
+"""
+WHOLE = """\
+    from transformers import AutoModelForCausalLM
+    model = AutoModelForCausalLM.from_pretrained("path/of/this/folder")  # tokenizer: the base model's
+"""
+
+
 def record(study: dict, options: dict, training: dict, result: dict) -> dict:
     """All of a stage that is the same on every run of it; what was measured is added when it is written.
 
@@ -30,15 +40,16 @@ def record(study: dict, options: dict, training: dict, result: dict) -> dict:
     }
 
 
-def write(folder, record: dict, curve: list[dict], seconds: float) -> None:
+def write(folder, record: dict, result: dict, seconds: float) -> None:
     """Write stage.json, learning_curve.csv and README.md; only ``measured`` differs between equal runs."""
     folder = Path(folder)
     with open(folder / "learning_curve.csv", "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, CURVE, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(curve)
+        writer.writerows(result["curve"])
     (folder / "README.md").write_text(card(record), encoding="utf-8")
     measured = {"seconds": round(seconds, 3), "peak_memory_mb": round(artifacts.peak_memory_mb(), 1)}
+    measured |= {"processes": 1} | result.get("measured", {})  # of several: the largest of their peaks
     write_json(folder / "stage.json", record | {"measured": measured})
 
 
@@ -46,8 +57,11 @@ def card(record: dict) -> str:
     """A model card: what this adapter is, and how to load it."""
     study, spent = record["study"], record["training"]
     count = record["audit"]["trainable_parameters"]
+    whole = study.get("form") == "model"
+    library = "transformers" if whole else "peft"
+    load = WHOLE if whole else ADAPTER
     return f"""---
-library_name: peft
+library_name: {library}
 base_model: {study["model"]}
 ---
 # {study["method"]}, stage {study["stage"]} of order {study["order"]}, seed {study["seed"]}
@@ -58,6 +72,4 @@ base_model: {study["model"]}
 
 `stage.json` has the full record, `learning_curve.csv` every step, `state.safetensors` what the next needs.
 
-    from peft import PeftModel
-    model = PeftModel.from_pretrained(base_model, "path/of/this/folder")
-"""
+{load}"""

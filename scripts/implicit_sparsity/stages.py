@@ -22,6 +22,7 @@ class Stage:
     seed: int
     training: dict
     previous: str | None = None
+    device: str | None = None
     model: object = field(default=None, repr=False)
 
     def __post_init__(self):
@@ -29,7 +30,7 @@ class Stage:
 
         if self.model is None:
             # of several processes each gives its card only the part of the weights that it is to hold
-            device = "cpu" if distributed.world() > 1 else None
+            device = "cpu" if distributed.world() > 1 else self.device
             self.model = models.load(self._source(), device=device, **models.settings(self.training))
 
     def _source(self) -> str:
@@ -82,8 +83,8 @@ class Stage:
             yield to_device(collate([chosen[i] for i in batch]), device)
 
     def save(self, method, folder, tensors: dict) -> None:
-        """Write what a stage leaves: the method's adapter as PEFT reads it, or the whole model as transformers
-        does, and state for the next stage."""
+        """Write what a stage leaves: the method's adapter as PEFT reads it (or the whole model, for
+        transformers), and state for the next stage."""
         from . import files, state
 
         method.save(self, folder)
@@ -121,7 +122,8 @@ class Stage:
         scale = config.lora_alpha / config.r
         old = load_file(str(Path(self.previous) / "adapter_model.safetensors"))
         experts = max(block.experts for block in ffn.feed_forwards(self.model)) or 1
-        state = lowrank.stack(old, get_peft_model_state_dict(self.model), experts)
+        new = {name: tensor.cpu() for name, tensor in get_peft_model_state_dict(self.model).items()}
+        state = lowrank.stack(old, new, experts)
         config.r = config.r * len(self.domains)
         config.lora_alpha, config.inference_mode = scale * config.r, True
         config.save_pretrained(str(folder))

@@ -55,8 +55,8 @@ def _stack_experts(parts: dict, experts: int):
     import torch
 
     rows = {expert: torch.cat(chunks) for expert, chunks in parts.items()}
-    width = next(iter(rows.values())).shape[1]
-    result = torch.zeros(experts, max(len(x) for x in rows.values()), width)
+    first = next(iter(rows.values()))
+    result = first.new_zeros(experts, max(len(x) for x in rows.values()), first.shape[1])
     for expert, x in rows.items():
         result[expert, : len(x)] = x
     return result
@@ -83,8 +83,10 @@ def extend(basis, samples, energy: float, max_rank: int, seed: int):
         [torch.zeros_like(values[:, :1]), values.square().cumsum(1)], 1
     )
     short = held < energy * total[:, None]  # [X, q + 1]: with so many directions it does not suffice
-    room = basis.shape[1] - (basis.square().sum(1) > 0.25).sum(1) if basis is not None else samples.shape[2]
-    wanted = torch.minimum(short.sum(1).clamp(max=q), torch.as_tensor(room))
+    taken = (basis.square().sum(1) > 0.25).sum(1) if basis is not None else 0
+    wanted = torch.minimum(
+        short.sum(1).clamp(max=q), samples.shape[2] - taken + torch.zeros_like(short.sum(1))
+    )
     wanted = torch.where(total > 0, wanted, torch.zeros_like(wanted))
     k = int(wanted.max())
     used = torch.arange(k, device=wanted.device)[None, :] < wanted[:, None]

@@ -16,7 +16,6 @@ from pathlib import Path
 
 from . import batching, distributed
 from .audit import Audit, StageFailed
-from .errors import InputError
 from .losses import completion_nats
 
 log = logging.getLogger(__name__)
@@ -244,25 +243,20 @@ def optimise(model, method, batches: list, training: dict, scratch, seed: int, a
 def share(batches: list, packing: bool) -> list[dict]:
     """Batches of documents as tensors; of W processes, the r-th takes documents r, r + W, ... of each.
 
-    ``weight`` makes the mean over processes of (sum of a process's nats) * weight the mean over all completion
+    ``weight``: the mean over processes of (sum of a process's nats) * weight is the mean over all completion
     tokens of the whole batch, as in one process.
     """
     world, rank = distributed.world(), distributed.rank()
     lay_out = batching.pack if packing else batching.collate
     shared = []
     for batch in batches:
-        if len(batch) % world:
-            raise InputError(
-                f"a batch of {len(batch)} documents cannot be shared evenly by {world} processes (resource gpu)",
-                key="training.batch_size",
-            )
         weight = world / max(1, sum(map(batching.completion_tokens, batch)))
         shared.append(lay_out(batch[rank::world]) | {"weight": weight})
     return shared
 
 
 def fit(stage, method, scratch) -> dict:
-    """Run one stage and what the method leaves for the next: ``train``'s result and {state: tensors}; the model
+    """Run one stage: ``train``'s result and {state: tensors}, what the method leaves for the next; the model
     keeps its adapter."""
     result = train(stage, method, scratch)
     with method.running(stage.model):

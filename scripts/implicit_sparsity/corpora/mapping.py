@@ -91,7 +91,8 @@ def _value(row: dict, spec, key: str):
         return [_lookup(row, name, key) for name in spec]
     if "{" not in spec:
         return _lookup(row, spec, key)
-    return re.sub(r"\{([^{}]+)\}", lambda match: _lines(_lookup(row, match[1], key), key), spec)
+    text = re.sub(r"\{([^{}]+)\}", lambda match: _lines(_lookup(row, match[1], key), key), spec)
+    return text.strip()  # an empty column must not show in the format
 
 
 def _lookup(row, path: str, key: str):

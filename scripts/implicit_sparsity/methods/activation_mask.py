@@ -36,13 +36,12 @@ class ActivationMask(Method):
 
         state = stage.previous_state()
         past, self.guarded = neurons.Deltas.from_state(state), neurons.protected(state)
-        device = next(stage.model.parameters()).device
-        with past.to(device).applied(stage.model):
+        with past.beside(stage.model).applied(stage.model):
             scores = neurons.activity(stage.model, stage.select_documents(), self.sample_tokens)
         self.chosen = neurons.choose(scores, self.fraction, self.guarded)
         self.claimed = neurons.choose(scores, self.protect, {})
         # what earlier stages wrote stays beside the weights: added to bfloat16 it would be rounded away
-        self.old = past.without(self.chosen).to(device)
+        self.old = past.without(self.chosen).beside(stage.model)
         self.deltas = neurons.attach(stage.model, self.chosen, past)
         return stage.model
 

@@ -27,7 +27,7 @@ class Method(Options):
 
     constrained = False  # True: promises not to write somewhere, and is held to it by the leak audit
     adapter = True  # False: a stage leaves a whole model, because no adapter can hold what it trains
-    sharded = False  # True: may train on weights that lie in parts on several cards, as it reads none of them itself
+    sharded = False  # True: reads no weights while it trains, so they may lie in parts on several cards
 
     def begin(self, stage):
         """Put the adapter on ``stage.model`` and return the model to train."""
@@ -80,10 +80,19 @@ class LoraMethod(Method):
         "all", choices=("all", "mlp"), help="all linear layers and experts, or the FFN alone"
     )
 
+    router: bool = option(False, help="adapt the routers of a mixture of experts, too")
+
     def begin(self, stage):
         from implicit_sparsity import models
 
         if stage.previous is not None:
             return models.add_adapter(stage.model, stage.previous, trainable=True)
+        return self.new_adapter(stage)
+
+    def new_adapter(self, stage):
+        """The stage's model with a fresh LoRA of its own."""
+        from implicit_sparsity import models
+
         stage.seed_everything("initialisation")
-        return models.add_lora(stage.model, self.rank, self.alpha, self.targets, self.dropout)
+        options = {"dropout": self.dropout, "router": self.router}
+        return models.add_lora(stage.model, self.rank, self.alpha, self.targets, **options)

@@ -11,3 +11,5 @@ from .base import LoraMethod
 @dataclass
 class Lora(LoraMethod):
     """Plain sequential LoRA: nothing protects an old domain."""
+
+    sharded = True

@@ -40,6 +40,7 @@ class Orthogonal(LoraMethod):
 
         stage.keep_previous()
         model = self.new_adapter(stage)
+        self.bases = lowrank.beside(self.bases, model)
         self.step(model)  # A starts inside the allowed space, or its first update would be outside
         for name, factor in lowrank.factors(model).items():
             if factor.views[0].norm() < 1e-4:

@@ -1,0 +1,51 @@
+"""The activation pass with all statistics on, against the plain forward pass of the same network on the same
+batch.
+
+Both go through ``models.hidden_states``, the head left out. The memory of the plain pass is read before there
+are statistics; then the two are timed in turn, and the ratio is paired.
+"""
+
+import statistics
+
+
+def measure(network, length: int, batch: int, rounds: int, meter) -> dict:
+    """{"forward": {seconds_per_step, peak_memory_gb}, "probe": {the same}, "ratio": of their seconds}."""
+    import numpy as np
+    import torch
+
+    from implicit_sparsity import activations, ffn, models
+    from implicit_sparsity.accumulators import ActivationStatistics
+
+    vocabulary = network.config.get_text_config().vocab_size
+    ids = list(np.random.default_rng(0).integers(3, vocabulary, (batch, length), dtype=np.uint32))
+    keeps = [np.arange(length) > 0] * batch
+
+    def forward():
+        tokens = torch.from_numpy(np.stack(ids).astype(np.int64))
+        with torch.inference_mode():
+            mask = torch.ones_like(tokens)
+            models.hidden_states(network, tokens.to(meter.device), mask.to(meter.device))
+
+    def probe():
+        activations.run(network, ids, keeps, found, batch * length)
+
+    def peak(run):
+        run()  # what libraries keep once they have run is not the pass's
+        meter.forget_peak()
+        run()
+        return meter.peak_gb()
+
+    def seconds(run):
+        started = meter.now()
+        run()
+        return meter.now() - started
+
+    plain_peak = peak(forward)
+    found = ActivationStatistics(ffn.feed_forwards(network), (0.01,), (0.01, 0.1), meter.device)
+    probe_peak = peak(probe)
+    plain, probed = zip(*((seconds(forward), seconds(probe)) for _ in range(rounds)), strict=True)
+    return {
+        "forward": {"seconds_per_step": statistics.median(plain), "peak_memory_gb": plain_peak},
+        "probe": {"seconds_per_step": statistics.median(probed), "peak_memory_gb": probe_peak},
+        "ratio": statistics.median(b / a for a, b in zip(plain, probed, strict=True)),
+    }

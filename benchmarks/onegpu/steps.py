@@ -1,0 +1,106 @@
+"""Steps of training, through the project's own loop: forward, backward, clipping, AdamW, what the method does
+around the optimizer, and the audit.
+
+A step is timed from the end of one optimizer step to the end of the next. The first ones warm up, and the
+median of the rest counts. Documents are random token ids of one length, all completion: the most that the
+head can have to do.
+"""
+
+import itertools
+import statistics
+import tempfile
+
+METHODS = {  # with the options that are measured
+    "lora": {"rank": 8},
+    "activation_mask": {"fraction": 0.03},
+    "orthogonal": {"rank": 8},
+}
+SECOND_STAGE = ("orthogonal",)  # its constraint is at work from then on
+WARM_UP = 2
+
+
+def settings(steps: int, batch: int, precision: str, device: str) -> dict:
+    return {
+        "steps": steps,
+        "batch_size": batch,
+        "learning_rate": 1e-4,
+        "warmup": 1,
+        "weight_decay": 0.0,
+        "clip": 1.0,
+        "checkpoint_every": 10**6,
+        "leak_tolerance": 1e-3,
+        "precision": precision,
+        "gradient_checkpointing": True,
+        "device": device,
+    }
+
+
+def synthetic_stage(network, length: int, count: int, domains: list, training: dict, previous=None):
+    """A stage like any other but for its documents: ``count`` of random ids a split."""
+    import numpy as np
+
+    from implicit_sparsity.stages import Stage
+    from implicit_sparsity.tokens import Document
+
+    class Synthetic(Stage):
+        def documents(self, split, domain=None):
+            random = np.random.default_rng(self.stream("documents", split))
+            vocabulary = self.model.config.get_text_config().vocab_size
+            ids = random.integers(3, vocabulary, (count, length), dtype=np.uint32)
+            return [Document(row, np.zeros(length, bool), {}) for row in ids]
+
+    tokens = [""] * len(domains)
+    return Synthetic("", domains, tokens, seed=0, training=training, previous=previous, model=network)
+
+
+def _timed(method, meter):
+    """The method, and the list that gets the time of the end of each of its steps."""
+    ends, training, gradients, step = [], [], method.gradients, method.step
+
+    def before(model):
+        training.append(True)
+        gradients(model)
+
+    def after(model):
+        step(model)
+        if not training:
+            return  # ``begin`` may project, too
+        if not ends:
+            meter.forget_peak()  # the peak is that of steps, not of what ``begin`` read
+        ends.append(meter.now())
+
+    method.gradients, method.step = before, after
+    return method, ends
+
+
+def measure(make, name: str, length: int, batch: int, steps: int, meter, precision: str) -> dict:
+    """{seconds_per_step, peak_memory_gb, note} of a method; ``make()`` gives a fresh network."""
+    from implicit_sparsity import methods, training
+
+    def stage_of(domains, count, previous=None):
+        options = settings(count, batch, precision, meter.device)
+        return synthetic_stage(make(), length, batch * count, domains, options, previous)
+
+    with tempfile.TemporaryDirectory() as folder:
+        previous, domains = None, ["first"]
+        if name in SECOND_STAGE:
+            previous, domains = f"{folder}/adapter", ["first", "second"]
+            _first_stage(stage_of(["first"], 1), methods.load(name, **METHODS[name]), previous)
+            meter.clear()
+        method, ends = _timed(methods.load(name, **METHODS[name]), meter)
+        training.train(stage_of(domains, steps + WARM_UP, previous), method, f"{folder}/scratch")
+    each = [b - a for a, b in itertools.pairwise(ends)][WARM_UP - 1 :]
+    note = f"stage {len(domains)}, median of {len(each)} steps"
+    return {"seconds_per_step": statistics.median(each), "peak_memory_gb": meter.peak_gb(), "note": note}
+
+
+def _first_stage(stage, method, folder) -> None:
+    """One step in a first domain, so that there is a past to protect."""
+    from pathlib import Path
+
+    from implicit_sparsity import training
+
+    with tempfile.TemporaryDirectory() as scratch:
+        state = training.fit(stage, method, scratch)["state"]
+    Path(folder).mkdir()
+    stage.save(method, folder, state)

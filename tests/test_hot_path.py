@@ -1,0 +1,117 @@
+"""What keeps the activation pass fast: it never waits for a GPU, and takes shortcuts that change nothing."""
+
+import shutil
+from types import SimpleNamespace
+
+import networks
+import numpy as np
+import pytest
+import torch
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    FakeTensorMode,
+)
+
+from implicit_sparsity import accumulators, activations, ffn, hooks, models, reductions
+
+
+@pytest.mark.parametrize("n, k", [(1536, 15), (512, 5), (1000, 10), (64, 64), (17, 1), (96, 3)])
+def test_searching_the_best_groups_finds_the_largest(n, k):
+    """The same columns as a full sort, largest first; also where all large ones sit in one group."""
+    values = torch.rand(40, n, generator=torch.Generator().manual_seed(n))
+    values[:, ::16] += 1.0
+    values[5] = torch.arange(n).float()
+    expected = values.sort(dim=1, descending=True).indices[:, :k]
+    assert torch.equal(reductions.largest_indices(values, k), expected)
+
+
+def test_no_shape_depends_on_a_value():
+    """On tensors without values every operation that would have to wait for a device raises."""
+    block = SimpleNamespace(layer=0, size=8 * 160 + 320, experts=8, width=160)
+    keep = torch.arange(40) % 3 > 0
+    rows, sampled = keep.nonzero().flatten(), torch.arange(0, 40, 8)
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        statistics = accumulators.ActivationStatistics([block], top_k=(0.01, 5))
+        half = {"dtype": torch.bfloat16}
+        # what begin_batch copies to the device
+        statistics.keep, statistics.sampled = torch.zeros(2, 40, dtype=torch.bool)
+        statistics.kept_rows, statistics.sampled_rows = torch.zeros_like(rows), torch.zeros_like(sampled)
+        statistics.observe(block, 8 * 160, None, torch.zeros(40, 320, **half), None)
+        routed = torch.zeros(80, dtype=torch.int64), torch.zeros(80, dtype=torch.int64)
+        statistics.observe_routed(block, *routed, torch.zeros(80, 160, **half), torch.zeros(80, **half))
+        with pytest.raises((DataDependentOutputException, DynamicOutputShapeException)):
+            torch.bincount(statistics.kept_rows)  # as a boolean mask, unique and item would
+
+
+@pytest.mark.parametrize("routed", [False, True])
+def test_blocks_sum_to_what_a_loop_over_experts_sums_to(routed):
+    """Of experts without rows, with one, and with more than a block holds; a dense layer is one expert."""
+    counts = [0, 1, 70, 32, 0, 97, 0] if routed else [200]
+    expert = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
+    values = torch.rand(200, 24, generator=torch.Generator().manual_seed(0)).sub_(0.3).clamp_(min=0)
+    got = reductions.columns(values, expert if routed else None, len(counts), (0.1, 0.5))
+    largest, wide = values.amax(1, keepdim=True), values.double()
+    zero = torch.zeros(1, 24, dtype=torch.float64)
+    for number in range(len(counts)):
+        mine, here = expert == number, slice(24 * number, 24 * (number + 1))
+        torch.testing.assert_close(got["sum"][here], wide[mine].sum(0))
+        torch.testing.assert_close(got["squares"][here], wide[mine].square().sum(0), rtol=1e-6, atol=0)
+        assert torch.equal(got["largest"][here], torch.cat([zero, wide[mine]]).amax(0))
+        for row, share in enumerate((0.1, 0.5)):
+            assert torch.equal(got["above"][row, here], (values >= share * largest)[mine].sum(0).double())
+    assert got["zeros"] == (values == 0).sum() > 0
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on a CPU")
+def test_the_compiled_sums_equal_the_eager_ones():
+    """What a GPU runs compiled, compiled here: the same numbers."""
+    blocks = torch.randn(5, 32, 40, generator=torch.Generator().manual_seed(0)).abs().bfloat16()
+    largest = blocks.amax(2, keepdim=True).float()
+    largest[0, 3] = float("inf")  # a row that only fills up
+    with torch.inference_mode():
+        ours = torch.compile(reductions.fused_sums, dynamic=True)(blocks, largest, (0.01, 0.5))
+        eager = reductions.eager_sums(blocks, largest, (0.01, 0.5))
+    for one, other in zip(ours, eager, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-6, atol=0)
+
+
+def test_sums_go_on_where_nothing_compiles(monkeypatch, caplog):
+    def broken(*_):
+        raise RuntimeError("no compiler")
+
+    monkeypatch.setattr(torch, "compile", lambda *_, **__: broken)
+    reductions._block_sums.cache_clear()
+    sums, blocks = reductions._block_sums(True), torch.ones(1, 4, 3)
+    for _ in range(2):
+        assert sums(blocks, torch.ones(1, 4, 1), ())[0].tolist() == [[4.0] * 3]
+    reductions._block_sums.cache_clear()
+    assert caplog.text.count("no compiler") == 1
+
+
+@pytest.mark.parametrize("implementation", ["eager", "batched_mm"])
+def test_experts_are_seen_whatever_computes_them(implementation):
+    """h taken out of the grouped matrix product equals h computed again beside another implementation."""
+    model = models.create(networks.MIXTURE, 0).eval().requires_grad_(False)
+    random = np.random.default_rng(0)
+    ids = [random.integers(0, 320, int(n)) for n in random.integers(5, 40, 12)]
+    keeps = [random.random(len(tokens)) > 0.2 for tokens in ids]
+    got = []
+    for name in ("grouped_mm", implementation):
+        model.set_experts_implementation(name)
+        statistics = accumulators.ActivationStatistics(ffn.feed_forwards(model), top_k=(0.1, 3))
+        activations.run(model, ids, keeps, statistics, 128)
+        got.append(statistics.arrays())
+    for name, values in got[0].items():
+        np.testing.assert_allclose(got[1][name], values, rtol=1e-4, atol=2, err_msg=name)
+    np.testing.assert_allclose(got[1]["sum_abs"], got[0]["sum_abs"], rtol=1e-4, atol=1e-6)
+    assert np.array_equal(got[1]["routed_tokens"], got[0]["routed_tokens"])
+
+
+def test_nothing_stays_on_the_experts():
+    model = models.create(networks.MIXTURE, 0).eval()
+    experts = model.model.layers[0].mlp.experts
+    with pytest.raises(RuntimeError, match="stop"), hooks.ffn_activations(model, print):
+        assert "_apply_gate" in vars(experts)
+        raise RuntimeError("stop")
+    assert "_apply_gate" not in vars(experts) and not experts._forward_pre_hooks

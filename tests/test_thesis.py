@@ -1,0 +1,302 @@
+"""slurm/thesis.yaml: what it asks for, and what `snakemake --profile slurm -n` makes of it."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import yaml
+
+from implicit_sparsity.corpora.mapping import table
+from implicit_sparsity.corpora.records import Dropped
+
+ROOT = Path(__file__).parent.parent
+THESIS = yaml.safe_load((ROOT / "slurm/thesis.yaml").read_text())
+CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
+FETCH = {"fetch_model", "fetch_source"}
+ON_GPU = {"measure_activations", "measure_gradients", "train_adapter", "evaluate_checkpoint"}
+SMALL = """
+seeds: [0]
+orders: {backward: false}
+methods: {lora_slow: false, lora_fast: false, activation_mask: false, activation_mask_slow: false,
+          activation_mask_fast: false, orthogonal: false, orthogonal_slow: false, orthogonal_fast: false}
+"""
+
+
+def sources():
+    """(domain, name, entry) of every data set that the overlay adds."""
+    return [
+        (domain, name, entry)
+        for domain, content in THESIS["domains"].items()
+        for name, entry in content["sources"].items()
+        if entry is not False
+    ]
+
+
+def by_name():
+    return {name: entry for _, name, entry in sources()}
+
+
+def models():
+    return [entry for entry in THESIS["models"].values() if entry]
+
+
+def rungs():
+    return THESIS["optional"]["ladder"]["models"]
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory):
+    """What a dry run reads, and no results."""
+    folder = tmp_path_factory.mktemp("clone")
+    for name in ("rules", "scripts", "slurm", "envs"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("Snakefile", "config.yaml"):
+        shutil.copy(ROOT / name, folder)
+    return folder
+
+
+def dry_run(folder, *arguments):
+    """Jobs [(rule, wildcards, resources)], processor seconds and peak bytes of one dry run."""
+    command = [sys.executable, "-m", "snakemake", "--profile", "slurm", "-n", "all", *arguments]
+    with tempfile.TemporaryFile("w+") as output:
+        process = subprocess.Popen(command, cwd=folder, stdout=output, stderr=subprocess.STDOUT, text=True)
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        output.seek(0)
+        text = output.read()
+    assert process.returncode == 0, text[-2000:]
+    jobs = []
+    for rule, block in re.findall(r"^rule (\w+):\n((?: +.*\n)*)", text, re.M):
+        parts = dict(re.findall(r"^ +(wildcards|resources): (.*)$", block, re.M))
+        wildcards, resources = (
+            dict(pair.split("=", 1) for pair in parts.get(name, "").split(", ") if pair)
+            for name in ("wildcards", "resources")
+        )
+        jobs.append((rule, wildcards, resources))
+    return jobs, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024
+
+
+@pytest.fixture(scope="module")
+def whole(clone):
+    return dry_run(clone)
+
+
+def count(jobs):
+    return Counter(rule for rule, *_ in jobs)
+
+
+def test_every_job_of_the_study_is_listed(whole):
+    jobs, seconds, peak = whole
+    runs = len(THESIS["methods"]) * 2 * 3
+    assert runs == 54
+    expected = {
+        "fetch_model": 2,
+        "fetch_source": 8,
+        "split_domain": 4,
+        "tokenize_domain": 2 * 4,
+        "train_adapter": 2 * runs * 4,
+        "measure_activations": 2 * (runs * 4 + 1) * 4,
+        "evaluate_checkpoint": 2 * (runs * 4 + 1),
+    }
+    found = count(jobs)
+    print(f"{len(jobs)} jobs in {seconds:.1f} s of processor time, {peak / 1e6:.0f} MB")
+    assert {rule: found[rule] for rule in expected} == expected
+    assert seconds < 30
+    assert peak < 1e9
+
+
+def test_gpu_rules_ask_for_a100_and_everything_else_does_not(whole):
+    jobs, *_ = whole
+    for rule, _, resources in jobs:
+        assert resources["slurm_partition"] == ("a100" if rule in ON_GPU else "cpu"), rule
+        if rule in ON_GPU:
+            assert "gpu" in resources.get("gres", "") or int(resources.get("gpu", 0)) > 0
+            assert int(resources["mem_mb"]) >= 90_000  # weights pass through the host's memory
+
+
+def test_downloads_stay_on_the_submitting_node(clone, whole):
+    jobs, *_ = whole
+    fetched = {wildcards.get("model") or wildcards["source"] for rule, wildcards, _ in jobs if rule in FETCH}
+    assert fetched == {name for name, entry in THESIS["models"].items() if entry} | set(by_name())
+    # a dry run does not say where a job would run
+    (clone / "local.smk").write_text('include: "Snakefile"\nprint("local:", *workflow._localrules)\n')
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "-s",
+        "local.smk",
+        "--list",
+        "--configfile",
+        "slurm/thesis.yaml",
+    ]
+    listed = subprocess.run(command, cwd=clone, capture_output=True, text=True, check=True).stdout
+    local = set(re.search("^local: (.*)$", listed, re.M)[1].split())
+    assert local >= FETCH
+    assert not local & ON_GPU
+
+
+def test_the_small_study_runs_on_the_cluster(clone):
+    jobs, *_ = dry_run(clone, "--configfile", "config.yaml")
+    assert {wildcards["model"] for _, wildcards, _ in jobs if "model" in wildcards} == {"smollm2"}
+
+
+def test_the_users_own_file_and_the_ladder_go_on_top(clone):
+    """The ladder is measured and not trained; a later file still changes what the thesis says."""
+    (clone / "mine.yaml").write_text(SMALL)
+    arguments = ("--configfile", "slurm/thesis.yaml", "mine.yaml", "--config", "with=ladder")
+    jobs, *_ = dry_run(clone, *arguments)
+    trained = Counter(wildcards["model"] for rule, wildcards, _ in jobs if rule == "train_adapter")
+    assert trained == {"qwen_27b": 4, "qwen_35b_a3b": 4}
+    measured = {wildcards["model"] for rule, wildcards, _ in jobs if rule == "measure_activations"}
+    assert measured == set(trained) | set(rungs())
+
+
+def test_every_revision_is_a_commit():
+    entries = [*models(), *rungs().values(), *(entry for *_, entry in sources())]
+    assert len(entries) == 2 + 4 + 8
+    for entry in entries:
+        assert re.fullmatch("[0-9a-f]{40}", entry["revision"])
+        assert len(set(entry["revision"])) > 4, entry["repo"]  # a placeholder is no commit
+    by_repository = {entry["repo"]: entry["revision"] for entry in entries}
+    assert len(by_repository) == len(set(by_repository.values())) == len(entries)
+
+
+def test_two_licensed_hub_sets_a_domain_and_none_of_the_small_study():
+    found = Counter(domain for domain, *_ in sources())
+    assert found == {"code": 2, "math": 2, "medical": 2, "general": 2}
+    assert all(entry["loader"] == "hub" and entry["licence"] for *_, entry in sources())
+    for domain, content in CONFIG["domains"].items():
+        assert all(THESIS["domains"][domain]["sources"][name] is False for name in content["sources"])
+
+
+def test_two_orders_three_seeds_and_a_front_of_every_method():
+    assert sorted(order[-1] == "general" for order in THESIS["orders"].values()) == [False, True]
+    assert all(sorted(order) == sorted(THESIS["domains"]) for order in THESIS["orders"].values())
+    assert len(set(THESIS["seeds"])) == 3
+    rates = {}
+    for name, entry in THESIS["methods"].items():
+        rates.setdefault(entry.get("uses", name), set()).add(float(entry["learning_rate"]))
+    assert set(rates) == set(CONFIG["methods"])
+    assert all(len(found) == 3 for found in rates.values())
+
+
+def test_budgets_fit_each_other():
+    """A stage sees each training document once; limits leave a third for what deduplication removes."""
+    splits, training = CONFIG["splits"] | THESIS["splits"], THESIS["training"]
+    assert training["steps"] * training["batch_size"] == splits["train"]
+    wanted = splits["train"] + 2 * splits["probe"] + splits["select"] + splits["eval"]
+    for domain in THESIS["domains"]:
+        read = sum(entry["limit"] for name, _, entry in sources() if name == domain)
+        assert read >= 1.5 * wanted
+    assert THESIS["probes"]["activations"]["top_k"] == [0.001, 0.01, 0.05, 0.1]
+
+
+# One row in the columns of each set as its card lists them, and what the overlay's fields make of it.
+ROWS = {
+    "commits": (
+        {
+            "commit": "e9053",
+            "old_file": "a.py",
+            "new_file": "a.py",
+            "old_contents": "def f():\n    pass\n",
+            "new_contents": "def f():\n    return 1\n",
+            "subject": "Return one",
+            "message": "Return one\n",
+            "lang": "Python",
+            "license": "mit",
+            "repos": "a/b,c/b",
+        },
+        {
+            "id": "e9053",
+            "group": "a/b,c/b",
+            "prompt": "Return one\ndef f():\n    pass\n",
+            "completion": "def f():\n    return 1\n",
+        },
+    ),
+    "oss_instruct": (
+        {
+            "lang": "python",
+            "raw_index": 1,
+            "index": 2,
+            "seed": "x",
+            "openai_fingerprint": "f",
+            "problem": "Add.",
+            "solution": "a + b",
+        },
+        {"prompt": "Add.", "completion": "a + b"},
+    ),
+    "gsm8k": (
+        {"question": "Two and 1,000?", "answer": "2 + 1000 = <<2+1000=1002>>1002\n#### 1,002"},
+        {"prompt": "Two and 1,000?", "answer": "1,002"},
+    ),
+    "competition": (
+        {"problem": "$1+1$?", "level": "Level 1", "solution": "$\\boxed{2}$", "type": "Algebra"},
+        {"prompt": "$1+1$?", "completion": "$\\boxed{2}$"},
+    ),
+    "medmcqa": (
+        {
+            "id": "e9ad",
+            "question": "Which?",
+            "opa": "w",
+            "opb": "x",
+            "opc": "y",
+            "opd": "z",
+            "cop": 2,
+            "choice_type": "single",
+            "exp": "Because.",
+            "subject_name": "Anatomy",
+            "topic_name": None,
+        },
+        {
+            "id": "e9ad",
+            "prompt": "Which?\nA. w\nB. x\nC. y\nD. z",
+            "completion": "Because.",
+            "choices": ["w", "x", "y", "z"],
+            "answer": "y",
+        },
+    ),
+    "pubmedqa": (
+        {
+            "pubid": 21645374,
+            "question": "Does it?",
+            "context": {"contexts": ["Background.", "Results."], "labels": ["B", "R"], "meshes": ["M"]},
+            "long_answer": "It does.",
+            "final_decision": "yes",
+        },
+        {"id": "21645374", "prompt": "Background.\nResults.\nDoes it?", "completion": "It does."},
+    ),
+    "dolly": (
+        {"instruction": "When?", "context": "In 2000.", "response": "2000", "category": "closed_qa"},
+        {"prompt": "When?\nIn 2000.", "completion": "2000"},
+    ),
+    "helpsteer2": (
+        {"prompt": "c#", "response": "A language.", "helpfulness": 3, "correctness": 4, "coherence": 4}
+        | {"complexity": 2, "verbosity": 1},
+        {"group": "c#", "prompt": "c#", "completion": "A language."},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_fields_fit_the_columns_of_the_set(name):
+    entry = by_name()[name]
+    row, expected = ROWS[name]
+    empty = {key: None if isinstance(value, str) else value for key, value in row.items()}
+    options = {key: entry[key] for key in ("fields", "licence", "on_bad", "max_chars")}
+    options["answer_pattern"] = entry.get("answer_pattern", "")
+    found = list(table([(1, row), (2, empty)], name, **options))
+    (kept,) = (item for item in found if not isinstance(item, Dropped))
+    assert {key: kept[key] for key in expected} == expected
+    assert kept["licence"] == entry["licence"]
+    assert len(found) == 2  # the row without texts was dropped and counted
+
+
+def test_every_set_has_a_row():
+    assert set(ROWS) == set(by_name())
