@@ -105,7 +105,8 @@ def imported(path: Path) -> set[str]:
             names |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
             names.add(node.module.split(".")[0])
-    ours = [*(ROOT / "scripts").glob("*"), *(ROOT / "tests").rglob("*"), ROOT / "tests"]
+    rooms = ((ROOT / "tests").rglob("*"), (ROOT / "benchmarks").rglob("*"))
+    ours = [*(ROOT / "scripts").glob("*"), *(found for room in rooms for found in room), ROOT / "tests"]
     local = {found.stem for found in ours if found.is_dir() or found.suffix == ".py"}
     return names - set(sys.stdlib_module_names) - local
 
