@@ -18,16 +18,23 @@ def test_sorted_batches_hold_every_document_once_within_the_budget():
     assert batching.sorted_batches([], 10) == []
 
 
-def test_training_batches_use_every_document_before_any_twice():
-    lengths = list(range(1, 11))
-    batches = batching.training_batches(lengths, steps=5, batch_size=4, seed=1)
-    assert [len(batch) for batch in batches] == [4] * 5
-    counts = np.bincount([i for batch in batches for i in batch], minlength=10)
-    assert counts.tolist() == [2] * 10
-    assert batches == batching.training_batches(lengths, 5, 4, seed=1)
-    assert batches != batching.training_batches(lengths, 5, 4, seed=2)
-    spread = [max(lengths[i] for i in b) - min(lengths[i] for i in b) for b in batches]
-    assert max(spread) <= 3, "documents of like length stand together"
+def test_training_batches_go_through_the_documents_pass_by_pass():
+    lengths = list(range(1, 42))  # 41: one sits each pass of 10 batches out
+    batches = batching.training_batches(lengths, steps=25, batch_size=4, seed=1)
+    assert [len(batch) for batch in batches] == [4] * 25
+    for start in (0, 10, 20):
+        seen = [i for batch in batches[start : start + 10] for i in batch]
+        assert len(set(seen)) == len(seen), "no document twice in a pass, so never twice in a batch"
+    assert len({i for batch in batches[:20] for i in batch}) >= 40
+    assert batches == batching.training_batches(lengths, 25, 4, seed=1)
+    assert batches != batching.training_batches(lengths, 25, 4, seed=2)
+    spread = [max(b) - min(b) for b in batches[:20]]
+    assert max(spread) <= 5, "documents of like length stand together"
+
+
+def test_fewer_documents_than_a_batch_takes_come_twice_in_it():
+    batches = batching.training_batches([5, 6, 7], steps=2, batch_size=4, seed=0)
+    assert [len(batch) for batch in batches] == [4, 4] and {i for b in batches for i in b} == {0, 1, 2}
 
 
 def test_labels_are_the_next_completion_token():

@@ -26,16 +26,21 @@ def sorted_batches(lengths, batch_tokens: int) -> list[list[int]]:
 def training_batches(lengths, steps: int, batch_size: int, seed: int) -> list[list[int]]:
     """``steps`` batches of ``batch_size`` document indices.
 
-    Documents are drawn in whole shuffled passes, so that none comes twice before all have come once; those
-    drawn are sorted by length, cut into batches, and the batches shuffled.
+    Documents are drawn in shuffled passes. Those of a pass are sorted by length, cut into batches, and the
+    batches shuffled: no document comes twice in a batch, nor again before the pass is over. Up to
+    ``batch_size - 1`` documents, others each time, sit a pass out, so that every batch is full.
     """
     random = np.random.default_rng(seed)
-    drawn: list[int] = []
-    while len(drawn) < steps * batch_size:
-        drawn += random.permutation(len(lengths)).tolist()
-    drawn = sorted(drawn[: steps * batch_size], key=lambda i: (lengths[i], i))
-    batches = [drawn[i : i + batch_size] for i in range(0, len(drawn), batch_size)]
-    return [batches[i] for i in random.permutation(len(batches))]
+    batches: list[list[int]] = []
+    while len(batches) < steps:
+        drawn = random.permutation(len(lengths)).tolist()
+        while len(drawn) < batch_size:  # fewer documents than one batch takes
+            drawn += random.permutation(len(lengths)).tolist()
+        count = min(len(drawn) // batch_size, steps - len(batches))
+        drawn = sorted(drawn[: count * batch_size], key=lambda i: (lengths[i], i))
+        cut = [drawn[i : i + batch_size] for i in range(0, len(drawn), batch_size)]
+        batches += [cut[i] for i in random.permutation(count)]
+    return batches
 
 
 def collate(documents) -> dict:

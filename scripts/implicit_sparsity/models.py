@@ -223,7 +223,7 @@ def plain_weight(module, parameter: str = "weight"):
 
 
 def arithmetic(model):
-    """The context of a forward pass: bfloat16 where the weights are, for float32 adapters on them too."""
+    """The context of a forward pass: bfloat16 where the weights are, for adapters on them too."""
     import torch
 
     weight = base_network(model).get_input_embeddings().weight
@@ -238,7 +238,7 @@ def hidden_states(model, ids, mask=None, **kwargs):
 
 
 def inputs(batch: dict) -> dict:
-    """Arguments of ``hidden_states`` from a batch of ``batching``: padded rows, or documents packed in one."""
+    """Arguments of ``hidden_states`` from a batch: padded rows, or documents packed in one."""
     if "lengths" in batch:
         return {
             "ids": batch["input_ids"],
