@@ -8,7 +8,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := all
-.PHONY: all env test lint bench report locks clean clean-results help
+.PHONY: all ladder env test lint bench report locks clean clean-results help
 
 # A command goes through `python -m`: a .venv that was moved, or a path with spaces, breaks the scripts in .venv/bin.
 python := .venv/bin/python
@@ -17,6 +17,9 @@ run_kinds := workflow corpora compute figures model
 
 all: .venv/run.stamp ## everything in results/ that config.yaml asks for (CORES=2)
 	$(snakemake) -c$(CORES) all
+
+ladder: .venv/run.stamp ## and how overlap goes with width and routing, on small models trained here (15 minutes)
+	$(snakemake) -c$(CORES) all --config with=ladder
 
 env: .venv/run.stamp ## only the environment that the workflow runs in
 

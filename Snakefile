@@ -14,13 +14,16 @@ include: "rules/validation.smk"
 configfile: "config.yaml"
 
 
+include: "rules/optional.smk"
 include: "rules/references.smk"
 include: "rules/common.smk"
+include: "rules/ancient.smk"
 include: "rules/corpora.smk"
 include: "rules/models.smk"
 include: "rules/probes.smk"
 include: "rules/adapters.smk"
 include: "rules/evals.smk"
+include: "rules/plan.smk"
 include: "rules/figures.smk"
 
 

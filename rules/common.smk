@@ -4,6 +4,7 @@ Needs: a checked config. Makes: no files. Functions stand here, in the order of 
 """
 
 import glob
+from functools import cache
 
 from snakemake.settings.types import RerunTrigger
 
@@ -12,21 +13,30 @@ from snakemake.settings.types import RerunTrigger
 # There is no directive for it, and a default profile would be one more folder: so the default is narrowed here.
 type(workflow).rerun_triggers = property(lambda self: narrowed(self.dag_settings.rerun_triggers))
 
+TABLES = made_tables()
 DOMAINS = list(config["domains"])
 MODELS = list(config["models"])
+# The key is taken out here: whether a model is trained later says nothing about how it is made, measured or scored.
+LEARNERS = [name for name in MODELS if config["models"][name].pop("trained", True)]
 FIGURES = list(config["figures"])
-PROBES = [name for name in config["probes"] if name != "activations"]
-TABLES = made_tables()
+PROBES = [name for name in config["probes"] if name not in MEASUREMENTS]
 
 SOURCE = "results/corpora/{domain}/sources/{source}.jsonl"
 SPLITS = "results/corpora/{domain}/splits"
 MODEL = "results/models/{model}"
 TOKENS = "results/tokens/{model}/{domain}"
 STORE = "results/activations/{model}/{checkpoint}/{domain}.zarr"
+GRADIENTS = "results/gradients/{model}/{checkpoint}/{domain}.zarr"
+THRESHOLDS = "results/thresholds/{model}/{checkpoint}/{domain}.zarr"
+DRIFT = "results/drift/{model}/{checkpoint}.zarr"
+TASK = "results/held_out_task/{model}/{checkpoint}.zarr"
+SPECTRA = "results/input_spectra/{model}.zarr"
+CONTROL = "results/activations/{model}/base/{domain}.{control}.zarr"
 ADAPTER = "results/adapters/{model}/{method}.{order}.seed{seed}.stage{stage}"
 EVAL = "results/evals/{model}/{checkpoint}/{domain}.json"
 TABLE = "results/tables/{probe}.csv"
 FIGURE = "results/figures/{figure}"
+PLAN = "results/plan/{model}.json"
 
 NAME = "[a-z][a-z0-9_]*"
 TRAINED = rf"{NAME}\.{NAME}\.seed\d+\.stage\d+"
@@ -41,6 +51,7 @@ wildcard_constraints:
     seed=r"\d+",
     stage=r"\d+",
     checkpoint=rf"base|{TRAINED}",
+    control=NAME,
     probe="|".join(PROBES) or "none",
     figure=NAME,
 
@@ -61,14 +72,32 @@ def stages(which="all"):
     ]
 
 
+def checkpoints(model, which="all"):
+    """What there is of a model: base, and the trained checkpoints unless `which` is "base" or it is not trained."""
+    return ["base", *(stages(which) if model in LEARNERS and which != "base" else [])]
+
+
+def whole_study():
+    """The config as laid together; `trained`, which common.smk takes out, is put back."""
+    models = {
+        name: entry if name in LEARNERS else entry | {"trained": False}
+        for name, entry in config["models"].items()
+    }
+    return config | {"models": models}
+
+
 def adapter_of(wildcards):
     """The adapter of a checkpoint; none for the base model."""
     base = wildcards.checkpoint == "base"
     return [] if base else f"results/adapters/{wildcards.model}/{wildcards.checkpoint}"
 
 
+@cache
 def code(script, room=None, name=None):
-    """Fingerprint of a job's own code: its script, all that imports, and the module it loads by name."""
+    """Fingerprint of a job's own code: its script, all that imports, and the module it loads by name.
+
+    Remembered: hundreds of jobs share one, and reading the library for each took half of a dry run.
+    """
     loaded = [provenance.module_name(room, name)] if room else []
     return provenance.fingerprint(script, *loaded)
 
@@ -82,6 +111,22 @@ def source_options(wildcards):
 def source_code(wildcards):
     """The loader is found by name, so it is named here."""
     return code("collect_source.py", "corpora.sources", source_options(wildcards)["loader"])
+
+
+def from_hub():
+    """A pattern for the wildcard `model` of models that a hub has; one that nothing matches where there are none."""
+    return "|".join(name for name in MODELS if config["models"][name]["source"] == "hub") or "(?!)"
+
+
+def sources_from_hub():
+    """The same for the wildcard `source`; a name may stand for two things in two domains, so its folder counts."""
+    found = [
+        f"(?<=/{domain}/sources/){name}"
+        for domain, entry in config["domains"].items()
+        for name, source in entry["sources"].items()
+        if source.get("loader", name) == "hub"
+    ]
+    return "|".join(found) or "(?!)"
 
 
 def source_files(wildcards):
@@ -101,6 +146,36 @@ def weights_on_disk(wildcards):
     patterns = ("config.json", "tokenizer*.json", "*.safetensors")
     folders = [glob.escape(model["path"])] if model["source"] == "path" else []
     return sorted(file for folder in folders for p in patterns for file in glob.glob(f"{folder}/{p}"))
+
+
+def measured(measurement, pattern, **wildcards):
+    """Paths of a measurement, of all models at the checkpoints that `probes.<measurement>.stages` names."""
+    which = config["probes"][measurement]["stages"]
+    return [
+        path
+        for model in MODELS
+        for checkpoint in checkpoints(model, which)
+        for path in expand(pattern, model=model, checkpoint=checkpoint, **wildcards)
+    ]
+
+
+def needed(wildcards):
+    """What a probe reads, by the argument of probe_table."""
+    needs = provenance.class_literal(provenance.module_name("probes", wildcards.probe), "NEEDS")
+    return {"stores" if need == "activations" else need: READABLE[need]() for need in needs}
+
+
+def calibrating_stores(wildcards):
+    """Activations of all domains at the checkpoint, or at the base model where it has none."""
+    name = wildcards.checkpoint if wildcards.checkpoint in MEASURED[wildcards.model] else "base"
+    return expand(STORE, model=wildcards.model, checkpoint=name, domain=DOMAINS)
+
+
+def stage_before(wildcards):
+    """The stage before a trained checkpoint's; none before the first."""
+    run, stage = wildcards.checkpoint.rsplit(".stage", 1)
+    before = int(stage) - 1
+    return f"results/adapters/{wildcards.model}/{run}.stage{before}" if before else []
 
 
 def trained_domains(wildcards):

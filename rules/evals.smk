@@ -9,6 +9,7 @@ rule evaluate_checkpoint:
     input:
         adapter=adapter_of,
         model=MODEL,
+        plan=ancient(PLAN),
         tokens=expand(TOKENS, domain=DOMAINS, allow_missing=True),
     output:
         evals=expand(EVAL, domain=DOMAINS, allow_missing=True),
@@ -35,7 +36,11 @@ rule evaluate_checkpoint:
 rule collect_scores:
     """All evaluations as one long table: one row per score."""
     input:
-        evals=expand(EVAL, model=MODELS, checkpoint=["base", *stages()], domain=DOMAINS),
+        evals=[
+            path
+            for model in MODELS
+            for path in expand(EVAL, model=model, checkpoint=checkpoints(model), domain=DOMAINS)
+        ],
     output:
         scores=table("scores"),
     log:
@@ -81,7 +86,7 @@ rule continual_metrics:
 rule collect_stages:
     """Learning curves and the record of every stage: budget, leak audit, seconds, memory."""
     input:
-        adapters=[f"results/adapters/{model}/{checkpoint}" for model in MODELS for checkpoint in stages()],
+        adapters=[f"results/adapters/{model}/{checkpoint}" for model in LEARNERS for checkpoint in stages()],
     output:
         curves=table("learning_curves"),
         stages=table("stages"),

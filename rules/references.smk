@@ -4,6 +4,8 @@ Needs: a config that fits rules/config.schema.yaml, and the library as text. Mak
 """
 
 LOCAL_KEYS = ("loader", "limit")  # keys of a source that are the workflow's, not the loader's
+# Entries of probes that run the network; all others are modules of probes/.
+MEASUREMENTS = ("activations", "gradients", "thresholds", "drift", "held_out_task", "input_spectra")
 SCORES = ("scores", "r_matrices", "metrics", "learning_curves", "stages")  # tables that are always made
 
 
@@ -121,6 +123,10 @@ def check_budgets():
         refuse(
             ("tokens", "min_completion"), config["tokens"]["min_completion"], "integer < tokens.max_length"
         )
+    check_gradients(config["probes"].get("gradients"))
+    check_thresholds(config["probes"].get("thresholds"))
+    check_drift(config["probes"].get("drift"))
+    check_held_out_task(config["probes"].get("held_out_task"))
     narrowest = min(config["models"], key=lambda name: width(config["models"][name]))
     limit = width(config["models"][narrowest])
     for probe, options in config["probes"].items():
@@ -132,10 +138,47 @@ def check_budgets():
                     refuse(("probes", probe, key, position), size, allowed)
 
 
+def check_gradients(options):
+    """Halves have the documents whose gradients are taken, and a sketch is as many numbers for every column."""
+    if not options:
+        return
+    available = config["splits"]["probe"]
+    if options["documents"] > available:
+        allowed = f"integer <= splits.probe ({available})"
+        refuse(("probes", "gradients", "documents"), options["documents"], allowed)
+    if options["dim"] % options["rank"]:
+        refuse(("probes", "gradients", "dim"), options["dim"], f"a multiple of rank ({options['rank']})")
+
+
+def check_thresholds(options):
+    """A half has the documents whose losses are taken."""
+    available = config["splits"]["probe"]
+    if options and options["documents"] > available:
+        allowed = f"integer <= splits.probe ({available})"
+        refuse(("probes", "thresholds", "documents"), options["documents"], allowed)
+
+
+def check_drift(options):
+    """A half has the reference documents."""
+    available = config["splits"]["probe"]
+    if options and options["documents"] > available:
+        allowed = f"integer <= splits.probe ({available})"
+        refuse(("probes", "drift", "documents"), options["documents"], allowed)
+
+
+def check_held_out_task(options):
+    """A half has the documents that ranks are measured on."""
+    available = config["splits"]["probe"]
+    if options and options["documents"] > available:
+        allowed = f"integer <= splits.probe ({available})"
+        refuse(("probes", "held_out_task", "documents"), options["documents"], allowed)
+
+
 def made_tables():
     """Names of the tables that this study makes."""
-    trained = SCORES if config["methods"] else ["scores"]
-    return [*trained, *(name for name in config["probes"] if name != "activations")]
+    learns = any(model.get("trained", True) for model in config["models"].values())
+    trained = SCORES if config["methods"] and learns else ["scores"]
+    return [*trained, *(name for name in config["probes"] if name not in MEASUREMENTS)]
 
 
 def check_tables():
@@ -151,6 +194,17 @@ def check_tables():
                 refuse(("figures", name), f"a figure of the table {table}, which is not made", allowed)
 
 
+def check_needs():
+    """What a probe reads is measured."""
+    for name in config["probes"]:
+        if name in MEASUREMENTS:
+            continue
+        for need in provenance.class_literal(provenance.module_name("probes", name), "NEEDS"):
+            if need in MEASUREMENTS and need not in config["probes"]:
+                allowed = f"{name} beside an entry {need} under probes"
+                refuse(("probes", name), f"a probe that reads {need}, which is not measured", allowed)
+
+
 def figure_tables(figure):
     """Names of the tables that a figure reads, from its source."""
     return list(provenance.class_literal(provenance.module_name("figures", figure), "TABLES", default=()))
@@ -162,7 +216,8 @@ def check_references():
     check_models()
     check_orders()
     check_room("methods", skip=("uses",))
-    check_room("probes", ignore=("activations",))
+    check_room("probes", ignore=MEASUREMENTS)
+    check_needs()
     check_room("figures")
     check_budgets()
     check_tables()

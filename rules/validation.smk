@@ -197,19 +197,33 @@ def check_schema(content):
         refuse_schema_error(errors[0], root)
 
 
+def study_of(layers, parts):
+    """What the layers make together, entries that are switched off left out, checked against the schema."""
+    whole = {}
+    for _, content in layers:
+        merge(whole, content)
+    for pattern in REMOVABLE:
+        remove_switched_off(whole, pattern.split("."))
+    check_schema(whole | {"optional": {name: part for name, (_, part) in parts.items()}})
+    return {key: value for key, value in whole.items() if key not in ("optional", "with")}
+
+
 def read_config():
-    """Read every config file again, strictly, and return the study they make together."""
+    """Read every config file again, strictly, and return the study they make together.
+
+    An optional part that is not asked for is laid and checked all the same, and then left out.
+    """
     above = [str(file) for file in workflow.overwrite_configfiles]
     below = ["config.yaml"] if not workflow.config_settings.replace_workflow_config else []
     for file in dict.fromkeys([*below, *above]):
         SOURCES.append((os.path.relpath(file), read_strictly(file)))
     SOURCES.append(("--config", {key: value for key, value in workflow.config_settings.config.items()}))
-    whole = {}
-    for name, content in SOURCES:
-        merge(whole, plain(content, typed=name != "--config"))
-    for pattern in REMOVABLE:
-        remove_switched_off(whole, pattern.split("."))
-    check_schema(whole)
+    files = [(name, plain(content, typed=name != "--config")) for name, content in SOURCES]
+    parts = optional_parts(files)
+    asked = asked_parts(files, parts)
+    for chosen in (*({name: parts[name]} for name in parts if name not in asked), asked):
+        SOURCES[:] = laid(files, chosen)
+        whole = study_of(SOURCES, parts)
     return plain(whole)
 
 

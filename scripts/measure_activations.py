@@ -1,9 +1,6 @@
 """One streaming pass of a checkpoint over both probe halves of a domain: one activation store."""
 
-from pathlib import Path
-
 from implicit_sparsity import artifacts, job
-from implicit_sparsity.files import read_json
 
 
 def measure_activations(
@@ -26,20 +23,8 @@ def measure_activations(
                 network, blocks, split, shards.index["special_ids"], options, bar, tokens
             )
         )
-    manifest = read_json(Path(model) / "manifest.json")
-    attrs = {
-        "title": f"FFN activation statistics of {name or Path(model).name} ({checkpoint}) on {domain}",
-        "model": name or Path(model).name,
-        "revision": manifest["revision"],
-        "model_sha256": artifacts.digest(manifest["files"]),
-        "checkpoint": checkpoint,
-        "domain": domain,
-        "tokens_sha256": artifacts.digest(shards.index),
-        "options": options,
-        "code": code,
-        "versions": artifacts.versions(),
-        "command": "snakemake: rule measure_activations",
-    }
+    attrs = activations.attributes(model, name, checkpoint, domain, shards, options, code)
+    attrs |= {"command": "snakemake: rule measure_activations"}
     write_store(store, *activations.as_store(halves, blocks, options), attrs)
 
 

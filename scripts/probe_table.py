@@ -1,40 +1,112 @@
-"""Measure with one probe: the stores of all models and checkpoints in, one long table out."""
+"""Measure with one probe: what was measured of all models and checkpoints in, one long table out."""
 
 from implicit_sparsity import job
 
 
-def probe_table(table: str, stores: list[str], probe: str, options: dict | None = None) -> None:
+def probe_table(
+    table: str,
+    stores: list[str] | None = None,
+    probe: str = "",
+    options: dict | None = None,
+    reference: list[str] | None = None,
+    controls: list[str] | None = None,
+    thresholds: list[str] | None = None,
+    gradients: list[str] | None = None,
+    drift: list[str] | None = None,
+    adapters: list[str] | None = None,
+    models: list[str] | None = None,
+    held_out_task: list[str] | None = None,
+    held_out_task_base: list[str] | None = None,
+    input_spectra: list[str] | None = None,
+) -> None:
     """Write ``table``: a row per model, checkpoint, layer, domain or pair of domains, and measure.
 
-    stores: paths of activation stores, in the order in which domains shall appear; options: of the probe's
+    The column ``revision`` says what was measured; that of a model trained from scratch here begins with
+    "scratch-".
+
+    stores: paths of activation stores, in the order in which domains shall appear; reference: those of base
+    models; adapters: folders of stages; models: of base models, named as they are; the others: stores of
+    the measurement of that name. Which of them a probe gets its ``NEEDS`` says. options: of the probe's
     class. One checkpoint's stores are in memory at a time, and of them only the variables that the probe
     reads.
     """
+    from pathlib import Path
+
     import pandas as pd
 
-    from implicit_sparsity import probes, store, tables
-    from implicit_sparsity.errors import InputError
+    from implicit_sparsity import probes, tables
 
     measurement = probes.load(probe, **(options or {}))
+    given = {"activations": stores, "reference": reference, "controls": controls, "thresholds": thresholds}
+    given |= {"gradients": gradients, "drift": drift, "input_spectra": input_spectra}
+    given |= {"held_out_task": held_out_task, "held_out_task_base": held_out_task_base}
+    found = {
+        need: of_runs(adapters) if need == "adapters" else of_checkpoints(given[need])
+        for need in measurement.NEEDS
+        if need != "models"
+    }
+    folders = {
+        Path(folder).name: folder for folder in ([models] if isinstance(models, str) else models or ())
+    }
+    rows = []
+    for model, checkpoint in dict.fromkeys(key for need, parts in found.items() for key in parts):
+        parts, revision = [], ""
+        for need in measurement.NEEDS:
+            if need == "models":
+                parts.append({"": folders[model]})
+                continue
+            of_base = need == "reference" or need.endswith("_base")
+            here = found[need].get((model, "base" if of_base else checkpoint), {})
+            parts.append(here if need == "adapters" else opened(here, *measurement.reads(need)))
+            if need != "adapters":
+                same_weights(parts[-1], here)
+                revision = next((d.attrs.get("revision", "") for d in parts[-1].values()), "") or revision
+        keys = {"model": model, "revision": revision, "checkpoint": checkpoint}
+        rows += [keys | row for row in measurement.rows(*parts)]
+    columns = ["model", "revision", "checkpoint", *measurement.COLUMNS] if measurement.COLUMNS else None
+    tables.write_table(table, pd.DataFrame(rows, columns=columns))
+
+
+def of_checkpoints(paths) -> dict:
+    """(model, checkpoint) -> domain -> path of a store; a control is "domain.control", all domains are ""."""
+    from implicit_sparsity import store
+    from implicit_sparsity.errors import InputError
+
     groups = {}
-    for path in [stores] if isinstance(stores, str) else stores:
+    for path in [paths] if isinstance(paths, str) else paths or ():
         about = store.open_store(path, variables=()).attrs
         try:
-            key, domain = (about["model"], about["checkpoint"]), about["domain"]
+            key = about["model"], about["checkpoint"]
         except KeyError as error:
             raise InputError(f"the store does not say which {error} it is of", path=path) from None
+        domain = ".".join(filter(None, (about.get("domain", ""), about.get("control", ""))))
         if domain in groups.setdefault(key, {}):
             raise InputError(f"a second store of {'.'.join(key)} for {domain}", path=path)
         groups[key][domain] = path
-    rows = []
-    for (model, checkpoint), paths in groups.items():
-        datasets = {
-            domain: store.open_store(path, measurement.variables(), optional=("routed_tokens",))
-            for domain, path in paths.items()
-        }
-        same_weights(datasets, paths)
-        rows += [{"model": model, "checkpoint": checkpoint, **row} for row in measurement.rows(datasets)]
-    tables.write_table(table, pd.DataFrame(rows))
+    return groups
+
+
+def of_runs(folders) -> dict:
+    """(model, checkpoint) -> number of the stage -> its folder, of all stages up to the checkpoint."""
+    from pathlib import Path
+
+    paths = [Path(folder) for folder in ([folders] if isinstance(folders, str) else folders or ())]
+    runs = {}
+    for path in paths:
+        run, stage = path.name.rsplit(".stage", 1)
+        runs.setdefault((path.parent.name, run), {})[int(stage)] = path
+    return {
+        (model, f"{run}.stage{last}"): {stage: stages[stage] for stage in sorted(stages) if stage <= last}
+        for (model, run), stages in runs.items()
+        for last in sorted(stages)
+    }
+
+
+def opened(paths, variables, optional) -> dict:
+    """domain -> store in memory."""
+    from implicit_sparsity import store
+
+    return {domain: store.open_store(path, variables, optional) for domain, path in paths.items()}
 
 
 def same_weights(datasets, paths) -> None:

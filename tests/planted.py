@@ -14,8 +14,32 @@ def about(text="planted"):
     return {"long_name": text, "units": "1"}
 
 
-def write_scores(path, scores, domain, tokens=(TOKENS, TOKENS), model="nano", checkpoint="base", **more):
-    """A dense store whose mean |h| is ``scores`` [half, layer, neuron] (or [layer, neuron] twice)."""
+def _groups(scores, tokens, groups):
+    """What ``groups`` documents a half with equally many tokens add, with noise of their own."""
+    rng = np.random.default_rng(0)
+    noise = rng.lognormal(0, 0.3, (2, groups, *scores.shape[1:]))
+    sums = scores[:, None] * noise / noise.mean(1, keepdims=True) * (tokens / groups)[:, None, None, None]
+    each = np.repeat((tokens // groups)[:, None], groups, axis=1)
+    sampled = np.full((2, groups, scores.shape[1]), 20 * scores.shape[2])
+    return {
+        "documents": (("half",), np.array([groups, groups]), about()),
+        "group_tokens": (("half", "group"), each, about()),
+        "group_sum_abs": (("half", "group", "layer", "neuron"), sums.astype(np.float32), about()),
+        "group_sampled": (("half", "group", "layer"), sampled, about()),
+        "group_zero": (("half", "group", "layer"), rng.binomial(sampled, 0.1), about()),
+        "group_above": (
+            ("half", "group", "layer", "threshold"),
+            rng.binomial(sampled[..., None], [0.5, 0.25]),
+            about(),
+        ),
+    }
+
+
+def write_scores(
+    path, scores, domain, tokens=(TOKENS, TOKENS), model="nano", checkpoint="base", groups=0, **more
+):
+    """A dense store whose mean |h| is ``scores`` [half, layer, neuron] (or [layer, neuron] twice), of
+    ``groups`` documents a half."""
     scores = np.broadcast_to(scores, (2, *np.shape(scores)[-2:])).astype(np.float64)
     tokens = np.asarray(tokens)
     layers, neurons = scores.shape[1:]
@@ -34,6 +58,8 @@ def write_scores(path, scores, domain, tokens=(TOKENS, TOKENS), model="nano", ch
         ),
         "zero_count": (("half", "layer"), (scores == 0).sum(-1) * tokens[:, None], about()),
     }
+    if groups:
+        arrays |= _groups(scores, tokens, groups)
     coords = {
         "half": np.array(["a", "b"]),
         "layer": np.arange(layers),
@@ -42,6 +68,21 @@ def write_scores(path, scores, domain, tokens=(TOKENS, TOKENS), model="nano", ch
     }
     attrs = {"model": model, "checkpoint": checkpoint, "domain": domain, "revision": "r", "model_sha256": "s"}
     return write_store(path, arrays, coords, attrs | more)
+
+
+def write_routing(path, counts, domain, active=1, model="moe", weights=None, **more):
+    """A mixture's store of what routing needs: ``counts`` [half, layer, expert] of routed tokens."""
+    counts = np.asarray(counts)
+    dims = ("half", "layer", "expert_id")
+    arrays = {
+        "tokens": (("half",), counts[:, 0].sum(-1) // active, about()),
+        "routed_tokens": (dims, counts, about()),
+        "routed_weight": (dims, counts / active if weights is None else weights, about()),
+    }
+    coords = {"half": np.array(["a", "b"]), "layer": np.arange(counts.shape[1])}
+    coords["expert_id"] = np.arange(counts.shape[2])
+    attrs = {"model": model, "checkpoint": "base", "domain": domain, "revision": "scratch-1"}
+    return write_store(path, arrays, coords, attrs | {"model_sha256": "s"} | more)
 
 
 def planted_sets(layers, neurons, k, shared, domains=DOMAINS):
@@ -128,3 +169,103 @@ def write_stages(
                 training = {"steps": steps, "tokens": steps * 512, "loss_last": float(loss[-1])}
                 folders.append(write_stage(path, study, loss, training=training, audit={"leak_total": None}))
     return folders
+
+
+def write_gradients(path, sketches, domain, kinds=("attention", "ffn"), columns=4, model="nano", **more):
+    """A gradient store: ``sketches`` [half, document, module, dim], a module of each kind in every layer."""
+    sketches = np.asarray(sketches, np.float32)
+    dims, count = ("half", "document", "module"), sketches.shape[2]
+    layers = np.arange(count) // len(kinds)
+    kind = np.array([kinds[i % len(kinds)] for i in range(count)])
+    arrays = {
+        "sketch": ((*dims, "dim"), sketches, about()),
+        "norm": (dims, np.linalg.norm(sketches, axis=-1), about()),
+        "loss": (dims[:2], np.ones(sketches.shape[:2]), about()),
+    }
+    column = np.repeat(np.arange(columns), sketches.shape[-1] // columns)
+    coords = {
+        "half": np.array(["a", "b"]),
+        "module": (("module",), np.array([f"{layer}.{name}" for layer, name in zip(layers, kind)]), about()),
+        "layer": (("module",), layers, about()),
+        "kind": (("module",), kind, about()),
+        "column": (("dim",), column, about()),
+    }
+    attrs = {"model": model, "checkpoint": "base", "domain": domain, "revision": "r", "model_sha256": "s"}
+    return write_store(path, arrays, coords, attrs | more)
+
+
+def write_drift(
+    path, moved, domains=DOMAINS, documents=6, model="nano", checkpoint="lora.main.seed0.stage4", **more
+):
+    """A drift store of two references: hidden states ``moved(reference, layer) -> share`` away, 24 wide."""
+    from implicit_sparsity import drift
+
+    random, owner = np.random.default_rng(len(path.name)), np.repeat(np.arange(documents), 3)
+    layers = more.pop("layers", 3)
+    shape = 2, len(domains), layers, len(drift.MEASURES)
+    values, unrelated = np.empty((*shape, 1 + documents)), np.empty(shape)
+    for place in np.ndindex(*shape[:-1]):
+        old, other = random.standard_normal((2, len(owner), 24))
+        new = old + moved(place[0], place[2]) * other
+        values[place] = list(drift.moved(old, new, owner, 3).values())
+        unrelated[place] = list(drift.unrelated(old, new, owner, 3).values())
+    dims, sizes = ("reference", "domain", "layer", "measure"), ("domain", "document")
+    arrays = {
+        "drift": ((*dims, "left_out"), values, about()),
+        "unrelated": (dims, unrelated, about()),
+        "kl": (sizes, random.gamma(2.0, 0.1, (len(domains), documents)), about()),
+    }
+    names = {"reference": ["base", "previous"], "domain": list(domains), "measure": list(drift.MEASURES)}
+    names |= {"layer": range(layers), "left_out": range(-1, documents), "document": range(documents)}
+    coords = {name: ((name,), np.array(found), about()) for name, found in names.items()}
+    attrs = {"model": model, "checkpoint": checkpoint, "revision": "r", "model_sha256": "s"}
+    return write_store(path, arrays, coords, attrs | more)
+
+
+def noisy_gradients(rng, cosine, documents=8, modules=4, dim=64, noise=1.0, domains=DOMAINS):
+    """domain -> sketches [half, document, module, dim]: a mean of length 1 and documents scattered about it.
+
+    Between the means of two domains the cosine is ``cosine`` in every module.
+    """
+    basis = np.linalg.qr(rng.normal(size=(modules, dim, len(domains) + 1)))[0]
+    means = np.sqrt(cosine) * basis[..., 0] + np.sqrt(1 - cosine) * np.moveaxis(basis[..., 1:], -1, 0)
+    scatter = noise * rng.normal(size=(len(domains), 2, documents, modules, dim)) / dim**0.5
+    return dict(zip(domains, means[:, None, None] + scatter, strict=True))
+
+
+LEVELS = {"levels": [0.25, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.99], "cross": [0.5], "random_masks": 2}
+
+
+def noisy_losses(
+    rng, domain, critical=0.5, own=1.1, other=1.5, chance=3.0, documents=12, layers=4, noise=0.02
+):
+    """What ``thresholding.measure`` gives: losses that are 1 % up at ``critical``, and ratios under masks."""
+    dense = 2 * np.exp(0.3 * rng.normal(size=documents))
+
+    def cell(ratio, share):
+        return dense * (ratio + noise * (ratio - 1) * rng.normal(size=documents)), np.full(layers, share)
+
+    found = {("curve", 0, ""): (dense, np.zeros(layers))}
+    for i, s in enumerate(LEVELS["levels"], 1):
+        found["curve", i, ""] = cell(1 + 0.01 * (s / critical) ** 4, s)
+    for maker in DOMAINS:
+        found["threshold", 0, maker] = cell(1.01 if maker == domain else 1.02, 0.5)
+        found["mask", 0, maker] = cell(own if maker == domain else other, 0.5)
+    return found | {("random", 0, str(r)): cell(chance, 0.5) for r in range(LEVELS["random_masks"])}
+
+
+def write_thresholds(path, found, domain, model="nano", **more):
+    """A store of losses under thresholds and masks: ``found`` as ``noisy_losses`` gives it."""
+    from types import SimpleNamespace
+
+    from implicit_sparsity import thresholding
+    from implicit_sparsity.calibration import Calibration
+
+    losses, zeros = found["curve", 0, ""]
+    one = SimpleNamespace(prompt=np.arange(9) < 3, meta={})
+    made = Calibration(np.ones((len(zeros), 1, 96), int), np.ones((len(zeros), 5)))
+    arrays, coords = thresholding.as_store(
+        found, [one] * len(losses), domain, dict.fromkeys(DOMAINS, made), LEVELS
+    )
+    attrs = {"model": model, "checkpoint": "base", "domain": domain, "revision": "r", "model_sha256": "s"}
+    return write_store(path, arrays, coords, attrs | more)

@@ -56,6 +56,47 @@ def test_sums_equal_those_of_whole_activations(nano, kind):
                 assert got["routed_tokens"][layer, first // blocks[layer].width] == len(part)
 
 
+@pytest.mark.parametrize("kind", ["dense", "mixture"])
+@pytest.mark.parametrize("groups", [4, 64])
+def test_groups_are_documents_dealt_in_turn(nano, kind, groups):
+    """Sums over each group equal those of its documents measured alone, and together those of all."""
+    folder, tokens = nano(kind)
+    model, shards = models.load(folder), Tokens(tokens["code"])
+    blocks, split = ffn.feed_forwards(model), shards.split("probe_a")
+    got = activations.measure_half(model, blocks, split, [], OPTIONS | {"groups": groups})
+    plain = activations.measure_half(model, blocks, split, [], OPTIONS)
+    assert not [name for name in plain if name.startswith("group_")]
+    for name, value in plain.items():
+        np.testing.assert_array_equal(got[name], value, err_msg=name)
+    ids, keeps, _ = activations.take_tokens(split, 120, 1, [])
+    number = min(groups, len(ids))
+    assert got["group_sum_abs"].shape == (number, len(blocks), blocks[0].size)
+    np.testing.assert_allclose(got["group_sum_abs"].sum(0), got["sum_abs"], rtol=1e-5, atol=1e-6)
+    for group in range(number):
+        one = activations.measure(model, blocks, ids[group::number], keeps[group::number], {}, OPTIONS)
+        assert got["group_tokens"][group] == one["tokens"]
+        np.testing.assert_allclose(got["group_sum_abs"][group], one["sum_abs"], rtol=1e-3, atol=1e-5)
+        np.testing.assert_array_equal(got["group_routed_tokens"][group], one["routed_tokens"])
+    assert (got["group_sampled"].sum(0) > 0).all()
+    assert (got["group_above"][..., 0] >= got["group_above"][..., 1]).all()
+    assert got["group_sampled"].sum(0)[0] == got["histogram"][0].sum()
+
+
+def test_halves_of_unequal_numbers_of_documents_share_a_store(nano):
+    folder, tokens = nano("dense")
+    model, split = models.load(folder), Tokens(tokens["math"]).split("probe_a")
+    blocks, options = ffn.feed_forwards(model), OPTIONS | {"groups": 64}
+    ids, keeps, _ = activations.take_tokens(split, 120, 1, [])
+    halves = [
+        activations.measure(model, blocks, ids[:n], keeps[:n], {"first": 0, "special": 0}, options)
+        for n in (2, 4)
+    ]
+    arrays, _ = activations.as_store(halves, blocks, options)
+    dims, values, _ = arrays["group_sum_abs"]
+    assert dims == ("half", "group", "layer", "neuron") and values.shape[:2] == (2, 4)
+    assert (values[0, 2:] == 0).all() and (arrays["group_tokens"][1][0, 2:] == 0).all()
+
+
 def test_batching_does_not_change_the_sums(nano):
     """Padding, order and batch size are not seen by the accumulators (to rounding)."""
     folder, tokens = nano("dense")

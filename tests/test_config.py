@@ -60,6 +60,36 @@ WRONG = {
     "probes: {activations: {top_k: [0.1, 0]}}": ("probes.activations.top_k[1]", "0", "share between 0 and 1"),
     "probes: {activations: {top_k: []}}": ("probes.activations.top_k", "empty list", "at least one entry"),
     "probes: {activations: {thresholds: [1.0]}}": ("probes.activations.thresholds[0]", "1", "number > 0 < 1"),
+    "probes: {gradients: {documents: 65}}": ("probes.gradients.documents", "65", "<= splits.probe (64)"),
+    "probes: {gradients: {documents: 1}}": ("probes.gradients.documents", "1", "integer >= 2"),
+    "probes: {gradients: {dim: 500}}": ("probes.gradients.dim", "500", "a multiple of rank (16)"),
+    "probes: {gradients: {stages: last}}": ("probes.gradients.stages", "'last'", "base | final | all"),
+    "probes: {drift: {documents: 65}}": ("probes.drift.documents", "65", "<= splits.probe (64)"),
+    "probes: {drift: {stages: base}}": ("probes.drift.stages", "'base'", "final | all"),
+    "probes: {drift: {documents: 3}}": ("probes.drift.documents", "3", "integer >= 4"),
+    "probes: {thresholds: {documents: 65}}": ("probes.thresholds.documents", "65", "<= splits.probe (64)"),
+    "probes: {thresholds: {levels: [1.0]}}": ("probes.thresholds.levels[0]", "1", "number >= 0 < 1"),
+    "probes: {thresholds: {per: neuron}}": ("probes.thresholds.per", "'neuron'", "layer | expert"),
+    "probes: {held_out_task: false}": (
+        "probes.plasticity",
+        "reads held_out_task",
+        "entry held_out_task under",
+    ),
+    "probes: {held_out_task: {documents: 65}}": (
+        "probes.held_out_task.documents",
+        "65",
+        "<= splits.probe (64)",
+    ),
+    "probes: {held_out_task: {stages: last}}": (
+        "probes.held_out_task.stages",
+        "'last'",
+        "base | final | all",
+    ),
+    "probes: {input_spectra: {layers: 9}}": ("probes.input_spectra.layers", "9", "<= 8"),
+    "probes: {plasticity: {target: 2}}": ("probes.plasticity.target", "2", "1"),
+    "probes: {thresholds: false}": ("probes.critical_sparsity", "reads thresholds", "entry thresholds under"),
+    "probes: {drift: false}": ("probes.representation_drift", "reads drift", "entry drift under"),
+    "probes: {gradients: false}": ("probes.gradient_overlap", "reads gradients", "entry gradients under"),
     "splits: {near_duplicate: 80}": ("splits.near_duplicate", "80", "<= 1"),
     "tokens: {template: chatml}": ("tokens.template", "'chatml'", "mapping"),
     "tokens: {template: {middle: x}}": ("tokens.template.middle", "unknown key", "after, before, between"),
@@ -116,6 +146,15 @@ WRONG = {
     "training: {warmup: 20}": ("training.warmup", "20", "integer < training.steps (20)"),
     "evals: {generate: [maths]}": ("evals.generate[0]", "'maths', which is no domain", "did you mean math?"),
     "evals: {documents: 1000}": ("evals.documents", "1000", "<= splits.eval (48)"),
+    "hardware: {card: a100}": ("hardware.card", "'a100'", "did you mean"),
+    "hardware: {cards: 4}": ("hardware.card", "nothing", "a100_40gb | a100_80gb | h100_80gb | h200"),
+    "hardware: {card: h200, cards: 0}": ("hardware.cards", "0", "integer >= 1"),
+    "hardware: {card: h200, utilisation: {train: 1.5}}": ("hardware.utilisation.train", "1.5", "<= 1"),
+    "hardware: {card: h200, budget: {smollm2: {total_hours: [3]}}}": (
+        "hardware.budget.smollm2.total_hours",
+        "[3]",
+        "a list of two numbers",
+    ),
     "tokens: {min_completion: 128}": ("tokens.min_completion", "128", "< tokens.max_length"),
     "splits: {min_chars: 9000}": ("splits.min_chars", "9000", "<= splits.max_chars"),
     yaml.safe_dump(
@@ -136,6 +175,16 @@ WRONG = {
         "mapping",
         "without num_experts",
     ),
+    "models: {smollm2: {trained: maybe}}": ("models.smollm2.trained", "'maybe'", "true or false"),
+    # optional parts, asked for or not
+    "with: laddr": ("with", "'laddr', which is no optional part", "did you mean ladder?"),
+    "with: [ladder, more]": ("with", "'more', which is no optional part", "ladder"),
+    "with: 3": ("with", "3", "a name or a list of names"),
+    "with: ladder\noptional: {ladder: false}": ("with", "'ladder'", "none, there is no optional part"),
+    "optional: {mine: 3}": ("optional.mine", "3", "a mapping, or false"),
+    "optional: {mine: {seed: 1}}": ("seed", "unknown key", "did you mean seeds?"),
+    "optional: {mine: {models: {x: {source: zoo}}}}": ("models.x.source", "'zoo'", "package | hub"),
+    "optional: {mine: {with: [ladder]}}": ("optional.mine", "mapping", "without optional and with"),
     # what YAML readers pass over
     "training: {steps: 5}\ntraining: {steps: 6}": ("training", "second entry", "one"),
     "methods: {lora: {rank: 4, rank: 8}}": ("methods.lora.rank", "second entry", "one"),
@@ -143,8 +192,8 @@ WRONG = {
 }
 
 
-def snakemake(*arguments, config=None, overlay=None):
-    """`snakemake -n` in a folder with nothing but its config: exit status, stderr lines."""
+def dry_run(*arguments, config=None, overlay=None):
+    """`snakemake -n` in a folder with nothing but its config."""
     with TemporaryDirectory() as folder:
         shutil.copy(ROOT / "config.yaml", folder)
         if config is not None:
@@ -153,7 +202,12 @@ def snakemake(*arguments, config=None, overlay=None):
             Path(folder, "overlay.yaml").write_text(overlay)
             arguments = (*arguments, "--configfile", "overlay.yaml")
         command = [sys.executable, "-m", "snakemake", "-s", ROOT / "Snakefile", "-n", "-d", ".", *arguments]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+        return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+
+
+def snakemake(*arguments, config=None, overlay=None):
+    """Exit status and stderr lines of a dry run."""
+    done = dry_run(*arguments, config=config, overlay=overlay)
     lines = [
         line
         for line in done.stderr.splitlines()
@@ -180,6 +234,8 @@ def test_wrong_config_is_one_line(overlay):
     assert file.startswith("overlay.yaml") or overlay in (
         "domains: {general: false}",
         "probes: {activation_overlap: false}",
+        "probes: {gradients: false}",
+        "probes: {thresholds: false}",
     )
     assert key in place
     assert found in rest.split(", allowed: ")[0]
@@ -214,6 +270,53 @@ def test_values_of_the_command_line_have_their_types():
         "--quiet", "all", "--config", "training={steps: 3, learning_rate: 1e-3}", "seeds=[0, 1]"
     )
     assert status == 0, lines
+
+
+def jobs(*arguments, overlay=None):
+    """Jobs of a dry run in an empty folder, as `rule: wildcards`."""
+    done = dry_run("all", *arguments, overlay=overlay)
+    assert done.returncode == 0, done.stderr
+    found, rule = set(), None
+    for line in done.stdout.splitlines():
+        if line.startswith(("rule ", "localrule ")):
+            rule = line.split()[1]
+        elif line.strip().startswith("wildcards:"):
+            found.add(f"{rule} {line.split('wildcards: ')[1]}")
+    return found
+
+
+def test_an_optional_part_is_laid_when_it_is_asked_for():
+    ladder = yaml.safe_load((ROOT / "config.yaml").read_text())["optional"]["ladder"]
+    plain, asked = jobs(), jobs("--config", "with=ladder")
+    left_out = {f"draw_figure: figure={name}" for name, entry in ladder["figures"].items() if entry is False}
+    assert plain - asked == left_out
+    more = asked - plain
+    for rule, of in (("prepare_model", ""), ("evaluate_checkpoint", ", checkpoint=base")):
+        assert {f"{rule}: model={model}{of}" for model in ladder["models"]} <= more
+    assert not any(job.startswith("train_adapter") for job in more), "its models are measured, not trained"
+    assert {"probe_table: probe=routing_overlap", "draw_figure: figure=overlap_by_width"} <= more
+
+
+def test_a_later_file_has_its_say_over_an_optional_part_or_replaces_it():
+    part = {"models": {"other": NANO["nano_dense"]}}
+    asked = jobs("--config", "with=[ladder]", overlay="models: {nano_64: false}")
+    assert "prepare_model: model=nano_96" in asked and "prepare_model: model=nano_64" not in asked
+    replaced = jobs("--config", "with=ladder", overlay=yaml.safe_dump({"optional": {"ladder": part}}))
+    assert {job for job in replaced if job.startswith("prepare_model")} == {
+        "prepare_model: model=other",
+        "prepare_model: model=smollm2",
+    }
+    stages = {job for job in replaced if job.startswith("train_adapter: model=other")}
+    assert len(stages) == 12, "a model is trained unless it says otherwise"
+
+
+def test_without_a_trained_model_there_is_nothing_but_base():
+    figures = "{r_heatmaps: false, forgetting_learning: false, loss_curves: false}"
+    found = jobs(overlay=f"models: {{smollm2: {{trained: false}}}}\nfigures: {figures}")
+    assert {job for job in found if job.startswith("evaluate_checkpoint")} == {
+        "evaluate_checkpoint: model=smollm2, checkpoint=base"
+    }
+    assert not any(job.startswith("train_adapter") for job in found)
 
 
 def test_a_wrong_config_ends_within_three_seconds():
@@ -269,7 +372,8 @@ def test_schema_describes_every_key(file):
 def test_defaults_have_every_key_of_the_schema():
     schema = yaml.safe_load((ROOT / "rules/config.schema.yaml").read_text())
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
-    assert set(config) == set(schema["properties"])
+    # where jobs run is not said in config.yaml: `hardware` is for overlays
+    assert set(config) == set(schema["properties"]) - {"hardware"}
     for section in ("splits", "tokens", "training", "evals"):
         assert set(config[section]) == set(schema["properties"][section]["properties"])
         assert set(schema["properties"][section]["required"]) == set(config[section])

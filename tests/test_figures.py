@@ -5,13 +5,27 @@ from functools import cache
 
 import numpy as np
 import pandas as pd
+import planted_learning
 import pytest
 from collect_scores import collect_scores
 from collect_stages import collect_stages
 from continual_metrics import continual_metrics
 from draw_figure import draw_figure
 from PIL import Image
-from planted import BASE, DOMAINS, noisy_scores, write_evals, write_scores, write_stages
+from planted import (
+    BASE,
+    DOMAINS,
+    noisy_gradients,
+    noisy_losses,
+    noisy_scores,
+    write_drift,
+    write_evals,
+    write_gradients,
+    write_routing,
+    write_scores,
+    write_stages,
+    write_thresholds,
+)
 from probe_table import probe_table
 
 from implicit_sparsity import figures
@@ -20,6 +34,11 @@ from implicit_sparsity.figures import base
 from implicit_sparsity.tables import read_table, write_table
 
 FIGURES = ("overlap_by_layer", "r_heatmaps", "forgetting_learning", "loss_curves", "sparsity_by_layer")
+FIGURES += ("hubs", "overlap_by_width", "routing_by_layer")
+FIGURES += ("gradients_by_layer",)
+FIGURES += ("critical_sparsity",)
+FIGURES += ("drift_by_layer",)
+FIGURES += ("write_interference", "plasticity", "capacity")
 CASES = {
     "one of each": {
         "models": ["smollm2"],
@@ -38,18 +57,70 @@ def make_tables(folder, models, methods, seeds):
     rng = np.random.default_rng(0)
     stores, evals, stages = [], [], []
     for i, model in enumerate(models):
-        for domain, scores in noisy_scores(rng, 6 + 18 * i, 200).items():
+        for domain, scores in noisy_scores(rng, 6 + 18 * i, 200 + 100 * i).items():
             path = folder / "stores" / f"{model}.{domain}.zarr"
-            stores.append(str(write_scores(path, scores, domain, model=model)))
+            stores.append(str(write_scores(path, scores, domain, model=model, groups=6)))
         evals += write_evals(folder / "evals", rng, methods, seeds, model)
         stages += write_stages(folder / "adapters", rng, methods, seeds, model, steps=20)
     out = folder / "tables"
-    for probe in ("activation_overlap", "activation_sparsity"):
-        probe_table(str(out / f"{probe}.csv"), stores, probe, {})
+    for probe, options in (
+        ("activation_overlap", {"draws": 8}),
+        ("activation_sparsity", {}),
+        ("hubs", {"draws": 8}),
+    ):
+        probe_table(str(out / f"{probe}.csv"), stores, probe, options)
+    mixtures = [
+        str(
+            write_routing(
+                folder / "stores" / f"moe.{domain}.zarr", rng.multinomial(4000, p, (2, 5)), domain, 4
+            )
+        )
+        for domain, p in zip(DOMAINS, rng.dirichlet(np.ones(16), 4))
+    ]
+    probe_table(str(out / "routing_overlap.csv"), [*stores, *mixtures], "routing_overlap", {})
+    sketches = []
+    for i, model in enumerate(models):
+        for domain, values in noisy_gradients(rng, 0.3, modules=6 + 18 * i).items():
+            path = folder / "stores" / f"{model}.{domain}.gradients.zarr"
+            sketches.append(str(write_gradients(path, values, domain, model=model)))
+    quick = {"resamples": 100, "permutations": 20}
+    probe_table(
+        str(out / "gradient_overlap.csv"), probe="gradient_overlap", options=quick, gradients=sketches
+    )
+    losses = [
+        str(
+            write_thresholds(
+                folder / "stores" / f"{model}.{domain}.losses.zarr",
+                noisy_losses(rng, domain, 0.3 + 0.1 * i),
+                domain,
+                model,
+            )
+        )
+        for model in models
+        for i, domain in enumerate(DOMAINS)
+    ]
+    probe_table(str(out / "critical_sparsity.csv"), probe="critical_sparsity", thresholds=losses)
+    moved = [
+        str(
+            write_drift(
+                folder / "drift" / f"{model}.{method}.{seed}.zarr",
+                lambda reference, layer, m=m: 0.05 * (1 + m) * (1 + layer) / (1 + reference),
+                documents=5,
+                model=model,
+                checkpoint=f"{method}.main.seed{seed}.stage{len(DOMAINS)}",
+                layers=6 + 18 * i,
+            )
+        )
+        for i, model in enumerate(models)
+        for m, method in enumerate(methods)
+        for seed in seeds[:2]
+    ]
+    probe_table(str(out / "representation_drift.csv"), probe="representation_drift", drift=moved)
     collect_scores(str(out / "scores.csv"), evals)
     arranged = str(out / "r_matrices.csv"), str(out / "metrics.csv")
     continual_metrics(*arranged, str(out / "scores.csv"), {"main": list(DOMAINS)})
     collect_stages(str(out / "learning_curves.csv"), str(out / "stages.csv"), stages)
+    planted_learning.write_tables(out, folder / "stores", rng, models, methods, seeds)
     shutil.rmtree(folder / "stores")
     return out
 
@@ -159,9 +230,10 @@ def test_overlap_draws_the_frame(one):
             rows = frame[(frame["k"] == k) & (frame["quantity"] == line.get_gid())].sort_values("layer")
             np.testing.assert_array_equal(line.get_xdata(), rows["layer"])
             np.testing.assert_array_equal(line.get_ydata(), rows["mean"])
-        assert {line.get_gid() for line in lines(ax)} == {"floor", "signal", "ceiling"}
+        assert {line.get_gid() for line in lines(ax)} == {"floor", "floor_hub", "signal", "ceiling"}
         tops = sorted(path.get_extents().y1 for c in ax.collections for path in c.get_paths())
-        bands = frame[(frame["k"] == k) & (frame["quantity"] != "floor")].groupby("quantity")["high"].max()
+        banded = frame[(frame["k"] == k) & frame["quantity"].isin(["signal", "ceiling"])]
+        bands = banded.groupby("quantity")["high"].max()
         np.testing.assert_allclose(tops, sorted(bands))
     signal = frame[frame["quantity"] == "signal"]
     assert set(signal["n"]) == {6} and set(frame.loc[frame["quantity"] == "ceiling", "n"]) == {4}
@@ -231,6 +303,140 @@ def test_sparsity_draws_the_frame(tables):
     assert {tuple(line.get_ydata()) for ax in picture.axes for line in lines(ax)} == expected
 
 
+def test_width_draws_the_frame_one_point_a_model(tables):
+    frame, picture = drawn("overlap_by_width", tables)
+    overlap, sep = picture.axes
+    found = {}
+    for ax in (overlap, sep):
+        for points, *_ in ax.containers:
+            found[len(found)] = tuple(points.get_ydata())
+            assert len(points.get_xdata()) == len(frame["model"].unique())
+    expected = [tuple(frame[frame["quantity"] == q]["mean"]) for q in ("ceiling", "signal", "floor", "sep")]
+    assert list(found.values()) == expected
+    assert (frame["low"] <= frame["mean"]).all() and (frame["mean"] <= frame["high"]).all()
+    table = read_table(tables / "activation_overlap.csv")
+    model = frame["model"].iloc[0]
+    part = table[(table["model"] == model) & (table["k"] == 0.1) & (table["quantity"] == "sep")]
+    row = frame[(frame["model"] == model) & (frame["quantity"] == "sep")].iloc[0]
+    assert row["mean"] == pytest.approx(part.groupby("layer")["value"].mean().mean())
+    assert row["high"] == pytest.approx(part.groupby("layer")["value"].mean().max())
+    assert row["layers"] == part["layer"].nunique()
+
+
+def test_width_takes_the_models_of_one_ladder(tables):
+    models = sorted(read_table(tables / "activation_overlap.csv")["model"].unique())
+    frame, _ = drawn("overlap_by_width", tables, models=(models[0],))
+    assert set(frame["model"]) == {models[0]}
+    with pytest.raises(InputError, match="nothing to draw"):
+        draw("overlap_by_width", tables, tables, models=["no_such_model"])
+
+
+def test_routing_draws_the_frame(one):
+    frame, picture = drawn("routing_by_layer", one)
+    assert set(frame["model"]) == {"moe"} and len(picture.axes) == 3
+    for ax, measure in zip(picture.axes, ("iou", "weighted_jaccard", "jensen_shannon_bits")):
+        part = frame[frame["measure"] == measure]
+        for line in lines(ax):
+            rows = part[part["quantity"] == line.get_gid()].sort_values("layer")
+            np.testing.assert_array_equal(line.get_ydata(), rows["mean"])
+        assert {line.get_gid() for line in lines(ax)} == {"floor", "signal", "ceiling"}
+
+
+def test_gradients_draw_the_frame_and_the_null(one):
+    frame, picture = drawn("gradients_by_layer", one)
+    assert [ax.get_title(loc="left") for ax in picture.axes] == ["attention", "ffn"]
+    table = read_table(one / "gradient_overlap.csv")
+    table = table[(table["measure"] == "cosine") & (table["domain_a"] != table["domain_b"])]
+    for ax, kind in zip(picture.axes, ("attention", "ffn")):
+        part = frame[frame["kind"] == kind]
+        assert {line.get_gid() for line in lines(ax)} == {"disattenuated", "ceiling", "signal"}
+        for line in lines(ax):
+            rows = part[part["quantity"] == line.get_gid()].sort_values("layer")
+            np.testing.assert_array_equal(line.get_ydata(), rows["mean"])
+        null = ax.collections[0].get_paths()[0].vertices[:, 1]
+        assert null.max() == -null.min() == part[part["quantity"] == "floor_d_eff"]["mean"].max()
+        rows = table[(table["kind"] == kind) & (table["quantity"] == "disattenuated")]
+        drawn_means = part[part["quantity"] == "disattenuated"].set_index("layer")["mean"]
+        assert rows.groupby("layer")["value"].mean().to_numpy() == pytest.approx(drawn_means.to_numpy())
+    assert set(frame["documents"]) == {16}
+
+
+def test_hubs_are_drawn_with_chance_and_ceiling(one):
+    frame, picture = drawn("hubs", one)
+    for ax, k in zip(picture.axes, sorted(frame["k"].unique())):
+        part = frame[frame["k"] == k]
+        for line in lines(ax):
+            rows = part[part["quantity"] == line.get_gid()].sort_values("layer")
+            np.testing.assert_array_equal(line.get_ydata(), rows["value"])
+        assert {line.get_gid() for line in lines(ax)} == {"floor", "signal", "ceiling"}
+
+
+def test_critical_sparsity_draws_the_frame(tables):
+    frame, picture = drawn("critical_sparsity", tables)
+    curves = frame[frame["measure"] == "curve"]
+    expected = {tuple(part["value"]) for _, part in curves.groupby(["model", "domain_b"])}
+    axes = picture.axes[::2]
+    assert {tuple(line.get_ydata()) for ax in axes for line in lines(ax)} == expected
+    points = [bars for ax in axes for bars in ax.containers]
+    critical = frame[frame["measure"] == "critical_sparsity"]
+    assert sorted(bars[0].get_xdata().item() for bars in points) == sorted(critical["value"])
+    written = sorted(float(text.get_text()) for ax in picture.axes[1::2] for text in ax.texts)
+    masks = frame[frame["measure"] == "cross_mask"]
+    np.testing.assert_allclose(written, sorted(100 * masks["value"]), atol=0.51)
+    assert len(masks) == 5 * 4 * frame["model"].nunique()
+
+
+def test_writes_draw_the_frame_by_set_and_method(one):
+    frame, picture = drawn("write_interference", one)
+    assert [ax.get_title(loc="left") for ax in picture.axes][:2] == ["hubs", "old domains' top"]
+    for ax, name in zip(picture.axes, ("hubs", "old", "new", "idle")):
+        part = frame[frame["set"] == name]
+        for line in lines(ax):
+            rows = part[(part["quantity"] + part["method"]) == line.get_gid()].sort_values("layer")
+            np.testing.assert_array_equal(line.get_ydata(), rows["mean"])
+        assert len(lines(ax)) == 3 + 2  # methods, and two shares that are no method's
+    assert set(frame.loc[(frame["set"] == "old") & (frame["quantity"] == "signal"), "n"]) == {3}
+    last = drawn("write_interference", one, write="total")[0]
+    assert set(last.loc[last["quantity"] == "signal", "n"]) == {1}
+
+
+def test_plasticity_draws_the_last_stages_beside_base(one):
+    frame, picture = drawn("plasticity", one)
+    assert set(frame["method"]) == {"base", "lora", "activation_mask", "orthogonal", "ceiling"}
+    for ax, measure in zip(picture.axes, ("curve", "effective_rank", "dormant_share")):
+        part = frame[frame["measure"] == measure]
+        for line in lines(ax):
+            rows = part[part["method"] == line.get_gid()].sort_values("x")
+            np.testing.assert_array_equal(line.get_ydata(), rows["mean"])
+        assert len(lines(ax)) == 4
+
+
+def test_capacity_draws_dimensions_by_domain_and_by_layer(one):
+    frame, picture = drawn("capacity", one)
+    table = read_table(one / "capacity.csv").query("energy == 0.95 and layer == -1")
+    used = table[table["measure"] == "used"]["value"].to_numpy()
+    floor = table[(table["measure"] == "growth") & (table["quantity"] == "floor")]["value"].to_numpy()
+    found = {line.get_gid(): line.get_ydata() for line in lines(picture.axes[0])}
+    np.testing.assert_allclose(found["used"], used / planted_learning.WIDTH)
+    np.testing.assert_allclose(found["null"], (used[:-1] + floor) / planted_learning.WIDTH)
+    assert {line.get_gid() for line in lines(picture.axes[1])} == {"first", "used"}
+    assert (frame["value"] <= 1).all()
+
+
+def test_a_model_trained_from_scratch_is_called_so(one):
+    """By the revision in the table; the planted mixture is one, the planted dense model is not."""
+    for name, said in (("routing_by_layer", True), ("overlap_by_width", False)):
+        note = " ".join(text.get_text() for text in drawn(name, one)[1].texts).replace("\n", " ")
+        assert ("trained from scratch" in note) == said, note
+
+
+def test_no_mixture_to_draw_is_one_line(one, tmp_path):
+    header = (one / "routing_overlap.csv").read_text().splitlines()[0]
+    (tmp_path / "routing_overlap.csv").write_text(header + "\n")
+    with pytest.raises(InputError, match="no rows"):
+        draw("routing_by_layer", tmp_path, tmp_path)
+
+
 def test_styles_are_fixed_for_known_names_and_unique_for_all():
     some = base.styles(["lora", "zeta", "alpha"])
     assert some["lora"] == base.styles(["orthogonal", "lora"])["lora"]
@@ -274,3 +480,28 @@ def test_the_style_leaves_no_trace():
     with base.style():
         assert matplotlib.rcParams["pdf.fonttype"] == 42
     assert dict(matplotlib.rcParams) == before
+
+
+def test_drift_shows_the_last_stage_with_the_interval_of_one_domain(one):
+    """Planted: the further, the later the layer and the more the method moves it."""
+    _, frame = frame_of("drift_by_layer", one, domain="general")
+    table = read_table(one / "representation_drift.csv")
+    row = frame.query("method == 'lora' and measure == 'cka' and quantity == 'signal' and layer == 2").iloc[0]
+    rows = table.query("measure == 'cka' and quantity == 'signal' and domain == 'general' and layer == 2")
+    rows = rows[(rows["reference"] == "base") & rows["checkpoint"].str.startswith("lora.")].iloc[0]
+    assert list(row[["value", "low", "high"]]) == list(rows[["value", "low", "high"]])
+    far = frame[(frame["measure"] == "relative_l2") & (frame["quantity"] == "signal")]
+    far = far.pivot_table(index="method", columns="layer", values="value")
+    assert (np.diff(far.to_numpy(), axis=1) > 0).all() and (far.loc["orthogonal"] > far.loc["lora"]).all()
+    drawing, every = frame_of("drift_by_layer", one, reference="previous")
+    assert set(every["domains"]) == {4} and set(every["quantity"]) == {"signal", "floor", "unrelated"}
+    assert every["value"].between(every["low"], every["high"]).all()
+    line = next(
+        line for line in drawing.picture(every).axes[0].lines if line.get_gid() == "signal activation_mask"
+    )
+    drawn_rows = every.query(
+        "method == 'activation_mask' and measure == 'relative_l2' and quantity == 'signal'"
+    )
+    np.testing.assert_array_equal(line.get_ydata(), drawn_rows.sort_values("layer")["value"])
+    with pytest.raises(InputError, match="'history' is not one of code, general"):
+        frame_of("drift_by_layer", one, domain="history")

@@ -32,11 +32,13 @@ def test_no_shape_depends_on_a_value():
     keep = torch.arange(40) % 3 > 0
     rows, sampled = keep.nonzero().flatten(), torch.arange(0, 40, 8)
     with FakeTensorMode(allow_non_fake_inputs=True):
-        statistics = accumulators.ActivationStatistics([block], top_k=(0.01, 5))
+        statistics = accumulators.ActivationStatistics([block], top_k=(0.01, 5), groups=4)
         half = {"dtype": torch.bfloat16}
         # what begin_batch copies to the device
         statistics.keep, statistics.sampled = torch.zeros(2, 40, dtype=torch.bool)
         statistics.kept_rows, statistics.sampled_rows = torch.zeros_like(rows), torch.zeros_like(sampled)
+        statistics.group_of = torch.zeros(40, dtype=torch.int64)
+        statistics.kept_groups, statistics.sampled_groups = statistics.kept_rows, statistics.sampled_rows
         statistics.observe(block, 8 * 160, None, torch.zeros(40, 320, **half), None)
         routed = torch.zeros(80, dtype=torch.int64), torch.zeros(80, dtype=torch.int64)
         statistics.observe_routed(block, *routed, torch.zeros(80, 160, **half), torch.zeros(80, **half))

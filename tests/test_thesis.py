@@ -19,7 +19,14 @@ ROOT = Path(__file__).parent.parent
 THESIS = yaml.safe_load((ROOT / "slurm/thesis.yaml").read_text())
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
 FETCH = {"fetch_model", "fetch_source"}
-ON_GPU = {"measure_activations", "measure_gradients", "train_adapter", "evaluate_checkpoint"}
+ON_GPU = {"measure_activations", "measure_gradients", "measure_thresholds", "measure_drift"}
+ON_GPU |= {
+    "train_adapter",
+    "evaluate_checkpoint",
+    "measure_plasticity",
+    "measure_capacity",
+    "measure_control",
+}
 SMALL = """
 seeds: [0]
 orders: {backward: false}

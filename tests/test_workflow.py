@@ -17,6 +17,7 @@ import yaml
 ROOT = Path(__file__).parent.parent
 MODELS = ("nano_dense", "nano_moe")
 STAGES = (1, 2, 3)
+OF_DRIFT = {"probe_table representation_drift", "probe_table routing_drift", "draw_figure drift_by_layer"}
 OF_TRAINING = {"forgetting_learning", "loss_curves", "r_heatmaps"}
 
 
@@ -37,7 +38,7 @@ def planned(folder):
         wildcards = re.search(r"^ +wildcards: (.+)$", block, re.M)
         values = [pair.split("=", 1)[1] for pair in wildcards[1].split(", ")] if wildcards else []
         found.add(" ".join([rule, ".".join(values)]).strip())
-    return found - {"all"}
+    return found - {"all", "preflight"}  # a changed plan is checked again; nothing runs because of it
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +88,15 @@ def trained(*runs, stages=STAGES, models=MODELS):
             for stage in stages:
                 jobs.add(f"train_adapter {model}.{method}.{order}.{seed[4:]}.{stage}")
                 jobs.add(f"evaluate_checkpoint {model}.{run}.stage{stage}")
-    return jobs
+            jobs.add(f"measure_plasticity {model}.{run}.stage{max(stages)}")
+            jobs.add(f"measure_drift {model}.{run}.stage{max(stages)}")
+    jobs |= OF_DRIFT
+    return jobs | tables_and_figures("plasticity", "write_interference")
+
+
+def tables_and_figures(*probes):
+    """Of probes that have a figure of their own name."""
+    return {f"{rule} {probe}" for rule in ("probe_table", "draw_figure") for probe in probes}
 
 
 def test_study_is_whole(study):
@@ -124,6 +133,7 @@ def test_report_has_every_figure(study, tmp_path):
         ("rules/adapters.smk", "with one method", "by one method"),
         ("config.yaml", "lora: {rank: 8}", "lora: {'rank': 8.0} # a comment"),
         ("config.yaml", "learning_rate: 1.0e-3", "learning_rate: 1e-3"),
+        ("config.yaml", "learning_rate: 2.0e-3", "learning_rate: 3.0e-3"),  # of an optional part
         ("tests/nano.yaml", "{steps: 3, batch_size: 2,", "{batch_size: 2, steps: 3,"),
     ],
 )
@@ -165,6 +175,83 @@ def test_option_of_one_probe(study, edit):
     assert planned(study) == {"probe_table activation_overlap", "draw_figure overlap_by_layer"}
 
 
+def test_option_of_the_hubs(study, edit):
+    edit("tests/nano.yaml", "hubs: {k: [4]}", "hubs: {k: [5]}")
+    assert planned(study) == {"probe_table hubs", "draw_figure hubs"}
+
+
+def test_one_control_less(study, edit):
+    """No measurement is made again, neither of the pass nor of the other control."""
+    edit("config.yaml", "controls: [bare, matched]", "controls: [matched]")
+    assert planned(study) == {"probe_table activation_overlap", "draw_figure overlap_by_layer"}
+
+
+def test_option_of_the_gradient_probe(study, edit):
+    edit("tests/nano.yaml", "gradient_overlap: {k: [2]", "gradient_overlap: {k: [3]")
+    assert planned(study) == {"probe_table gradient_overlap", "draw_figure gradients_by_layer"}
+
+
+def test_option_of_the_routing_drift(study, edit):
+    edit("tests/nano.yaml", "routing_drift: {}", "routing_drift: {level: 0.9}")
+    assert planned(study) == {"probe_table routing_drift"}
+
+
+def test_budget_of_the_drift(study, edit):
+    edit("tests/nano.yaml", "drift: {documents: 5", "drift: {documents: 6")
+    runs = [f"{method}.forward.seed0" for method in ("activation_mask", "lora", "orthogonal")]
+    jobs = {f"measure_drift {model}.{run}.stage3" for model in MODELS for run in runs}
+    assert planned(study) == jobs | OF_DRIFT
+
+
+def test_option_of_the_critical_sparsity(study, edit):
+    edit("config.yaml", "tolerance: 0.01 #", "tolerance: 0.02 #")
+    assert planned(study) == {"probe_table critical_sparsity", "draw_figure critical_sparsity"}
+
+
+def test_levels_of_the_thresholds(study, edit):
+    edit("tests/nano.yaml", "levels: [0.5, 0.9]", "levels: [0.5, 0.8]")
+    domains = ("code", "general", "math", "medical")
+    jobs = {f"measure_thresholds {model}.base.{domain}" for model in MODELS for domain in domains}
+    assert planned(study) == jobs | {"probe_table critical_sparsity", "draw_figure critical_sparsity"}
+
+
+@pytest.mark.parametrize(
+    "probe, name, old, new",
+    [
+        (
+            "write_interference",
+            "tests/nano.yaml",
+            "write_interference: {k: [4]",
+            "write_interference: {k: [5]",
+        ),
+        ("plasticity", "config.yaml", "  plasticity: {}\n  input", "  plasticity: {target: 0.4}\n  input"),
+        ("capacity", "config.yaml", "  capacity: {}\n  crit", "  capacity: {scale: log}\n  crit"),
+    ],
+)
+def test_option_of_a_probe_with_a_figure_of_its_name(study, edit, probe, name, old, new):
+    edit(name, old, new)
+    assert planned(study) == tables_and_figures(probe)
+
+
+def test_budget_of_the_held_out_task(study, edit):
+    edit("tests/nano.yaml", "steps: 3, rank: 2", "steps: 4, rank: 2")
+    runs = [f"{m}.forward.seed0.stage3" for m in ("activation_mask", "lora", "orthogonal")]
+    jobs = {f"measure_plasticity {model}.{name}" for model in MODELS for name in ("base", *runs)}
+    assert planned(study) == jobs | tables_and_figures("plasticity")
+
+
+def test_budget_of_the_input_spectra(study, edit):
+    edit("tests/nano.yaml", "input_spectra: {tokens: 128", "input_spectra: {tokens: 120")
+    jobs = {f"measure_capacity {model}" for model in MODELS}
+    assert planned(study) == jobs | tables_and_figures("capacity")
+
+
+def test_budget_of_gradients(study, edit):
+    edit("tests/nano.yaml", "gradients: {documents: 4", "gradients: {documents: 5")
+    jobs = {f"measure_gradients {m}.base.{d}" for m in MODELS for d in ("code", "general", "math", "medical")}
+    assert planned(study) == jobs | {"probe_table gradient_overlap", "draw_figure gradients_by_layer"}
+
+
 def test_later_checkpoints_to_measure(study, edit):
     """Which checkpoints are measured says nothing about the one already measured."""
     edit("config.yaml", "stages: base", "stages: final")
@@ -175,8 +262,9 @@ def test_later_checkpoints_to_measure(study, edit):
         for method in methods
         for domain in ("code", "general", "math", "medical")
     }
-    jobs |= {"probe_table activation_overlap", "probe_table activation_sparsity"}
-    assert planned(study) == jobs | {"draw_figure overlap_by_layer", "draw_figure sparsity_by_layer"}
+    jobs |= {f"probe_table {name}" for name in ("activation_overlap", "activation_sparsity", "hubs")}
+    jobs |= {f"draw_figure {name}" for name in ("overlap_by_layer", "sparsity_by_layer", "hubs")}
+    assert planned(study) == jobs
 
 
 def test_new_seed(study, edit):
@@ -194,7 +282,16 @@ def test_new_variant_of_a_method(study, edit):
 def test_domain_appended_to_an_order(study, edit):
     edit("tests/nano.yaml", "[code, math, general]", "[code, math, general, medical]")
     runs = [f"{method}.forward.seed0" for method in ("activation_mask", "lora", "orthogonal")]
-    assert planned(study) == trained(*runs, stages=(4,))
+    jobs = {f"measure_capacity {model}" for model in MODELS} | tables_and_figures("capacity")
+    assert planned(study) == trained(*runs, stages=(4,)) | jobs
+
+
+def test_model_that_is_no_longer_trained(study, edit):
+    """Its base is neither made nor measured nor scored again."""
+    edit("tests/nano.yaml", "  nano_moe:\n", "  nano_moe:\n    trained: false\n")
+    tables = {"collect_scores", "collect_stages", "continual_metrics"}
+    tables |= tables_and_figures("plasticity", "write_interference")
+    assert planned(study) == tables | {f"draw_figure {figure}" for figure in OF_TRAINING}
 
 
 def test_deleted_figure(study, tmp_path):

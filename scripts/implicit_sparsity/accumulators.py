@@ -1,9 +1,13 @@
 """One streaming pass over documents that sums up what every feed-forward neuron did. Memory does not grow
 with tokens.
 
-Shapes: L layers, N neurons per layer, K top-k sizes, E thresholds, X routed experts, T tokens of one batch,
-n neurons of one part (a dense layer, one expert, the shared expert). Sums within a batch are float32, across
-batches float64: bfloat16 has no numpy type and float16 overflows at 65504.
+Shapes: L layers, N neurons per layer, K top-k sizes, E thresholds, X routed experts, G groups of documents,
+T tokens of one batch, n neurons of one part (a dense layer, one expert, the shared expert), S = T * slots
+rows of routed tokens, t rows that are summed at once. Sums of t rows are float32, across them float64:
+bfloat16 has no numpy type and float16 overflows at 65504.
+
+On a GPU nothing here waits for the device: how many rows count is known on the host beforehand, and no shape
+depends on a value. So no boolean indexing, no ``unique``, no ``bincount``.
 """
 
 import numpy as np
@@ -14,9 +18,10 @@ from .overlap import size_of
 # bits.
 LOWEST_EXPONENT, OCTAVES = -32, 48
 BINS = 2 * OCTAVES
-HISTOGRAM_STRIDE = (
-    8  # every 8th kept token goes into the histogram: a declared sample, the bins cost the most
-)
+HISTOGRAM_STRIDE = 8  # every 8th kept token goes into the histogram: a declared sample
+OF_BATCH = ("keep", "sampled", "kept_rows", "sampled_rows", "group_of", "kept_groups", "sampled_groups")
+# values summed at once: what stays in a core's cache; on a GPU 64 MiB, float32 counts exact up to 2**24
+AT_ONCE, AT_ONCE_GPU = 2**18, 2**24
 
 
 def bin_edges() -> np.ndarray:
@@ -32,9 +37,9 @@ def top_sizes(top_k, n: int) -> list[int]:
 
 
 class ActivationStatistics:
-    """What each neuron did, summed over one set of documents."""
+    """What each neuron did, summed over one set of documents; |h| also over each of ``groups`` of them."""
 
-    def __init__(self, blocks, top_k=(0.01,), thresholds=(0.01, 0.1), device="cpu"):
+    def __init__(self, blocks, top_k=(0.01,), thresholds=(0.01, 0.1), device="cpu", groups=0):
         import torch
 
         layers, size = len(blocks), max(block.size for block in blocks)
@@ -52,57 +57,131 @@ class ActivationStatistics:
         experts = max(block.experts for block in blocks)
         self.routed_tokens = zeros(layers, experts, dtype=torch.int64)
         self.routed_weight = zeros(layers, experts)
-        self.keep = None  # bool [T] of the batch at hand: positions that count
-        self.sampled = None  # bool [T]: kept positions whose values go into the histogram
+        # sums over groups in float32: of routed experts, and of a dense layer or the shared expert
+        self.groups, routed = groups, max(block.experts * block.width for block in blocks)
+        if groups:
+            self.group_tokens = zeros(groups, dtype=torch.int64).cpu()
+            self.group_routed_tokens = zeros(layers, groups, experts, dtype=torch.int64)
+            self.group_routed = zeros(layers, groups, routed, dtype=torch.float32)
+            self.group_plain = zeros(layers, groups, size - routed, dtype=torch.float32)
+            # of the tokens in the histogram alone: activations above each threshold, and all of them
+            self.group_above = zeros(groups, layers, len(thresholds), dtype=torch.int64)
+            self.group_zero, self.group_sampled = (zeros(groups, layers, dtype=torch.int64) for _ in "zs")
+        # of the batch at hand: positions that count, and those of them that go into the histogram
+        self.keep = self.sampled = self.kept_rows = self.sampled_rows = None
+        # the group of each position, of those that count, and of those in the histogram
+        self.group_of = self.kept_groups = self.sampled_groups = None
 
-    def begin_batch(self, keep) -> None:
-        """``keep`` bool [T]: the flat positions of the next batch that count."""
-        rank = keep.cumsum(0) - 1 + self.tokens
-        self.keep, self.sampled = keep, keep & (rank % HISTOGRAM_STRIDE == 0)
-        self.tokens += int(keep.sum())
-        self.histogram_tokens += int(self.sampled.sum())
+    def begin_batch(self, keep, groups=None) -> None:
+        """``keep`` bool [T], best in the host's memory: the flat positions of the next batch that count;
+        ``groups`` int64 [T]: the group of documents that each position belongs to."""
+        device, keep = self.sum_abs.device, keep.cpu()
+        sampled = keep & ((keep.cumsum(0) - 1 + self.tokens) % HISTOGRAM_STRIDE == 0)
+        rows, sampled_rows = (mask.nonzero().flatten() for mask in (keep, sampled))
+        self.tokens += len(rows)
+        self.histogram_tokens += len(sampled_rows)
+        self.keep, self.sampled = keep.to(device), sampled.to(device)
+        self.kept_rows, self.sampled_rows = rows.to(device), sampled_rows.to(device)
+        if self.groups:
+            _tally(self.group_tokens, groups[rows])
+            here = (groups.to(device), groups[rows].to(device), groups[sampled_rows].to(device))
+            self.group_of, self.kept_groups, self.sampled_groups = here
 
     def observe(self, block, first, positions, h, weights) -> None:
-        """One part's activations h [T, n]; see ``hooks.ffn_activations``."""
-        keep, sampled = self.keep, self.sampled
-        if positions is not None:
-            keep, sampled = keep[positions], sampled[positions]
-        values = h[keep].float().abs_()
-        if not len(values):
-            return
-        layer, here = block.layer, slice(first, first + h.shape[1])
-        largest = values.amax(1, keepdim=True)
-        self.sum_abs[layer, here] += values.sum(0)
-        self.sum_sq[layer, here] += values.square().sum(0)
-        self.max_abs[layer, here] = self.max_abs[layer, here].maximum(values.amax(0).double())
-        self.zero_count[layer] += values.numel() - values.count_nonzero()
-        for row, epsilon in enumerate(self.thresholds):
-            self.above_count[layer, row, here] += (values >= epsilon * largest).sum(0)
-        self._count_top(layer, here, values)
-        self._count_bins(layer, values[sampled[keep]])
-        if weights is not None:
-            expert = first // block.width
-            self.routed_tokens[layer, expert] += len(values)
-            self.routed_weight[layer, expert] += weights[keep].double().sum()
+        """A dense layer's or shared expert's activations h [T, n]; see ``hooks.ffn_activations``."""
+        self._sum(block.layer, first, h, self.kept_rows, self.kept_groups)
+        values = h.index_select(0, self.sampled_rows).float().abs_()
+        self._count_bins(block.layer, values)
+        self._count_groups(block.layer, values, self.sampled_groups)
 
-    def _count_top(self, layer, here, values):
+    def observe_routed(self, block, experts, positions, h, weights) -> None:
+        """All routed experts' activations h [S, n] in one call: row i is what expert ``experts[i]`` did at
+        the flat position ``positions[i]``, with routing weight ``weights[i]``."""
         import torch
+
+        def chosen(
+            mask, count
+        ):  # where a mask of positions is true: ``count`` is of positions, known on the host
+            rows = count * (len(positions) // len(mask))
+            return torch.nonzero_static(mask[positions], size=rows).flatten()
+
+        kept = chosen(self.keep, len(self.kept_rows))
+        groups = self.group_of[positions[kept]] if self.groups else None
+        self._sum(block.layer, 0, h, kept, groups, experts, block.experts)
+        sampled = chosen(self.sampled, len(self.sampled_rows))
+        values = h.index_select(0, sampled).float().abs_()
+        self._count_bins(block.layer, values)
+        self._count_groups(block.layer, values, self.group_of[positions[sampled]] if self.groups else None)
+        experts = experts[kept]
+        _tally(self.routed_tokens[block.layer], experts)
+        self.routed_weight[block.layer].index_add_(0, experts, weights[kept].double())
+        if self.groups:
+            _tally(self.group_routed_tokens[block.layer].view(-1), groups * block.experts + experts)
+
+    def _sum(self, layer, first, h, rows, groups, experts=None, parts=1):
+        """Add up ``rows`` of h, those of each of ``parts`` experts by itself; neurons from ``first`` on."""
+        from . import reductions
+
+        n = h.shape[1]
+        here, at_once = slice(first, first + parts * n), (AT_ONCE_GPU if h.is_cuda else AT_ONCE)
+        pieces = rows.split(max(1, at_once // n))
+        for some, group in zip(pieces, groups.split(len(pieces[0])) if self.groups else pieces, strict=True):
+            values = h.index_select(0, some).abs_()
+            expert = None if experts is None else experts[some]
+            if self.groups:
+                self._sum_groups(layer, values, group, expert, parts)
+            self._count_top(layer, here, values, expert)
+            sums = reductions.columns(values, expert, parts, self.thresholds)
+            self.sum_abs[layer, here] += sums["sum"]
+            self.sum_sq[layer, here] += sums["squares"]
+            self.max_abs[layer, here] = self.max_abs[layer, here].maximum(sums["largest"])
+            self.zero_count[layer] += sums["zeros"].sum().long()
+            self.above_count[layer, :, here] += sums["above"].long()
+
+    def _sum_groups(self, layer, values, group, expert, parts):
+        import torch
+
+        if expert is not None:
+            sums = self.group_routed[layer].view(-1, values.shape[1])
+            sums.index_add_(0, group * parts + expert, values.float())
+        elif values.is_cuda:  # many rows add up to few: as a product, since atomic sums would queue up
+            mine = group == torch.arange(self.groups, device=group.device)[:, None]
+            self.group_plain[layer] += torch.mm(mine.to(values.dtype), values, out_dtype=torch.float32)
+        else:
+            self.group_plain[layer].index_add_(0, group, values.float())
+
+    def _count_top(self, layer, here, values, expert):
+        from . import reductions
 
         n = values.shape[1]
         sizes = top_sizes(self.top_k, n)
-        order = values.topk(max(sizes), dim=1).indices
+        order = reductions.largest_indices(values, max(sizes))
+        if expert is not None:
+            order += expert[:, None] * n
         for row, k in enumerate(sizes):
-            self.top_count[layer, row, here] += torch.bincount(order[:, :k].reshape(-1), minlength=n)
+            _tally(self.top_count[layer, row, here], order[:, :k].reshape(-1))
 
     def _count_bins(self, layer, values):
+        """The histogram of values [t, n] >= 0."""
         import torch
 
-        if len(values):
-            bits = (
-                values.contiguous().view(torch.int32) >> 22
-            )  # sign is 0: 8 exponent bits and one of the mantissa
-            bins = (bits - 2 * (LOWEST_EXPONENT + 127)).clamp_(0, BINS - 1)
-            self.histogram[layer] += torch.bincount(bins.reshape(-1), minlength=BINS)
+        # sign is 0: 8 exponent bits and one of the mantissa
+        bits = values.contiguous().view(torch.int32) >> 22
+        bins = (bits - 2 * (LOWEST_EXPONENT + 127)).clamp_(0, BINS - 1).flatten()
+        if bins.is_cuda:  # atomic sums into so few bins would queue up; histc sums in each block's own memory
+            self.histogram[layer] += torch.histc(bins, BINS, 0, BINS - 1).long()
+        else:
+            _tally(self.histogram[layer], bins.long())
+
+    def _count_groups(self, layer, values, group):
+        """Counts of the sampled values [t, n] >= 0 by group, for the spread over documents."""
+        if not self.groups:
+            return
+        largest, n = values.amax(1, keepdim=True), values.shape[1]
+        self.group_zero[:, layer].index_add_(0, group, (values == 0).sum(1))
+        self.group_sampled[:, layer].index_add_(0, group, group.new_full(group.shape, n))
+        for row, epsilon in enumerate(self.thresholds):
+            self.group_above[:, layer, row].index_add_(0, group, (values >= epsilon * largest).sum(1))
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Every accumulator as NumPy, with ``contribution`` = sum |h_i| * ||W_down[:, i]||_2, [L, N]."""
@@ -110,8 +189,18 @@ class ActivationStatistics:
 
         norms = torch.stack([block.down_norms() for block in self.blocks]).to(self.sum_abs.device)
         tensors = {name: value for name, value in vars(self).items() if torch.is_tensor(value)}
+        tensors = {name: value for name, value in tensors.items() if name not in OF_BATCH}
         tensors["contribution"] = self.sum_abs * norms
-        for name in ("keep", "sampled"):
-            tensors.pop(name, None)
+        if self.groups:
+            parts = [tensors.pop(name).transpose(0, 1).cpu() for name in ("group_routed", "group_plain")]
+            tensors["group_sum_abs"] = torch.cat(parts, dim=2)
+            tensors["group_routed_tokens"] = tensors["group_routed_tokens"].transpose(0, 1)
         counts = {name: np.int64(getattr(self, name)) for name in ("tokens", "documents", "histogram_tokens")}
         return {name: value.cpu().numpy() for name, value in tensors.items()} | counts
+
+
+def _tally(counts, index):
+    """counts[i] += how often i is in ``index``."""
+    import torch
+
+    counts.scatter_add_(0, index, torch.ones_like(index))

@@ -1,12 +1,17 @@
 """The activation pass: a domain's documents through a checkpoint, both halves, into the arrays of one store.
 
-Shapes: T tokens of a document; the others as in ``accumulators``.
+Shapes: T tokens of a document, D documents of a half, G groups they are dealt into; the others as in
+``accumulators``.
 """
+
+from pathlib import Path
 
 import numpy as np
 
+from . import artifacts
 from .accumulators import ActivationStatistics, bin_edges
 from .errors import InputError
+from .files import read_json
 from .hooks import ffn_activations
 
 
@@ -36,8 +41,11 @@ def take_tokens(documents, budget: int, skip_first: int, special_ids) -> tuple[l
     return ids, keeps, excluded
 
 
-def run(model, ids, keeps, statistics, batch_tokens: int, progress=iter) -> int:
-    """Feed documents to the network, head left out; returns the number of padded positions."""
+def run(model, ids, keeps, statistics, batch_tokens: int, progress=iter, groups=None) -> int:
+    """Feed documents to the network, head left out; returns the number of padded positions.
+
+    groups: int [D], the group of each document, where ``statistics`` has groups.
+    """
     import torch
 
     from .batching import PAD, sorted_batches
@@ -45,15 +53,18 @@ def run(model, ids, keeps, statistics, batch_tokens: int, progress=iter) -> int:
 
     device = next(model.parameters()).device
     padding = 0
-    with torch.inference_mode(), ffn_activations(model, statistics.observe):
+    with torch.inference_mode(), ffn_activations(model, statistics.observe, statistics.observe_routed):
         for batch in progress(sorted_batches([len(tokens) for tokens in ids], batch_tokens)):
             longest = max(len(ids[i]) for i in batch)
             tokens = np.full((len(batch), longest), PAD, np.int64)
             mask, keep = np.zeros_like(tokens), np.zeros(tokens.shape, bool)
+            group = None
+            if groups is not None:
+                group = torch.from_numpy(np.repeat(np.asarray(groups)[batch], longest))
             for row, i in enumerate(batch):
                 n = len(ids[i])
                 tokens[row, :n], mask[row, :n], keep[row, :n] = ids[i], 1, keeps[i]
-            statistics.begin_batch(torch.from_numpy(keep.ravel()).to(device))
+            statistics.begin_batch(torch.from_numpy(keep.ravel()), group)
             statistics.documents += len(batch)
             padding += int((mask == 0).sum())
             hidden_states(model, torch.from_numpy(tokens).to(device), torch.from_numpy(mask).to(device))
@@ -65,8 +76,6 @@ def measure_half(model, blocks, split, special_ids, options: dict, progress=iter
 
     Raises InputError where the documents do not hold that many tokens, or an activation is not finite.
     """
-    device = next(model.parameters()).device
-    statistics = ActivationStatistics(blocks, options["top_k"], options["thresholds"], device)
     documents = (split[i] for i in range(len(split)))
     ids, keeps, excluded = take_tokens(documents, options["tokens"], options["skip_first"], special_ids)
     found = int(sum(keep.sum() for keep in keeps))
@@ -77,12 +86,26 @@ def measure_half(model, blocks, split, special_ids, options: dict, progress=iter
             path=path,
             key="probes.activations.tokens",
         )
-    padding = run(model, ids, keeps, statistics, options["batch_tokens"], progress)
+    return measure(model, blocks, ids, keeps, excluded, options, progress, path)
+
+
+def measure(model, blocks, ids, keeps, excluded: dict, options: dict, progress=iter, path=None) -> dict:
+    """Arrays of documents ``ids`` (one int [T] each) at the tokens that ``keeps`` (bool [T]) says.
+
+    Documents are dealt in turn to ``options["groups"]`` groups; a group is one document where there are as
+    many.
+    """
+    device = next(model.parameters()).device
+    groups = min(options.get("groups", 0), len(ids))
+    statistics = ActivationStatistics(blocks, options["top_k"], options["thresholds"], device, groups)
+    dealt = np.arange(len(ids)) % groups if groups else None
+    padding = run(model, ids, keeps, statistics, options["batch_tokens"], progress, dealt)
     arrays = statistics.arrays()
     bad = [name for name, value in arrays.items() if not np.isfinite(value).all()]
     if bad:
         raise InputError(f"activations are not finite ({', '.join(bad)})", path=path)
-    return arrays | {f"excluded_{why}": np.int64(n) for why, n in {**excluded, "padding": padding}.items()}
+    excluded = {"control": 0, **excluded, "padding": padding}
+    return arrays | {f"excluded_{why}": np.int64(n) for why, n in excluded.items()}
 
 
 UNITS = {  # variable: (dims after half, long name, units)
@@ -92,6 +115,7 @@ UNITS = {  # variable: (dims after half, long name, units)
     "excluded_first": ((), "leading tokens left out", "tokens"),
     "excluded_special": ((), "special tokens left out", "tokens"),
     "excluded_padding": ((), "padded positions left out", "tokens"),
+    "excluded_control": ((), "tokens left out by a control", "tokens"),
     "sum_abs": (("layer", "neuron"), "sum of |h|", "activation"),
     "sum_sq": (("layer", "neuron"), "sum of h squared", "activation squared"),
     "max_abs": (("layer", "neuron"), "largest |h|", "activation"),
@@ -110,6 +134,16 @@ UNITS = {  # variable: (dims after half, long name, units)
     "histogram": (("layer", "bin"), "sampled activations by |h|", "activations"),
     "routed_tokens": (("layer", "expert_id"), "tokens routed to the expert", "tokens"),
     "routed_weight": (("layer", "expert_id"), "sum of routing weights", "1"),
+    "group_tokens": (("group",), "tokens that count, by group of documents", "tokens"),
+    "group_sum_abs": (("group", "layer", "neuron"), "sum of |h|, by group", "activation"),
+    "group_routed_tokens": (("group", "layer", "expert_id"), "tokens routed there, by group", "tokens"),
+    "group_above": (
+        ("group", "layer", "threshold"),
+        "sampled activations at least eps times the token's largest, by group",
+        "activations",
+    ),
+    "group_zero": (("group", "layer"), "sampled exact zeros, by group", "activations"),
+    "group_sampled": (("group", "layer"), "sampled activations, by group", "activations"),
 }
 
 
@@ -118,9 +152,10 @@ def as_store(halves: list, blocks, options: dict) -> tuple[dict, dict]:
     block = blocks[0]
     arrays = {}
     for name, (dims, long_name, units) in UNITS.items():
-        if "expert_id" in dims and not block.experts:
+        if ("expert_id" in dims and not block.experts) or any(name not in half for half in halves):
             continue
-        values = np.stack([half[name] for half in halves])
+        values = [half[name] for half in halves]
+        values = np.stack(_padded(values) if "group" in dims else values)
         arrays[name] = (("half", *dims), values, {"long_name": long_name, "units": units})
     coords = {
         "half": np.array(["a", "b"]),
@@ -137,3 +172,27 @@ def as_store(halves: list, blocks, options: dict) -> tuple[dict, dict]:
         coords["expert"] = np.where(neuron < routed, neuron // block.width, -1)
         coords["unit"] = np.where(neuron < routed, neuron % block.width, neuron - routed)
     return arrays, coords
+
+
+def attributes(model, name, checkpoint, domain, shards, options: dict, code: str) -> dict:
+    """What a store says about itself: model, checkpoint, domain, and the code and versions behind it."""
+    manifest = read_json(Path(model) / "manifest.json")
+    name = name or Path(model).name
+    return {
+        "title": f"FFN activation statistics of {name} ({checkpoint}) on {domain}",
+        "model": name,
+        "revision": manifest["revision"],
+        "model_sha256": artifacts.digest(manifest["files"]),
+        "checkpoint": checkpoint,
+        "domain": domain,
+        "tokens_sha256": artifacts.digest(shards.index),
+        "options": options,
+        "code": code,
+        "versions": artifacts.versions(),
+    }
+
+
+def _padded(parts: list) -> list:
+    """Arrays with equally many groups: groups of no document, all zeros, at the end of the shorter one."""
+    groups = max(len(part) for part in parts)
+    return [np.pad(part, [(0, groups - len(part)), *[(0, 0)] * (part.ndim - 1)]) for part in parts]

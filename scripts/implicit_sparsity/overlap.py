@@ -10,6 +10,7 @@ import math
 import numpy as np
 
 from implicit_sparsity.errors import InputError
+from implicit_sparsity.statistics import correlation, ranks
 
 
 def top_k_sets(scores, k: int) -> np.ndarray:
@@ -62,6 +63,40 @@ def chance_iou(n: int, k: int) -> float:
     )
 
 
+def hub_matched_iou(use, k: int) -> float:
+    """Expected IoU of two k-sets drawn without replacement with probability proportional to ``use [n]``.
+
+    What overlap would be if domains shared nothing but their hubs, neurons that are used much everywhere.
+    By Rosen (1972): entry i is in a set with probability ``pi_i = 1 - exp(-use_i t)``, t such that these
+    sum to k; the intersection has mean ``sum pi_i^2`` and the variance of draws of a fixed size, and the
+    IoU is expanded to second order about it. Within 1 % of a simulation (2 % for 6 of 64); equal use gives
+    ``chance_iou``. NaN where fewer than k entries are in use.
+    """
+    from scipy.optimize import brentq
+
+    use = _non_negative(use)
+    if not 1 <= k <= len(use):
+        raise InputError(f"k = {k} is not in 1..{len(use)}")
+    use = use[use > 0] / max(use.max(), 1e-300)
+    if len(use) < k:
+        return math.nan
+    if len(use) == k:
+        return 1.0
+    high = 1.0
+    while -np.expm1(-use * high).sum() < k:
+        high *= 2
+    chance = -np.expm1(-use * brentq(lambda t: -np.expm1(-use * t).sum() - k, 0, high))
+    both, spread = chance**2, chance * (1 - chance)
+    mean = both.sum()
+    variance = (both * (1 - both)).sum() - 2 * (chance * spread).sum() ** 2 / spread.sum()
+    return float(mean / (2 * k - mean) + 2 * k / (2 * k - mean) ** 3 * max(variance, 0.0))
+
+
+def spearman(p, q) -> np.ndarray:
+    """Rank correlation over the last axis, in [-1, 1]; equal scores share their rank. NaN without spread."""
+    return correlation(ranks(p), ranks(q))
+
+
 def weighted_jaccard(p, q) -> np.ndarray:
     """``sum_i min(p_i, q_i) / sum_i max(p_i, q_i)`` over the last axis of non-negative scores, in [0, 1].
 
@@ -87,6 +122,64 @@ def jensen_shannon_bits(p, q) -> np.ndarray:
         bits = sum(np.where(x > 0, x * np.log2(x / middle), 0.0).sum(axis=-1) for x in (p, q)) / 2
     undefined = np.isnan(p).any(axis=-1) | np.isnan(q).any(axis=-1)
     return np.where(undefined, np.nan, np.clip(bits, 0.0, 1.0))
+
+
+def chance_weighted_jaccard(p, q) -> np.ndarray:
+    """``E[sum_i min(p_i, q_r(i))] / E[sum_i max(p_i, q_r(i))]`` over all orders r of the n entries.
+
+    Exact in numerator and denominator: every pair of entries meets in 1/n of the orders. ``[..., n] x [...,
+    n] -> [...]`` in [0, 1], by sorting; NaN where both are all zeros.
+    """
+    p, q = np.broadcast_arrays(_non_negative(p), _non_negative(q))
+    n = p.shape[-1]
+    # an entry is the smaller one in as many pairs as the other vector has entries above it
+    both = np.concatenate([p, q], axis=-1)
+    order = both.argsort(axis=-1, kind="stable")
+    first = order < n  # an entry of p
+    above = [(~first)[..., ::-1].cumsum(axis=-1)[..., ::-1], first[..., ::-1].cumsum(axis=-1)[..., ::-1]]
+    smaller = (np.take_along_axis(both, order, axis=-1) * np.where(first, *above)).sum(axis=-1)
+    with np.errstate(invalid="ignore"):
+        return smaller / (n * both.sum(axis=-1) - smaller)
+
+
+def chance_jensen_shannon_bits(p, q) -> np.ndarray:
+    """Expected Jensen-Shannon divergence in bits where the n entries of one of the two are in random order.
+
+    Exact, ``sum_ij f(p_i, q_j) / n`` with f the term of one entry: a divergence is a sum over entries, and
+    every pair of entries meets in 1/n of the orders. ``[..., n] x [..., n] -> [...]``, n^2 memory.
+    """
+    p, q = _non_negative(p), _non_negative(q)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        p, q = p / p.sum(axis=-1, keepdims=True), q / q.sum(axis=-1, keepdims=True)
+        a, b = p[..., :, None], q[..., None, :]
+        terms = [np.where(x > 0, x * np.log2(x / ((a + b) / 2)), 0.0).sum(axis=(-2, -1)) for x in (a, b)]
+    undefined = np.isnan(p).any(axis=-1) | np.isnan(q).any(axis=-1)
+    return np.where(undefined, np.nan, np.clip(sum(terms) / 2 / p.shape[-1], 0.0, 1.0))
+
+
+def domain_shares(use) -> np.ndarray:
+    """``p(domain | expert) = use[d, e] / sum_d use[d, e]``, ``[D, ..., E] -> [D, ..., E]``.
+
+    At equal budgets: ``use`` is normalised over its last axis first. 0 for an expert that no domain uses.
+    """
+    use = _non_negative(use)
+    use = use / use.sum(axis=-1, keepdims=True)
+    total = use.sum(axis=0)
+    return np.divide(use, total, out=np.zeros_like(use), where=total > 0)
+
+
+def normalised_information(use) -> np.ndarray:
+    """``I(domain; expert) / log2 D`` of use ``[D, ..., E]`` at equal budgets, ``[...]`` in [0, 1].
+
+    ``I = H(mean of the D distributions) - mean of their H``, bits: the Jensen-Shannon divergence of D
+    distributions (Lin 1991). 0: an expert tells nothing about the domain; 1: every expert serves one domain.
+    """
+    use = _non_negative(use)
+    use = use / use.sum(axis=-1, keepdims=True)
+    middle = use.mean(axis=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        bits = np.where(use > 0, use * np.log2(use / middle), 0.0).sum(axis=-1).mean(axis=0)
+    return np.clip(bits / math.log2(len(use)), 0.0, 1.0)
 
 
 def separation(within, between, floor) -> np.ndarray:

@@ -1,4 +1,122 @@
-"""Means and intervals over repeated runs."""
+"""Means, and intervals over documents and repeated runs: NumPy in, NumPy out.
+
+The document is the unit. Documents come as groups (one document each, where there are few) of each half of
+each domain. What is estimated is the expectation of a statistic of sums over groups at the same budget. Its
+interval is theta +- t * sqrt(var), by the delete-d jackknife (Shao & Wu 1989): random draws leave out d of
+G groups, and the variance over draws is multiplied by (G - d) / d.
+
+* Of top-k sets (``half_samples``): half of the groups of one half of one domain is left out, the others kept
+  whole; var is the sum over the halves of domains, t has G - 1 degrees of freedom.
+* Of smooth statistics (``quarter_samples``): a quarter of the groups of all halves at once; t has the sum of
+  G - 1 over the halves.
+
+A bootstrap draws documents twice, its halves are noisier than the real ones, and of planted overlaps (1,000
+neurons, 24 documents) percentile intervals covered the truth in 0 to 100 % of cases, basic ones in 25 to 80
+%; leaving out one document at a time counts each neuron at the border of a set as noise of its own, and
+makes intervals twice too wide. How these two cover is measured in tests/test_intervals.py.
+"""
+
+import numpy as np
+
+DRAWS = 48  # of each half of a domain
+FEWEST = 4  # groups below which no interval is told
+
+
+def half_samples(groups: int, draws: int = DRAWS, seed: int = 0) -> np.ndarray:
+    """Which groups are kept: float64 ``[draws, groups]`` of 0 and 1, ``groups // 2`` ones in a row."""
+    return (_orders(groups, draws, seed) < groups // 2).astype(np.float64)
+
+
+def half_sample_variance(replicates, groups: int) -> np.ndarray:
+    """One half's part of the variance from ``replicates [draws, ...]``; NaN where a draw is undefined."""
+    if groups < FEWEST:
+        return np.full(np.shape(replicates)[1:], np.nan)
+    kept = groups // 2
+    return kept / (groups - kept) * np.var(replicates, axis=0)
+
+
+def quarter_samples(groups: int, draws: int = DRAWS, seed: int = 0) -> np.ndarray:
+    """Which groups are kept: float64 ``[draws, groups]`` of 0 and 1, ``groups // 4`` zeros in a row."""
+    return (_orders(groups, draws, seed) >= groups // 4).astype(np.float64)
+
+
+def quarter_sample_variance(replicates, groups: int) -> np.ndarray:
+    """The variance from ``replicates [draws, ...]``, in which all halves have about as many groups."""
+    if groups < FEWEST:
+        return np.full(np.shape(replicates)[1:], np.nan)
+    out = groups // 4
+    return (groups - out) / out * np.var(replicates, axis=0)
+
+
+def _orders(groups, draws, seed):
+    return np.random.default_rng([seed, groups, draws]).random((draws, groups)).argsort(axis=1)
+
+
+def interval(value, variance, groups: int, level: float = 0.95):
+    """(low, high) about ``value``, Student's t with ``groups - 1`` degrees of freedom; NaN below 4 groups."""
+    from scipy.special import stdtrit
+
+    wide = stdtrit(groups - 1, (1 + level) / 2) if groups >= FEWEST else np.nan
+    reach = wide * np.sqrt(variance)
+    return value - reach, value + reach
+
+
+def smooth_interval(statistic, *strata, draws: int = DRAWS, seed: int = 0):
+    """(value, low, high) of a smooth ``statistic(*sums)`` over groups of documents, 95 %.
+
+    strata: arrays ``[G, ...]`` of what each group adds, one a half of a domain, or (several such arrays) that
+    go together, such as sums and token counts; groups that are all zeros do not count. statistic: of sums
+    ``[...]`` in the same places; must take them with an axis of draws in front, too.
+    """
+    parts = [tuple(map(np.asarray, s)) if isinstance(s, tuple) else (np.asarray(s),) for s in strata]
+    parts = [tuple(x[_used(part)] for x in part) for part in parts]
+    value = np.asarray(
+        statistic(*(_given([x.sum(axis=0, dtype=np.float64) for x in part]) for part in parts))
+    )
+    groups = [len(part[0]) for part in parts]
+    if min(groups) < FEWEST:
+        return value, *interval(value, np.nan, 0)
+    again = []
+    for i, part in enumerate(parts):
+        keep = quarter_samples(groups[i], draws, seed + i)
+        again.append(_given([np.tensordot(keep, x, axes=1) for x in part]))
+    variance = quarter_sample_variance(statistic(*again), min(groups))
+    return value, *interval(value, variance, freedom(groups))
+
+
+def freedom(groups) -> int:
+    """Groups that one half would have with as many degrees of freedom as these halves have together."""
+    return 1 + sum(number - 1 for number in groups)
+
+
+def _given(sums):
+    return sums[0] if len(sums) == 1 else tuple(sums)
+
+
+def _used(part) -> np.ndarray:
+    return np.any([np.asarray(x).reshape(len(x), -1).any(axis=1) for x in part], axis=0)
+
+
+def ranks(x) -> np.ndarray:
+    """Ranks from 0 over the last axis, float64; equal values share their mean rank."""
+    x = np.asarray(x)
+    order = x.argsort(axis=-1, kind="stable")
+    found, place = np.empty(x.shape), np.arange(x.shape[-1], dtype=np.float64)
+    np.put_along_axis(found, order, np.broadcast_to(place, x.shape), axis=-1)
+    ascending = np.take_along_axis(x, order, axis=-1)
+    if (ascending[..., 1:] == ascending[..., :-1]).any():
+        from scipy.stats import rankdata  # slower
+
+        return rankdata(x, axis=-1) - 1.0
+    return found
+
+
+def correlation(x, y) -> np.ndarray:
+    """Pearson's r over the last axis, broadcast before it; of ``ranks``, Spearman's. NaN without spread."""
+    x, y = (np.asarray(v, dtype=np.float64) for v in (x, y))
+    x, y = x - x.mean(axis=-1, keepdims=True), y - y.mean(axis=-1, keepdims=True)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (x * y).sum(axis=-1) / np.sqrt((x * x).sum(axis=-1) * (y * y).sum(axis=-1))
 
 
 def mean_range(frame, by, value="value", over="seed"):

@@ -26,6 +26,7 @@ COORDINATES = {
     "expert_id": ("expert_id", "index of the routed expert", "1"),
     "top_k": ("top_k", "size of the token's top set, as the config gives it", "share (< 1) or count"),
     "threshold": ("threshold", "threshold as a share of the token's largest |h|", "1"),
+    "group": ("group", "group of documents within the half", "1"),
     "bin": ("bin", "lower edge of the bin of |h|", "activation"),
 }
 CHUNK_BYTES = 16 * 2**20  # a chunk is at most about this large; split along `layer` only
@@ -65,8 +66,12 @@ def write_store(path, arrays: dict, coords: dict, attrs: dict) -> Path:
     return path
 
 
+LAZY = ("group_sum_abs",)  # as large as the rest times the groups: read by layer, where it is used
+
+
 def open_store(path, variables=None, optional=()):
-    """The store at ``path`` as an ``xarray.Dataset`` in memory, every chunk read checked against its CRC.
+    """The store at ``path`` as an ``xarray.Dataset``, every chunk read checked against its CRC; in memory,
+    but for the variables in LAZY.
 
     variables: names to read, with their coordinates (default all); optional: more of them, where the store
     has them. Raises InputError for a missing, cut short or altered store, and for a variable that it does
@@ -90,8 +95,19 @@ def open_store(path, variables=None, optional=()):
     for name in dataset.variables:
         _check_chunks(path, name)
     try:
-        return dataset.load()
+        for name in set(dataset.variables) - set(LAZY):
+            dataset[name].load()
+        return dataset
     except Exception as error:
+        raise InputError(f"the store is damaged ({type(error).__name__}: {error})", path=path) from error
+
+
+def layer_of(dataset, name: str, layer: int):
+    """One layer of a variable in LAZY, by its position; InputError where the store is damaged there."""
+    try:
+        return dataset[name].isel(layer=layer).load()
+    except Exception as error:
+        path = dataset.encoding.get("source")
         raise InputError(f"the store is damaged ({type(error).__name__}: {error})", path=path) from error
 
 

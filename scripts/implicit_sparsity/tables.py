@@ -6,8 +6,32 @@ from pathlib import Path
 from implicit_sparsity.errors import InputError
 
 # Columns of names: an empty cell is "" (no order, no stage trained), never NaN, and "1" stays text.
-TEXT = ("model", "method", "order", "checkpoint", "domain", "domain_a", "domain_b", "trained_domain", "half")
-TEXT += ("metric", "measure", "quantity", "score", "scope", "formula")
+TEXT = (
+    "model",
+    "revision",
+    "method",
+    "order",
+    "checkpoint",
+    "domain",
+    "domain_a",
+    "domain_b",
+    "trained_domain",
+    "half",
+)
+TEXT += (
+    "control",
+    "unit",
+    "metric",
+    "measure",
+    "quantity",
+    "score",
+    "scope",
+    "formula",
+    "write",
+    "set",
+    "role",
+    "interval",
+)
 
 
 def write_table(path, frame) -> None:

@@ -1,4 +1,4 @@
-"""Overlap probe: planted sets, identical domains, unrelated halves, routing, and stores that do not fit."""
+"""Overlap, hubs and sparsity of planted stores: sets known by construction, intervals, controls, damage."""
 
 import numpy as np
 import pandas as pd
@@ -6,155 +6,123 @@ import pytest
 from planted import DOMAINS, noisy_scores, planted_sets, write_scores
 from probe_table import probe_table
 
-from implicit_sparsity import probes
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.overlap import chance_iou
-from implicit_sparsity.store import open_store
 
 
-def measure(folder, scores, **options):
-    datasets = {
-        domain: open_store(write_scores(folder / f"{domain}.zarr", values, domain))
-        for domain, values in scores.items()
-    }
-    return pd.DataFrame(probes.load("activation_overlap", **options).rows(datasets))
+def table(folder, probe, scores, controls=None, options=None, **more):
+    """The table of one probe on stores of these scores, domain -> [layer, neuron]; ``more``: of stores."""
+    more = {"groups": 12} | more
+    paths = [str(write_scores(folder / f"{d}.zarr", s, d, **more)) for d, s in scores.items()]
+    others = [
+        str(write_scores(folder / f"{d}.{name}.zarr", s, d, control=name, **more))
+        for name, found in (controls or {}).items()
+        for d, s in found.items()
+    ]
+    out = folder / f"{probe}.csv"
+    probe_table(str(out), paths, probe, options or {}, controls=others or None)
+    return pd.read_csv(out, keep_default_na=False, na_values=["nan", ""], dtype={"control": str})
 
 
-def values(frame, quantity, measure="iou"):
-    """Of pairs of different domains."""
-    pairs = frame[(frame["domain_a"] != frame["domain_b"]) & (frame["measure"] == measure)]
-    return pairs.loc[pairs["quantity"] == quantity, "value"].to_numpy()
+def test_planted_sets_are_recovered(tmp_path):
+    """Of 20 neurons a domain 5 are shared: between domains 5 / 35, within a domain all."""
+    found = table(tmp_path, "activation_overlap", planted_sets(3, 200, 20, 5), options={"k": [20]})
+    iou = found[found["measure"] == "iou"]
+    pairs = iou[iou["domain_a"] != iou["domain_b"]]
+    values = {q: set(part["value"].round(9)) for q, part in pairs.groupby("quantity")}
+    assert values["signal"] == {round(5 / 35, 9)} and values["ceiling"] == {1.0}
+    assert values["floor"] == {round(chance_iou(200, 20), 9)}
+    expected = (1 - 5 / 35) / (1 - chance_iou(200, 20))
+    np.testing.assert_allclose(pairs[pairs["quantity"] == "sep"]["value"], expected)
+    assert (pairs[pairs["quantity"] == "sep"]["n"] == 48).all()  # two domains, two halves, 12 documents
+    hub = pairs[pairs["quantity"] == "floor_hub"]["value"]
+    assert (hub > chance_iou(200, 20)).all() and (hub < 0.3).all()
+    permuted = pairs[pairs["quantity"] == "sep_permuted"]
+    assert (permuted["low"] <= 0).all() and (permuted["high"] >= 0).all()
+    for column in ("low", "high", "unit", "n", "tokens", "control"):
+        assert column in found
+    assert found.loc[found["quantity"].isin(["signal", "ceiling", "sep"]), "low"].notna().all()
 
 
-@pytest.mark.parametrize("shared", [0, 5, 20])
-def test_planted_sets_are_found(tmp_path, shared):
-    neurons, k = 200, 20
-    frame = measure(tmp_path, planted_sets(3, neurons, k, shared), k=[0.1])
-    iou, floor = shared / (2 * k - shared), chance_iou(neurons, k)
-    np.testing.assert_allclose(values(frame, "signal"), iou)
-    np.testing.assert_allclose(values(frame, "ceiling"), 1)
-    np.testing.assert_allclose(values(frame, "floor"), floor)
-    np.testing.assert_allclose(values(frame, "sep"), (1 - iou) / (1 - floor))
-    assert len(values(frame, "signal")) == 3 * 6  # layers x pairs of four domains
-    assert set(frame["neurons"]) == {neurons} and set(frame.loc[frame["measure"] == "iou", "top"]) == {k}
+def test_intervals_stand_about_their_values(tmp_path):
+    found = table(
+        tmp_path, "activation_overlap", noisy_scores(np.random.default_rng(0), 2, 120), options={"k": [0.1]}
+    )
+    told = found[found["quantity"].isin(["signal", "ceiling", "sep", "sep_hub"])]
+    assert (told["low"] <= told["value"]).all() and (told["value"] <= told["high"]).all()
+    assert (told["high"] - told["low"] > 0).mean() > 0.9
+    assert set(found["measure"]) == {"iou", "spearman", "weighted_jaccard", "jensen_shannon_bits"}
+    assert set(found.loc[found["measure"] == "jensen_shannon_bits", "unit"]) == {"bits"}
 
 
-def test_sep_is_near_zero_where_domains_differ_only_by_noise(tmp_path):
-    rng = np.random.default_rng(0)
-    frame = measure(tmp_path, noisy_scores(rng, 20, 400, spread=0.0), k=[0.1])
-    sep = values(frame, "sep")
-    assert abs(sep.mean()) < 0.03 and (sep < 0).any()
-    apart = measure(tmp_path, noisy_scores(rng, 20, 400, spread=1.5), k=[0.1])
-    assert values(apart, "sep").min() > 0.2
+def test_a_store_without_groups_has_values_and_no_intervals(tmp_path):
+    scores = planted_sets(1, 100, 10, 5)
+    grouped = table(tmp_path / "a", "activation_overlap", scores, options={"k": [10]})
+    plain = table(tmp_path / "b", "activation_overlap", scores, options={"k": [10]}, groups=0)
+    assert plain[["low", "high"]].isna().all().all() and "permuted" not in set(plain["quantity"])
+    keys = ["layer", "domain_a", "domain_b", "measure", "quantity"]
+    both = plain.merge(grouped, on=keys)
+    np.testing.assert_allclose(both["value_x"], both["value_y"])
 
 
-def test_signal_pairs_halves_across_domains(tmp_path):
-    """Every half has its own set: the four cross pairings are averaged, and the ceiling is a against b."""
-    eye = np.eye(8)[:, None, :]  # 8 one-layer score vectors, each with one neuron in use
-    scores = {"code": np.stack([eye[0], eye[1]]), "math": np.stack([eye[0], eye[2]])}
-    frame = measure(tmp_path, scores, k=[1])
-    assert values(frame, "signal") == [0.25] and values(frame, "ceiling") == [0]
-    assert np.isnan(values(frame, "sep")).all()  # ceiling below the floor: nothing to tell apart
+def test_controls_are_rows_of_their_own(tmp_path):
+    scores = planted_sets(2, 100, 10, 5)
+    alike = dict.fromkeys(scores, next(iter(scores.values())))
+    found = table(tmp_path, "activation_overlap", scores, {"matched": alike}, {"k": [10]})
+    signal = found[(found["measure"] == "iou") & (found["quantity"] == "signal")]
+    control = signal["control"].fillna("")
+    assert set(signal.loc[control == "matched", "value"]) == {1.0}
+    assert set(signal.loc[control == "", "value"].round(9)) == {round(5 / 15, 9)}
 
 
-def test_scores_choose_different_neurons(tmp_path):
-    flat = {"code": np.full((1, 10), 0.5), "math": np.full((1, 10), 0.5)}
-    flat["math"] = flat["math"] * np.linspace(
-        1, 0.05, 10
-    )  # by mean |h| the first win, as the ties of code do
-    assert values(measure(tmp_path, flat, k=[2]), "signal") == [1]
-    assert values(measure(tmp_path, flat, k=[2], score="contribution"), "signal") == [0]
-    assert values(measure(tmp_path, flat, k=[2], score="top_count"), "signal") == [1]
-    with pytest.raises(InputError, match="token_k"):
-        measure(tmp_path, flat, k=[2], score="top_count", token_k=0.5)
+def test_hubs_are_counted(tmp_path):
+    """5 of 20 neurons of every domain are hubs; where all documents are alike, all 20."""
+    found = table(tmp_path, "hubs", planted_sets(2, 200, 20, 5), options={"k": [20]})
+    values = {q: part["value"].to_numpy() for q, part in found.groupby("quantity")}
+    assert set(values["count"]) == {5} and set(values["signal"]) == {0.25}
+    np.testing.assert_allclose(values["floor"], 0.1**3)
+    np.testing.assert_allclose(values["neuron_share"], 5 / 200)
+    assert (values["use_share"] > values["neuron_share"]).all()
+    alike = dict.fromkeys(DOMAINS, next(iter(planted_sets(1, 200, 20, 5).values())))
+    same = table(tmp_path / "same", "hubs", alike, options={"k": [20]})
+    assert set(same.loc[same["quantity"].isin(["signal", "ceiling"]), "value"]) == {1.0}
 
 
-def test_a_layer_that_is_not_in_use_has_no_set(tmp_path):
-    scores = planted_sets(2, 50, 5, 0)
-    scores["math"] = scores["math"] * np.array([[1.0], [0.0]])
-    frame = measure(tmp_path, scores, k=[5])
-    frame = frame[(frame["measure"] == "iou") & (frame["quantity"] == "signal")]
-    dead = (frame["layer"] == 1) & (frame[["domain_a", "domain_b"]] == "math").any(axis=1)
-    assert dead.sum() == 3
-    assert frame.loc[dead, "value"].isna().all() and frame.loc[~dead, "value"].notna().all()
+def test_sparsity_has_intervals_over_documents(tmp_path):
+    found = table(tmp_path, "activation_sparsity", noisy_scores(np.random.default_rng(0), 2, 120))
+    assert (found["low"] <= found["value"]).all() and (found["value"] <= found["high"]).all()
+    assert ((found["high"] - found["low"]) > 0).mean() > 0.9
+    assert set(found["n"]) == {12} and set(found["unit"].astype(str)) == {"1"}
+    share = found[found["measure"] == "below_share"]
+    assert ((share["high"] - share["low"]) < 0.1).all()
 
 
-def test_shares_and_counts(tmp_path):
-    scores = planted_sets(1, 50, 5, 0)
-    frame = measure(tmp_path, scores, k=[0.001, 0.1, 7])
-    assert set(frame.loc[frame["measure"] == "iou", "top"]) == {1, 5, 7}
-    for bad in (0, 51, 2.5):
-        with pytest.raises(InputError, match=str(bad)):
-            measure(tmp_path, scores, k=[bad])
+def test_group_sums_of_a_damaged_store_are_one_line(tmp_path):
+    scores = planted_sets(2, 100, 10, 5)
+    bad = {**scores, "math": scores["math"] * np.nan}
+    with pytest.raises(InputError, match=r"nano\.base\.math.*not finite"):
+        table(tmp_path / "nan", "activation_overlap", bad, options={"k": [10]})
+    table(tmp_path, "hubs", scores, options={"k": [10]})
+    file = next(f for f in (tmp_path / "code.zarr/group_sum_abs/c").rglob("*") if f.is_file())
+    data = file.read_bytes()
+    for damage in (data[: len(data) // 2], data[:-8] + bytes(8)):
+        file.write_bytes(damage)
+        with pytest.raises(InputError, match="damaged"):
+            probe_table(
+                str(tmp_path / "t.csv"),
+                [str(p) for p in sorted(tmp_path.glob("*.zarr"))],
+                "hubs",
+                {"k": [10]},
+            )
+    file.unlink()
+    with pytest.raises(InputError, match="damaged"):
+        probe_table(str(tmp_path / "t.csv"), [str(tmp_path / "code.zarr")], "hubs", {"k": [10]})
 
 
-def test_options_are_checked():
-    for options in (
-        {"score": "loudness"},
-        {"k": [-1]},
-        {"k": []},
-        {"kk": [1]},
-        {"k": ["x"]},
-        {"tolerance": 2},
-    ):
-        with pytest.raises(InputError):
-            probes.load("activation_overlap", **options)
-    with pytest.raises(InputError, match=r"no .*activation_overlapp\.py"):
-        probes.load("activation_overlapp")
-
-
-def test_unequal_budgets_are_refused_and_equal_ones_recorded(tmp_path):
-    scores = planted_sets(1, 50, 5, 0, ["code", "math"])
-
-    def run(tokens, **options):
-        stores = {
-            domain: open_store(write_scores(tmp_path / "s.zarr", scores[domain], domain, tokens=counts))
-            for domain, counts in tokens.items()
-        }
-        return probes.load("activation_overlap", k=[5], **options).rows(stores)
-
-    assert {row["tokens"] for row in run({"code": (1000, 995), "math": (1000, 999)})} == {995}
-    for tokens in ({"code": (1000, 980), "math": (1000, 1000)}, {"code": (1000, 1000), "math": (900, 900)}):
-        with pytest.raises(InputError, match="budget"):
-            run(tokens)
-        assert run(tokens, tolerance=0.2)
-    with pytest.raises(InputError, match="too few documents"):
-        run({"code": (0, 0), "math": (0, 0)})
-
-
-def test_a_nan_and_another_models_store_are_one_line(tmp_path):
-    scores = planted_sets(2, 50, 5, 0, ["code", "math"])
-    scores["math"][1, 3] = np.nan
-    with pytest.raises(InputError, match=r"nano\.base\.math.*layers \[1\]"):
-        measure(tmp_path, scores | {"math": scores["math"] + 0}, k=[5])
-    with pytest.raises(InputError, match="different models"):
-        measure(tmp_path, {"code": np.ones((2, 50)), "math": np.ones((2, 60))}, k=[5])
-
-
-def test_table_of_several_models_and_checkpoints(tmp_path):
-    stores = []
-    for model, neurons in (("small", 100), ("wide", 200)):
-        for checkpoint in ("base", "lora.main.seed0.stage1"):
-            for domain, score in planted_sets(2, neurons, 10, 2).items():
-                path = tmp_path / f"{model}.{checkpoint}.{domain}.zarr"
-                stores.append(str(write_scores(path, score, domain, model=model, checkpoint=checkpoint)))
-    probe_table(str(tmp_path / "t.csv"), stores, "activation_overlap", {"k": [10]})
-    frame = pd.read_csv(tmp_path / "t.csv")
-    assert frame.groupby(["model", "checkpoint"]).ngroups == 4
-    assert set(frame.loc[frame["model"] == "wide", "neurons"]) == {200}
-    again = tmp_path / "again.csv"
-    probe_table(str(again), stores, "activation_overlap", {"k": [10]})
-    assert again.read_bytes() == (tmp_path / "t.csv").read_bytes()
-    pairs = frame.loc[frame["quantity"] == "signal", ["domain_a", "domain_b"]].drop_duplicates()
-    assert tuple(pairs.iloc[0]) == DOMAINS[:2]
-
-
-def test_stores_of_other_weights_or_given_twice_are_refused(tmp_path):
-    scores = planted_sets(1, 50, 5, 0)
-    first = write_scores(tmp_path / "a.zarr", scores["code"], "code")
-    other = write_scores(tmp_path / "b.zarr", scores["math"], "math", model_sha256="changed")
-    with pytest.raises(InputError, match="other weights"):
-        probe_table(str(tmp_path / "t.csv"), [str(first), str(other)], "activation_overlap", {"k": [5]})
-    with pytest.raises(InputError, match="second store"):
-        probe_table(str(tmp_path / "t.csv"), [str(first), str(first)], "activation_overlap", {"k": [5]})
-    assert not (tmp_path / "t.csv").exists()
+def test_a_layer_of_zeros_is_undefined_and_no_error(tmp_path):
+    scores = {d: np.where(np.arange(2)[:, None] == 1, 0.0, s) for d, s in planted_sets(2, 100, 10, 5).items()}
+    found = table(tmp_path, "activation_overlap", scores, options={"k": [10]})
+    dead = found[(found["layer"] == 1) & found["quantity"].isin(["signal", "ceiling", "sep"])]
+    assert dead["value"].isna().all()
+    alive = found[(found["layer"] == 0) & (found["quantity"] == "signal")]
+    assert alive["value"].notna().all()

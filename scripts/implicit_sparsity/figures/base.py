@@ -25,6 +25,13 @@ LINES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)), (0, (3, 1, 1, 1, 1,
 # Names with a place of their own in every figure; any other name gets the next free styles, in sorted order.
 KNOWN = ("lora", "activation_mask", "orthogonal", "replay", "full", "o_lora", "ewc", "osf", "joint", "base")
 KNOWN += ("selective_write", "structured_sparsity", "curvature", "expert_mask", "independent")
+# An overlap between its floor and its ceiling, in every figure that shows one.
+TRIPLE = {
+    "ceiling": {"color": "#0072B2", "linestyle": (0, (5, 1.5)), "marker": "^"},
+    "signal": {"color": "#D55E00", "linestyle": "-", "marker": "o"},
+    "floor": {"color": "#000000", "linestyle": (0, (1, 1)), "marker": None},
+}
+SCRATCH = "scratch-"  # how the revision of a model begins that was trained here, from nothing
 
 
 @dataclass
@@ -129,6 +136,22 @@ def seeds_note(counts) -> str:
         return "n = 1 seed: no interval."
     runs = f"n = {low}" if low == high else f"n = {low} to {high}"
     return f"{runs} seeds: mean and range (lowest to highest)."
+
+
+def origin_note(frame) -> str:
+    """Which models were trained from scratch here, by the column ``revision``: none of them is pretrained."""
+    small = frame["revision"].str.startswith(SCRATCH)
+    if not small.any():
+        return ""
+    names = sorted(map(readable, set(frame.loc[small, "model"])))
+    who = "All models were" if small.all() else f"{', '.join(names)}:"
+    return f"{who} trained from scratch on this study's own training splits. "
+
+
+def span(counts) -> str:
+    """A count, or the lowest and the highest of several."""
+    low, high = min(counts), max(counts)
+    return f"{low:,.0f}" if low == high else f"{low:,.0f} to {high:,.0f}"
 
 
 def refuse_empty(frame, figure: str, paths) -> None:

@@ -8,11 +8,7 @@ from dataclasses import dataclass
 from implicit_sparsity.figures import base
 from implicit_sparsity.figures.base import Figure, option
 
-LOOKS = {
-    "ceiling": {"color": "#0072B2", "linestyle": (0, (5, 1.5)), "marker": "^"},
-    "signal": {"color": "#D55E00", "linestyle": "-", "marker": "o"},
-    "floor": {"color": "#000000", "linestyle": (0, (1, 1)), "marker": None},
-}
+LOOKS = base.TRIPLE | {"floor_hub": {"color": "#999999", "linestyle": (0, (3, 1, 1, 1)), "marker": None}}
 
 
 @dataclass
@@ -22,13 +18,17 @@ class OverlapByLayer(Figure):
     TABLES = ("activation_overlap",)
 
     checkpoint: str = option("base", help="checkpoint whose activations are compared")
+    control: str = option(
+        "", choices=("", "bare", "matched"), help="draw a control instead; empty: as the model is used"
+    )
 
     def frame(self, tables):
         table = tables["activation_overlap"]
         table = table[(table["measure"] == "iou") & (table["checkpoint"] == self.checkpoint)]
+        table = table[table["control"] == self.control]
         own = table["domain_a"] == table["domain_b"]
         # A pair's ceiling is the mean of two domains' own: drawn are the domains' own.
-        table = table[own | table["quantity"].isin(["signal", "floor"])].dropna(subset=["value"])
+        table = table[own | table["quantity"].isin(["signal", "floor", "floor_hub"])].dropna(subset=["value"])
         by = ["model", "checkpoint", "k", "top", "neurons", "tokens", "quantity", "layer"]
         grouped = table.groupby(by, sort=False)["value"]
         return grouped.agg(mean="mean", low="min", high="max", n="count").reset_index()
@@ -63,7 +63,7 @@ class OverlapByLayer(Figure):
         for quantity, look in LOOKS.items():
             line = part[part["quantity"] == quantity].sort_values("layer")
             ax.plot(line["layer"], line["mean"], **look, markevery=max(1, len(line) // 8), gid=quantity)
-            if quantity != "floor":
+            if quantity in ("signal", "ceiling"):
                 ax.fill_between(
                     line["layer"], line["low"], line["high"], color=look["color"], alpha=0.22, linewidth=0
                 )
@@ -73,13 +73,16 @@ class OverlapByLayer(Figure):
         most = frame.groupby("quantity")["n"].max()
         tokens = sorted(frame["tokens"].unique())
         budget = f"{tokens[0]:,.0f}" if len(tokens) == 1 else f"{tokens[0]:,.0f} to {tokens[-1]:,.0f}"
+        control = f" Control: {self.control}." if self.control else ""
         return (
-            f"Checkpoint {self.checkpoint}. Line: mean; band: lowest to highest over {most.get('signal', 0)} "
-            f"pairs of domains (between) and {most.get('ceiling', 0)} domains (within). "
+            f"Checkpoint {self.checkpoint}.{control} Line: mean; band: lowest to highest over "
+            f"{most.get('signal', 0)} pairs of domains (between) and "
+            f"{most.get('ceiling', 0)} domains (within). "
             f"n = {budget} tokens per half of a domain; in brackets: neurons in a set."
         )
 
 
 def _label(quantity):
     names = {"ceiling": "within a domain (ceiling)", "signal": "between domains", "floor": "chance (floor)"}
+    names["floor_hub"] = "hubs alone (floor)"
     return names[quantity]

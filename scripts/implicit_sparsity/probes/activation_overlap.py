@@ -1,23 +1,40 @@
-"""Do the neurons that one domain uses most overlap with another's? Floor, signal, ceiling and SEP per layer.
+"""Do the neurons that one domain uses most overlap with another's? Floors, signal, ceiling and SEP per layer.
 
-For every top-k size: floor is exact chance, ceiling the overlap of two disjoint halves of one domain (of a
-pair: the mean of the two), signal the mean over the four pairings of a half of one domain with a half of
-the other, so that all three compare equally many tokens. SEP = (ceiling - signal) / (ceiling - floor). The
-threshold-free measures have no closed-form floor, and therefore no SEP here.
+For every top-k size: ``floor`` is exact chance, ``floor_hub`` what sharing the hubs alone would give (sets
+drawn in proportion to pooled use), ceiling the overlap of two disjoint halves of one domain (of a pair: the
+mean of the two), signal the mean over the four pairings of a half of one domain with a half of the other,
+so that all compare equally many tokens. SEP = (ceiling - signal) / (ceiling - floor). ``permuted`` and
+``sep_permuted`` are signal and SEP where labels mean nothing: documents dealt anew to two pseudo-domains.
+Threshold-free beside it: Spearman's rank correlation (floor 0), weighted Jaccard (floor: neurons of one
+renamed at random) and Jensen-Shannon divergence (no floor). Intervals are over documents, see
+``statistics``. The column ``control``: "" as trained, "bare" without template, "matched" on equally many
+tokens of each id.
 """
 
 from dataclasses import dataclass
-from itertools import combinations
+from functools import partial
 
 import numpy as np
 
-from implicit_sparsity import overlap
-from implicit_sparsity.probes.base import Probe, check_comparable, option, per_token
+from implicit_sparsity import comparing, overlap, statistics
+from implicit_sparsity.probes.base import (
+    Probe,
+    by_control,
+    by_kind,
+    check_comparable,
+    documents,
+    halves_of,
+    option,
+    per_token,
+    where,
+)
 
 
 @dataclass
 class ActivationOverlap(Probe):
     """Overlap of the most used neurons, by one score per neuron."""
+
+    NEEDS = ("activations", "controls")
 
     k: tuple = option(
         (0.001, 0.01, 0.05, 0.1), low=0, help="top-k sizes: shares (< 1) or counts of a layer's neurons"
@@ -25,7 +42,7 @@ class ActivationOverlap(Probe):
     score: str = option(
         "mean_abs",
         choices=("mean_abs", "contribution", "top_count"),
-        help="what makes a neuron used: mean |h|, ...",
+        help="what makes a neuron used: mean |h|, ...; top_count has no intervals",
     )
     token_k: float = option(
         0.01, low=0, help="which of the store's per-token top_k the score top_count counts"
@@ -33,64 +50,89 @@ class ActivationOverlap(Probe):
     tolerance: float = option(
         0.01, low=0, high=1, help="largest relative difference in tokens between halves"
     )
+    draws: int = option(48, low=8, high=4096, help="subsamples of documents behind an interval")
 
     def variables(self):
-        return ("tokens", {"mean_abs": "sum_abs"}.get(self.score, self.score))
+        return tuple(dict.fromkeys(("tokens", "sum_abs", self._variable())))
 
-    def rows(self, datasets):
+    def optional(self):
+        groups = ("group_sum_abs", "group_tokens", "group_routed_tokens")
+        return ("routed_tokens", "documents", *(groups if self.score != "top_count" else ()))
+
+    def rows(self, datasets, controls):
+        found = [{"control": "", **row} for row in self._rows(datasets)] if datasets else []
+        for control, stores in by_control(controls).items():
+            found += [{"control": control, **row} for row in self._rows(stores)]
+        return found
+
+    def _variable(self):
+        return {"mean_abs": "sum_abs"}.get(self.score, self.score)
+
+    def _rows(self, datasets):
         tokens = check_comparable(datasets, self.tolerance)
         scores = {domain: self._scores(dataset) for domain, dataset in datasets.items()}
         layers = next(iter(datasets.values()))["layer"].values
         neurons = next(iter(scores.values())).shape[-1]
+        count = {domain: documents(dataset) for domain, dataset in datasets.items()}
+        shape = {"score": self.score, "neurons": neurons, "tokens": tokens}
         rows = []
-        for measure, k, top, floor, compare in self._measures(neurons):
-            within = {domain: compare(score[0], score[1]) for domain, score in scores.items()}
-            for domain, value in within.items():
-                rows += self._long(layers, domain, domain, measure, k, top, {"ceiling": value})
-            for a, b in combinations(scores, 2):
-                ceiling = (within[a] + within[b]) / 2
-                signal = np.mean([compare(x, y) for x in scores[a] for y in scores[b]], axis=0)
-                parts = {"signal": signal, "ceiling": ceiling}
-                if floor is not None:
-                    sep = overlap.separation(ceiling, signal, floor)
-                    parts |= {"floor": np.full(len(layers), floor), "sep": sep}
-                rows += self._long(layers, a, b, measure, k, top, parts)
-        return [row | {"score": self.score, "neurons": neurons, "tokens": tokens} for row in rows]
+        for i, layer in enumerate(layers):
+            halves = {d: self._halves(dataset, scores[d], i) for d, dataset in datasets.items()}
+            pooled = np.mean([_share(score[:, i].mean(axis=0)) for score in scores.values()], axis=0)
+            here = comparing.Layer(halves, self.draws)
+            for measure in self._measures(neurons, pooled):
+                keys = {"measure": measure.name, "k": measure.k, "top": measure.top}
+                for a, b, parts in comparing.compared(here, measure):
+                    n = count[a] + (count[b] if a != b else 0)
+                    about = {"layer": int(layer), "domain_a": a, "domain_b": b, **keys}
+                    rows += [about | row | {"n": n} | shape for row in long(parts, measure.unit)]
+        return by_kind(rows, "layer")
 
     def _scores(self, dataset):
         """Per-token score ``[half, layer, neuron]``."""
-        variable = dataset[self.variables()[1]]
+        variable = dataset[self._variable()]
         if self.score == "top_count":
             sizes = dataset["top_k"].values
             variable = variable.isel(top_k=int(np.abs(sizes - self.token_k).argmin()))
             if not np.isclose(variable["top_k"], self.token_k):
                 from implicit_sparsity.errors import InputError
 
-                raise InputError(f"{self.token_k} is not among the store's {sizes.tolist()}", key="token_k")
+                raise InputError(
+                    f"{where(dataset)}: {self.token_k} is not among the store's {sizes.tolist()}",
+                    key="token_k",
+                )
         return per_token(dataset, variable)
 
-    def _measures(self, neurons):
-        """(measure, k, set size, floor, function of two [layer, neuron]) of everything compared."""
+    def _halves(self, dataset, scores, i):
+        """The two ``comparing.Half`` of one layer."""
+        if self.score != "contribution" or "group_sum_abs" not in dataset:
+            return halves_of(dataset, scores, i)
+        # times the norm of the neuron's down column
+        total = (dataset[name].isel(layer=i).sum("half").values for name in ("contribution", "sum_abs"))
+        norm, use = (np.asarray(x, dtype=np.float64) for x in total)
+        return halves_of(dataset, scores, i, np.divide(norm, use, out=np.zeros_like(norm), where=use > 0))
+
+    def _measures(self, neurons, pooled):
+        """Everything compared in one layer."""
         for k in self.k:
             top = overlap.size_of(k, neurons)
-            yield "iou", k, top, overlap.chance_iou(neurons, top), _iou(top)
-        yield "weighted_jaccard", np.nan, neurons, None, overlap.weighted_jaccard
-        yield "jensen_shannon_bits", np.nan, neurons, None, overlap.jensen_shannon_bits
-
-    @staticmethod
-    def _long(layers, a, b, measure, k, top, parts):
-        keys = {"domain_a": a, "domain_b": b, "measure": measure, "k": k, "top": top}
-        return [
-            {"layer": int(layer), **keys, "quantity": quantity, "value": float(value)}
-            for quantity, values in parts.items()
-            for layer, value in zip(layers, values)
-        ]
+            yield comparing.iou(k, top, neurons, floor_hub=overlap.hub_matched_iou(pooled, top))
+        measure = partial(comparing.Measure, k=np.nan, top=neurons)
+        yield measure(
+            "spearman", prepare=statistics.ranks, compare=statistics.correlation, floors={"floor": 0.0}
+        )
+        floors = {"floor": overlap.chance_weighted_jaccard}
+        yield measure("weighted_jaccard", compare=overlap.weighted_jaccard, floors=floors)
+        yield measure("jensen_shannon_bits", compare=overlap.jensen_shannon_bits, unit="bits", sign=-1)
 
 
-def _iou(top):
-    def compare(a, b):
-        """NaN where fewer than ``top`` neurons are in use: the set would be filled by index, not by use."""
-        defined = (np.minimum((a > 0).sum(axis=-1), (b > 0).sum(axis=-1))) >= top
-        return np.where(defined, overlap.top_k_iou(a, b, top), np.nan)
+def _share(use):
+    return use / max(use.sum(), 1e-300)
 
-    return compare
+
+def long(parts, unit):
+    """Rows of {quantity: (value, low, high)}."""
+    return [
+        {"quantity": quantity, "value": float(value), "low": float(low), "high": float(high), "unit": unit}
+        for quantity, (value, low, high) in parts.items()
+    ]

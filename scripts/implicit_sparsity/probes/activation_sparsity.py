@@ -1,17 +1,19 @@
-"""How sparse are feed-forward activations? Per token and per domain: two different things, both reported.
+"""How sparse are feed-forward activations, per token and per domain? Two different things, by layer.
 
-scope "token" (counted token by token): ``zero_share``, the share of exactly zero h, and ``below_share``,
-the share with |h| < eps * max|h| of the same token (driven by outliers). scope "domain" (on the vector of
-mean |h| per neuron): Hoyer, Gini, participation ratio, and ``top_p_share``, the smallest share of neurons
-that carries the share p of l1. In an MoE layer only neurons of experts that the token was routed to count.
+Per token: ``zero_share`` (exactly 0) and ``below_share`` (|h| < threshold * the token's largest |h|, driven
+by outliers). Per domain, on the vector of mean |h| over neurons: ``hoyer`` (sqrt n - l1/l2) / (sqrt n - 1),
+``gini``, ``participation_ratio`` (sum x^2)^2 / sum x^4 / n, and ``top_p_share``, the smallest share of
+neurons that carries the share p of l1. In an MoE layer only neurons of experts that the token was routed to
+count. Intervals are over documents, see ``statistics``; those per token from the sampled tokens' spread.
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from implicit_sparsity import sparsity
-from implicit_sparsity.probes.base import Probe, option, per_token, routed_per_neuron
+from implicit_sparsity import comparing, sparsity, statistics
+from implicit_sparsity.probes.base import Probe, group_sums, option, per_token, routed_per_neuron
 
 
 @dataclass
@@ -23,21 +25,33 @@ class ActivationSparsity(Probe):
     def variables(self):
         return ("tokens", "sum_abs", "above_count", "zero_count")
 
+    def optional(self):
+        groups = ("group_sum_abs", "group_tokens", "group_routed_tokens")
+        groups += ("group_above", "group_zero", "group_sampled")
+        return ("routed_tokens", "documents", *groups)
+
     def rows(self, datasets):
         rows = []
         for domain, dataset in datasets.items():
             halves, layers = dataset["half"].values, dataset["layer"].values
+            documents = dataset["documents"].values if "documents" in dataset else np.zeros(2, int)
+            spread = self._intervals(dataset)
             for scope, measure, parameter, values in self._measures(dataset):
                 keys = {"domain": domain, "scope": scope, "measure": measure, "parameter": parameter}
+                low, high = spread.get((measure, parameter), np.full((2, *values.shape), np.nan))
                 rows += [
                     {
                         "layer": int(layer),
                         "half": str(half),
                         **keys,
                         "value": float(values[h, i]),
-                        "tokens": int(n),
+                        "low": float(values[h, i] + low[h, i]),
+                        "high": float(values[h, i] + high[h, i]),
+                        "n": int(documents[h]),
+                        "unit": "1",
+                        "tokens": int(dataset["tokens"].values[h]),
                     }
-                    for h, (half, n) in enumerate(zip(halves, dataset["tokens"].values))
+                    for h, half in enumerate(halves)
                     for i, layer in enumerate(layers)
                 ]
         return [row | {"neurons": dataset.sizes["neuron"]} for row in rows]
@@ -49,11 +63,51 @@ class ActivationSparsity(Probe):
             axis=-1
         )  # activations, [half, layer]
         zero = dataset["zero_count"].transpose("half", "layer").values
-        yield "token", "zero_share", np.nan, zero / seen
+        yield "token", "zero_share", None, zero / seen
         above = dataset["above_count"].transpose("threshold", "half", "layer", "neuron").values.sum(axis=-1)
         for eps, count in zip(dataset["threshold"].values, above):
             yield "token", "below_share", float(eps), 1 - count / seen
-        for measure in (sparsity.hoyer, sparsity.gini, sparsity.participation_ratio):
-            yield "domain", measure.__name__, np.nan, measure(mean)
-        for p in self.top_p:
-            yield "domain", "top_p_share", float(p), sparsity.top_p_share(mean, p)
+        for (measure, p), function in self._of_a_domain().items():
+            yield "domain", measure, p, function(mean)
+
+    def _of_a_domain(self) -> dict:
+        """(measure, parameter) -> function of mean |h| over the last axis."""
+        plain = (sparsity.hoyer, sparsity.gini, sparsity.participation_ratio)
+        found = {(measure.__name__, None): measure for measure in plain}
+        return found | {("top_p_share", float(p)): partial(sparsity.top_p_share, p=p) for p in self.top_p}
+
+    def _intervals(self, dataset) -> dict:
+        """(measure, parameter) -> (low, high) ``[half, layer]``, less the value; empty without groups."""
+        if "group_sum_abs" not in dataset:
+            return {}
+        shape = dataset.sizes["half"], dataset.sizes["layer"]
+        found = {}
+
+        def reach(key, h, i, statistic, stratum):
+            value, low, high = statistics.smooth_interval(statistic, stratum)
+            found.setdefault(key, np.full((2, *shape), np.nan))[:, h, i] = low - value, high - value
+
+        for h, i in np.ndindex(*shape):
+            one = dataset.isel(half=h, layer=i)
+            sampled = one["group_sampled"].values
+            reach(("zero_share", None), h, i, _share, (one["group_zero"].values, sampled))
+            above = one["group_above"].transpose("threshold", "group").values
+            for eps, count in zip(dataset["threshold"].values, above):
+                reach(("below_share", float(eps)), h, i, _share, (count, sampled))
+        for i in range(shape[1]):
+            sums, counts, owner = group_sums(dataset, i)
+            for h in range(shape[0]):
+                for key, function in self._of_a_domain().items():
+                    statistic = partial(_of_mean, function, owner)
+                    reach(key, h, i, statistic, (sums[h], counts[h]))
+        return found
+
+
+def _share(sums):
+    """Of those counted, a share; its complement has the same interval."""
+    count, of = sums
+    return np.divide(count, of, out=np.full(np.shape(of), np.nan), where=np.asarray(of) > 0)
+
+
+def _of_mean(function, owner, sums):
+    return function(comparing.scores(*sums, owner))

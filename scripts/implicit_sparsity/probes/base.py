@@ -7,25 +7,58 @@ routed there.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
+from implicit_sparsity import comparing, store
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.options import Options, option
 
-__all__ = ["Probe", "check_comparable", "option", "per_token", "routed_per_neuron"]
+__all__ = [
+    "Probe",
+    "by_control",
+    "by_kind",
+    "check_comparable",
+    "documents",
+    "group_sums",
+    "halves_of",
+    "option",
+    "per_token",
+    "routed_per_neuron",
+    "where",
+]
 
 
 @dataclass
 class Probe(Options):
-    """A probe: ``variables`` names what it reads from each store, ``rows`` measures."""
+    """A probe: ``NEEDS`` names what it reads, ``rows`` measures.
 
-    def variables(self) -> tuple[str, ...]:
-        """Names of the store variables that ``rows`` needs beside the coordinates."""
-        raise NotImplementedError
+    ``rows`` gets one argument a name in ``NEEDS``, all of one checkpoint, empty where it was not measured:
+    "activations": domain -> store; "reference": the same of the base model, whatever the checkpoint;
+    "controls": "domain.control" -> store; "adapters": number of the stage -> its folder, of all stages up to
+    the checkpoint's; any other measurement: domain -> store ("" where one store holds all domains). The
+    workflow reads ``NEEDS`` from source, so it is a literal; ``rules/probes.smk`` knows the paths.
+    """
+
+    NEEDS: ClassVar[tuple] = ("activations",)
+    COLUMNS: ClassVar[tuple] = ()  # of ``rows``, where there may be none; else they say it themselves
+
+    def variables(self) -> tuple[str, ...] | None:
+        """Names of the store variables that ``rows`` needs beside the coordinates; None: all of them."""
+        return None
+
+    def optional(self) -> tuple[str, ...]:
+        """Names of those that it takes where the store has them."""
+        return ("routed_tokens",)
+
+    def reads(self, need: str) -> tuple:
+        """(variables, optional ones) of the stores of ``need``: those above, of any but activations all."""
+        shared = need in ("activations", "reference", "controls")
+        return (self.variables(), self.optional()) if shared else (None, ())
 
     def rows(self, datasets: dict) -> list[dict]:
-        """Rows of the probe's table (without model and checkpoint) from domain -> store of one checkpoint."""
+        """Rows of the probe's table (without model and checkpoint); arguments as in ``NEEDS``."""
         raise NotImplementedError
 
 
@@ -34,15 +67,68 @@ def routed_per_neuron(dataset) -> np.ndarray:
     tokens = dataset["tokens"].values.astype(np.float64)[:, None, None]
     if "expert" not in dataset.coords:
         return tokens
-    expert = dataset["expert"].values
     routed = dataset["routed_tokens"].transpose("half", "layer", "expert_id").values.astype(np.float64)
-    position = (
-        {int(e): i for i, e in enumerate(dataset["expert_id"].values)}
-        if "expert_id" in dataset.coords
-        else {}
-    )
-    index = np.array([position.get(int(e), int(e)) for e in expert])
-    return np.where(expert[None, None, :] < 0, tokens, routed[:, :, np.maximum(index, 0)])
+    owner = _owner(dataset)
+    return np.where(owner < 0, tokens, routed[:, :, np.maximum(owner, 0)])
+
+
+def _owner(dataset) -> np.ndarray:
+    """Position of each neuron's expert on the axis ``expert_id``, -1 for the shared expert."""
+    expert = dataset["expert"].values
+    if "expert_id" not in dataset.coords:
+        return expert
+    position = {int(e): i for i, e in enumerate(dataset["expert_id"].values)}
+    return np.array([position.get(int(e), int(e)) for e in expert])
+
+
+def group_sums(dataset, layer: int):
+    """(sums ``[half, group, neuron]``, counts ``[half, group, C]``, owner ``[neuron]`` or None) of one layer.
+
+    A neuron's mean over some groups is its sums over ``counts[..., owner]``; None: over the one count there
+    is. Of a mixture the last count is that of all tokens, which the shared expert sees.
+    """
+    sums = store.layer_of(dataset, "group_sum_abs", layer).transpose("half", "group", "neuron").values
+    if not np.isfinite(sums).all():
+        raise InputError(f"group_sum_abs is not finite in layer {layer}", key=where(dataset))
+    counts = dataset["group_tokens"].transpose("half", "group").values[..., None].astype(np.float64)
+    if "expert" not in dataset.coords:
+        return sums, counts, None
+    routed = dataset["group_routed_tokens"].isel(layer=layer).transpose("half", "group", "expert_id").values
+    return sums, np.concatenate([routed, counts], axis=-1), _owner(dataset)
+
+
+def halves_of(dataset, scores, layer: int, factor=None) -> list:
+    """The two ``comparing.Half`` of one layer, of scores ``[half, layer, neuron]``; ``factor [neuron]`` of
+    groups' sums. Without groups in the store they have none, and nothing gets an interval."""
+    if "group_sum_abs" not in dataset:
+        return [comparing.Half(score) for score in scores[:, layer]]
+    sums, counts, owner = group_sums(dataset, layer)
+    sums = sums if factor is None else sums * factor
+    return [comparing.Half(score, *parts, owner) for score, *parts in zip(scores[:, layer], sums, counts)]
+
+
+def documents(dataset) -> int:
+    """Documents of both halves; 0 where the store does not say."""
+    return int(dataset["documents"].values.sum()) if "documents" in dataset else 0
+
+
+def by_kind(rows: list, *but: str) -> list:
+    """The rows sorted by what they are of, in the order met, equal but for values, intervals and ``but``."""
+    numbers, order = {"value", "low", "high", *but}, {}
+
+    def place(row):
+        return order.setdefault(tuple(v for key, v in row.items() if key not in numbers), len(order))
+
+    return sorted(rows, key=place)
+
+
+def by_control(stores: dict) -> dict:
+    """control -> domain -> store, from stores by "domain.control"."""
+    found = {}
+    for name, dataset in stores.items():
+        domain, control = name.split(".")
+        found.setdefault(control, {})[domain] = dataset
+    return found
 
 
 def per_token(dataset, variable) -> np.ndarray:
@@ -61,17 +147,18 @@ def per_token(dataset, variable) -> np.ndarray:
     return np.divide(total, tokens, out=np.zeros_like(total), where=tokens > 0)
 
 
-def check_comparable(datasets: dict, tolerance: float) -> int:
-    """The token budget of a half; InputError unless stores share a shape and, within tolerance, it."""
+def check_comparable(datasets: dict, tolerance: float, axis: str = "neuron") -> int:
+    """The token budget of a half; InputError unless stores share a shape (layers x ``axis``) and, within
+    tolerance, it."""
     shapes, budgets = {}, {}
     for domain, dataset in datasets.items():
         if dataset.sizes["half"] != 2:
             raise InputError(f"{dataset.sizes['half']} halves, not 2", key=where(dataset))
-        shapes[domain] = (dataset.sizes["layer"], dataset.sizes["neuron"])
+        shapes[domain] = (dataset.sizes["layer"], dataset.sizes[axis])
         budgets |= {f"{domain}/{h}": int(n) for h, n in zip(dataset["half"].values, dataset["tokens"].values)}
     if len(set(shapes.values())) > 1:
         listed = ", ".join(f"{domain} {layers} x {neurons}" for domain, (layers, neurons) in shapes.items())
-        raise InputError(f"stores of different models (layers x neurons): {listed}")
+        raise InputError(f"stores of different models (layers x {axis.removesuffix('_id')}s): {listed}")
     low, high = min(budgets, key=budgets.get), max(budgets, key=budgets.get)
     if budgets[low] < (1 - tolerance) * budgets[high]:
         raise InputError(

@@ -1,0 +1,94 @@
+"""Before any card is asked for: does every model fit, what will the study take, how long on how many cards?
+
+Needs: the config, and config.json of hub models. Makes: results/plan/. Both rules run where Snakemake runs.
+"""
+
+NEEDS = {
+    need
+    for name in PROBES
+    for need in provenance.class_literal(provenance.module_name("probes", name), "NEEDS")
+}
+# the jobs of each model that take a card, by the checkpoints (or controls) that they are of
+ASKED = {
+    model: {
+        "trained": checkpoints(model)[1:],
+        "measured": MEASURED[model] if "activations" in NEEDS else ["base"] if "reference" in NEEDS else [],
+        "controls": CONTROLS if "controls" in NEEDS else [],
+        "gradients": (
+            checkpoints(model, config["probes"]["gradients"]["stages"]) if "gradients" in NEEDS else []
+        ),
+        "drift": (
+            stages(config["probes"]["drift"]["stages"]) if "drift" in NEEDS and model in LEARNERS else []
+        ),
+        "held_out_task": (
+            checkpoints(model, config["probes"]["held_out_task"]["stages"])
+            if "held_out_task" in NEEDS
+            else []
+        ),
+        "input_spectra": ["base"] if "input_spectra" in NEEDS else [],
+        "thresholds": (
+            checkpoints(model, config["probes"]["thresholds"]["stages"]) if "thresholds" in NEEDS else []
+        ),
+    }
+    for model in MODELS
+}
+
+
+rule preflight:
+    """Refuse a plan that does not fit the card; memory, hours and cost of the rest."""
+    output:
+        plans=expand(PLAN, model=MODELS),
+        summary="results/plan/plan.md",
+    log:
+        "results/logs/preflight/all.log",
+    benchmark:
+        "results/benchmarks/preflight/all.tsv"
+    localrule: True
+    conda:
+        "../envs/compute.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=15,
+    params:
+        checkpoints=ASKED,
+        code=code("preflight.py"),
+        # what is read of a domain is its name
+        domains=DOMAINS,
+        evals=config["evals"],
+        hardware=config.get("hardware", {}),
+        methods=config["methods"],
+        models=config["models"],
+        online=from_hub() != "(?!)",
+        orders=config["orders"],
+        probes={name: config["probes"][name] for name in MEASUREMENTS if name in config["probes"]},
+        seeds=config["seeds"],
+        splits=config["splits"],
+        tokens=config["tokens"],
+        training=config["training"],
+    script:
+        "../scripts/preflight.py"
+
+
+rule estimate:
+    """Print what the whole study takes and what is still to do: `snakemake estimate`.
+
+    It makes no file, not even a benchmark, or Snakemake would find it done the second time.
+    """
+    log:
+        "results/logs/estimate/all.log",
+    localrule: True
+    conda:
+        "../envs/compute.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=15,
+    params:
+        checkpoints=ASKED,
+        code=code("estimate.py"),
+        online=from_hub() != "(?!)",
+        snakefile=workflow.main_snakefile,
+        study=whole_study(),
+    script:
+        "../scripts/estimate.py"

@@ -1,0 +1,114 @@
+"""Input dimensions of feed-forward layers in use after each domain, and by layer, beside the null.
+
+Rows of panels are models; the left column has the number of domains on its axis, the right one the layer.
+"""
+
+from dataclasses import dataclass
+
+from implicit_sparsity.figures import base
+from implicit_sparsity.figures.base import Figure, option
+
+LOOKS = {
+    "used": base.TRIPLE["signal"],
+    "null": base.TRIPLE["floor"] | {"marker": "v"},
+    "first": base.TRIPLE["ceiling"],
+}
+LABELS = {
+    "used": "domains so far",
+    "null": "old domain again (floor)",
+    "first": "first domain alone",
+}
+
+
+@dataclass
+class Capacity(Figure):
+    """Share of the width in use, mean over layers (left) and by layer after the first and the last domain."""
+
+    TABLES = ("capacity",)
+
+    energy: float = option(0.95, low=0, high=1, help="share of the inputs' energy; must be measured")
+    place: str = option("ffn", choices=("ffn", "down"), help="inputs of gate and up, or of down_proj")
+
+    def frame(self, tables):
+        import pandas as pd
+
+        table = tables["capacity"]
+        table = table[(table["place"] == self.place) & (abs(table["energy"] - self.energy) < 1e-9)]
+        used = table[(table["measure"] == "used")]
+        final = used.groupby(["model", "order"])["after"].transform("max")
+        whole, by_layer = used[used["layer"] == -1], used[used["layer"] >= 0]
+        floor = table[
+            (table["measure"] == "growth") & (table["quantity"] == "floor") & (table["layer"] == -1)
+        ]
+        keys = ["model", "order", "after"]
+        before = whole.assign(after=whole["after"] + 1).set_index(keys)["value"]
+        floor = floor.join(before.rename("before"), on=keys)
+        for column in ("value", "low", "high"):
+            floor[column] += floor["before"]
+        parts = [
+            whole.assign(panel="domains", line="used", x=whole["after"]),
+            floor.assign(panel="domains", line="null", x=floor["after"]),
+            by_layer[by_layer["after"] == 1].assign(panel="layers", line="first"),
+            by_layer[by_layer["after"] == final[by_layer.index]].assign(panel="layers", line="used"),
+        ]
+        frame = pd.concat(parts)
+        frame["x"] = frame["x"].fillna(frame["layer"])
+        for column in ("value", "low", "high"):
+            frame[column] /= frame["width"]
+        columns = [
+            "model",
+            "revision",
+            "order",
+            "panel",
+            "line",
+            "x",
+            "value",
+            "low",
+            "high",
+            "n",
+            "width",
+            "tokens",
+        ]
+        return frame.dropna(subset=["value"])[columns].reset_index(drop=True)
+
+    def draw(self, frame):
+        models = list(frame["model"].unique())
+        figure, axes = base.panels(len(models), 2, height=1.75, extra=0.6, sharey=True)
+        for row, model in zip(axes, models):
+            for ax, panel in zip(row, ("domains", "layers")):
+                self._panel(ax, frame[(frame["model"] == model) & (frame["panel"] == panel)])
+            row[0].set_ylabel(f"{base.readable(model, 22)}\ndimensions in use (share)")
+        axes[0, 0].set_title("mean over layers", loc="left")
+        axes[0, 1].set_title("first domain and all of them", loc="left")
+        axes[-1, 0].set_xlabel("domains so far")
+        axes[-1, 1].set_xlabel("layer")
+        axes[0, 0].set_ylim(-0.02, 1.02)
+        handles = [base.handle(LABELS[name], **look) for name, look in LOOKS.items()]
+        handles.append(base.handle("full width", color="#777777", linewidth=0.8))
+        base.annotate(figure, self._note(frame), handles)
+        return figure
+
+    @staticmethod
+    def _panel(ax, part):
+        from matplotlib.ticker import MaxNLocator
+
+        ax.axhline(1, color="#777777", linewidth=0.8)
+        for (_, name), line in part.groupby(["order", "line"], sort=False):
+            line = line.sort_values("x")
+            ax.plot(line["x"], line["value"], **LOOKS[name], gid=name)
+            ax.fill_between(
+                line["x"], line["low"], line["high"], color=LOOKS[name]["color"], alpha=0.2, linewidth=0
+            )
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=5, min_n_ticks=1))
+
+    def _note(self, frame):
+        orders = frame["order"].nunique()
+        each = f" One line for each of {orders} orders." if orders > 1 else ""
+        return (
+            f"{base.origin_note(frame)}Base models. Fewest directions with {100 * self.energy:g} % of the "
+            "energy of all domains' inputs, each domain weighing alike, over the width "
+            f"({base.span(frame['width'])}).{each} n = {base.span(frame['tokens'])} tokens of a half domain, "
+            "which bound what can be seen; bands: 95 % intervals, leaving out "
+            f"{base.span(frame['n'])} groups of documents in turn. Floor: the other half of "
+            "the domain before is added instead of a new one."
+        )

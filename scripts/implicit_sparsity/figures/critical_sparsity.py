@@ -1,0 +1,127 @@
+"""How the loss grows as activations are set to zero, and whose neurons a domain needs.
+
+A row of panels is a model. Left: a curve per domain over the share that is zero, with the tolerance and the
+critical points. Right: the loss on a domain (column) with the mask of another (row) and with a random one.
+"""
+
+from dataclasses import dataclass
+
+from implicit_sparsity.figures import base
+from implicit_sparsity.figures.base import Figure, option
+
+TICKS = (-1, -0.1, -0.01, 0, 0.01, 0.1, 1, 10, 100)  # increase of the loss, as a share
+KEEP = ("model", "revision", "checkpoint", "measure", "domain_a", "domain_b", "level", "realised", "quantity")
+
+
+@dataclass
+class CriticalSparsity(Figure):
+    """Increase of the loss over the share of zeros, and the matrix of masks across domains."""
+
+    TABLES = ("critical_sparsity",)
+
+    checkpoint: str = option("base", help="checkpoint whose losses are drawn")
+    level: float = option(0.5, low=0, high=1, help="level of the masks, one that was measured")
+
+    def frame(self, tables):
+        table = tables["critical_sparsity"]
+        table = table[table["checkpoint"] == self.checkpoint]
+        curve = (table["measure"] == "curve") & (table["quantity"] == "ratio")
+        mask = (table["measure"] == "cross_mask") & (table["level"].sub(self.level).abs() < 1e-9)
+        shown = curve | (table["measure"] == "critical_sparsity") | (mask & (table["quantity"] != "sep"))
+        found = table.loc[shown, [*KEEP, "value", "low", "high", "n", "tolerance"]].reset_index(drop=True)
+        increase = found["measure"] != "critical_sparsity"
+        found.loc[increase, ["value", "low", "high"]] -= 1  # increase of the loss, as a share of dense
+        return found
+
+    def draw(self, frame):
+        models = list(frame["model"].unique())
+        masks = frame[frame["measure"] == "cross_mask"]
+        rows = masks["domain_a"].nunique() if len(masks) else 4
+        figure, axes = base.panels(
+            len(models),
+            2,
+            height=max(2.15, 0.55 + 0.24 * rows),
+            extra=0.55,
+            width_ratios=(1.35, 1),
+        )
+        looks = base.styles(sorted(frame["domain_b"].unique()))
+        for row, model in zip(axes, models):
+            part = frame[frame["model"] == model]
+            self._curves(row[0], part, looks)
+            row[0].set_ylabel(f"{base.readable(model, 22)}\nincrease of the loss")
+            self._matrix(row[1], part[part["measure"] == "cross_mask"])
+        axes[0, 0].set_title("thresholds of the domain itself", loc="left")
+        axes[-1, 0].set_xlabel("share of activations that is zero")
+        handles = [base.handle(base.readable(name), **look) for name, look in looks.items()]
+        base.annotate(figure, self._note(frame), handles)
+        return figure
+
+    @staticmethod
+    def _curves(ax, part, looks):
+        tolerance = part["tolerance"].iloc[0]
+        curve = part[part["measure"] == "curve"]
+        critical = part[part["measure"] == "critical_sparsity"]
+        for i, (name, look) in enumerate(looks.items()):
+            line = curve[curve["domain_b"] == name].sort_values("level")
+            thin = {key: value for key, value in look.items() if key != "marker"}
+            ax.plot(line["realised"], line["value"], **thin, gid=name)
+            ax.fill_between(
+                line["realised"], line["low"], line["high"], color=look["color"], alpha=0.1, linewidth=0
+            )
+            apart = tolerance * (1 + 0.35 * ((len(looks) - 1) / 2 - i))
+            for point in critical[critical["domain_b"] == name].itertuples():
+                reach = [[point.value - point.low], [point.high - point.value]]
+                ax.errorbar(point.value, apart, xerr=reach, **look | {"linestyle": "none"}, capsize=2)
+        ax.axhline(tolerance, color="#000000", linewidth=0.6, linestyle=(0, (1, 1)), zorder=0)
+        ax.set_yscale("symlog", linthresh=2 * tolerance)
+        low, high = ax.get_ylim()
+        low, high = min(low, -tolerance), max(high, 3 * tolerance)
+        ticks = [tick for tick in TICKS if low <= tick <= high]
+        ax.set_yticks(ticks, [f"{100 * tick:g} %" for tick in ticks])
+        ax.set_ylim(low, high)
+        ax.set_xlim(0, 1)
+
+    def _matrix(self, ax, part):
+        from matplotlib.patches import Rectangle
+
+        if part.empty:
+            ax.set_axis_off()
+            return
+        tested = list(part["domain_b"].unique())
+        makers = [*tested, *(name for name in part["domain_a"].unique() if name not in tested)]
+        most = max(part["value"].max(), 0.1)  # what is less is pale
+        for cell in part.itertuples():
+            x, y = tested.index(cell.domain_b), makers.index(cell.domain_a)
+            depth = min(max(cell.value / most, 0.0), 1.0) if cell.value == cell.value else 0.0
+            shade = (1 - 0.85 * depth, 1 - 0.55 * depth, 1 - 0.3 * depth)
+            ax.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=shade, edgecolor="white"))
+            ink = "white" if depth > 0.6 else "black"
+            number = ax.text(x, y, percent(cell.value), ha="center", va="center", fontsize=6.5, color=ink)
+            number.set_in_layout(False)
+        ax.set_xlim(-0.5, len(tested) - 0.5)
+        ax.set_ylim(len(makers) - 0.5, -0.5)
+        ax.set_xticks(range(len(tested)), [base.readable(name) for name in tested], rotation=30, ha="right")
+        ax.set_yticks(range(len(makers)), [base.readable(name) for name in makers])
+        ax.set_xlabel("loss on")
+        ax.set_ylabel("neurons of")
+        ax.tick_params(length=0)
+        ax.grid(False)
+        ax.set_title(f"increase in %, {100 * self.level:g} % masked", loc="left")
+        for spine in ax.spines.values():
+            spine.set_visible(False)
+
+    def _note(self, frame):
+        tolerance = frame["tolerance"].iloc[0]
+        return (
+            f"{base.origin_note(frame)}Checkpoint {self.checkpoint}. Left: loss against the dense network's; "
+            f"dotted: {100 * tolerance:g} %; markers: critical sparsity, one above the "
+            "other about that line. Band and bar: 95 % over documents. "
+            "Right: only the neurons that the row's domain uses most are kept, or as many drawn at random; "
+            f"losses on the column's documents. n = {base.span(frame['n'])} documents of a domain, none of "
+            "which made a threshold or a mask."
+        )
+
+
+def percent(value: float) -> str:
+    """A share in percent, with a decimal below 10."""
+    return f"{round(100 * value, 0 if abs(value) >= 0.1 else 1) + 0.0:.{0 if abs(value) >= 0.1 else 1}f}"

@@ -1,0 +1,121 @@
+"""How far training moved the hidden states, by layer and method, beside what unrelated states would give.
+
+Rows of panels are models, columns measures.
+"""
+
+from dataclasses import dataclass
+
+from implicit_sparsity.errors import InputError
+from implicit_sparsity.figures import base
+from implicit_sparsity.figures.base import Figure, option
+
+TITLES = {
+    "relative_l2": "relative L2",
+    "cosine": "cosine",
+    "cka": "CKA",
+    "cka_positions": "CKA of positions",
+    "drift_energy": "energy outside",
+    "drift_excess": "energy gone outside",
+    "mean_angle": "mean angle (rad)",
+    "largest_angle": "largest angle (rad)",
+}
+UNRELATED = {"color": "#777777", "linestyle": (0, (1, 1))}
+FLOOR = {"color": "#000000", "linestyle": (0, (4, 2, 1, 2))}
+
+
+@dataclass
+class DriftByLayer(Figure):
+    """Drift after the last stage of every run: one domain with its interval, or the mean of all domains."""
+
+    TABLES = ("representation_drift",)
+
+    domain: str = option("", help="domain of the fixed documents; empty: mean and range of all")
+    reference: str = option("base", choices=("base", "previous"), help="network that is compared with")
+    measures: tuple = option(
+        ("relative_l2", "cka", "drift_energy", "mean_angle"), choices=tuple(TITLES), help="measures to draw"
+    )
+
+    def frame(self, tables):
+        table = tables["representation_drift"]
+        table = table[(table["reference"] == self.reference) & table["measure"].isin(self.measures)]
+        if self.domain:
+            found = sorted(set(table["domain"]))
+            if self.domain not in found:
+                raise InputError(f"{self.domain!r} is not one of {', '.join(found)}", key="domain")
+            table = table[table["domain"] == self.domain]
+        table = table.dropna(subset=["value"])
+        parts = table["checkpoint"].str.extract(r"^(\w+)\.(\w+)\.seed\d+\.stage(\d+)$")
+        table = table.assign(method=parts[0], order=parts[1], stage=parts[2].astype(int))
+        table = table[table["stage"] == table.groupby(["model", "order"])["stage"].transform("max")]
+        by = ["model", "revision", "method", "stage", "measure", "quantity", "layer"]
+        grouped = table.groupby(by, sort=False)
+        columns = grouped.agg(
+            value=("value", "mean"),
+            lowest=("value", "min"),
+            highest=("value", "max"),
+            low=("low", "min"),
+            high=("high", "max"),
+            runs=("checkpoint", "nunique"),
+            domains=("domain", "nunique"),
+            documents=("n", "max"),
+        ).reset_index()
+        one = (columns["runs"] == 1) & (columns["domains"] == 1)
+        columns["low"] = columns["low"].where(one, columns["lowest"])
+        columns["high"] = columns["high"].where(one, columns["highest"])
+        return columns.drop(columns=["lowest", "highest"])
+
+    def draw(self, frame):
+        models = list(frame["model"].unique())
+        shown = [measure for measure in self.measures if (frame["measure"] == measure).any()]
+        looks = base.styles(base.ordered(frame["method"]))
+        figure, axes = base.panels(len(models), len(shown), height=1.8, extra=0.6, sharex="row")
+        for row, model in zip(axes, models):
+            for ax, measure in zip(row, shown):
+                part = frame[(frame["model"] == model) & (frame["measure"] == measure)]
+                if part.empty:
+                    ax.set_axis_off()
+                    continue
+                self._panel(ax, part, looks)
+                ax.set_title(TITLES[measure], loc="left")
+            row[0].set_ylabel(f"{base.readable(model, 22)}\ndrift")
+        for ax in axes[-1]:
+            ax.set_xlabel("layer")
+        handles = [base.handle(base.readable(method), **look) for method, look in looks.items()]
+        handles.append(base.handle("unrelated states", **UNRELATED))
+        if (frame["quantity"] == "floor").any():
+            handles.append(base.handle("not moved (floor)", **FLOOR))
+        base.annotate(figure, self._note(frame), handles)
+        return figure
+
+    @staticmethod
+    def _panel(ax, part, looks):
+        from matplotlib.ticker import MaxNLocator
+
+        for method, look in looks.items():
+            line = part[(part["method"] == method) & (part["quantity"] == "signal")].sort_values("layer")
+            every = max(1, len(line) // 8)
+            ax.plot(line["layer"], line["value"], **look, markevery=every, gid=f"signal {method}")
+            ax.fill_between(
+                line["layer"], line["low"], line["high"], color=look["color"], alpha=0.18, linewidth=0
+            )
+        for quantity, look in (("unrelated", UNRELATED), ("floor", FLOOR)):
+            # of all methods: what would be without any relation, or any movement, hardly depends on them
+            line = part[part["quantity"] == quantity].groupby("layer")["value"].mean()
+            ax.plot(line.index, line.to_numpy(), **look, gid=quantity)
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=5, min_n_ticks=1))
+
+    def _note(self, frame):
+        against = {"base": "the base model", "previous": "the stage before"}[self.reference]
+        one = (frame["runs"].max() == 1) and (frame["domains"].max() == 1)
+        where = f"documents of {base.readable(self.domain)}" if self.domain else "documents of each domain"
+        band = (
+            "95 % interval over documents"
+            if one
+            else f"lowest to highest of domains ({base.span(frame['domains'])}) and "
+            f"runs ({base.span(frame['runs'])})"
+        )
+        return (
+            f"{base.origin_note(frame)}After the last stage, against {against}. Band: {band}; "
+            f"n = {base.span(frame['documents'])} {where}. Energy: share of the states' squared length "
+            "outside the reference's leading directions."
+        )

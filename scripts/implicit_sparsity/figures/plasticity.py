@@ -1,0 +1,89 @@
+"""A fixed task learned from the base model and from trained ones; rank and dormant neurons by layer.
+
+Rows of panels are models; columns the learning curve, the effective rank and the dormant share. Lines are
+the base model and the last stage of each method.
+"""
+
+from dataclasses import dataclass
+
+from implicit_sparsity.figures import base
+from implicit_sparsity.figures.base import Figure, option
+
+PANELS = {
+    "curve": ("step", "loss (nats per token)"),
+    "effective_rank": ("layer", "effective rank"),
+    "dormant_share": ("layer", "dormant share"),
+}
+CEILING = {"color": "#777777", "linestyle": (0, (1, 1)), "marker": None}
+
+
+@dataclass
+class Plasticity(Figure):
+    """Mean and range over tasks (curve) or domains (by layer), of all runs of a method."""
+
+    TABLES = ("plasticity",)
+
+    tau: float = option(
+        0.1, low=0, high=1, help="dormant: mean |h| at most this share of the layer's; must be measured"
+    )
+
+    def frame(self, tables):
+        table = tables["plasticity"].copy()
+        run = table["checkpoint"].str.rsplit(".stage", n=1)
+        table["method"] = table["checkpoint"].str.split(".").str[0]
+        stage = run.str[1].fillna("0").astype(int)
+        last = stage.groupby([table["model"], run.str[0]]).transform("max")
+        dormant = (table["measure"] == "dormant_share") & (abs(table["tau"] - self.tau) > 1e-9)
+        table = table[(stage == last) & table["measure"].isin(PANELS) & ~dormant]
+        table = table[table["quantity"].isin(["signal", "ceiling"])].dropna(subset=["value"])
+        table["x"] = table["step"].where(table["measure"] == "curve", table["layer"])
+        table.loc[table["quantity"] == "ceiling", "method"] = "ceiling"
+        by = ["model", "revision", "measure", "method", "x"]
+        grouped = table.groupby(by, sort=False)
+        columns = grouped["value"].agg(mean="mean", low="min", high="max", n="count")
+        return columns.join(grouped["n"].max().rename("units")).reset_index()
+
+    def draw(self, frame):
+        models = list(frame["model"].unique())
+        looks = base.styles(base.ordered(set(frame["method"]) - {"ceiling"}))
+        figure, axes = base.panels(len(models), len(PANELS), height=1.75, extra=0.6)
+        for row, model in zip(axes, models):
+            for ax, (measure, (across, what)) in zip(row, PANELS.items()):
+                part = frame[(frame["model"] == model) & (frame["measure"] == measure)]
+                if part.empty:
+                    ax.set_axis_off()
+                    continue
+                self._panel(ax, part, looks)
+                ax.set_title(what, loc="left")
+                ax.set_xlabel(across)
+            row[0].set_ylabel(base.readable(model, 22))
+        handles = [base.handle(base.readable(name), **look) for name, look in looks.items()]
+        handles.append(base.handle("largest rank of the sample", **CEILING))
+        base.annotate(figure, self._note(frame), handles)
+        return figure
+
+    @staticmethod
+    def _panel(ax, part, looks):
+        from matplotlib.ticker import MaxNLocator
+
+        for method, look in looks.items():
+            line = part[part["method"] == method].sort_values("x")
+            ax.plot(line["x"], line["mean"], **look, markevery=max(1, len(line) // 6), gid=method)
+            ax.fill_between(
+                line["x"], line["low"], line["high"], color=look["color"], alpha=0.15, linewidth=0
+            )
+        for value in part.loc[part["method"] == "ceiling", "mean"]:
+            ax.axhline(value, **CEILING)
+        ax.set_ylim(bottom=0)
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=5, min_n_ticks=1))
+
+    def _note(self, frame):
+        tasks = frame[(frame["measure"] == "curve") & (frame["method"] == "base")]
+        documents = frame.loc[frame["measure"] != "curve", "units"]
+        return (
+            f"{base.origin_note(frame)}Trained models after their last stage. Learning of "
+            f"n = {base.span(tasks['units'])} random pairs by a fresh LoRA, {base.span(tasks['n'])} tasks; "
+            f"line: mean, band: lowest to highest over tasks. By layer: n = {base.span(documents)} "
+            f"documents of a domain, band: lowest to highest over domains; dormant: mean |h| at "
+            f"most {self.tau:g} of the layer's mean."
+        )

@@ -1,0 +1,68 @@
+"""The jobs of a workflow and what each waits for, from the plan that `snakemake --dry-run` prints."""
+
+import re
+
+from implicit_sparsity.errors import InputError
+
+from .costs import Job
+
+BLOCK = re.compile(r"^(?:local)?(?:rule|checkpoint) (\w+):$", re.M)
+FIELD = re.compile(r"^    (input|output|jobid|wildcards): (.*)$", re.M)
+
+
+def parse(text: str) -> list[Job]:
+    """Jobs of a dry run's output. A job waits for those whose outputs it reads; files that no job makes were
+    there before."""
+    parts = BLOCK.split(text)[1:]
+    blocks = []
+    for rule, body in zip(parts[::2], parts[1::2], strict=True):
+        fields = dict(FIELD.findall(body.split("\n\n", 1)[0]))
+        if "jobid" not in fields:
+            raise InputError(f"the dry run's rule {rule} has no jobid: another Snakemake than 9.27?")
+        pairs = [pair.split("=", 1) for pair in fields.get("wildcards", "").split(", ") if "=" in pair]
+        files = {key: fields.get(key, "").split(", ") for key in ("input", "output")}
+        blocks.append((int(fields["jobid"]), rule, dict(pairs), files))
+    maker = {file: number for number, _, _, files in blocks for file in files["output"] if file}
+    return [
+        Job(
+            number,
+            rule,
+            wildcards,
+            tuple(sorted({maker[f] for f in files["input"] if f in maker} - {number})),
+        )
+        for number, rule, wildcards, files in blocks
+    ]
+
+
+def planned(checkpoints: dict, domains: list) -> list[Job]:
+    """The jobs that ask for a card, without order: {model: {"trained": [...], "measured": [...], and where
+    there are any "gradients", "thresholds", "drift", "held_out_task", "input_spectra", "controls"}}, names of
+    checkpoints and controls."""
+    found = []
+    for model, kinds in checkpoints.items():
+        for name in kinds["trained"]:
+            method, order, seed, stage = name.split(".")
+            wildcards = {"method": method, "order": order, "seed": seed[4:], "stage": stage[5:]}
+            found.append(("train_adapter", {"model": model} | wildcards))
+        for name in kinds["measured"]:
+            found += [
+                ("measure_activations", {"model": model, "checkpoint": name, "domain": d}) for d in domains
+            ]
+        for name in kinds.get("gradients", ()):
+            found += [
+                ("measure_gradients", {"model": model, "checkpoint": name, "domain": d}) for d in domains
+            ]
+        for name in kinds.get("thresholds", ()):
+            found += [
+                ("measure_thresholds", {"model": model, "checkpoint": name, "domain": d}) for d in domains
+            ]
+        for name in kinds.get("drift", ()):
+            found.append(("measure_drift", {"model": model, "checkpoint": name}))
+        for name in kinds.get("held_out_task", ()):
+            found.append(("measure_plasticity", {"model": model, "checkpoint": name}))
+        found += [("measure_capacity", {"model": model})] * bool(kinds.get("input_spectra"))
+        for name in kinds.get("controls", ()):
+            found.append(("measure_control", {"model": model, "control": name}))
+        for name in ("base", *kinds["trained"]):
+            found.append(("evaluate_checkpoint", {"model": model, "checkpoint": name}))
+    return [Job(number, rule, wildcards) for number, (rule, wildcards) in enumerate(found)]

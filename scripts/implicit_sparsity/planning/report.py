@@ -1,0 +1,125 @@
+"""A plan as text: Markdown tables that read as well in a terminal."""
+
+GB = 1e9
+
+
+def table(head, rows, right=()) -> str:
+    """A Markdown table in columns of equal width; ``right``: columns of numbers."""
+    cells = [[str(cell) for cell in row] for row in [head, *rows]]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(head))]
+
+    def line(row):
+        put = (
+            c.rjust(w) if i in right else c.ljust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))
+        )
+        return "| " + " | ".join(put) + " |"
+
+    rule = "|" + "|".join("-" * (w + 1) + (":" if i in right else "-") for i, w in enumerate(widths)) + "|"
+    return "\n".join([line(cells[0]), rule, *map(line, cells[1:])])
+
+
+def number(value: float) -> str:
+    """12.3 G, 4.5 M, 678."""
+    for size, letter in ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{value / size:.3g} {letter}"
+    return f"{value:.3g}"
+
+
+def hours(value: float) -> str:
+    return f"{value:.1f}" if value >= 0.1 or not value else f"{value:.3f}"
+
+
+def of_model(plan: dict, hardware: dict) -> str:
+    """One model's plan."""
+    parameters = plan["parameters"]
+    parts = ", ".join(f"{part.replace('_', ' ')} {number(n)}" for part, n in parameters["parts"].items())
+    counts = f"{number(parameters['total'])} parameters, {number(parameters['active'])} of them active"
+    lines = [f"## {plan['model']}", "", f"{counts} for a token: {parts}."]
+    if plan["trainable"]:
+        lines += [
+            "Trained in a stage: " + ", ".join(f"{m} {number(n)}" for m, n in plan["trainable"].items()) + "."
+        ]
+    lines += ["", memory(plan["memory"], hardware), ""]
+    if hardware:
+        lines += [work(plan["rules"], hardware), "", assumed(plan), ""]
+    lines += ["On disk: " + ", ".join(f"{r} {size / GB:.2f} GB" for r, size in plan["storage"].items()) + "."]
+    if plan["budget"]:
+        lines += ["", budget(plan["budget"])]
+    return "\n".join(lines)
+
+
+def budget(found: list) -> str:
+    """The user's own ranges beside the estimate."""
+    rows = [
+        (
+            row["what"].replace("_", " "),
+            f"{row['low']:g} to {row['high']:g}",
+            f"{row['estimate']:.1f}",
+            row["inside"],
+        )
+        for row in found
+    ]
+    return table(("the user's budget", "range", "estimate", ""), rows, right=(2,))
+
+
+def memory(cases: dict, hardware: dict) -> str:
+    """Memory at the fullest moment, GB, a row a rule and method; methods that take the same share one."""
+    same: dict = {}
+    for case, sizes in cases.items():
+        rule, _, method = case.partition(" ")
+        same.setdefault((rule, tuple(sizes.items())), []).append(method)
+    cases = {
+        f"{rule} {', '.join(filter(None, methods))}".strip(): dict(sizes)
+        for (rule, sizes), methods in same.items()
+    }
+    parts = list(dict.fromkeys(part for case in cases.values() for part in case if part != "total"))
+    rows = [
+        (
+            case,
+            *(f"{sizes[part] / GB:.2f}" if part in sizes else "" for part in parts),
+            f"{sizes['total'] / GB:.2f}",
+        )
+        for case, sizes in cases.items()
+    ]
+    where = f" ({hardware['card']}: {hardware['gb']:.1f})" if hardware else ""
+    head = (f"memory, GB{where}", *parts, "total")
+    return table(head, rows, right=range(1, len(head)))
+
+
+def work(rules: dict, hardware: dict) -> str:
+    """Jobs, tokens, FLOPs, hours and cost of each rule that asks for a card."""
+    price, currency = hardware.get("price_per_hour", 0), hardware.get("currency", "")
+    rows = [
+        (
+            rule,
+            r["jobs"],
+            number(r["tokens"]),
+            number(r["flops"]),
+            hours(r["hours"]),
+            f"{r['hours'] * price:.0f}",
+        )
+        for rule, r in rules.items()
+    ]
+    total = sum(r["hours"] for r in rules.values())
+    rows.append(
+        ("in all", sum(r["jobs"] for r in rules.values()), "", "", hours(total), f"{total * price:.0f}")
+    )
+    return table(
+        ("rule", "jobs", "tokens", "FLOPs", "GPU hours", currency or "cost"), rows, right=range(1, 6)
+    )
+
+
+def assumed(plan: dict) -> str:
+    """What the hours rest on, in a sentence."""
+    told = plan["assumed"]
+    source = "counted" if told["tokens_counted"] else "assumed"
+    shares = ", ".join(
+        f"{what} {share:.2f} ({'measured' if told['utilisation_measured'][what] else 'assumed'})"
+        for what, share in told["utilisation"].items()
+    )
+    kernels = "fused" if told["fast_kernels"] else "plain torch"
+    tokens = f"{told['tokens_per_document']:.0f} tokens a document ({source})"
+    line = f"Hours at {tokens}, utilisation {shares}; {kernels} kernels."
+    files = plan.get("measured")
+    return line + (f" Measured in {', '.join(files)}." if files else "")

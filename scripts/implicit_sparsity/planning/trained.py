@@ -1,0 +1,115 @@
+"""What a method trains, keeps and saves, told by its options: a rank, a fraction of neurons, or all weights.
+
+No method is named here: one with the option ``rank`` trains a low-rank adapter, one with ``fraction`` rows
+and columns of that share of the neurons, any other the whole model.
+"""
+
+from dataclasses import dataclass
+
+from implicit_sparsity import provenance
+
+from .saved import FFN
+
+# read the tensor that another weight of the layer has read already
+SHARED = ("k_proj", "v_proj", "in_proj_z", "in_proj_b", "in_proj_a", "up_proj")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One method with its options, on one shape."""
+
+    shape: object
+    rank: int = 0
+    targets: str = "all"
+    fraction: float = 0.0
+    max_rank: int = 0  # directions that each past domain may claim in every weight's input
+    sample_tokens: int = 0
+    constrained: bool = False  # keeps copies of what is trained, to audit every step
+    everything: bool = False
+
+    @property
+    def fused(self) -> bool:
+        """Whether routed experts are written."""
+        return bool(self.shape.experts)
+
+    def adapts(self, name: str) -> bool:
+        """Whether the input of linear layers of this name is kept for a gradient."""
+        return self.everything or name in FFN or bool(self.rank and self.targets == "all")
+
+    @property
+    def adapted(self) -> list:
+        """The weights under a low-rank adapter."""
+        return [w for w in self.shape.weights if w.experts or self.adapts(w.name)] if self.rank else []
+
+    @property
+    def chosen(self) -> int:
+        """Neurons that a stage writes in each layer."""
+        return max(1, round(self.fraction * self.shape.neurons)) if self.fraction else 0
+
+    @property
+    def parameters(self) -> int:
+        """Numbers that a stage trains."""
+        if self.everything:
+            return self.shape.total
+        if self.rank:
+            return sum(self.rank * (w.inputs + w.outputs) * w.count * max(1, w.experts) for w in self.adapted)
+        return self.shape.layers * self.chosen * 3 * self.shape.hidden
+
+    @property
+    def read(self) -> list:
+        """(weight, its bases in a layer): weights that read one tensor share it, experts' ``down_proj`` do
+        not."""
+        firsts = [w for w in self.adapted if w.name not in SHARED]
+        return [(w, w.experts if w.experts and w.name.endswith("down_proj") else 1) for w in firsts]
+
+    @property
+    def sample_bytes(self) -> float:
+        """Bytes of the inputs that subspaces are read from, all weights together, in float32."""
+        if not self.max_rank:
+            return 0.0
+        return (
+            4.0
+            * self.sample_tokens
+            * sum(w.inputs * w.count * (self.shape.active if own > 1 else 1) for w, own in self.read)
+        )
+
+    def adapter_bytes(self, stage: int) -> float:
+        """Bytes of adapter_model.safetensors (or of the saved model) after so many stages."""
+        if self.everything:
+            return self.shape.total * 2.0
+        if self.rank:
+            return 4.0 * self.parameters * (stage if self.max_rank else 1)
+        # neurons are saved as a LoRA with one factor of ones: as many ranks as neurons. In a mixture all
+        # experts share the largest rank; an even spread over experts is the least it can be.
+        kept = min(stage * self.chosen, self.shape.neurons)
+        ranks = {False: kept, True: kept}
+        if self.shape.experts:
+            even = -(-kept // (self.shape.experts + 1))
+            ranks = {False: 2 * even, True: 2 * even}
+        written = [w for w in self.shape.weights if w.experts or w.name in FFN]
+        return 4.0 * sum(
+            ranks[bool(w.experts)] * (w.inputs + w.outputs) * w.count * max(1, w.experts) for w in written
+        )
+
+    def state_bytes(self, stage: int) -> float:
+        """Bytes of what a stage leaves for the next one beside the adapter, at most."""
+        if self.max_rank:
+            return 4.0 * sum(
+                own * w.inputs * min(self.max_rank * stage, w.inputs) * w.count for w, own in self.read
+            )
+        kept = min(stage * self.chosen, self.shape.neurons)
+        return self.shape.layers * kept * (3 * self.shape.hidden * 4.0 + 16)
+
+
+def of_method(shape, name: str, entry: dict) -> Trained:
+    """A config entry of ``methods`` on a network; options that it leaves out have the method's defaults."""
+    module = provenance.module_name("methods", provenance.method_module(name, entry))
+    known = {key: option.default for key, option in provenance.option_fields(module).items()} | entry
+    told = {
+        key: known[key]
+        for key in ("rank", "targets", "fraction", "max_rank", "sample_tokens")
+        if key in known
+    }
+    constrained = bool(provenance.class_literal(module, "constrained", default=False))
+    everything = not ({"rank", "fraction"} & set(known))
+    return Trained(shape, **told, constrained=constrained, everything=everything)

@@ -1,0 +1,236 @@
+"""Do gradients of two domains point the same way? Per layer and kind of weight, with nulls and ceilings.
+
+Read are sketches of single documents' gradients (``measure_gradients``), the modules of one kind in a layer
+side by side; layer -1, kind "all": all of them. Rows of a domain with itself have what its own halves give.
+
+cosine
+    ``signal``: between the mean gradients of a half of one domain and a half of the other, mean of the four
+    pairings; ``ceiling``: between two halves of one domain (of a pair: mean of the two); ``floor``: the mean
+    absolute cosine of random directions, sqrt(2 / (pi d)), d the numbers of a sketch, and ``floor_d_eff`` the
+    same for the effective dimension of the documents' scatter (``d_eff``); ``permuted``: the signal where
+    documents are dealt to the two domains anew, with the range of 95 % of the deals; ``disattenuated``: what
+    is left without the documents' noise (``document_gradients.mean_cosine``); ``sketch_error``: its standard
+    error that comes from sketching, a jackknife over the columns of the projection; its interval is a
+    bootstrap over documents, widened by that error; ``sep``: 1 - signal / ceiling, as unrelated gradients
+    have no cosine
+subspace
+    ``||U'V||^2 / k`` of the k leading directions of the documents of a half (not centred); ``floor``: k / d
+angle
+    the mean principal angle between these, in radians; no floor in closed form, the null is ``permuted``
+
+NaN: a gradient of zeros, halves that share nothing (no ceiling), or fewer than k directions.
+"""
+
+from dataclasses import dataclass
+from itertools import combinations
+from typing import ClassVar
+
+import numpy as np
+
+from implicit_sparsity import document_gradients, gradients, overlap
+from implicit_sparsity.errors import InputError
+from implicit_sparsity.probes.base import Probe, option, where
+from implicit_sparsity.randomness import stream_seed
+
+WHOLE = (-1, "all")
+UNITS = {"subspace": "1", "angle": "radians"}
+
+
+@dataclass
+class GradientOverlap(Probe):
+    """Cosines and shared directions of per-document gradients."""
+
+    NEEDS: ClassVar[tuple] = ("gradients",)
+    COLUMNS: ClassVar[tuple] = ("layer", "kind", "domain_a", "domain_b", "measure", "k", "quantity", "value")
+    COLUMNS += ("low", "high", "n", "unit", "d")
+
+    k: tuple = option((4,), low=1, help="directions of a half's subspace, at most its documents")
+    resamples: int = option(2000, low=100, high=100000, help="bootstrap resamples of the documents")
+    permutations: int = option(100, low=20, high=100000, help="deals of the documents to two domains")
+
+    def __post_init__(self):
+        super().__post_init__()
+        for k in self.k:
+            if k != int(k):
+                raise InputError(f"{k} is no number of directions", key="k")
+
+    def rows(self, datasets):
+        half = self._check(datasets)
+        groups, sizes, grams, errors = _groups(datasets)
+        documents = {domain: slice(2 * half * i, 2 * half * (i + 1)) for i, domain in enumerate(datasets)}
+        rows = []
+        for pair in ((a, b) for i, a in enumerate(datasets) for b in list(datasets)[i:]):
+            places = [np.arange(grams.shape[-1])[documents[domain]] for domain in dict.fromkeys(pair)]
+            index = np.concatenate(places)
+            gram = grams[:, index[:, None], index]
+            own = len(places) == 1
+            measured = self._own(gram, half) if own else self._pair(gram, half, sizes, pair, *errors[pair])
+            rows += _long(groups, sizes, pair, 2 * half, measured)
+        return rows
+
+    def _check(self, datasets) -> int:
+        """Documents of a half; InputError unless the stores can be compared and suffice."""
+        shapes = {}
+        for domain, dataset in datasets.items():
+            if dataset.sizes["half"] != 2:
+                raise InputError(f"{dataset.sizes['half']} halves, not 2", key=where(dataset))
+            if not np.isfinite(dataset["sketch"].values).all():
+                raise InputError("a sketch is not finite", key=where(dataset))
+            names = tuple(dataset["module"].values.tolist())
+            shapes[domain] = (dataset.sizes["document"], dataset.sizes["dim"], names)
+        odd = next((domain for domain in shapes if shapes[domain] != next(iter(shapes.values()))), None)
+        if odd:
+            raise InputError("another number of documents, or other weights, than the stores before it",
+                             key=where(datasets[odd]))  # fmt: skip
+        half = next(iter(shapes.values()))[0]
+        if max(2, *self.k) > half:
+            raise InputError(
+                f"{half} documents in a half are too few for {max(2, *self.k)} directions",
+                key="probes.gradient_overlap.k",
+            )
+        return half
+
+    def _own(self, gram, half):
+        """(measure, k, quantity, values, (low, high) or None, unit) of one domain, ``gram [group, n, n]``."""
+        d_eff = document_gradients.noise_dimension(gram, gram, gram)
+        found = [("cosine", np.nan, "ceiling", _cosines(gram, half, 1)[1], None, "1")]
+        found.append(("cosine", np.nan, "d_eff", d_eff, None, "dimensions"))
+        for k in self.k:
+            for measure, ceiling in _subspaces(gram, half, k, 1).items():
+                found.append((measure, k, "ceiling", ceiling, None, UNITS[measure]))
+        return found
+
+    def _pair(self, gram, half, sizes, pair, error, wide):
+        """The same of two domains, documents of the first before those of the second.
+
+        error: standard error by sketching; wide: half of its interval.
+        """
+        n = 2 * half
+        grams = gram[:, :n, n:], gram[:, :n, :n], gram[:, n:, n:]
+        random = np.random.default_rng(stream_seed(0, "gradient_overlap", *pair))
+        deals = [random.permutation(2 * n) for _ in range(self.permutations)]
+        signal, ceiling = _cosines(gram, half, 2)
+        d_eff = document_gradients.noise_dimension(*grams)
+        cosine = document_gradients.mean_cosine(*grams)
+        low, high = document_gradients.mean_cosine_interval(*grams, resamples=self.resamples)
+        bounds = (cosine - np.hypot(cosine - low, wide), cosine + np.hypot(high - cosine, wide))
+        null = np.where(np.isnan(d_eff), np.nan, gradients.random_cosine(np.nan_to_num(d_eff, nan=1.0)))
+        parts = {"signal": signal, "ceiling": ceiling, "floor": gradients.random_cosine(sizes)}
+        parts |= {"floor_d_eff": null, "sep": overlap.separation(ceiling, signal, 0.0)}
+        found = [("cosine", np.nan, quantity, values, None, "1") for quantity, values in parts.items()]
+        found.append(("cosine", np.nan, "d_eff", d_eff, None, "dimensions"))
+        found.append(("cosine", np.nan, "disattenuated", cosine, bounds, "1"))
+        found.append(("cosine", np.nan, "sketch_error", error, None, "1"))
+        dealt = [_cosines(gram[:, deal[:, None], deal], half, 2)[0] for deal in deals]
+        found.append(("cosine", np.nan, "permuted", *_spread(dealt), "1"))
+        for k in self.k:
+            own = [_subspaces(gram[:, at, at], half, k, 1) for at in (slice(n), slice(n, None))]
+            dealt = [_subspaces(gram[:, deal[:, None], deal], half, k, 2) for deal in deals]
+            for measure, signal in _subspaces(gram, half, k, 2).items():
+                parts = {"signal": signal, "ceiling": (own[0][measure] + own[1][measure]) / 2}
+                if measure == "subspace":
+                    floor = np.minimum(k / sizes, 1)
+                    parts |= {"floor": floor, "sep": overlap.separation(parts["ceiling"], signal, floor)}
+                unit = UNITS[measure]
+                found += [(measure, k, quantity, values, None, unit) for quantity, values in parts.items()]
+                found.append((measure, k, "permuted", *_spread([each[measure] for each in dealt]), unit))
+        return found
+
+
+def _groups(datasets):
+    """((layer, kind) of each group, numbers of its sketch, inner products [group, n, n], sketch errors).
+
+    Documents are ordered by domain, half and place. A weight's sketches are in float64 one group at a time.
+    """
+    first = next(iter(datasets.values()))
+    columns = [np.flatnonzero(first["column"].values == c) for c in np.unique(first["column"].values)]
+    keys = list(zip(first["layer"].values.tolist(), first["kind"].values.tolist()))
+    sketches = [
+        dataset["sketch"].transpose("half", "document", "module", "dim") for dataset in datasets.values()
+    ]
+    sketches = [values.values.reshape(-1, *values.shape[2:]) for values in sketches]
+    groups, sizes, grams, errors, whole = list(dict.fromkeys(keys)), [], [], [], 0.0
+    for group in groups:
+        modules = [i for i, key in enumerate(keys) if key == group]
+        x = np.concatenate([values[:, modules] for values in sketches]).astype(np.float64)
+        parts = np.stack([(y := x[:, :, c].reshape(len(x), -1)) @ y.T for c in columns])
+        whole = whole + parts
+        sizes.append(x[0].size)
+        grams.append(parts.sum(axis=0))
+        errors.append(_sketch_errors(parts, datasets))
+    groups.append(WHOLE)
+    sizes.append(sum(sizes))
+    grams.append(whole.sum(axis=0))
+    errors.append(_sketch_errors(whole, datasets))
+    errors = {pair: np.array([found[pair] for found in errors]).T for pair in errors[0]}
+    return groups, np.array(sizes), np.stack(grams), errors
+
+
+def _sketch_errors(parts, datasets):
+    """{pair of domains: (jackknife standard error of the cosine over columns, half of its 95 % interval)}.
+
+    parts: inner products by column, ``[column, n, n]``; NaN where one column is all there is.
+    """
+    from scipy import stats
+
+    left, count = parts.sum(axis=0) - parts, len(parts)
+    n = parts.shape[-1] // len(datasets)
+    at = {domain: slice(n * i, n * (i + 1)) for i, domain in enumerate(datasets)}
+    errors = {}
+    for a, b in combinations(datasets, 2):
+        cosines = document_gradients.mean_cosine(
+            left[:, at[a], at[b]], left[:, at[a], at[a]], left[:, at[b], at[b]]
+        )
+        error = np.sqrt((count - 1) * cosines.var()) if count > 1 else np.nan
+        errors[a, b] = error, error * stats.t.isf(0.025, max(1, count - 1))
+    return errors
+
+
+def _cosines(gram, half, domains):
+    """(signal, ceiling) of each group; the documents of each domain lie side by side, half by half."""
+    cosines = document_gradients.half_cosines(gram, np.kron(np.eye(2 * domains), np.ones(half)))
+    ceiling = np.mean([cosines[:, 2 * i, 2 * i + 1] for i in range(domains)], axis=0)
+    return cosines[:, :2, 2:].mean(axis=(-2, -1)) if domains > 1 else None, ceiling
+
+
+def _subspaces(gram, half, k, domains):
+    """{measure: signal, or the ceiling of one domain} of the overlap and mean angle of leading directions."""
+    halves = [slice(half * i, half * (i + 1)) for i in range(2 * domains)]
+    spans = [document_gradients.leading_directions(gram[:, at, at], k) for at in halves]
+    pairs = [(i, j) for i in (0, 1) for j in (2, 3)] if domains > 1 else [(0, 1)]
+    cosines = np.array(
+        [
+            document_gradients.principal_cosines(gram[:, halves[i], halves[j]], spans[i], spans[j])
+            for i, j in pairs
+        ]
+    )
+    return {
+        name: f(cosines).mean(axis=(0, -1)) for name, f in (("subspace", np.square), ("angle", np.arccos))
+    }
+
+
+def _spread(values):
+    """(mean, (2.5 %, 97.5 %)) over deals, ``[deal, group]``."""
+    return np.mean(values, axis=0), tuple(np.quantile(values, [0.025, 0.975], axis=0))
+
+
+def _long(groups, sizes, pair, n, measured):
+    return [
+        {
+            "layer": layer,
+            "kind": kind,
+            "domain_a": pair[0],
+            "domain_b": pair[1],
+            "measure": measure,
+            "k": k,
+            "quantity": quantity,
+            "value": float(values[g]),
+            "low": float(bounds[0][g]) if bounds else np.nan,
+            "high": float(bounds[1][g]) if bounds else np.nan,
+            "n": n,
+            "unit": unit,
+            "d": int(sizes[g]),
+        }
+        for measure, k, quantity, values, bounds, unit in measured
+        for g, (layer, kind) in enumerate(groups)
+    ]

@@ -1,0 +1,67 @@
+"""How far did training move what the network represents? By layer, on a fixed set of documents.
+
+Against the base model and against the stage before, at the same positions of the same documents of every
+domain: ``relative_l2`` ||X1 - X0|| / ||X0||; ``cosine`` of a position's two states; ``cka``, linear, debiased
+over documents; ``cka_positions``, debiased over positions, as it is mostly told; ``mean_angle`` and
+``largest_angle`` between the subspaces of the leading directions; ``drift_energy``
+1 - ||P0 X1||^2 / ||X1||^2, P0 the leading directions of the reference, whose own energy outside them is the
+row ``floor``, and ``drift_excess``, energy less floor. Intervals are over documents; ``unrelated`` is what
+unrelated states would give. ``kl``: KL(base || tuned), nats per completion token, per document, then their
+mean.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from implicit_sparsity import drift, jackknife
+from implicit_sparsity.errors import InputError
+from implicit_sparsity.probes.base import Probe, option, where
+
+
+@dataclass
+class RepresentationDrift(Probe):
+    """Drift of hidden states and of predictions."""
+
+    NEEDS = ("drift",)
+    COLUMNS: ClassVar[tuple] = ("reference", "domain", "layer", "measure", "quantity", "value", "low", "high")
+    COLUMNS += ("n", "unit")
+
+    level: float = option(0.95, low=0.5, high=0.999, help="share of intervals that cover the truth")
+
+    def rows(self, datasets):
+        return [row for dataset in datasets.values() for row in self._rows(dataset)]
+
+    def _rows(self, dataset):
+        kl = dataset["kl"].values
+        if not np.isfinite(kl).all():
+            raise InputError("the divergence from the base model is not finite", key=where(dataset))
+        n = dataset.sizes["document"]
+        for domain, of_documents in zip(dataset["domain"].values, kl):
+            values = jackknife.leave_one_out(of_documents)
+            ends = jackknife.interval(values, "log", self.level)
+            keys = {"reference": "base", "domain": str(domain), "layer": None, "measure": "kl"}
+            yield keys | _row("signal", values[0], *ends, n, "nat")
+        for measure, (unit, scale) in drift.MEASURES.items():
+            part = dataset.sel(measure=measure)
+            values = part["drift"].transpose("reference", "domain", "layer", "left_out").values
+            unrelated = part["unrelated"].transpose("reference", "domain", "layer").values
+            ends = jackknife.interval(values, scale, self.level)
+            for place in np.ndindex(unrelated.shape):
+                keys = {
+                    name: dataset[name].values[i].item()
+                    for name, i in zip(("reference", "domain", "layer"), place)
+                } | {"measure": measure}
+                value = values[place][0]
+                yield keys | _row("signal", value, *(end[place] for end in ends), n, unit)
+                yield keys | _row("unrelated", unrelated[place], np.nan, np.nan, n, unit)
+                if measure == "drift_energy":
+                    excess = dataset["drift"].sel(measure="drift_excess").transpose(*part["drift"].dims)
+                    floor = value - excess.values[place][0]
+                    yield keys | _row("floor", floor, np.nan, np.nan, n, unit)
+
+
+def _row(quantity, value, low, high, n, unit):
+    numbers = {"value": float(value), "low": float(low), "high": float(high)}
+    return {"quantity": quantity, **numbers, "n": n, "unit": unit}

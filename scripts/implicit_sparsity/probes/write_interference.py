@@ -1,0 +1,210 @@
+"""Where did a stage write: on neurons that every domain uses, on an old domain's, or on idle ones?
+
+Energy ||dW||_F^2 of the feed-forward layers by neuron (``writes``), of what a stage added to the one before
+(``increment``) and of all stages up to it (``total``), and the share of it that lies in sets of neurons
+that base activations define (half a of the probe documents): ``hubs``, in the top k of every domain;
+``idle``, in none; ``top`` of one domain, which is ``new``, ``old`` or to come ``later``. Layer -1: all
+layers together.
+
+``signal``: the share; ``floor``: the set's share of parameters, which a random update gives; ``ratio``:
+signal / floor; ``random``: floor, with the range of 95 % of Gaussian matrices of the stage's rank and
+shape; ``permuted``: the same for this very energy with neurons renamed within layers; ``weights``: the
+set's share of ||W||_F^2 before any training. Set ``elsewhere``: the share of the whole update outside these
+neurons (attention, embeddings, routers), of all layers together.
+
+Intervals are over the groups of documents that define the sets, or over layers where a store has no groups:
+the column ``interval`` says which. A stage that wrote nothing has no shares (NaN).
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from implicit_sparsity import comparing, neuron_sets, overlap, writes
+from implicit_sparsity.errors import InputError
+from implicit_sparsity.files import read_json
+from implicit_sparsity.probes.base import Probe, check_comparable, group_sums, option, per_token
+
+COUNT, WEIGHTS, WRITES = 0, 1, {"increment": 2, "total": 3}  # columns of what a neuron has
+
+
+@dataclass
+class WriteInterference(Probe):
+    """Shares of an update's energy on hubs, old, new and idle neurons."""
+
+    NEEDS: ClassVar[tuple] = ("reference", "adapters", "models")
+    COLUMNS: ClassVar[tuple] = (
+        "layer",
+        "write",
+        "set",
+        "domain",
+        "role",
+        "k",
+        "top",
+        "quantity",
+        "value",
+        "low",
+    )
+    COLUMNS += ("high", "n", "unit", "interval", "neurons")
+
+    k: tuple = option((0.1,), low=0, help="sizes of the sets: shares (< 1) or counts of a layer's neurons")
+    tolerance: float = option(
+        0.01, low=0, high=1, help="largest relative difference in tokens between halves"
+    )
+    draws: int = option(64, low=8, high=4096, help="half-samples of documents behind an interval")
+
+    def variables(self):
+        return ("tokens", "sum_abs")
+
+    def optional(self):
+        return ("routed_tokens", "documents", "group_sum_abs", "group_tokens", "group_routed_tokens")
+
+    def rows(self, reference, stages, models):
+        if not stages or not reference:
+            return []
+        check_comparable(reference, self.tolerance)
+        (model,) = models.values()
+        first = next(iter(reference.values()))
+        layout = writes.Layout.of_store(first, read_json(Path(model) / "config.json"))
+        study = read_json(stages[max(stages)] / "stage.json")["study"]
+        found = self._energies(stages, study, model, layout)
+        energy = np.stack([found[write].neurons for write in WRITES], axis=-1)
+        weights = _weights(model, layout)
+        scores = {d: per_token(dataset, dataset["sum_abs"])[0] for d, dataset in reference.items()}
+        n = sum(int(d["documents"].values[0]) for d in reference.values() if "documents" in d)
+        rows = []
+        for k in self.k:
+            top = overlap.size_of(k, layout.neurons)
+            layers = []
+            for i in range(layout.layers):
+                halves = {d: _half(dataset, scores[d][i], i) for d, dataset in reference.items()}
+                has = np.column_stack([np.ones(layout.neurons), weights[i], energy[i]])
+                layers.append(neuron_sets.sums(halves, top, has, self.draws))
+            about = {"k": k, "top": top, "n": n, "unit": "1", "neurons": layout.neurons}
+            for row in self._rows(layers, energy, first["layer"].values, found, study):
+                rows.append(about | row)
+        rows += [
+            row | {"neurons": layout.neurons} for write in WRITES for row in _elsewhere(write, found[write])
+        ]
+        return rows
+
+    @staticmethod
+    def _energies(stages, study, model, layout):
+        """Of the last stage: what it added to the one before, and what there is in total."""
+        last = max(stages)
+        whole = study.get("form") == "model"
+        follows = study.get("previous_sha256") is not None
+        if follows and last - 1 not in stages:
+            raise InputError("the stage before it is not there", path=stages[last])
+        before = stages[last - 1] if follows else None
+        if whole:
+            total = writes.Whole(stages[last], model).energies(layout)
+            increment = writes.Whole(stages[last], before).energies(layout) if follows else total
+        else:
+            total = writes.Adapter(stages[last], layout).energies()
+            increment = writes.Adapter(stages[last], layout, before).energies() if follows else total
+        return {"increment": increment, "total": total}
+
+    def _rows(self, layers, energy, numbers, found, study):
+        pooled = layers[0]
+        for more in layers[1:]:
+            pooled = pooled + more
+        for write, column in WRITES.items():
+            shares = {name: _share(name, column) for name in ("signal", "floor", "ratio", "weights")}
+            for key in pooled.inside:
+                about = {"write": write, "set": key[0], "domain": key[1], "role": _role(key[1], study)}
+                for number, sums in [*zip(numbers, layers), (-1, pooled)]:
+                    at = slice(None) if number == -1 else [list(numbers).index(number)]
+                    counts = np.array([x.inside[key][COUNT] for x in layers])[at]
+                    null = self._nulls(
+                        counts, energy[at, :, column - 2], found[write].rank or pooled.total[COUNT]
+                    )
+                    for name, share in shares.items():
+                        by = "documents" if sums.drawn else "layers" if number == -1 else ""
+                        if by == "layers":
+                            values = neuron_sets.over_layers(layers, share, key)
+                        else:
+                            values = sums.interval(share, key)
+                        null[name] = (*values, by)
+                    for name, (value, low, high, by) in null.items():
+                        bounds = {
+                            "value": float(value),
+                            "low": float(low),
+                            "high": float(high),
+                            "interval": by,
+                        }
+                        yield about | {"layer": int(number), "quantity": name} | bounds
+
+    @staticmethod
+    def _nulls(counts, energy, rank):
+        """{random, permuted}: (value, low, high, interval) of ``counts [L]`` neurons a layer, ``energy [L,
+        N]``.
+        """
+        from scipy import stats
+
+        inside, size, total = counts.sum(), energy.size, energy.sum()
+        degrees = 3 * min(rank, size) / 2  # rows of gate and up, column of down: sums of so many squares
+        a, b = inside * degrees, (size - inside) * degrees
+        bounds = stats.beta.ppf([0.025, 0.975], a, b) if a > 0 and b > 0 else (inside / size,) * 2
+        found = {"random": (inside / size, *bounds, "matrices")}
+        mean, variance = neuron_sets.renamed(counts, energy)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            middle, spread = mean.sum() / total, 1.96 * np.sqrt(np.maximum(variance, 0).sum()) / total
+        return found | {"permuted": (middle, *np.clip([middle - spread, middle + spread], 0, 1), "names")}
+
+
+@cache
+def _weights(model, layout) -> np.ndarray:
+    """||W||^2 of every neuron of the base model; a table has many checkpoints of one."""
+    return writes.Whole(model).energies(layout, neurons_only=True).neurons
+
+
+def _half(dataset, score, i):
+    if "group_sum_abs" not in dataset:
+        return comparing.Half(score)
+    sums, counts, owner = group_sums(dataset, i)
+    return comparing.Half(score, sums[0], counts[0], owner)
+
+
+def _share(name, column):
+    """A function of (inside [..., Q], total [Q])."""
+
+    def part(inside, total, at):
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.where(total[at] > 0, inside[..., at] / total[at], np.nan)
+
+    def ratio(inside, total):
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return part(inside, total, column) / part(inside, total, COUNT)
+
+    if name == "ratio":
+        return ratio
+    at = {"signal": column, "floor": COUNT, "weights": WEIGHTS}[name]
+    return lambda inside, total: part(inside, total, at)
+
+
+def _role(domain, study):
+    if not domain:
+        return ""
+    seen = study["trained_domains"]
+    return "new" if domain == seen[-1] else "old" if domain in seen else "later"
+
+
+def _elsewhere(write, energies):
+    about = {
+        "layer": -1,
+        "write": write,
+        "set": "elsewhere",
+        "domain": "",
+        "role": "",
+        "k": np.nan,
+        "top": np.nan,
+    }
+    about |= {"low": np.nan, "high": np.nan, "n": 0, "unit": "1", "interval": ""}
+    total = energies.neurons.sum() + energies.elsewhere
+    size = energies.parameters + energies.parameters_elsewhere
+    yield about | {"quantity": "signal", "value": energies.elsewhere / total if total > 0 else np.nan}
+    yield about | {"quantity": "floor", "value": energies.parameters_elsewhere / size}

@@ -1,0 +1,37 @@
+"""The activation pass under one control, of the base model: one activation store a domain."""
+
+from pathlib import Path
+
+from implicit_sparsity import artifacts, job
+
+
+def measure_control(stores, model, tokens, base, domains, control, options, name=None, code=""):
+    """Write the Zarr stores of all domains under a control; see ``implicit_sparsity.controls``.
+
+    tokens: token folders, one a domain; stores: paths, one a domain.
+    """
+    from implicit_sparsity import activations, controls, ffn, models
+    from implicit_sparsity.corpora.encoding import Encoder, Options
+    from implicit_sparsity.store import write_store
+    from implicit_sparsity.tokens import Tokens
+
+    network = models.load_checkpoint(model, None, base)
+    blocks, shards = ffn.feed_forwards(network), dict(zip(domains, map(Tokens, tokens), strict=True))
+    index = next(iter(shards.values())).index
+    shape = Options(index["template"], index["max_length"], index["min_completion"])
+    encoder = Encoder(Path(model) / "tokenizer.json", shape)
+    template = encoder.before, encoder.between, encoder.after
+    halves = {(d, half): shards[d].split(f"probe_{half}") for d in domains for half in ("a", "b")}
+    taken = controls.budgets(control, halves, template, index["special_ids"], options)
+    for domain, path in zip(domains, stores, strict=True):
+        found = []
+        for half in ("a", "b"):
+            bar, where = artifacts.progress(f"{domain} {half}, {control}"), shards[domain].folder
+            found.append(activations.measure(network, blocks, *taken[domain, half], options, bar, where))
+        attrs = activations.attributes(model, name, "base", domain, shards[domain], options, code)
+        attrs |= {"control": control, "command": "snakemake: rule measure_control"}
+        write_store(path, *activations.as_store(found, blocks, options), attrs)
+
+
+if __name__ == "__main__":
+    job.run(measure_control, snakemake)

@@ -1,0 +1,42 @@
+"""Per-document gradients of a checkpoint on both probe halves of a domain, sketched: one gradient store."""
+
+from pathlib import Path
+
+from implicit_sparsity import artifacts, job
+from implicit_sparsity.files import read_json
+
+
+def measure_gradients(
+    store, model, tokens, base, domain, checkpoint, options, adapter=None, name=None, code=""
+):
+    """Write the Zarr store of a (model, checkpoint, domain); the same number of documents in each half."""
+    from implicit_sparsity import models, sketches
+    from implicit_sparsity.store import write_store
+    from implicit_sparsity.tokens import Tokens
+
+    network = models.load_checkpoint(model, adapter, base)
+    shards, rank = Tokens(tokens), options["rank"]
+    sketcher = sketches.GradientSketcher(network, rank, options["dim"], options["gradient_checkpointing"])
+    halves = []
+    for half in ("a", "b"):
+        split, bar = shards.split(f"probe_{half}"), artifacts.progress(f"{domain} {half}")
+        halves.append(sketches.measure_half(sketcher, split, options["documents"], bar, tokens))
+    manifest = read_json(Path(model) / "manifest.json")
+    attrs = {
+        "title": f"Sketched gradients of {name or Path(model).name} ({checkpoint}) on {domain}",
+        "model": name or Path(model).name,
+        "revision": manifest["revision"],
+        "model_sha256": artifacts.digest(manifest["files"]),
+        "checkpoint": checkpoint,
+        "domain": domain,
+        "tokens_sha256": artifacts.digest(shards.index),
+        "options": options,
+        "code": code,
+        "versions": artifacts.versions(),
+        "command": "snakemake: rule measure_gradients",
+    }
+    write_store(store, *sketches.as_store(halves, sketcher.names, rank), attrs)
+
+
+if __name__ == "__main__":
+    job.run(measure_gradients, snakemake)

@@ -1,0 +1,74 @@
+"""A fixed task learned from one checkpoint, and ranks and dormant neurons of it: one store."""
+
+import shutil
+
+from implicit_sparsity import artifacts, job
+
+ABOUT = {
+    "before": (("task", "pair"), "loss of a pair before learning", "nats per token"),
+    "after": (("task", "pair"), "loss of a pair after learning", "nats per token"),
+    "curve": (("task", "step"), "mean loss after so many steps", "nats per token"),
+    "effective_rank": (("domain", "layer", "left_out"), "effective rank of hidden states", "directions"),
+    "stable_rank": (("domain", "layer", "left_out"), "stable rank of hidden states", "directions"),
+    "dormant_share": (("domain", "tau", "layer", "left_out"), "share of dormant neurons", "1"),
+    "sampled": (("domain",), "sampled hidden states of a layer", "tokens"),
+}
+
+
+def measure_plasticity(
+    store, model, tokens, base, checkpoint, domains, options, adapter=None, name=None, code=""
+):
+    """Write the Zarr store of a (model, checkpoint); ``tokens``: token folders of ``domains``."""
+    import numpy as np
+
+    from implicit_sparsity import activations, ffn, models, plasticity
+    from implicit_sparsity.store import write_store
+    from implicit_sparsity.tokens import Tokens
+
+    network = models.load_checkpoint(model, adapter, base)
+    block, found = ffn.feed_forwards(network)[0], {name: [] for name in ABOUT}
+    neuron = np.arange(block.size)
+    experts = (
+        np.where(neuron < block.experts * block.width, neuron // block.width, -1) if block.experts else None
+    )
+    for folder in tokens:
+        shards = Tokens(folder)
+        ids, keeps = plasticity.reference(
+            shards.split("probe_a"), shards.index["special_ids"], options, folder
+        )
+        sample = options["positions"], options["batch_tokens"]
+        hidden, owner, sums = plasticity.observe(network, ids, keeps, *sample)
+        for measure, values in plasticity.ranks(hidden, owner).items():
+            found[measure].append(values)
+        found["dormant_share"].append(plasticity.dormant(sums, experts, options["tau"]))
+        found["sampled"].append(len(owner))
+    about = shards.index["vocab_size"], shards.index["special_ids"], options
+    tasks = [plasticity.task(seed, *about) for seed in range(options["tasks"])]
+    scratch = job.scratch(store, artifacts.digest([checkpoint, options, code]))
+    found |= plasticity.learn(network, tasks, options, scratch)
+    attrs = activations.attributes(model, name, checkpoint, "", shards, options, code)
+    attrs |= {
+        "title": f"Plasticity of {attrs['model']} ({checkpoint})",
+        "vocabulary": shards.index["vocab_size"],
+    }
+    attrs |= {"tokens_sha256": artifacts.digest([Tokens(folder).index for folder in tokens])}
+    attrs |= {"hidden": hidden.shape[-1], "command": "snakemake: rule measure_plasticity"}
+    arrays = {
+        measure: (dims, np.asarray(found[measure]), {"long_name": long_name, "units": units})
+        for measure, (dims, long_name, units) in ABOUT.items()
+    }
+    coords = {
+        "domain": (("domain",), np.array(domains), {"long_name": "domain of the documents", "units": "1"}),
+        "layer": np.arange(len(ffn.feed_forwards(network))),
+        "tau": (
+            ("tau",),
+            np.array(options["tau"], float),
+            {"long_name": "dormant below tau * mean", "units": "1"},
+        ),
+    }
+    write_store(store, arrays, coords, attrs)
+    shutil.rmtree(scratch)
+
+
+if __name__ == "__main__":
+    job.run(measure_plasticity, snakemake)

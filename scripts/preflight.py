@@ -1,0 +1,62 @@
+"""Before any card is asked for: does every model fit, and what will it take? One plan a model."""
+
+from pathlib import Path
+
+from implicit_sparsity import job
+from implicit_sparsity.files import write_json
+
+
+def preflight(
+    plans,
+    summary,
+    checkpoints,
+    models,
+    domains,
+    splits,
+    tokens,
+    orders,
+    seeds,
+    methods,
+    training,
+    probes,
+    evals,
+    hardware,
+):
+    """Write ``plans`` (JSON, a file a model) and ``summary`` (Markdown), and print the summary.
+
+    ``checkpoints``: {model: {trained, measured, gradients, controls}}, names of checkpoints and of controls;
+    ``probes``: the measurements among the config's; the rest are sections of the config. Raises InputError
+    for a plan that a card of ``hardware`` cannot hold, with the smallest change that helps.
+    """
+    from implicit_sparsity.planning import plan, refusal, report
+
+    study = {
+        "models": models,
+        "domains": {name: {} for name in domains},
+        "splits": splits,
+        "tokens": tokens,
+        "orders": orders,
+        "seeds": seeds,
+        "methods": methods,
+        "training": training,
+        "probes": probes,
+        "evals": evals,
+        "hardware": hardware,
+    }
+    whole, notes = plan.study_of(study)
+    made = {model: plan.of_model(whole, model, checkpoints[model], notes) for model in whole.shapes}
+    told = hardware | {"gb": whole.card.memory / 1e9} if hardware else {}
+    text = "\n\n".join(report.of_model(made[model], told) for model in made)
+    if notes["warning"]:
+        text = f"Warning: {notes['warning']}\n\n{text}"
+    print(text, flush=True)
+    if hardware:
+        for model in whole.shapes:
+            refusal.check(whole, model, bool(checkpoints[model]["trained"]))
+    for path in [plans] if isinstance(plans, str) else plans:
+        write_json(path, made[Path(path).stem])
+    Path(summary).write_text(f"# Plan\n\n{text}\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    job.run(preflight, snakemake)

@@ -1,0 +1,91 @@
+"""How the estimate grows, where arithmetic says by how much; what was measured replaces what was assumed."""
+
+import copy
+import json
+from pathlib import Path
+
+import networks
+import pytest
+import yaml
+from test_shapes import QWEN_27B
+
+from implicit_sparsity import models
+from implicit_sparsity.errors import InputError
+from implicit_sparsity.planning import costs, growth, measured, shapes
+from implicit_sparsity.planning.costs import Job
+
+CONFIG = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text())
+
+
+def study(config=None, **more):
+    config = copy.deepcopy(CONFIG) | (config or {})
+    shape = shapes.of_config(QWEN_27B)
+    config["models"] = {"qwen_27b": {"source": "hub", "precision": "bf16"}}
+    return costs.Study(config, {"qwen_27b": shape}, fast=True, **more)
+
+
+@pytest.mark.parametrize("kind", networks.CONFIGS)
+@pytest.mark.parametrize("factor", ["layers", "width"])
+def test_doubled_shapes_are_those_of_doubled_networks(kind, factor):
+    config = copy.deepcopy(networks.CONFIGS[kind])
+    if factor == "layers":
+        config["num_hidden_layers"] *= 2
+    else:
+        for name in config:
+            wide = ("hidden_size", "intermediate_size", "_heads", "key_heads", "value_heads")
+            config[name] = config[name] * 2 if name.endswith(wide) else config[name]
+    real = sum(p.numel() for p in models.create(config, 0).parameters())
+    grown = growth.FACTORS[factor](shapes.of_config(networks.CONFIGS[kind]))
+    assert grown.total == pytest.approx(real, rel=0.03)
+
+
+def test_exponents():
+    found = growth.exponents(study(), ["qwen_27b"])
+    assert found["tokens"]["FLOPs"] == pytest.approx(1, abs=0.03)  # samples for masks do not grow
+    assert found["layers"]["FLOPs"] == pytest.approx(1, abs=0.05)  # but for the head
+    assert 1.8 < found["width"]["FLOPs"] < 2
+    assert 0.9 < found["methods"]["FLOPs"] < 1  # the base model is measured once
+    # twice the stages, and each checkpoint is scored on twice the domains
+    assert 1 < found["domains"]["FLOPs"] < 2
+    assert "GPU hours" not in found["tokens"]
+
+
+def test_hours_follow_the_card_and_the_measured_utilisation():
+    hardware = {"hardware": {"card": "a100_80gb", "price_per_hour": 2.5}}
+    job = Job(0, "train_adapter", {"model": "qwen_27b", "method": "lora", "order": "forward", "stage": "1"})
+    training = {"training": CONFIG["training"] | {"steps": 5000}}  # loading weights is nothing beside it
+    slow = study(hardware | training).cost(job)
+    fast = study({"hardware": {"card": "h100_80gb"}} | training).cost(job)
+    known = study(hardware | training, measured={("qwen_27b", "train"): 0.7}).cost(job)
+    opening = 20 + 2 * shapes.of_config(QWEN_27B).total / 1e9
+    assert (slow.seconds - opening) / (fast.seconds - opening) == pytest.approx(989 / 312, rel=0.01)
+    assert (slow.seconds - opening) / (known.seconds - opening) == pytest.approx(2, rel=0.01)
+    assert study().cost(job).seconds == 0, "without hardware there is nothing to tell"
+
+
+def test_measured_utilisation_is_read_from_the_benchmarks(tmp_path):
+    rows = [
+        {"model": "Qwen3.5-27B", "what": "train", "method": "lora", "utilisation": 0.3},
+        {"model": "Qwen3.5-27B", "what": "train", "method": "orthogonal", "utilisation": 0.4},
+        {"model": "Qwen3.5-27B", "what": "probe", "method": "", "utilisation": None, "note": "OOM"},
+        {"model": "Qwen3.5-35B-A3B", "what": "probe", "method": "", "utilisation": 0.2},
+        {"model": "nano", "what": "probe", "method": "", "utilisation": 0.9},
+    ]
+    (tmp_path / "gpu-h100.json").write_text(json.dumps({"rows": rows}))
+    found, files = measured.utilisation(tmp_path, ["qwen_27b", "qwen_35b_a3b", "smollm2"])
+    assert found == {("qwen_27b", "train"): pytest.approx(0.35), ("qwen_35b_a3b", "probe"): 0.2}
+    assert files == ["gpu-h100.json"]
+    assert measured.utilisation(tmp_path / "none", ["qwen_27b"]) == ({}, [])
+
+
+def test_benchmark_files_of_jobs(tmp_path):
+    (tmp_path / "train_adapter").mkdir()
+    file = tmp_path / "train_adapter" / "m.lora.forward.seed0.stage1.tsv"
+    file.write_text("s\th:m:s\tmax_rss\n12.5\t0:00:12\t800.0\n")
+    job = Job(
+        1, "train_adapter", {"model": "m", "method": "lora", "order": "forward", "seed": "0", "stage": "1"}
+    )
+    assert measured.jobs(tmp_path)[measured.name_of(job)] == (12.5, 800.0)
+    file.write_text("nonsense\n")
+    with pytest.raises(InputError, match="no benchmark file"):
+        measured.jobs(tmp_path)

@@ -1,0 +1,109 @@
+"""Tables of write_interference, plasticity and capacity whose contents are known by construction."""
+
+import numpy as np
+import pandas as pd
+from planted import DOMAINS, about
+from probe_table import probe_table
+
+from implicit_sparsity import second_moments
+from implicit_sparsity.probes.write_interference import WriteInterference
+from implicit_sparsity.store import write_store
+from implicit_sparsity.tables import write_table
+
+WIDTH, LAYERS = 24, 5
+SETS = {"hubs": 0.03, "idle": 0.6, "old": 0.1, "new": 0.1}
+BUDGET = {"tokens": 512}
+
+
+def attrs(model, checkpoint):
+    found = {"model": model, "checkpoint": checkpoint, "domain": "", "revision": "r", "model_sha256": "s"}
+    return found | {"vocabulary": 1000, "hidden": 64}
+
+
+def written(rng, model, methods, seeds):
+    """Rows of write_interference: lora writes twice a set's share of parameters on hubs, others half of
+    it.
+    """
+    for method in methods:
+        for seed in seeds:
+            for stage, domain in enumerate(DOMAINS, 1):
+                for write in ("increment", "total"):
+                    for name, share in SETS.items():
+                        if name == "old" and stage == 1:
+                            continue
+                        for layer in [*range(LAYERS), -1]:
+                            times = (2 if method == "lora" else 0.5) if name == "hubs" else 1
+                            signal = share * times * np.exp(0.1 * rng.normal())
+                            at = {"model": model, "revision": "r", "layer": layer, "write": write}
+                            at |= {
+                                "checkpoint": f"{method}.main.seed{seed}.stage{stage}",
+                                "k": 0.1,
+                                "top": 20,
+                            }
+                            at |= {"set": name if name in ("hubs", "idle") else "top", "n": 256, "unit": "1"}
+                            at |= {"role": name if name in ("old", "new") else "", "neurons": 200}
+                            at |= {
+                                "domain": domain if name in ("old", "new") else "",
+                                "interval": "documents",
+                            }
+                            for quantity, value in (
+                                ("signal", signal),
+                                ("floor", share),
+                                ("weights", 1.1 * share),
+                            ):
+                                yield at | {"quantity": quantity, "value": value, "low": value, "high": value}
+
+
+def task_store(path, rng, model, checkpoint, slower, steps=8, domains=DOMAINS, left=7):
+    """A checkpoint whose losses fall from 7 by half every two steps, or ``slower`` times that; ranks fall
+    with it.
+    """
+    fall = 7 * 0.5 ** (np.arange(steps + 1) / 2 / slower) + 0.05 * rng.normal(size=(2, 1))
+    layers = np.arange(LAYERS)
+    rank = (10 + 3 * layers[:, None]) / slower + 0.1 * rng.normal(size=(len(domains), LAYERS, left))
+    dormant = np.clip(0.02 * slower + 0.01 * rng.random((len(domains), 2, LAYERS, left)), 0, 1)
+    pairs = fall[:, [0, -1], None] + 0.1 * rng.normal(size=(2, 2, 6))
+    arrays = {
+        "before": (("task", "pair"), pairs[:, 0], about()),
+        "after": (("task", "pair"), pairs[:, 1], about()),
+        "curve": (("task", "step"), fall, about()),
+        "effective_rank": (("domain", "layer", "left_out"), rank, about()),
+        "stable_rank": (("domain", "layer", "left_out"), rank / 3, about()),
+        "dormant_share": (("domain", "tau", "layer", "left_out"), dormant, about()),
+        "sampled": (("domain",), np.full(len(domains), 48), about()),
+    }
+    coords = {"domain": (("domain",), np.array(domains), about()), "layer": layers}
+    coords["tau"] = (("tau",), np.array([0.0, 0.1]), about())
+    return str(write_store(path, arrays, coords, attrs(model, checkpoint) | {"options": {}}))
+
+
+def spectra_store(path, rng, model, domains=DOMAINS):
+    """A base model each of whose domains has a decaying spectrum with directions of its own."""
+    scales = np.arange(1, WIDTH + 1.0) ** -0.7
+    moments = {"a": {}, "b": {}}
+    for half in moments.values():
+        for i, domain in enumerate(domains):
+            x = rng.normal(size=(LAYERS, 4, 100, WIDTH)) * np.roll(scales, 3 * i)
+            half[domain] = {("ffn", layer): np.swapaxes(part, -1, -2) @ part for layer, part in enumerate(x)}
+    arrays, coords = second_moments.used(moments, {"main": list(domains)}, [0.95, 0.99])
+    coords["layer"] = np.arange(LAYERS)
+    return str(write_store(path, arrays, coords, attrs(model, "base") | {"options": BUDGET}))
+
+
+def write_tables(out, stores, rng, models, methods, seeds):
+    """The three tables of these models in ``out``; stores go to ``stores``."""
+    rows = [row for model in models for row in written(rng, model, methods, seeds)]
+    columns = ["model", "revision", "checkpoint", *WriteInterference.COLUMNS]
+    write_table(out / "write_interference.csv", pd.DataFrame(rows, columns=columns))
+    tasks, spectra = [], []
+    for model in models:
+        spectra.append(spectra_store(stores / f"{model}.spectra.zarr", rng, model))
+        runs = {"base": 1.0} | {f"{m}.main.seed{s}.stage4": 1.5 for m in methods for s in seeds}
+        for checkpoint, slower in runs.items():
+            path = stores / f"{model}.{checkpoint}.task.zarr"
+            tasks.append(task_store(path, rng, model, checkpoint, slower))
+    bases = [path for path in tasks if ".base." in path]
+    probe_table(
+        str(out / "plasticity.csv"), probe="plasticity", held_out_task=tasks, held_out_task_base=bases
+    )
+    probe_table(str(out / "capacity.csv"), probe="capacity", input_spectra=spectra)

@@ -1,0 +1,168 @@
+"""Critical sparsity: planted curves, coverage over many seeds, masks at known distances, broken stores."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from planted import DOMAINS, LEVELS, noisy_losses, write_scores, write_thresholds
+from probe_table import probe_table
+
+from implicit_sparsity import probes, sparsity
+from implicit_sparsity.errors import InputError
+from implicit_sparsity.probes.critical_sparsity import separation
+from implicit_sparsity.store import open_store
+from implicit_sparsity.tables import read_table
+
+SHARES = np.array([0.0, *LEVELS["levels"]])
+
+
+def curve(power, growth, documents=1):
+    return np.tile(2 * (1 + growth * SHARES[:, None] ** power), documents)
+
+
+# The estimator
+
+
+@pytest.mark.parametrize("power, growth", [(1, 0.02), (2, 0.1), (4, 0.3), (8, 5.0)])
+def test_a_smooth_curve_is_inverted(power, growth):
+    value, low, high = sparsity.critical_sparsity(SHARES, curve(power, growth, 6))
+    assert value == pytest.approx((0.01 / growth) ** (1 / power), abs=0.01)
+    assert low == pytest.approx(value, abs=1e-6) and high == pytest.approx(value, abs=1e-6)
+    more = sparsity.critical_sparsity(SHARES, curve(power, growth, 6), tolerance=0.02)[0]
+    assert more == pytest.approx(min((0.02 / growth) ** (1 / power), 0.99), abs=0.01)
+
+
+def test_what_gets_better_first_and_what_recovers_later():
+    """Within tolerance means at every share up to there; a dip below dense gives room, no loss of it."""
+    losses = np.array([1, 0.97, 0.98, 1.0, 1.05, 1.0, 1.2, 1.5, 2])[:, None]
+    value = sparsity.critical_sparsity(SHARES, losses)[0]
+    assert 0.5 < value < 0.6
+
+
+def test_never_and_always():
+    flat = np.ones((len(SHARES), 6))
+    assert sparsity.critical_sparsity(SHARES, flat) == (0.99, 0.99, 1.0)
+    jump = flat.copy()
+    jump[1:] = 5
+    value, low, high = sparsity.critical_sparsity(SHARES, jump)
+    assert 0 <= low <= value <= high < 0.05
+    already = np.maximum(SHARES, 0.6)  # exact zeros, as with ReLU: the first shares are one
+    value, *_ = sparsity.critical_sparsity(already, np.where(already > 0.75, 2.0, 1.0)[:, None])
+    assert 0.7 < value < 0.8
+    assert np.isnan(sparsity.critical_sparsity(SHARES, curve(4, 0.3, 3))[1:]).all()
+
+
+@pytest.mark.parametrize("documents", [8, 32])
+@pytest.mark.parametrize("heavy", [0.2, 0.5])
+def test_interval_covers_the_planted_critical_sparsity(documents, heavy):
+    """Documents differ in length, in how much they suffer, and by noise that goes on from level to level."""
+    truth = sparsity.critical_sparsity(SHARES, curve(4, 0.3))[0]
+    draw, covered = np.random.default_rng(3), []
+    for _ in range(600):
+        dense = 2 * np.exp(heavy * draw.standard_normal(documents) - heavy**2 / 2)
+        suffer = 0.3 * np.exp(0.6 * draw.standard_normal(documents) - 0.18)
+        noise = 0.04 * draw.standard_normal((len(SHARES), documents)).cumsum(0) * SHARES[:, None]
+        losses = dense * (1 + suffer * SHARES[:, None] ** 4 + noise)
+        _, low, high = sparsity.critical_sparsity(SHARES, losses)
+        covered.append(low <= truth <= high)
+    assert 0.92 <= np.mean(covered) <= 0.98
+
+
+@pytest.mark.parametrize("documents", [8, 32])
+def test_paired_intervals_cover_ratio_and_sep(documents):
+    draw, ratios, seps = np.random.default_rng(4), [], []
+    for _ in range(2000):
+        dense = 2 * np.exp(0.4 * draw.standard_normal(documents) - 0.08)
+        own, other, chance = (
+            dense * (r + 0.15 * (r - 1) * draw.standard_normal(documents)) for r in (1.3, 1.6, 3.0)
+        )
+        for found, truth, given in (
+            (ratios, 1.6, (lambda a, b: a / b, other, dense)),
+            (seps, 0.3 / 1.7, (separation, own, other, chance)),
+        ):
+            _, low, high = sparsity.paired_interval(*given)
+            found.append(low <= truth <= high)
+    assert 0.92 <= np.mean(ratios) <= 0.98 and 0.92 <= np.mean(seps) <= 0.98
+
+
+# The table
+
+
+def table(folder, losses, **options):
+    """Table of stores: domain -> what was found."""
+    stores = [str(write_thresholds(folder / f"{name}.zarr", found, name)) for name, found in losses.items()]
+    path = folder / "critical_sparsity.csv"
+    probe_table(str(path), probe="critical_sparsity", options=options, thresholds=stores)
+    return read_table(path)
+
+
+def test_planted_curves_and_masks_are_recovered(tmp_path):
+    rng = np.random.default_rng(0)
+    points = dict(zip(DOMAINS, (0.3, 0.45, 0.6, 0.8)))
+    found = table(tmp_path, {name: noisy_losses(rng, name, at) for name, at in points.items()})
+    assert set(found["n"]) == {12} and set(found["model"]) == {"nano"} and found["value"].notna().all()
+    for row in found[found["measure"] == "critical_sparsity"].itertuples():
+        assert row.value == pytest.approx(points[row.domain_b], abs=0.02) and row.quantity == "signal"
+        assert row.low <= row.value <= row.high
+    cross = found[found["measure"] == "cross_mask"].set_index(["domain_b", "domain_a"])
+    for quantity, expected in (("ceiling", 1.1), ("signal", 1.5), ("floor", 3.0), ("sep", 0.4 / 1.9)):
+        rows = cross[cross["quantity"] == quantity]
+        assert len(rows) == {"ceiling": 4, "floor": 4}.get(quantity, 12)
+        np.testing.assert_allclose(rows["value"], expected, rtol=0.05)
+        assert (rows["low"] <= rows["value"]).all() and (rows["value"] <= rows["high"]).all()
+    curves = found[(found["measure"] == "curve") & (found["quantity"] == "ratio") & (found["level"] == 0)]
+    assert set(curves["value"]) == {1.0}
+    assert len(found[found["measure"] == "zeros"]) == 4 * len(SHARES) * 4
+    looser = table(tmp_path, {"code": noisy_losses(rng, "code", 0.3)}, tolerance=0.16)
+    assert looser[looser["measure"] == "critical_sparsity"]["value"].item() == pytest.approx(0.6, abs=0.02)
+
+
+def test_masks_that_serve_all_domains_alike_have_no_separation(tmp_path):
+    """The null: another domain's mask is as good as one's own; SEP is near 0 over seeds, and covered."""
+    values, covered = [], []
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        found = table(tmp_path, {name: noisy_losses(rng, name, own=1.5, noise=0.2) for name in DOMAINS})
+        sep = found[found["quantity"] == "sep"]
+        values += sep["value"].tolist()
+        covered += ((sep["low"] <= 0) & (sep["high"] >= 0)).tolist()
+    assert abs(np.mean(values)) < 0.01 and np.mean(covered) >= 0.88
+
+
+def test_a_curve_that_stays_within_tolerance_is_a_lower_bound(tmp_path):
+    rng = np.random.default_rng(1)
+    found = table(tmp_path, {"code": noisy_losses(rng, "code", critical=2.0)})
+    row = found[found["measure"] == "critical_sparsity"].iloc[0]
+    assert (row["quantity"], row["value"], row["high"]) == ("lower_bound", 0.99, 1.0)
+
+
+def test_few_documents_have_no_interval(tmp_path):
+    found = table(tmp_path, {"code": noisy_losses(np.random.default_rng(1), "code", documents=3)})
+    assert found["value"].notna().all() and found["low"].isna().all() and found["high"].isna().all()
+
+
+def test_no_cross_level_no_cross_rows(tmp_path):
+    store = open_store(
+        write_thresholds(tmp_path / "s.zarr", noisy_losses(np.random.default_rng(1), "code"), "code")
+    )
+    frame = pd.DataFrame(probes.load("critical_sparsity").rows({"code": store.isel(cross=slice(0))}))
+    assert set(frame["measure"]) == {"curve", "critical_sparsity", "zeros"}
+
+
+def test_broken_stores_are_one_line(tmp_path):
+    good = noisy_losses(np.random.default_rng(0), "code")
+    bad = good | {("mask", 0, "math"): (np.full(12, np.nan), np.zeros(4))}
+    with pytest.raises(InputError, match="mask_loss is not finite"):
+        table(tmp_path, {"code": bad})
+    cut = write_thresholds(tmp_path / "cut.zarr", good, "code")
+    next((cut / "curve_loss" / "c").rglob("*")).joinpath("0").unlink()
+    with pytest.raises(InputError, match="damaged"):
+        probe_table(str(tmp_path / "t.csv"), probe="critical_sparsity", thresholds=[str(cut)])
+    other = str(write_scores(tmp_path / "other.zarr", np.ones((2, 5)), "math"))
+    with pytest.raises(InputError, match="curve_loss"):
+        probe_table(str(tmp_path / "t.csv"), probe="critical_sparsity", thresholds=[other])
+    stores = [
+        str(write_thresholds(tmp_path / f"{name}.zarr", good, name, model_sha256=name))
+        for name in ("code", "math")
+    ]
+    with pytest.raises(InputError, match="other weights"):
+        probe_table(str(tmp_path / "t.csv"), probe="critical_sparsity", thresholds=stores)

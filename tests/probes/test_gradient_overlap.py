@@ -1,0 +1,191 @@
+"""Gradient probe: planted means, scatter and directions; labels that mean nothing; stores that do not fit."""
+
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from planted import DOMAINS, noisy_gradients, write_gradients
+from probe_table import probe_table
+
+from implicit_sparsity import gradients, probes, sketches
+from implicit_sparsity.errors import InputError
+from implicit_sparsity.store import open_store
+from implicit_sparsity.tables import read_table
+
+QUICK = {"resamples": 200, "permutations": 40, "k": (2,)}
+
+
+def measure(folder, planted, columns=4, **options):
+    """Table of stores with ``planted``: domain -> sketches [half, document, module, dim]."""
+    datasets = {
+        domain: open_store(write_gradients(folder / f"{domain}.zarr", values, domain, columns=columns))
+        for domain, values in planted.items()
+    }
+    return pd.DataFrame(probes.load("gradient_overlap", **QUICK | options).rows(datasets))
+
+
+def part(frame, quantity, measure="cosine", own=False, kind=None):
+    same = (frame["domain_a"] == frame["domain_b"]) == own
+    rows = frame[same & (frame["quantity"] == quantity) & (frame["measure"] == measure)]
+    return rows[rows["kind"] == kind] if kind else rows
+
+
+@pytest.mark.parametrize("cosine", [0.0, 0.4, 0.8])
+def test_planted_cosine_is_within_its_interval_and_the_raw_one_is_not_it(tmp_path, cosine):
+    planted = noisy_gradients(np.random.default_rng(1), cosine, modules=40, noise=2.0)
+    frame = measure(tmp_path, planted)
+    found = part(frame, "disattenuated")
+    inside = (found["low"] <= cosine) & (cosine <= found["high"])
+    assert len(found) == 6 * 41 and inside.mean() > 0.9
+    assert found["value"].mean() == pytest.approx(cosine, abs=0.05)
+    assert part(frame, "signal")["value"].mean() == pytest.approx(cosine * 2 / 3, abs=0.05)
+    ceiling = part(frame, "ceiling")["value"]  # mean of length 1 against scatter of length 2 / sqrt(8)
+    assert ceiling.mean() == pytest.approx(2 / 3, abs=0.05)
+    assert part(frame, "sep")["value"].mean() == pytest.approx(1 - cosine, abs=0.1)
+    halves = gradients.disattenuated(
+        part(frame, "signal")["value"].mean(),
+        ceiling.mean(),
+        part(frame, "ceiling", own=True)["value"].mean(),
+    )
+    assert halves == pytest.approx(found["value"].mean(), abs=0.03)
+
+
+def test_labels_that_mean_nothing_give_sep_near_zero_and_no_signal_below_the_deals(tmp_path):
+    pool = noisy_gradients(np.random.default_rng(2), 1.0, modules=40, noise=1.5)
+    frame = measure(tmp_path, pool)
+    assert part(frame, "sep")["value"].mean() == pytest.approx(0, abs=0.03)
+    assert part(frame, "disattenuated")["value"].mean() == pytest.approx(1, abs=0.03)
+    for measured in ("cosine", "subspace", "angle"):
+        signal, dealt = part(frame, "signal", measured), part(frame, "permuted", measured)
+        value = signal["value"].to_numpy()
+        inside = (dealt["low"].to_numpy() <= value) & (value <= dealt["high"].to_numpy())
+        assert 0.85 < inside.mean() <= 1, measured
+    other = measure(tmp_path, noisy_gradients(np.random.default_rng(2), 0.0, modules=40, noise=1.5))
+    assert (part(other, "signal")["value"].to_numpy() < part(other, "permuted")["low"].to_numpy()).all()
+
+
+def test_nulls_are_those_of_the_sketch_and_of_the_scatter(tmp_path):
+    """Without a mean, the raw cosine is that of random directions."""
+    random = np.random.default_rng(3)
+    planted = {domain: random.normal(size=(2, 8, 60, 64)) for domain in DOMAINS}
+    frame = measure(tmp_path, planted)
+    single = frame[frame["layer"] >= 0]
+    floors = part(single, "floor")["value"]
+    assert (part(single, "floor")["d"] == 64).all() and floors.to_numpy() == pytest.approx(
+        gradients.random_cosine(64)
+    )
+    assert (part(frame, "floor", kind="all")["d"] == 60 * 64).all()
+    assert part(single, "d_eff")["value"].median() == pytest.approx(64, rel=0.2)
+    assert part(single, "floor_d_eff")["value"].median() == pytest.approx(
+        gradients.random_cosine(64), rel=0.1
+    )
+    one_pairing = np.abs(part(single, "ceiling", own=True)["value"]).mean()
+    assert one_pairing == pytest.approx(gradients.random_cosine(64), rel=0.2)
+    assert part(single, "disattenuated")["value"].isna().mean() > 0.5, "nothing can be told of noise"
+
+
+def test_planted_directions(tmp_path):
+    """Documents of a domain span 4 directions, 2 of which two domains share."""
+    random = np.random.default_rng(4)
+    basis = np.linalg.qr(random.normal(size=(64, 6)))[0].T
+    planted = {
+        domain: random.normal(size=(2, 8, 1, 4)) @ basis[index]
+        for domain, index in {"code": [0, 1, 2, 3], "math": [0, 1, 4, 5]}.items()
+    }
+    frame = measure(tmp_path, planted, k=(4,))
+    assert part(frame, "ceiling", "subspace")["value"].to_numpy() == pytest.approx(1)
+    assert part(frame, "signal", "subspace")["value"].to_numpy() == pytest.approx(0.5)
+    assert part(frame, "signal", "angle")["value"].to_numpy() == pytest.approx(np.pi / 4)
+    assert part(frame, "floor", "subspace")["value"].to_numpy() == pytest.approx(4 / 64)
+    assert part(frame, "sep", "subspace")["value"].to_numpy() == pytest.approx(0.5 / (1 - 4 / 64))
+
+
+def test_sketch_error_is_how_far_sketches_of_the_same_gradients_scatter(tmp_path):
+    random = np.random.default_rng(5)
+    rank, dim, rows, width = 8, 128, 24, 20
+    means = random.normal(size=(2, rows, 3)) @ random.normal(size=(2, 3, width))
+    means[1] += means[0]
+    exact = means[:, None] + 0.3 * random.normal(size=(2, 8, rows, width))
+    names = [str(number) for number in range(80)]
+    import torch
+
+    sketched = np.empty((2, 8, len(names), dim))
+    for i, name in enumerate(names):  # one gradient, sketched as if it were that of many weights
+        a = sketches.projection(name, (rank, width), rank)
+        sketch = sketches.Sketch(name, rows, rank, dim)
+        for place in np.ndindex(2, 8):
+            sketched[(*place, i)] = sketch((torch.tensor(exact[place], dtype=torch.float32) @ a.T)[None])
+    planted = {name: sketched[i].reshape(2, 4, len(names), dim) for i, name in enumerate(("code", "math"))}
+    frame = measure(tmp_path, planted, columns=rank)
+    each = frame[frame["layer"] >= 0]
+    scatter = part(each, "disattenuated")["value"].std()
+    told = np.sqrt((part(each, "sketch_error")["value"] ** 2).mean())
+    assert 0.7 < told / scatter < 1.4
+    truth = gradients.cosine(*(x.reshape(8, -1).mean(0) for x in exact))
+    inside = (part(each, "disattenuated")["low"] <= truth) & (truth <= part(each, "disattenuated")["high"])
+    assert inside.mean() > 0.9
+    whole = part(frame, "disattenuated", kind="all").iloc[0]
+    assert whole["value"] == pytest.approx(truth, abs=0.05)
+    assert part(frame, "sketch_error", kind="all")["value"].iloc[0] < told / 4
+
+
+def test_a_layer_of_zeros_is_nan_and_leaves_the_others_alone(tmp_path):
+    planted = noisy_gradients(np.random.default_rng(6), 0.5)
+    whole = measure(tmp_path, planted)
+    for values in planted.values():
+        values[:, :, 0] = 0
+    frame = measure(tmp_path, planted)
+    dead = (frame["layer"] == 0) & (frame["kind"] == "attention") & ~frame["quantity"].str.startswith("floor")
+    assert frame[dead & (frame["quantity"] != "floor_d_eff")]["value"].isna().all()
+    others = frame["layer"].gt(-1) & ~((frame["layer"] == 0) & (frame["kind"] == "attention"))
+    pd.testing.assert_frame_equal(frame[others], whole[others])
+
+
+def test_every_row_says_what_it_is(tmp_path):
+    frame = measure(tmp_path, noisy_gradients(np.random.default_rng(7), 0.5))
+    assert list(frame.columns) == list(probes.load("gradient_overlap").COLUMNS)
+    assert (frame["n"] == 16).all() and set(frame["unit"]) == {"1", "radians", "dimensions"}
+    assert not frame.duplicated(["layer", "kind", "domain_a", "domain_b", "measure", "k", "quantity"]).any()
+    assert set(zip(frame["layer"], frame["kind"])) == {
+        *((layer, kind) for layer in (0, 1) for kind in ("attention", "ffn")), (-1, "all")
+    }  # fmt: skip
+    found = part(frame, "disattenuated")
+    assert ((found["low"] <= found["value"]) & (found["value"] <= found["high"])).all()
+
+
+def test_stores_that_do_not_fit_are_one_line(tmp_path):
+    planted = noisy_gradients(np.random.default_rng(8), 0.5)
+    with pytest.raises(InputError, match=r"nano\.base\.math.*another number of documents"):
+        measure(tmp_path, planted | {"math": planted["math"][:, :6]})
+    with pytest.raises(InputError, match="or other weights"):
+        measure(tmp_path, planted | {"math": planted["math"][:, :, :2]})
+    with pytest.raises(InputError, match="8 documents in a half are too few for 9 directions"):
+        measure(tmp_path, planted, k=(9,))
+    with pytest.raises(InputError, match="1 documents in a half are too few for 2"):
+        measure(tmp_path, {domain: x[:, :1] for domain, x in planted.items()}, k=(1,))
+    with pytest.raises(InputError, match=r"2\.5 is no number of directions"):
+        measure(tmp_path, planted, k=(2.5,))
+    planted["code"][0, 1, 2, 3] = np.nan
+    with pytest.raises(InputError, match=r"nano\.base\.code.*not finite"):
+        measure(tmp_path, planted)
+
+
+def test_table_of_stores(tmp_path):
+    """Through the script: the same bytes again; damaged stores and those of others are refused."""
+    planted = noisy_gradients(np.random.default_rng(9), 0.5)
+    stores = [str(write_gradients(tmp_path / f"{d}.zarr", x, d)) for d, x in planted.items()]
+    for name in ("one", "two"):
+        probe_table(str(tmp_path / f"{name}.csv"), probe="gradient_overlap", options=QUICK, gradients=stores)
+    assert (tmp_path / "one.csv").read_bytes() == (tmp_path / "two.csv").read_bytes()
+    frame = read_table(tmp_path / "one.csv")
+    assert set(frame["model"]) == {"nano"} and set(frame["checkpoint"]) == {"base"}
+    other = write_gradients(tmp_path / "other/math.zarr", planted["math"], "math", model_sha256="t")
+    with pytest.raises(InputError, match="measured on other weights than the store of code"):
+        mixed = [stores[0], str(other)]
+        probe_table(str(tmp_path / "x.csv"), probe="gradient_overlap", options=QUICK, gradients=mixed)
+    chunk = next(path for path in (tmp_path / "math.zarr/sketch").rglob("*") if path.name == "0")
+    shutil.rmtree(chunk.parent) if chunk.is_dir() else chunk.unlink()
+    with pytest.raises(InputError, match="damaged"):
+        probe_table(str(tmp_path / "x.csv"), probe="gradient_overlap", options=QUICK, gradients=stores)
+    assert not (tmp_path / "x.csv").exists()

@@ -1,0 +1,200 @@
+"""Plasticity: planted dead neurons and ranks are found, a dead half learns slower, base against itself is
+zero.
+"""
+
+import numpy as np
+import pytest
+from measure_plasticity import measure_plasticity
+from planted import DOMAINS
+from probe_table import probe_table
+
+from implicit_sparsity import jackknife, models, plasticity, spectra
+from implicit_sparsity.errors import InputError
+from implicit_sparsity.probes.plasticity import steps_to
+from implicit_sparsity.store import open_store
+from implicit_sparsity.tables import read_table
+from implicit_sparsity.tokens import Tokens
+
+OPTIONS = {
+    "tasks": 2,
+    "pairs": 6,
+    "prompt": 4,
+    "completion": 4,
+    "steps": 6,
+    "rank": 4,
+    "learning_rate": 0.02,
+    "documents": 6,
+    "positions": 8,
+    "tau": [0.0, 0.1],
+    "skip_first": 1,
+    "batch_tokens": 256,
+    "gradient_checkpointing": False,
+}
+TWO = ("code", "math")
+
+
+def measure(nano, kind, store, model=None, checkpoint="base", **options):
+    folder, tokens = nano(kind)
+    paths = [str(tokens[domain]) for domain in TWO]
+    measure_plasticity(
+        str(store), str(model or folder), paths, {}, checkpoint, TWO, OPTIONS | options, name="nano"
+    )
+    return store
+
+
+def table(tmp_path, *stores, **options):
+    paths = [str(store) for store in stores]
+    given = {"held_out_task": paths, "held_out_task_base": [path for path in paths if "base" in path]}
+    probe_table(str(tmp_path / "t.csv"), probe="plasticity", options=options, **given)
+    return read_table(tmp_path / "t.csv")
+
+
+def one(frame, **where):
+    for column, value in where.items():
+        frame = frame[frame[column] == value]
+    assert len(frame) == 1, frame
+    return frame.iloc[0]
+
+
+def with_dead_neurons(folder, source, share=0.5):
+    """The network with rows and columns of the first neurons of every layer at zero: no gradient wakes
+    them.
+    """
+    import shutil
+
+    import torch
+
+    shutil.copytree(source, folder)
+    network = models.load(folder, device="cpu")
+    with torch.no_grad():
+        for layer in network.model.layers:
+            n = int(share * layer.mlp.gate_proj.weight.shape[0])
+            for weight in (layer.mlp.gate_proj.weight, layer.mlp.up_proj.weight):
+                weight[:n] = 0
+            layer.mlp.down_proj.weight[:, :n] = 0
+    network.save_pretrained(str(folder))
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["dense", "mixture"])
+def test_base_against_itself_is_zero_and_the_same_bytes(nano, tmp_path, kind):
+    stores = [
+        measure(nano, kind, tmp_path / name, checkpoint=c)
+        for name, c in (("base.zarr", "base"), ("x.zarr", "x.y"))
+    ]
+    for path in (tmp_path / "base.zarr").rglob("c/**/*"):
+        if path.is_file():
+            assert (
+                path.read_bytes()
+                == (tmp_path / "x.zarr" / path.relative_to(tmp_path / "base.zarr")).read_bytes()
+            )
+    frame = table(tmp_path, *stores)
+    difference = frame[frame["quantity"] == "difference"]
+    assert set(difference["checkpoint"]) == {"x.y"}
+    known = difference["value"].dropna()
+    assert len(known) > 20 and (known == 0).all() and (difference["high"].dropna() == 0).all()
+    floor = one(frame, quantity="floor", measure="loss_after", checkpoint="base")["value"]
+    assert floor > 0
+    learned = one(frame, quantity="signal", measure="learned", checkpoint="base")
+    assert learned["low"] > 0 and learned["n"] == 12, "the task is learned"
+    curve = frame[(frame["measure"] == "curve") & (frame["checkpoint"] == "base") & (frame["task"] == 0)]
+    after = open_store(stores[0])["after"].values
+    assert curve["step"].tolist() == list(range(7)) and curve["value"].iloc[-1] == pytest.approx(
+        after[0].mean()
+    )
+
+
+def test_a_half_that_is_dead_is_found_and_learns_slower(nano, tmp_path):
+    folder, _ = nano("llama")
+    dead = with_dead_neurons(tmp_path / "dead", folder)
+    more = {"steps": 25, "tasks": 3}
+    stores = (
+        measure(nano, "llama", tmp_path / "base.zarr", **more),
+        measure(nano, "llama", tmp_path / "d.zarr", dead, "d.x", **more),
+    )
+    about = [open_store(store).attrs["model_sha256"] for store in stores]
+    assert about[0] == about[1], "one base model"
+    frame = table(tmp_path, *stores)
+    share = frame[
+        (frame["measure"] == "dormant_share") & (frame["tau"] == 0) & (frame["quantity"] == "signal")
+    ]
+    assert set(share.loc[share["checkpoint"] == "d.x", "value"]) == {0.5}
+    assert set(share.loc[share["checkpoint"] == "base", "value"]) == {0.0}
+    worse = one(frame, measure="loss_after", quantity="difference")
+    floor = one(frame, measure="loss_after", quantity="floor", checkpoint="base")["value"]
+    assert worse["low"] > 0 and worse["value"] > floor
+
+
+def test_a_task_is_arbitrary_and_its_own():
+    options = {"pairs": 50, "prompt": 3, "completion": 5}
+    first, again, other = (plasticity.task(seed, 30, [0, 7], options) for seed in (0, 0, 1))
+    ids = np.array([document.ids for document in first])
+    assert ids.shape == (50, 8) and set(ids.ravel().tolist()) == set(range(30)) - {0, 7}
+    assert (ids == [document.ids for document in again]).all()
+    assert (ids != [document.ids for document in other]).any()
+    assert first[0].prompt.tolist() == [True] * 3 + [False] * 5
+
+
+def test_steps_are_read_off_between_two_steps():
+    assert steps_to([4.0, 3.0, 1.0], 2.0) == 1.5
+    assert steps_to([4.0, 3.0, 1.0], 5.0) == 0 and steps_to([4.0, 3.0], 3.0) == 1
+    assert np.isnan(steps_to([4.0, 3.0], 2.0))
+
+
+def test_planted_ranks():
+    rng = np.random.default_rng(0)
+    basis = np.linalg.qr(rng.normal(size=(40, 3)))[0]
+    x = np.kron(np.eye(3), np.ones((8, 1)))  # three corners, eight times each
+    hidden = np.stack([x @ basis.T, rng.normal(size=(24, 40))])
+    found = plasticity.ranks(hidden, np.tile(np.arange(8), 3))
+    np.testing.assert_allclose(
+        found["effective_rank"][0], 2
+    )  # three points less their mean span two directions
+    np.testing.assert_allclose(found["stable_rank"][0], 2)
+    assert 15 < found["effective_rank"][1, 0] <= 23
+    centred = hidden[1] - hidden[1].mean(axis=0)
+    assert found["stable_rank"][1, 0] == pytest.approx(float(spectra.stable_rank(centred)))
+
+
+@pytest.mark.parametrize("decay", [0.5, 1.0])
+def test_intervals_of_ranks_cover(decay, documents=12, positions=6, width=20):
+    """Truth: the mean over many draws of as many documents, as everywhere."""
+    rng = np.random.default_rng(1)
+    scale, found = np.arange(1, width + 1.0) ** -decay, []
+    owner = np.repeat(np.arange(documents), positions)
+    for _ in range(400):
+        means = rng.normal(size=(documents, width))
+        x = (means[owner] + rng.normal(size=(len(owner), width))) * scale
+        values = plasticity.ranks(x[None], owner)
+        found.append([[v[0, 0], *jackknife.interval(v[0], "log")] for v in values.values()])
+    value, low, high = np.array(found).transpose(2, 0, 1)
+    truth = value.mean(axis=0)
+    covered = ((low <= truth) & (truth <= high)).mean(axis=0)
+    assert ((covered >= 0.92) & (covered <= 0.98)).all(), covered
+
+
+def test_dormant_share_of_a_mixture_goes_by_routed_tokens():
+    """Two experts of two neurons, a shared one of one: expert 1 is seldom chosen, yet as active when it
+    is.
+    """
+    arrays = {
+        "group_sum_abs": np.array([[[9.0, 0.0, 1.0, 1.0, 10.0]]] * 4),
+        "group_tokens": np.full(4, 10),
+        "group_routed_tokens": np.array([[[9, 1]]] * 4),
+    }
+    share = plasticity.dormant(arrays, np.array([0, 0, 1, 1, -1]), [0.1])
+    np.testing.assert_array_equal(share, np.full((1, 1, 5), 0.2))
+    arrays["group_sum_abs"][:, :, 2:4], arrays["group_routed_tokens"][:, :, 1] = 0, 0
+    assert plasticity.dormant(arrays, np.array([0, 0, 1, 1, -1]), [0.1])[0, 0, 0] == 0.6
+
+
+def test_what_does_not_fit_is_one_line(nano, tmp_path):
+    _, tokens = nano("llama")
+    shards = Tokens(tokens["code"])
+    with pytest.raises(InputError, match=r"24 documents .* 25 are wanted"):
+        plasticity.reference(shards.split("probe_a"), [], OPTIONS | {"documents": 25}, tokens["code"])
+    base = measure(nano, "llama", tmp_path / "base.zarr")
+    other = measure(nano, "llama", tmp_path / "o.zarr", checkpoint="x.y", steps=3)
+    with pytest.raises(InputError, match="other options"):
+        table(tmp_path, base, other)
+    assert DOMAINS[:2] == TWO
