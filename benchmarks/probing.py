@@ -1,6 +1,6 @@
 """The activation pass against the plain forward pass and against TransformerLens and nnsight, in one run.
 
-    .venv/bin/python benchmarks/probing.py [--tokens 2048] [--rounds 5] [--quick] [--out found.json]
+    .venv/bin/python benchmarks/probing.py [--tokens 1024] [--rounds 7] [--quick] [--out found.json]
 
 All statistics that config.yaml asks for, on the model and documents of a finished run. Every contender is a
 process of one thread that holds the model; a round runs each of them once, one after the other, so ratios are
@@ -197,8 +197,8 @@ def arguments():
     )
     parser.add_argument("--model", type=Path, default=ROOT / "results" / "models" / "smollm2")
     parser.add_argument("--documents", type=Path, nargs="+", help="token folders of the model")
-    parser.add_argument("--tokens", type=int, help="that count, 2048; memory also at half and at twice")
-    parser.add_argument("--rounds", type=int, help="5")
+    parser.add_argument("--tokens", type=int, help="that count, 1024; memory also at half and at twice")
+    parser.add_argument("--rounds", type=int, help="7")
     parser.add_argument("--peers", type=Path, default=PEERS, help="where their packages are put")
     parser.add_argument("--no-peers", action="store_true")
     parser.add_argument(
@@ -207,8 +207,8 @@ def arguments():
     parser.add_argument("--verbose", action="store_true", help="what the processes print")
     parser.add_argument("--out", type=Path, help="the same as JSON")
     args = parser.parse_args()
-    args.tokens = args.tokens or (128 if args.quick else 2048)
-    args.rounds = args.rounds or (2 if args.quick else 5)
+    args.tokens = args.tokens or (128 if args.quick else 1024)
+    args.rounds = args.rounds or (2 if args.quick else 7)
     domains = sorted((ROOT / "results" / "tokens" / "smollm2").glob("*/"))
     args.documents = args.documents or domains
     return args

@@ -8,6 +8,15 @@ import pytest
 os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"
 
 
+LONGEST = ("test_workflow", "test_config", "test_preflight", "test_distributed", "test_drift")
+
+
+def pytest_collection_modifyitems(items):
+    """The longest files first: of two workers none is left alone with one of them at the end."""
+    rank = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path.stem, len(rank)))
+
+
 @pytest.fixture(scope="session")
 def nano(tmp_path_factory):
     """kind -> (model folder, {domain: token folder}), made on first use."""
