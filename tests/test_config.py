@@ -103,7 +103,11 @@ WRONG = {
         "'main'",
         "40 hexadecimal digits",
     ),
-    f"models: {{x: {{{HUB}, file: y}}}}": ("models.x.file", "unknown key", "repo, revision, source, trained, width"),
+    f"models: {{x: {{{HUB}, file: y}}}}": (
+        "models.x.file",
+        "unknown key",
+        "repo, revision, source, trained, width",
+    ),
     # references between entries
     "orders: {forward: [code, maths]}": (
         "orders.forward[1]",

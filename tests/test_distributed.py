@@ -347,8 +347,8 @@ def test_killed_worker_killed_job_and_sigterm(nano, tmp_path):
     job.again(1)
     assert len(curve(tmp_path / "stage")) == 60
     assert not list(tmp_path.glob(".partial-*"))
-    first, last = (float(curve(tmp_path / "stage")[i]["loss"]) for i in (0, -1))
-    assert last < first
+    learnt = [float(row["loss"]) for row in curve(tmp_path / "stage")]
+    assert sum(learnt[-15:]) < sum(learnt[:15])  # of one step alone the loss depends on its documents
 
 
 ALL = sorted(p.stem for p in Path(methods.__file__).parent.glob("*.py") if p.stem not in ("__init__", "base"))

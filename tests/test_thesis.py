@@ -223,7 +223,7 @@ ROWS = {
         {
             "id": "e9053",
             "group": "a/b,c/b",
-            "prompt": "Return one\ndef f():\n    pass\n",
+            "prompt": "Return one\ndef f():\n    pass",
             "completion": "def f():\n    return 1\n",
         },
     ),

@@ -291,7 +291,7 @@ def test_model_that_is_no_longer_trained(study, edit):
     edit("tests/nano.yaml", "  nano_moe:\n", "  nano_moe:\n    trained: false\n")
     tables = {"collect_scores", "collect_stages", "continual_metrics"}
     tables |= tables_and_figures("plasticity", "write_interference")
-    assert planned(study) == tables | {f"draw_figure {figure}" for figure in OF_TRAINING}
+    assert planned(study) == tables | OF_DRIFT | {f"draw_figure {figure}" for figure in OF_TRAINING}
 
 
 def test_deleted_figure(study, tmp_path):

@@ -45,7 +45,7 @@ def test_only_reached_neurons_count_as_activations(mixture):
 
 
 def test_overlap_of_experts_in_use(mixture):
-    rows = probes.load("activation_overlap", k=[2, 4]).rows({"code": mixture, "math": mixture})
+    rows = probes.load("activation_overlap", k=[2, 4]).rows({"code": mixture, "math": mixture}, {})
     signal = {
         row["k"]: row["value"] for row in rows if row["quantity"] == "signal" and row["measure"] == "iou"
     }
