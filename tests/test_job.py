@@ -26,8 +26,9 @@ def work(mode):
     if mode == "wrong": raise InputError("a bad record", path="a.jsonl", line=3)
     if mode == "defect": raise ZeroDivisionError("division\\nby zero")
     if mode == "wait":
-        print("ready", flush=True)
-        try: time.sleep(60)
+        try:
+            print("ready", flush=True)
+            time.sleep(60)
         finally: print("unwound", flush=True)
 
 snakemake = SimpleNamespace(rule="work", input=InputFiles(), output=OutputFiles(), wildcards=Wildcards(),
