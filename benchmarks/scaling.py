@@ -68,11 +68,11 @@ class Documents:
 
 def train(config: dict, documents: Documents, folder: Path) -> float:
     """Seconds of one stage's steps; the adapter is saved to ``folder``."""
-    from implicit_sparsity import batching, methods, models, training
+    from implicit_sparsity import adapters, batching, methods, models, training
 
     settings = {"steps": len(documents) // BATCH, "batch_size": BATCH, "learning_rate": 1e-3, "warmup": 1}
     settings |= {"weight_decay": 0.0, "clip": 1.0, "checkpoint_every": 10**6, "device": "cpu"}
-    model = models.add_lora(models.create(config, 0).requires_grad_(False), 8, 16)
+    model = adapters.add_lora(models.create(config, 0).requires_grad_(False), 8, 16)
     rows = [documents[i] for i in range(len(documents))]
     batches = [batching.collate(rows[i : i + BATCH]) for i in range(0, len(rows), BATCH)]
     started = time.process_time()

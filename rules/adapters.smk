@@ -10,7 +10,7 @@ rule train_adapter:
         model=MODEL,
         plan=ancient(PLAN),
         previous=previous_stage,
-        tokens=lambda wildcards: expand(TOKENS, domain=trained_domains(wildcards), allow_missing=True),
+        tokens=documents_read,
     output:
         adapter=directory(ADAPTER),
     log:

@@ -61,11 +61,12 @@ def narrowed(triggers):
     return triggers - {RerunTrigger.CODE} if triggers == RerunTrigger.all() else triggers
 
 
-def stages(which="all"):
-    """Trained checkpoints as method.order.seedN.stageN: every stage of every run, or only the final ones."""
+def stages(model, which="all"):
+    """Trained checkpoints of a model as method.order.seedN.stageN: every stage of every run, or only the final ones."""
     return [
         f"{method}.{order}.seed{seed}.stage{stage}"
         for method in config["methods"]
+        if model in LEARNERS and model in TRAINED_ON[method]
         for order, domains in config["orders"].items()
         for seed in config["seeds"]
         for stage in (range(1, len(domains) + 1) if which == "all" else [len(domains)])
@@ -74,16 +75,20 @@ def stages(which="all"):
 
 def checkpoints(model, which="all"):
     """What there is of a model: base, and the trained checkpoints unless `which` is "base" or it is not trained."""
-    return ["base", *(stages(which) if model in LEARNERS and which != "base" else [])]
+    return ["base", *(stages(model, which) if which != "base" else [])]
 
 
 def whole_study():
-    """The config as laid together; `trained`, which common.smk takes out, is put back."""
+    """The config as laid together; what common.smk and variants.smk take out is put back."""
     models = {
         name: entry if name in LEARNERS else entry | {"trained": False}
         for name, entry in config["models"].items()
     }
-    return config | {"models": models}
+    methods = {
+        name: entry if TRAINED_ON[name] == MODELS else entry | {"models": TRAINED_ON[name]}
+        for name, entry in config["methods"].items()
+    }
+    return config | {"models": models, "methods": methods}
 
 
 def adapter_of(wildcards):
@@ -183,10 +188,23 @@ def trained_domains(wildcards):
     return config["orders"][wildcards.order][: int(wildcards.stage)]
 
 
+def says(method, name):
+    """A literal of a method's class, such as STARTS."""
+    runs = provenance.method_module(method, config["methods"][method])
+    return provenance.class_literal(provenance.module_name("methods", runs), name)
+
+
 def previous_stage(wildcards):
-    """The adapter one stage earlier; none at the first."""
-    before = int(wildcards.stage) - 1
+    """The adapter one stage earlier; none at the first, and none for a method that starts from the base model."""
+    before = int(wildcards.stage) - 1 if says(wildcards.method, "STARTS") == "previous" else 0
     return expand(ADAPTER, stage=before, allow_missing=True)[0] if before else []
+
+
+def documents_read(wildcards):
+    """Token folders of the new domain, and of the old ones where the method reads them."""
+    domains = trained_domains(wildcards)
+    read = domains if says(wildcards.method, "READS") == "all" else domains[-1:]
+    return expand(TOKENS, domain=read, allow_missing=True)
 
 
 def method_code(wildcards):

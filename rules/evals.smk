@@ -86,7 +86,9 @@ rule continual_metrics:
 rule collect_stages:
     """Learning curves and the record of every stage: budget, leak audit, seconds, memory."""
     input:
-        adapters=[f"results/adapters/{model}/{checkpoint}" for model in LEARNERS for checkpoint in stages()],
+        adapters=[
+            f"results/adapters/{model}/{checkpoint}" for model in MODELS for checkpoint in stages(model)
+        ],
     output:
         curves=table("learning_curves"),
         stages=table("stages"),

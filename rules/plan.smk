@@ -17,9 +17,7 @@ ASKED = {
         "gradients": (
             checkpoints(model, config["probes"]["gradients"]["stages"]) if "gradients" in NEEDS else []
         ),
-        "drift": (
-            stages(config["probes"]["drift"]["stages"]) if "drift" in NEEDS and model in LEARNERS else []
-        ),
+        "drift": (stages(model, config["probes"]["drift"]["stages"]) if "drift" in NEEDS else []),
         "held_out_task": (
             checkpoints(model, config["probes"]["held_out_task"]["stages"])
             if "held_out_task" in NEEDS

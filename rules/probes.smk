@@ -20,14 +20,14 @@ READABLE = {
     "thresholds": lambda: measured("thresholds", THRESHOLDS, domain=DOMAINS),
     "drift": lambda: [
         DRIFT.format(model=model, checkpoint=name)
-        for model in LEARNERS
-        for name in stages(config["probes"]["drift"]["stages"])
+        for model in MODELS
+        for name in stages(model, config["probes"]["drift"]["stages"])
     ],
     "held_out_task": lambda: measured("held_out_task", TASK),
     "held_out_task_base": lambda: expand(TASK, model=MODELS, checkpoint="base"),
     "input_spectra": lambda: expand(SPECTRA, model=MODELS),
     "models": lambda: expand(MODEL, model=MODELS),
-    "adapters": lambda: [f"results/adapters/{model}/{name}" for model in LEARNERS for name in stages()],
+    "adapters": lambda: [f"results/adapters/{model}/{name}" for model in MODELS for name in stages(model)],
 }
 
 

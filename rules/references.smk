@@ -32,16 +32,12 @@ def check_options(path, entry, options, skip=()):
             refuse((*path, key), "nothing", option.type or "a value")
 
 
-def check_room(room, skip=(), ignore=()):
-    """Every entry of methods, probes or figures is a module of that room and has options of its class."""
+def check_room(room, ignore=()):
+    """Every entry of probes or figures is a module of that room and has options of its class."""
     for name, entry in config[room].items():
-        if name in ignore:
-            continue
-        variant = "uses" in skip and "uses" in entry
-        runs = provenance.method_module(name, entry) if variant else name
-        at = (room, name, "uses") if variant else (room, name)
-        refuse_unknown(at, runs, provenance.available(room), f"module of {room}")
-        check_options((room, name), entry, provenance.option_fields(provenance.module_name(room, runs)), skip)
+        if name not in ignore:
+            refuse_unknown((room, name), name, provenance.available(room), f"module of {room}")
+            check_options((room, name), entry, provenance.option_fields(provenance.module_name(room, name)))
 
 
 def check_sources():
@@ -215,7 +211,6 @@ def check_references():
     check_sources()
     check_models()
     check_orders()
-    check_room("methods", skip=("uses",))
     check_room("probes", ignore=MEASUREMENTS)
     check_needs()
     check_room("figures")
@@ -226,4 +221,9 @@ def check_references():
 study = read_config()
 config.clear()
 config.update(study)
+
+
+include: "variants.smk"
+
+
 check_references()

@@ -4,7 +4,7 @@ finished."""
 import time
 from pathlib import Path
 
-from implicit_sparsity import artifacts, evaluation, job, models
+from implicit_sparsity import adapters, artifacts, evaluation, job, models
 from implicit_sparsity.files import read_json, write_json
 from implicit_sparsity.tokens import Tokens
 
@@ -27,7 +27,7 @@ def evaluate_checkpoint(
         key = artifacts.digest([*depends, domain, study_here["tokens_sha256"]])
         finished = Path(path).parent.parent / FINISHED / f"{key}.json"
         if not finished.exists():
-            network = network or models.load_checkpoint(model, adapter, base)
+            network = network or adapters.load_checkpoint(model, adapter, base)
             tokenizer = evaluation.tokenizer_of(model)
             stop = evaluation.stop_token(shards, tokenizer)
             bar = artifacts.progress(f"{checkpoint} on {domain}")

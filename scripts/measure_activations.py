@@ -8,11 +8,11 @@ def measure_activations(
 ):
     """Write the Zarr store of a (model, checkpoint, domain); the same number of tokens in each half and
     domain."""
-    from implicit_sparsity import activations, ffn, models
+    from implicit_sparsity import activations, adapters, ffn
     from implicit_sparsity.store import write_store
     from implicit_sparsity.tokens import Tokens
 
-    network = models.load_checkpoint(model, adapter, base)
+    network = adapters.load_checkpoint(model, adapter, base)
     shards, blocks = Tokens(tokens), ffn.feed_forwards(network)
     halves = []
     for half in ("a", "b"):

@@ -10,12 +10,12 @@ def measure_control(stores, model, tokens, base, domains, control, options, name
 
     tokens: token folders, one a domain; stores: paths, one a domain.
     """
-    from implicit_sparsity import activations, controls, ffn, models
+    from implicit_sparsity import activations, adapters, controls, ffn
     from implicit_sparsity.corpora.encoding import Encoder, Options
     from implicit_sparsity.store import write_store
     from implicit_sparsity.tokens import Tokens
 
-    network = models.load_checkpoint(model, None, base)
+    network = adapters.load_checkpoint(model, None, base)
     blocks, shards = ffn.feed_forwards(network), dict(zip(domains, map(Tokens, tokens), strict=True))
     index = next(iter(shards.values())).index
     shape = Options(index["template"], index["max_length"], index["min_completion"])

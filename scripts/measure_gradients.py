@@ -10,11 +10,11 @@ def measure_gradients(
     store, model, tokens, base, domain, checkpoint, options, adapter=None, name=None, code=""
 ):
     """Write the Zarr store of a (model, checkpoint, domain); the same number of documents in each half."""
-    from implicit_sparsity import models, sketches
+    from implicit_sparsity import adapters, sketches
     from implicit_sparsity.store import write_store
     from implicit_sparsity.tokens import Tokens
 
-    network = models.load_checkpoint(model, adapter, base)
+    network = adapters.load_checkpoint(model, adapter, base)
     shards, rank = Tokens(tokens), options["rank"]
     sketcher = sketches.GradientSketcher(network, rank, options["dim"], options["gradient_checkpointing"])
     halves = []

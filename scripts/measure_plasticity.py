@@ -21,11 +21,11 @@ def measure_plasticity(
     """Write the Zarr store of a (model, checkpoint); ``tokens``: token folders of ``domains``."""
     import numpy as np
 
-    from implicit_sparsity import activations, ffn, models, plasticity
+    from implicit_sparsity import activations, adapters, ffn, plasticity
     from implicit_sparsity.store import write_store
     from implicit_sparsity.tokens import Tokens
 
-    network = models.load_checkpoint(model, adapter, base)
+    network = adapters.load_checkpoint(model, adapter, base)
     block, found = ffn.feed_forwards(network)[0], {name: [] for name in ABOUT}
     neuron = np.arange(block.size)
     experts = (

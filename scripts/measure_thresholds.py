@@ -26,11 +26,11 @@ def measure_thresholds(
     stores: activation stores of all domains, whose half a makes thresholds and masks; calibrating: their
     token folders, in the same order, where each expert gets a threshold of its own.
     """
-    from implicit_sparsity import calibration, ffn, models, thresholding
+    from implicit_sparsity import adapters, calibration, ffn, thresholding
     from implicit_sparsity.store import open_store, write_store
     from implicit_sparsity.tokens import Tokens
 
-    network = models.load_checkpoint(model, adapter, base)
+    network = adapters.load_checkpoint(model, adapter, base)
     blocks, manifest = ffn.feed_forwards(network), read_json(Path(model) / "manifest.json")
     weights, calibrations = artifacts.digest(manifest["files"]), {}
     for place, path in enumerate(stores):

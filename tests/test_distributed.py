@@ -24,7 +24,17 @@ import yaml
 from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
 
-from implicit_sparsity import audit, distributed, errors, launching, losses, methods, models, training
+from implicit_sparsity import (
+    adapters,
+    audit,
+    distributed,
+    errors,
+    launching,
+    losses,
+    methods,
+    models,
+    training,
+)
 from implicit_sparsity import job as jobs
 from implicit_sparsity.files import write_json
 
@@ -115,7 +125,7 @@ def curve(folder):
 
 
 def weights(folder):
-    whole = models.is_whole(folder)
+    whole = adapters.is_whole(folder)
     return load_file(folder / ("model.safetensors" if whole else "adapter_model.safetensors"))
 
 
@@ -223,7 +233,7 @@ def test_bfloat16(nano, forked, tmp_path, method):
     assert {t.dtype for t in ours.values()} == {t.dtype for t in theirs.values()}
     if method == "full":
         assert {t.dtype for t in theirs.values()} == {torch.bfloat16}
-        assert models.load_checkpoint(nano("dense")[0], two, {"precision": "bf16"}).dtype == torch.bfloat16
+        assert adapters.load_checkpoint(nano("dense")[0], two, {"precision": "bf16"}).dtype == torch.bfloat16
 
 
 def test_one_process_alone_reads_the_weights(nano, forked, tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from implicit_sparsity import audit, ffn, files, lowrank, methods, models, stages, state, training
+from implicit_sparsity import adapters, audit, ffn, files, lowrank, methods, models, stages, state, training
 
 ROOM = Path(methods.__file__).parent
 METHODS = sorted(p.stem for p in ROOM.glob("*.py") if p.stem not in ("__init__", "base"))
@@ -199,7 +199,7 @@ def test_activation_mask_writes_exactly_the_chosen_neurons(trained, nano, kind):
     base, written = models.load(nano(kind)[0]), set()
     before = dict(models.load(nano(kind)[0]).named_parameters())
     for folder, method, _, _ in trained(kind, "activation_mask"):
-        merged = models.with_adapter(models.load(nano(kind)[0]), folder)
+        merged = adapters.with_adapter(models.load(nano(kind)[0]), folder)
         new = [set(index.tolist()) for index, *_ in method.deltas.layers]
         written = [a | b for a, b in zip(written or [set()] * len(new), new, strict=True)]
         for block, old, chosen in zip(
@@ -234,8 +234,8 @@ def test_orthogonal_update_is_blind_to_old_inputs(trained, nano, kind):
     """From the saved folders alone: what stage 2 added to the weights gives zero on stage 1's subspace."""
     first, second = (folder for folder, *_ in trained(kind, "orthogonal"))
     bases = state.load_state(first)
-    a = lowrank.snapshot(models.add_adapter(models.load(nano(kind)[0]), first))
-    b = lowrank.factors(models.add_adapter(models.load(nano(kind)[0]), second))
+    a = lowrank.snapshot(adapters.add_adapter(models.load(nano(kind)[0]), first))
+    b = lowrank.factors(adapters.add_adapter(models.load(nano(kind)[0]), second))
     checked = 0
     for name, factor in b.items():
         scale = 2.0  # alpha / rank, of both

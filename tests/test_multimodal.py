@@ -9,7 +9,7 @@ import networks
 import pytest
 from corpora.hub_server import REVISION, Hub
 
-from implicit_sparsity import errors, models
+from implicit_sparsity import adapters, errors, models
 
 PREPARE = """
 import json, sys, prepare_model
@@ -80,7 +80,7 @@ def test_adapter_trained_on_it_loads(prepared, tmp_path):
     tokens = networks.make_tokens(tmp_path / "code", folder, "code")
     what = ({}, "lora", {"rank": 2}, networks.TRAINING, ["code"], "1", "o", "0")
     train_adapter.train_adapter(str(tmp_path / "a"), str(folder), [str(tokens)], *what)
-    adapted = models.load_checkpoint(folder, tmp_path / "a")
+    adapted = adapters.load_checkpoint(folder, tmp_path / "a")
     assert (logits(adapted) - logits(models.load(folder))).abs().max() > 1e-3
 
 

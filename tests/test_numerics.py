@@ -11,7 +11,19 @@ import test_methods
 import torch
 from test_methods import DOMAINS, KINDS, METHODS, OPTIONS, logits, train, trained  # noqa: F401 (a fixture)
 
-from implicit_sparsity import audit, batching, errors, ffn, hooks, losses, methods, models, stages, training
+from implicit_sparsity import (
+    adapters,
+    audit,
+    batching,
+    errors,
+    ffn,
+    hooks,
+    losses,
+    methods,
+    models,
+    stages,
+    training,
+)
 
 LENGTHS = (7, 70, 33, 5)  # 70: over one chunk of the Gated DeltaNet
 
@@ -77,7 +89,7 @@ def test_checkpointed_gradients_hold_less(nano):
     """Bytes that autograd keeps for the backward pass, with and without."""
     kept = {}
     for on in (False, True):
-        model = models.add_lora(network("dense"), 2, 4).train()
+        model = adapters.add_lora(network("dense"), 2, 4).train()
         routing = hooks.SteadyRouting(model)
         if on:
             models.checkpoint_gradients(model, routing.contexts)
@@ -99,7 +111,7 @@ def test_a_router_that_would_flip_is_counted_and_held_to_its_choice():
     gradients = {}
     for noise in (0.0, 3.0):
         torch.manual_seed(0)
-        model = models.add_lora(network("mixture"), 2, 4).train()
+        model = adapters.add_lora(network("mixture"), 2, 4).train()
         with hooks.SteadyRouting(model).holding() as routing:
             models.checkpoint_gradients(model, routing.contexts)
             gate = models.base_network(model).model.layers[1].mlp.gate
@@ -171,7 +183,7 @@ def test_bfloat16_keeps_what_earlier_stages_learnt(nano, kind, name, tmp_path):
     method = methods.load(name, **OPTIONS.get(name, {}))
     here.model = method.begin(here)
     untouched = models.load(model, "bf16")
-    measured = models.load_checkpoint(model, tmp_path / "1", {"precision": "bf16"})
+    measured = adapters.load_checkpoint(model, tmp_path / "1", {"precision": "bf16"})
     for changed in (here.model, measured):
         weights = {
             n.replace(".base_layer", ""): p for n, p in models.base_network(changed).named_parameters()
@@ -212,8 +224,8 @@ def test_quantized_base_learns_and_is_measured(tmp_path, kind, quantization, err
 def test_adapters_beside_the_weights_count_in_what_a_neuron_writes(trained, nano, kind):  # noqa: F811
     """Norms of down columns are those of the merged weights, in every layer, experts and shared expert."""
     model, folder = nano(kind)[0], trained(kind, "lora")[1][0]
-    beside = ffn.feed_forwards(models.add_adapter(models.load(model), folder))
-    merged, base = (ffn.feed_forwards(models.load_checkpoint(model, a)) for a in (folder, None))
+    beside = ffn.feed_forwards(adapters.add_adapter(models.load(model), folder))
+    merged, base = (ffn.feed_forwards(adapters.load_checkpoint(model, a)) for a in (folder, None))
     for here, whole, before in zip(beside, merged, base, strict=True):
         torch.testing.assert_close(here.down_norms(), whole.down_norms(), atol=1e-4, rtol=1e-4)
         assert (whole.down_norms() - before.down_norms()).abs().max() > 1e-3

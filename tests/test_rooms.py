@@ -18,7 +18,7 @@ KEEPERS = {
     "zarr": {"store"},
     "xarray": {"store"},
     "transformers": {"models", "training", "planning.shapes"},  # a Trainer's subclass; configurations alone
-    "peft": {"models", "lowrank", "stages"},  # the two read the state of PEFT's own layers
+    "peft": {"adapters", "models", "lowrank", "stages"},  # models: 8-bit weights
     "datasets": {"corpora.sources.hub"},
     "huggingface_hub": {"hub"},
     "httpx2": {"hub"},  # the errors of its client

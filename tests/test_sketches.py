@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from implicit_sparsity import lowrank, models, sketches
+from implicit_sparsity import adapters, lowrank, models, sketches
 from implicit_sparsity.batching import collate
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.losses import completion_loss
@@ -113,16 +113,16 @@ def test_gradients_with_checkpointing_are_the_same_and_nothing_is_left_behind(na
 @pytest.mark.parametrize("kind, router", [("dense", False), ("mixture", False), ("mixture", True)])
 def test_a_stage_that_was_trained_is_at_work_beside_the_probe(nano, tmp_path, kind, router):
     folder, tokens = nano(kind)
-    trained = models.add_lora(models.load(folder), 2, 4.0, router=router)
+    trained = adapters.add_lora(models.load(folder), 2, 4.0, router=router)
     torch.manual_seed(0)
     for factor in lowrank.factors(trained).values():
         factor.weights[1].data.normal_(std=0.05)
     trained.save_pretrained(str(tmp_path / "stage"), selected_adapters=["default"])
     networks = {
         "base": models.load(folder),
-        "merged": models.load_checkpoint(folder, tmp_path / "stage"),
-        # as models.with_adapter leaves it in bfloat16, where these networks' gradients are rounding alone
-        "beside": models.add_adapter(models.load(folder), tmp_path / "stage", name=models.EARLIER).eval(),
+        "merged": adapters.load_checkpoint(folder, tmp_path / "stage"),
+        # as adapters.with_adapter leaves it in bfloat16, where these networks' gradients are rounding alone
+        "beside": adapters.add_adapter(models.load(folder), tmp_path / "stage", name=adapters.EARLIER).eval(),
     }
     found = {}
     for name, network in networks.items():

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import drift, models, representations
+from . import adapters, drift, representations
 from .batching import completion_tokens
 
 SPLIT = {  # name: whether the new states, whether the new router, on either side of the comparison
@@ -64,7 +64,7 @@ class Visited:
 
 def visit(folder, adapter, base: dict, references: dict, batch_tokens: int) -> Visited:
     """Load a checkpoint, observe it on the reference documents of every domain, and let it go again."""
-    network = models.load_checkpoint(folder, adapter, base)
+    network = adapters.load_checkpoint(folder, adapter, base)
     observed = {
         domain: representations.observe(network, documents, batch_tokens)
         for domain, documents in references.items()

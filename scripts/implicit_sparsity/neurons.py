@@ -151,11 +151,11 @@ class Deltas:
         """Write a PEFT LoRA with alpha = rank, one factor of which is ones at the chosen neurons."""
         import torch
 
-        from . import ffn, lowrank, models
+        from . import adapters, ffn, lowrank
 
         blocks = ffn.feed_forwards(model)
         rank = max(_ranks(blocks, self.layers))
-        wrapped = models.add_lora(model, rank, rank, targets="mlp", init_lora_weights=False)
+        wrapped = adapters.add_lora(model, rank, rank, targets="mlp", init_lora_weights=False)
         with torch.no_grad():
             for name, factor in lowrank.factors(wrapped).items():
                 a, b = (tensor.zero_() for tensor in factor.views)

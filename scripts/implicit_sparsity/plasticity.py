@@ -11,7 +11,7 @@ hidden width, N neurons of a layer.
 
 import numpy as np
 
-from . import activations, hooks, models, spectra
+from . import activations, adapters, hooks, models, spectra
 from .accumulators import ActivationStatistics
 from .comparing import scores
 from .errors import InputError
@@ -40,7 +40,7 @@ def learn(model, tasks: list, options: dict, scratch) -> dict:
     from .methods.base import LoraMethod
 
     torch.manual_seed(stream_seed(0, "held_out_task", "initialisation"))
-    model = models.add_lora(model, options["rank"], 2 * options["rank"])
+    model = adapters.add_lora(model, options["rank"], 2 * options["rank"])
     trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
     start = {name: p.detach().clone() for name, p in trained.items()}
     method = LoraMethod(rank=options["rank"], learning_rate=options["learning_rate"])

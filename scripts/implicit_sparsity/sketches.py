@@ -46,15 +46,15 @@ def layer_of(name: str) -> int:
 def attach(model, rank: int, seed: int = SEED):
     """The model with the probing LoRA on every linear layer, expert and router; B alone has a gradient.
 
-    An earlier stage's adapter (``models.with_adapter``) stays at work. Where it is beside the weights of a
+    An earlier stage's adapter (``adapters.with_adapter``) stays at work. Where it is beside the weights of a
     mixture, routers are probed only if it adapts them: PEFT wants both to have the same bare parameters.
     """
-    from . import lowrank, models
+    from . import adapters, lowrank
 
-    earlier = getattr(model, "peft_config", {}).get(models.EARLIER)
-    bare = getattr(earlier, "target_parameters", None) or [models.ROUTER_PARAMETER]
-    router = models.is_mixture(model) and models.ROUTER_PARAMETER in bare
-    model = models.add_lora(model, rank, float(rank), router=router)
+    earlier = getattr(model, "peft_config", {}).get(adapters.EARLIER)
+    bare = getattr(earlier, "target_parameters", None) or [adapters.ROUTER_PARAMETER]
+    router = adapters.is_mixture(model) and adapters.ROUTER_PARAMETER in bare
+    model = adapters.add_lora(model, rank, float(rank), router=router)
     for name, factor in lowrank.factors(model).items():
         a, b = factor.weights
         a.data.copy_(projection(name, tuple(a.shape), rank, seed))

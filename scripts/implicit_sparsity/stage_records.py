@@ -26,6 +26,7 @@ def record(study: dict, options: dict, training: dict, result: dict) -> dict:
     ``result`` is what ``training.fit`` returned.
     """
     spent = {
+        "steps": len(result["curve"]),
         "tokens": result["tokens"],
         "completion_tokens": result["completion_tokens"],
         "loss_first": result["curve"][0]["loss"],

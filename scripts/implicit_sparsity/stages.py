@@ -10,7 +10,8 @@ from .randomness import stream_seed
 
 @dataclass
 class Stage:
-    """Training on the last of ``domains``, after the others. ``tokens`` are token folders, one a domain.
+    """Training on the last of ``domains``, after the others. ``tokens`` are token folders of the last domains,
+    of all where the method reads old ones.
 
     ``model`` is the base network, loaded once; ``begin`` of a method may put an adapter on it or add an
     earlier one.
@@ -36,9 +37,9 @@ class Stage:
     def _source(self) -> str:
         """The folder that the network comes from: a stage before that left a whole model takes the base's
         place."""
-        from . import models
+        from . import adapters
 
-        return self.previous if self.previous and models.is_whole(self.previous) else self.model_folder
+        return self.previous if self.previous and adapters.is_whole(self.previous) else self.model_folder
 
     @property
     def domain(self) -> str:
@@ -57,7 +58,7 @@ class Stage:
         """The token documents of one split of a domain, the new one by default."""
         from .tokens import Tokens
 
-        folder = self.tokens[self.domains.index(domain or self.domain)]
+        folder = self.tokens[self.domains.index(domain or self.domain) - len(self.domains)]
         documents = Tokens(folder).split(split)
         if not len(documents):
             raise InputError(f"split {split} has no documents", path=folder)
@@ -105,9 +106,9 @@ class Stage:
     def keep_previous(self) -> None:
         """Let the model compute with the earlier stages' adapter, frozen, so that a new one starts from what
         they learnt."""
-        from . import models
+        from . import adapters
 
-        self.model = models.with_adapter(self.model, self.previous)
+        self.model = adapters.with_adapter(self.model, self.previous)
 
     def save_stacked(self, folder) -> None:
         """Write this stage's LoRA and the earlier stages' as one, of the sum of their ranks."""

@@ -266,7 +266,7 @@ def fit(stage, method, scratch) -> dict:
 def train(stage, method, scratch) -> dict:
     """Train one stage's model: {curve: rows, audit, tokens, completion_tokens}."""
     model = stage.model = method.begin(stage)
-    training = stage.training
+    training = stage.training | {"steps": method.steps(stage)}
     documents = method.mix(stage.documents("train"), stage)
     lengths = [len(document.ids) for document in documents]
     plan = batching.training_batches(

@@ -6,7 +6,7 @@ import networks
 import pytest
 import torch
 
-from implicit_sparsity import models
+from implicit_sparsity import adapters, models
 from implicit_sparsity.planning import saved, shapes, trained
 
 # Masks, rotary tables and autocast's copies of the adapters are left out of the formula; of a length that is
@@ -17,7 +17,7 @@ TOLERANCE = {64: 0.05, 192: 0.05, 100: 0.09}
 def adapted(kind, precision, targets="all"):
     network = models.create(networks.CONFIGS[kind], 0).requires_grad_(False)
     network = network.to({"fp32": torch.float32, "bf16": torch.bfloat16}[precision])
-    return models.add_lora(network, 4, 8, targets).train()
+    return adapters.add_lora(network, 4, 8, targets).train()
 
 
 def autocast(precision):

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from implicit_sparsity import models
+from implicit_sparsity import adapters, models
 from implicit_sparsity.planning import memory, shapes, trained, work
 
 TOKENS, LENGTH = 256, 128  # two rows; whole chunks of Gated DeltaNet
@@ -52,7 +52,7 @@ def test_head(kind):
 def test_training_step(kind):
     """Forward and backward of a LoRA step without checkpointing; the head is not computed again."""
     shape = shapes.of_config(networks.CONFIGS[kind])
-    model = models.add_lora(network(kind), 4, 8).train()
+    model = adapters.add_lora(network(kind), 4, 8).train()
     method = trained.of_method(shape, "lora", {"rank": 4})
     setting = memory.Setting(max_length=LENGTH, batch_size=TOKENS // LENGTH)
 

@@ -8,7 +8,7 @@ import pytest
 from planted import DOMAINS, about, write_scores
 from probe_table import probe_table
 
-from implicit_sparsity import models, neurons, writes
+from implicit_sparsity import adapters, models, neurons, writes
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.neuron_sets import members, renamed
 from implicit_sparsity.store import write_store
@@ -43,7 +43,7 @@ def adapter(network, folder, fill, rank=4):
 
     from implicit_sparsity import lowrank
 
-    wrapped = models.add_lora(network, rank, 2 * rank, init_lora_weights=False)
+    wrapped = adapters.add_lora(network, rank, 2 * rank, init_lora_weights=False)
     with torch.no_grad():
         for name, factor in lowrank.factors(wrapped).items():
             fill(name, *factor.views)

@@ -29,6 +29,7 @@ class ActivationMask(Method):
     )
     sample_tokens: int = option(1024, low=1, help="tokens of the select split that activity is read from")
 
+    TRAINS = "neurons"
     constrained = True
 
     def begin(self, stage):

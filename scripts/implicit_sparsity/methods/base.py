@@ -1,14 +1,16 @@
-"""What a continual-learning method is: five questions that the training loop asks, and an adapter it saves.
+"""What a continual-learning method is: questions that the training loop asks, and an adapter it saves.
 
 The loop owns the optimisation. A method answers only what it wants to:
 
-    begin(stage) -> model    put an adapter on the network; what requires a gradient afterwards is what is
-    trained mix(documents, stage)    the training documents, with or without some of the old domains
-    loss(model, batch, loss) the loss to descend gradients(model)         after clipping, before the
-    optimizer's step step(model)              after the optimizer's step end(stage) -> tensors    what later
-    stages need; kept beside the adapter as state.safetensors
+    begin(stage) -> model        put an adapter on the network; what requires a gradient afterwards is trained
+    mix(documents, stage)        the training documents, with or without some of the old domains'
+    loss(model, batch, loss)     the loss to descend
+    gradients(model)             after clipping, before the optimizer's step
+    step(model)                  after the optimizer's step
+    end(stage) -> tensors        what later stages need; kept beside the adapter as state.safetensors
 
 and, if it promises not to write somewhere, ``leak``: how much of a step was written there all the same.
+What the workflow has to know of a method before it runs stands in literals of its class.
 """
 
 from contextlib import nullcontext
@@ -25,6 +27,14 @@ class Method(Options):
 
     learning_rate: float = option(0.0, low=0, high=1, help="0: that of the training section")
 
+    # Read from source while the workflow is parsed, so each must be a literal.
+    STARTS = "previous"  # "base": every stage starts from the base model, and none waits for another
+    READS = "last"  # "all": the documents of old domains, too (replay, joint training)
+    BUDGET = "stage"  # "domains": as many steps as a stage has, for each domain so far
+    TRAINS = "lora"  # "neurons" (rows and columns of a share of them) | "ffn" | "all" weights
+    ROUTED = False  # True: chooses among experts, so there is nothing for it to do in a dense model
+    CONTROLS = {}  # name -> options that make this method its own control, under `controls: true`
+
     constrained = False  # True: promises not to write somewhere, and is held to it by the leak audit
     adapter = True  # False: a stage leaves a whole model, because no adapter can hold what it trains
     sharded = False  # True: reads no weights while it trains, so they may lie in parts on several cards
@@ -33,7 +43,12 @@ class Method(Options):
         """Put the adapter on ``stage.model`` and return the model to train."""
         raise NotImplementedError
 
+    def steps(self, stage) -> int:
+        """Optimizer steps of this stage."""
+        return stage.training["steps"] * (len(stage.domains) if self.BUDGET == "domains" else 1)
+
     def mix(self, documents: list, stage) -> list:
+        """The documents of this stage's training; ``documents`` are the new domain's."""
         return documents
 
     def loss(self, model, batch, loss):
@@ -83,16 +98,16 @@ class LoraMethod(Method):
     router: bool = option(False, help="adapt the routers of a mixture of experts, too")
 
     def begin(self, stage):
-        from implicit_sparsity import models
+        from implicit_sparsity import adapters
 
         if stage.previous is not None:
-            return models.add_adapter(stage.model, stage.previous, trainable=True)
+            return adapters.add_adapter(stage.model, stage.previous, trainable=True)
         return self.new_adapter(stage)
 
     def new_adapter(self, stage):
         """The stage's model with a fresh LoRA of its own."""
-        from implicit_sparsity import models
+        from implicit_sparsity import adapters
 
         stage.seed_everything("initialisation")
         options = {"dropout": self.dropout, "router": self.router}
-        return models.add_lora(stage.model, self.rank, self.alpha, self.targets, **options)
+        return adapters.add_lora(stage.model, self.rank, self.alpha, self.targets, **options)

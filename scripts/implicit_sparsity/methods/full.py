@@ -24,6 +24,7 @@ class Full(Method):
 
     learning_rate: float = option(1e-5, low=0, high=1, help="of all weights: far smaller than an adapter's")
 
+    TRAINS = "all"
     adapter = False
     sharded = True
 

@@ -132,16 +132,10 @@ class Study:
         return work.START + (self.model_bytes(model) + adapter) / work.LOAD
 
     def _train(self, model, method, stage):
-        training, shape = self.config["training"], self.shapes[model]
-        tokens = training["steps"] * training["batch_size"] * self.length(model)
-        flops = work.train_flops(
-            shape,
-            self.methods[model, method],
-            self.settings[model],
-            tokens,
-            training["steps"],
-            self.length(model),
-        )
+        training, shape, trained = self.config["training"], self.shapes[model], self.methods[model, method]
+        steps = training["steps"] * (stage if trained.per_domain else 1)
+        tokens = steps * training["batch_size"] * self.length(model)
+        flops = work.train_flops(shape, trained, self.settings[model], tokens, steps, self.length(model))
         return tokens, flops, self.seconds(model, flops, "train") if self.hardware else 0.0
 
     def _probe(self, model, method, stage):

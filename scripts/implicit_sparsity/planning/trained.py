@@ -1,7 +1,7 @@
-"""What a method trains, keeps and saves, told by its options: a rank, a fraction of neurons, or all weights.
+"""What a method trains, keeps and saves, told by its class's literal ``TRAINS`` and its options: a low-rank
+adapter of ``rank``, rows and columns of the share ``fraction`` of neurons, or whole weights.
 
-No method is named here: one with the option ``rank`` trains a low-rank adapter, one with ``fraction`` rows
-and columns of that share of the neurons, any other the whole model.
+No method is named here.
 """
 
 from dataclasses import dataclass
@@ -26,6 +26,7 @@ class Trained:
     sample_tokens: int = 0
     constrained: bool = False  # keeps copies of what is trained, to audit every step
     everything: bool = False
+    per_domain: bool = False  # trains as long again for each domain so far
 
     @property
     def fused(self) -> bool:
@@ -111,5 +112,9 @@ def of_method(shape, name: str, entry: dict) -> Trained:
         if key in known
     }
     constrained = bool(provenance.class_literal(module, "constrained", default=False))
-    everything = not ({"rank", "fraction"} & set(known))
-    return Trained(shape, **told, constrained=constrained, everything=everything)
+    trains = provenance.class_literal(module, "TRAINS")
+    unused = {"lora": ("fraction",), "neurons": ("rank", "max_rank", "targets")}
+    told = {key: value for key, value in told.items() if key not in unused.get(trains, ())}
+    per_domain = provenance.class_literal(module, "BUDGET") == "domains"
+    everything = trains in ("all", "ffn")
+    return Trained(shape, **told, constrained=constrained, everything=everything, per_domain=per_domain)

@@ -1,0 +1,95 @@
+"""Entries of `methods` that stand for several: `controls` and `sweep` are laid out as ordinary methods.
+
+Needs: a config that fits rules/config.schema.yaml, and the methods as text. Makes: config["methods"] with an entry for
+every variant, and FAMILIES, which says what each is a variant of. No other rule knows of controls or sweeps.
+
+`lora: {sweep: {learning_rate: [0.0003, 0.001]}}` becomes lora_learning_rate_0p0003 and lora_learning_rate_0p001;
+`controls: true` adds to a method what its class lists in CONTROLS, under <entry>_<control>, each swept as the entry is.
+"""
+
+import itertools
+
+OF_ENTRIES = (
+    "uses",
+    "controls",
+    "sweep",
+    "models",
+)  # keys of an entry that are the workflow's, not the method's
+
+
+def value_name(value):
+    """A swept value as part of a name: 0.0003 -> 0p0003, 1e-05 -> 1em05."""
+    text = str(value).lower() if isinstance(value, bool | str) else f"{value:g}"
+    return text.replace(".", "p").replace("-", "m").replace("+", "")
+
+
+def check_methods():
+    """Every entry is a module of methods, and its options and swept values are those of its class."""
+    for name, entry in config["methods"].items():
+        runs = provenance.method_module(name, entry)
+        at = ("methods", name, "uses") if "uses" in entry else ("methods", name)
+        refuse_unknown(at, runs, provenance.available("methods"), "module of methods")
+        options = provenance.option_fields(provenance.module_name("methods", runs))
+        check_options(("methods", name), entry, options, skip=OF_ENTRIES)
+        for key, values in entry.get("sweep", {}).items():
+            for position, value in enumerate(values):
+                check_options(("methods", name, "sweep"), {key: value}, options)
+            if len({value_name(value) for value in values}) < len(values):
+                refuse(
+                    ("methods", name, "sweep", key),
+                    "two values of one name",
+                    "values that differ in six digits",
+                )
+        for position, model in enumerate(entry.get("models", ())):
+            refuse_unknown(("methods", name, "models", position), model, config["models"], "model")
+
+
+def swept(family, entry):
+    """name -> (options, {option: value}) of every point of an entry's sweep; the entry itself where it has none."""
+    sweep = entry.get("sweep", {})
+    found = {}
+    for values in itertools.product(*sweep.values()):
+        point = dict(zip(sweep, values))
+        name = "_".join([family, *(f"{key}_{value_name(value)}" for key, value in point.items())])
+        found[name] = (entry | point, point)
+    return found
+
+
+def controls_of(name, entry):
+    """name -> options that make an entry a control of itself; none unless they are asked for."""
+    if not entry.get("controls", config["controls"]):
+        return {}
+    place = provenance.module_name("methods", provenance.method_module(name, entry))
+    found = provenance.class_literal(place, "CONTROLS")
+    for control, options in found.items():
+        clash = sorted(set(options) & set(entry.get("sweep", {})))
+        if clash:
+            refuse(("methods", name, "sweep", clash[0]), f"what its control {control} sets", "another option")
+    return found
+
+
+def variants():
+    """(methods laid out, {variant: {family, role, of, point}}): role is `method` or the name of a control."""
+    methods, families = {}, {}
+    for name, entry in config["methods"].items():
+        runs = provenance.method_module(name, entry)
+        for role, options in {"method": {}, **controls_of(name, entry)}.items():
+            family = name if role == "method" else f"{name}_{role}"
+            for variant, (whole, point) in swept(family, entry).items():
+                if variant in methods or (variant != name and variant in config["methods"]):
+                    refuse(
+                        ("methods", name), f"a variant {variant}, which is also another entry", "another name"
+                    )
+                uses = {} if variant == runs else {"uses": runs}
+                told = {key: value for key, value in whole.items() if key not in OF_ENTRIES}
+                methods[variant] = told | options | uses
+                families[variant] = {"family": family, "role": role, "of": name, "point": point}
+    return methods, families
+
+
+check_methods()
+# Which models a method is trained on says nothing about how: it is no option of a job.
+TRAINED_ON = {name: entry.get("models", list(config["models"])) for name, entry in config["methods"].items()}
+config["methods"], FAMILIES = variants()
+TRAINED_ON = {variant: TRAINED_ON[about["of"]] for variant, about in FAMILIES.items()}
+CONTROLLED = config.pop("controls")
