@@ -29,7 +29,8 @@ def train_adapter(
     """Write the folder of one stage: PEFT's files or a whole model's, state, learning curve, record, card.
 
     ``tokens``: token folders of the last of ``domains``, which is new, or of all of them. A killed attempt is
-    continued, on as many cards (``gpu``) as this one has. ``launcher``: accelerate's settings where there are several.
+    continued, on as many cards (``gpu``) as this one has. ``launcher``: accelerate's settings where there
+    are several.
     """
     from implicit_sparsity import launching, stage_records
 

@@ -17,7 +17,7 @@ PACKAGE = "implicit_sparsity"
 KEEPERS = {
     "zarr": {"store"},
     "xarray": {"store"},
-    "transformers": {"models", "training", "planning.shapes"},  # a Trainer's subclass; configurations alone
+    "transformers": {"models", "trainer", "planning.shapes"},  # a Trainer's subclass; configurations alone
     "peft": {"adapters", "models", "lowrank", "stages"},  # models: 8-bit weights
     "datasets": {"corpora.sources.hub"},
     "huggingface_hub": {"hub"},

@@ -89,6 +89,7 @@ class ActivationStatistics:
 
     def observe(self, block, first, positions, h, weights) -> None:
         """A dense layer's or shared expert's activations h [T, n]; see ``hooks.ffn_activations``."""
+        h = h.to(self.sum_abs.device)  # of a network that is spread over several cards
         self._sum(block.layer, first, h, self.kept_rows, self.kept_groups)
         values = h.index_select(0, self.sampled_rows).float().abs_()
         self._count_bins(block.layer, values)
@@ -98,6 +99,9 @@ class ActivationStatistics:
         """All routed experts' activations h [S, n] in one call: row i is what expert ``experts[i]`` did at
         the flat position ``positions[i]``, with routing weight ``weights[i]``."""
         import torch
+
+        device = self.sum_abs.device
+        experts, positions, h, weights = (x.to(device) for x in (experts, positions, h, weights))
 
         def chosen(
             mask, count
@@ -187,7 +191,7 @@ class ActivationStatistics:
         """Every accumulator as NumPy, with ``contribution`` = sum |h_i| * ||W_down[:, i]||_2, [L, N]."""
         import torch
 
-        norms = torch.stack([block.down_norms() for block in self.blocks]).to(self.sum_abs.device)
+        norms = torch.stack([block.down_norms().to(self.sum_abs.device) for block in self.blocks])
         tensors = {name: value for name, value in vars(self).items() if torch.is_tensor(value)}
         tensors = {name: value for name, value in tensors.items() if name not in OF_BATCH}
         tensors["contribution"] = self.sum_abs * norms

@@ -10,8 +10,8 @@ from .randomness import stream_seed
 
 @dataclass
 class Stage:
-    """Training on the last of ``domains``, after the others. ``tokens`` are token folders of the last domains,
-    of all where the method reads old ones.
+    """Training on the last of ``domains``, after the others. ``tokens`` are token folders of the last
+    domains, of all where the method reads old ones.
 
     ``model`` is the base network, loaded once; ``begin`` of a method may put an adapter on it or add an
     earlier one.

@@ -15,6 +15,7 @@ What the workflow has to know of a method before it runs stands in literals of i
 
 from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import ClassVar
 
 from implicit_sparsity.options import Options, option
 
@@ -33,7 +34,8 @@ class Method(Options):
     BUDGET = "stage"  # "domains": as many steps as a stage has, for each domain so far
     TRAINS = "lora"  # "neurons" (rows and columns of a share of them) | "ffn" | "all" weights
     ROUTED = False  # True: chooses among experts, so there is nothing for it to do in a dense model
-    CONTROLS = {}  # name -> options that make this method its own control, under `controls: true`
+    # name -> options that make this method its own control, under `controls: true`
+    CONTROLS: ClassVar[dict] = {}
 
     constrained = False  # True: promises not to write somewhere, and is held to it by the leak audit
     adapter = True  # False: a stage leaves a whole model, because no adapter can hold what it trains
