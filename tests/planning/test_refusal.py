@@ -9,7 +9,7 @@ import yaml
 from test_shapes import QWEN_27B, QWEN_35B_A3B
 
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.planning import cards, costs, kernels, refusal, shapes
+from implicit_sparsity.planning import cards, cases, costs, kernels, refusal, shapes
 
 CONFIG = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text())
 KNOBS = {  # rule, method -> changes of which each must be offered where it suffices
@@ -24,6 +24,12 @@ KNOBS = {  # rule, method -> changes of which each must be offered where it suff
     ],
     ("train_adapter", "activation_mask"): [(("methods", "activation_mask", "fraction"), 0.25)],
     ("measure_activations", ""): [(("probes", "activations", "batch_tokens"), 8192)],
+    ("measure_drift", ""): [(("probes", "drift", "batch_tokens"), 8192)],
+    ("measure_plasticity", ""): [(("probes", "held_out_task", "rank"), 2)],
+    ("measure_capacity", ""): [
+        (("probes", "input_spectra", "down"), False),
+        (("probes", "input_spectra", "layers"), 2),
+    ],
     ("evaluate_checkpoint", ""): [(("evals", "batch_tokens"), 8192), (("evals", "generation_items"), 2)],
 }
 CASES = [(case, change) for case, changes in KNOBS.items() for change in changes]
@@ -43,6 +49,9 @@ def study(sizes, gradients_again=True, **changes):
     config["training"] |= {"batch_size": 4, "gradient_checkpointing": False}
     config["probes"]["activations"]["batch_tokens"] = config["evals"]["batch_tokens"] = 16384
     config["probes"]["gradients"] |= {"rank": 4, "gradient_checkpointing": gradients_again}
+    config["probes"]["held_out_task"] |= {"rank": 4, "gradient_checkpointing": gradients_again}
+    config["probes"]["drift"]["batch_tokens"] = 16384
+    config["probes"]["input_spectra"]["down"] = True
     config["methods"] = {"lora": {"rank": 512}, "activation_mask": {"fraction": 0.5}}
     config["hardware"] = {"card": "a100_80gb", "cards": 8, "price_per_hour": 2.5}
     for section, entries in changes.items():
@@ -73,7 +82,10 @@ def test_what_fits_is_not_refused(full_size):
         "training": {"gradient_checkpointing": True, "batch_size": 1},
         "methods": {"lora": {"rank": 4}, "activation_mask": {"fraction": 0.003}},
         "evals": {"batch_tokens": 2048},
-        "probes": {"activations": CONFIG["probes"]["activations"] | {"batch_tokens": 2048}},
+        "probes": {
+            "input_spectra": CONFIG["probes"]["input_spectra"],
+            "activations": CONFIG["probes"]["activations"] | {"batch_tokens": 2048},
+        },
     }
     refusal.check(study(full_size, **small), "dense")
     refusal.check(study(full_size, **small), "mixture")
@@ -142,7 +154,7 @@ def test_more_cards_are_for_training_alone(full_size):
     """Other jobs get one card, whatever training has: their memory must not be told as if it were halved."""
     one = study({"mixture": full_size["mixture"]})
     two = refusal.changed(one, [(("hardware", "cards_per_job", "mixture"), 2)])
-    before, after = (refusal.cases(plan, "mixture") for plan in (one, two))
+    before, after = (cases.cases(plan, "mixture") for plan in (one, two))
     for case in before:
         assert (after[case]["total"] < before[case]["total"]) == (case[0] == "train_adapter"), case
     job = {"model": "mixture", "method": "lora", "order": "forward", "seed": "0", "stage": "1"}

@@ -29,6 +29,7 @@ class Setting:
     eval_tokens: int = 512
     top_k: int = 1
     thresholds: int = 2
+    groups: int = 0  # of documents, each with float32 sums of its own
     generated: int = 0  # most documents whose answers are generated together
     new_tokens: int = 0
     cards: int = 1  # that a training job is spread over; all others have one
@@ -60,6 +61,7 @@ def setting_of(config: dict, name: str) -> Setting:
         eval_tokens=max(evals["batch_tokens"], tokens["max_length"]),
         top_k=len(probes["top_k"]),
         thresholds=len(probes["thresholds"]),
+        groups=probes.get("groups", 0),
         generated=min(together, evals["generation_items"]) if evals["generate"] else 0,
         new_tokens=evals["max_new_tokens"],
         cards=config.get("hardware", {}).get("cards_per_job", {}).get(name, 1),
@@ -154,7 +156,8 @@ def _loaded(trained, setting: Setting, stage: int) -> float:
 def probe(shape, setting: Setting, trained=None, stage: int = 0) -> dict:
     """The activation pass, with all statistics."""
     tokens, part = setting.probe_tokens, max(shape.ffn, shape.expert_ffn, shape.shared)
-    arrays = shape.layers * shape.neurons * STATISTICS * (3 + setting.top_k + setting.thresholds)
+    sums = STATISTICS * (3 + setting.top_k + setting.thresholds) + 4 * setting.groups
+    arrays = shape.layers * shape.neurons * sums
     down = max(w.inputs * w.outputs for w in shape.weights if w.name == "down_proj")
     return _closed(
         {

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from implicit_sparsity.files import read_json
 
-from . import jobs, kernels, measured, refusal, shapes, storage
+from . import cases, jobs, kernels, measured, shapes, storage
 from .cards import UTILISATION
 from .costs import Study
 
@@ -60,7 +60,7 @@ def of_model(study: Study, model: str, checkpoints: dict, notes: dict) -> dict:
         row["hours"] += cost.gpu * cost.seconds / 3600
     memory = {
         " ".join(part for part in case if part): parts
-        for case, parts in refusal.cases(study, model, bool(checkpoints["trained"])).items()
+        for case, parts in cases.cases(study, model, bool(checkpoints["trained"])).items()
     }
     hours = sum(row["hours"] for row in rules.values())
     price = study.hardware.get("price_per_hour", 0)

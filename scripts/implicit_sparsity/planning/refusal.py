@@ -1,55 +1,13 @@
 """A plan that does not fit the card: which single change makes it fit, found by trying them."""
 
 import copy
-import dataclasses
 
 from implicit_sparsity.errors import InputError
 
+from .cases import cases
+
 GB = 1e9
 SHORTEST = 128  # tokens; below, documents are cut to pieces
-
-
-def cases(study, model: str, trains: bool = True) -> dict:
-    """What runs on a card, {(rule, method or ""): memory by part}, each at its fullest stage."""
-    from . import memory
-
-    shape, setting = study.shapes[model], study.settings[model]
-    last = max((len(order) for order in study.config["orders"].values()), default=0)
-    found = {}
-    measured = last if study.config["probes"]["activations"]["stages"] != "base" else 0
-    methods = {name: method for (owner, name), method in study.methods.items() if owner == model}
-    found["measure_activations", ""] = memory.probe(shape, setting)
-    found["evaluate_checkpoint", ""] = memory.evaluate(shape, setting)
-    if "gradients" in study.config["probes"]:
-        found["measure_gradients", ""] = gradients(study, model)
-    if "thresholds" in study.config["probes"]:
-        found["measure_thresholds", ""] = thresholds(study, model)
-    for name, method in methods.items() if trains and last else ():
-        found["train_adapter", name] = memory.train(shape, method, setting, last)
-        found["evaluate_checkpoint", name] = memory.evaluate(shape, setting, method, last)
-        if measured:
-            found["measure_activations", name] = memory.probe(shape, setting, method, last)
-    return found
-
-
-def gradients(study, model: str) -> dict:
-    """Gradients of one document: a training step without an optimizer."""
-    from . import memory, trained
-
-    shape, rank = study.shapes[model], study.config["probes"]["gradients"]["rank"]
-    setting = memory.of_gradients(study.settings[model], study.config)
-    parts = memory.train(shape, trained.Trained(shape, rank=rank), setting)
-    spared = parts.pop("optimizer", 0.0)
-    return parts | {"total": parts["total"] - spared}
-
-
-def thresholds(study, model: str) -> dict:
-    """Scoring without generation, on batches of its own."""
-    from . import memory
-
-    tokens = max(study.config["probes"]["thresholds"]["batch_tokens"], study.config["tokens"]["max_length"])
-    setting = dataclasses.replace(study.settings[model], eval_tokens=tokens, generated=0)
-    return memory.evaluate(study.shapes[model], setting)
 
 
 def _halvings(value, least):
@@ -68,15 +26,21 @@ def knobs(study, model: str, rule: str, method: str):
             yield ("training", "gradient_checkpointing"), True
         for size in _halvings(config["training"]["batch_size"], 1):
             yield ("training", "batch_size"), size
-    elif rule == "measure_thresholds":
-        batch = config["probes"]["thresholds"]["batch_tokens"]
-        for size in _halvings(batch, config["tokens"]["max_length"]):
-            yield ("probes", "thresholds", "batch_tokens"), size
-    elif rule == "measure_gradients":
-        if not config["probes"]["gradients"].get("gradient_checkpointing"):
-            yield ("probes", "gradients", "gradient_checkpointing"), True
-        for rank in _halvings(config["probes"]["gradients"]["rank"], 1):
-            yield ("probes", "gradients", "rank"), rank
+    elif rule in ("measure_thresholds", "measure_drift", "measure_capacity"):
+        section = {"measure_thresholds": "thresholds", "measure_drift": "drift"}.get(rule, "input_spectra")
+        options = config["probes"][section]
+        for size in _halvings(options["batch_tokens"], config["tokens"]["max_length"]):
+            yield ("probes", section, "batch_tokens"), size
+        if options.get("down"):
+            yield ("probes", section, "down"), False
+        for layers in _halvings(options.get("layers", 0), 1):
+            yield ("probes", section, "layers"), layers
+    elif rule in ("measure_gradients", "measure_plasticity"):
+        section = "gradients" if rule == "measure_gradients" else "held_out_task"
+        if not config["probes"][section].get("gradient_checkpointing"):
+            yield ("probes", section, "gradient_checkpointing"), True
+        for rank in _halvings(config["probes"][section]["rank"], 1):
+            yield ("probes", section, "rank"), rank
     else:
         section = ("probes", "activations") if rule == "measure_activations" else ("evals",)
         inner = config["probes"]["activations"] if len(section) == 2 else config["evals"]
