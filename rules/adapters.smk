@@ -27,11 +27,11 @@ rule train_adapter:
         mem_mb=6000,
         runtime=240,
     params:
-        base=lookup("models/{model}", within=config),
+        base=entry("models", "model"),
         code=method_code,
         domains=trained_domains,
         name="{model}",
-        options=lookup("methods/{method}", within=config),
+        options=entry("methods", "method"),
         training=config["training"],
     script:
         "../scripts/train_adapter.py"

@@ -91,6 +91,11 @@ def whole_study():
     return config | {"models": models, "methods": methods}
 
 
+def entry(section, wildcard):
+    """A param: the entry of a section that a wildcard names. Snakemake's own `lookup` takes a fifth of a long dry run."""
+    return lambda wildcards: config[section][wildcards[wildcard]]
+
+
 def adapter_of(wildcards):
     """The adapter of a checkpoint; none for the base model."""
     base = wildcards.checkpoint == "base"

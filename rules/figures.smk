@@ -29,6 +29,6 @@ rule draw_figure:
         runtime=15,
     params:
         code=lambda wildcards: code("draw_figure.py", "figures", wildcards.figure),
-        options=lookup("figures/{figure}", within=config),
+        options=entry("figures", "figure"),
     script:
         "../scripts/draw_figure.py"

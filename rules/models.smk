@@ -25,7 +25,7 @@ rule prepare_model:
         mem_mb=4000,
         runtime=120,
     params:
-        base=lookup("models/{model}", within=config),
+        base=entry("models", "model"),
         code=code("prepare_model.py"),
         name="{model}",
         # only a model from scratch reads documents, in the study's template

@@ -51,7 +51,7 @@ rule measure_activations:
         mem_mb=4000,
         runtime=120,
     params:
-        base=lookup("models/{model}", within=config),
+        base=entry("models", "model"),
         code=code("measure_activations.py"),
         name="{model}",
         options=PASS,
@@ -78,7 +78,7 @@ rule measure_control:
         mem_mb=4000,
         runtime=240,
     params:
-        base=lookup("models/{model}", within=config),
+        base=entry("models", "model"),
         code=code("measure_control.py"),
         domains=DOMAINS,
         name="{model}",
@@ -107,7 +107,7 @@ rule measure_gradients:
         mem_mb=4000,
         runtime=120,
     params:
-        base=lookup("models/{model}", within=config),
+        base=entry("models", "model"),
         code=code("measure_gradients.py"),
         name="{model}",
         # which checkpoints are measured changes nothing in the measurement of one
@@ -142,7 +142,7 @@ rule measure_thresholds:
         mem_mb=4000,
         runtime=120,
     params:
-        base=lookup("models/{model}", within=config),
+        base=entry("models", "model"),
         code=code("measure_thresholds.py"),
         name="{model}",
         # which checkpoints are measured changes nothing in the measurement of one
@@ -174,7 +174,7 @@ rule measure_drift:
         mem_mb=4000,
         runtime=120,
     params:
-        base=lookup("models/{model}", within=config),
+        base=entry("models", "model"),
         code=code("measure_drift.py"),
         domains=DOMAINS,
         name="{model}",
@@ -204,7 +204,7 @@ rule measure_plasticity:
         mem_mb=4000,
         runtime=120,
     params:
-        base=lookup("models/{model}", within=config),
+        base=entry("models", "model"),
         code=code("measure_plasticity.py"),
         domains=DOMAINS,
         name="{model}",
@@ -233,7 +233,7 @@ rule measure_capacity:
         mem_mb=4000,
         runtime=120,
     params:
-        base=lookup("models/{model}", within=config),
+        base=entry("models", "model"),
         code=code("measure_capacity.py"),
         domains=DOMAINS,
         name="{model}",
@@ -261,6 +261,6 @@ rule probe_table:
         runtime=60,
     params:
         code=lambda wildcards: code("probe_table.py", "probes", wildcards.probe),
-        options=lookup("probes/{probe}", within=config),
+        options=entry("probes", "probe"),
     script:
         "../scripts/probe_table.py"
