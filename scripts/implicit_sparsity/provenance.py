@@ -44,8 +44,9 @@ def module_path(module: str, root: Path = SCRIPTS) -> Path | None:
     return None
 
 
-def _imported(path: Path, root: Path) -> set[str]:
-    """Names of the modules one file imports anywhere, with every package above them."""
+@cache
+def _imported(path: Path, root: Path) -> tuple[Path, ...]:
+    """Local files that one file imports anywhere, with every package above them."""
     package = path.relative_to(root).parent.parts
     names = set()
     for node in ast.walk(tree(path)):
@@ -56,7 +57,8 @@ def _imported(path: Path, root: Path) -> set[str]:
             base = ".".join((*above, *([node.module] if node.module else [])))
             names.add(base)  # `from a import b`: b is a module or a name, so ask for both
             names.update(f"{base}.{alias.name}" for alias in node.names)
-    return {".".join(parts[: i + 1]) for parts in (n.split(".") for n in names) for i in range(len(parts))}
+    names = {".".join(parts[: i + 1]) for parts in (n.split(".") for n in names) for i in range(len(parts))}
+    return tuple(found for found in (module_path(name, root) for name in sorted(names)) if found)
 
 
 def closure(*modules: str, root: Path = SCRIPTS) -> list[Path]:
@@ -74,7 +76,7 @@ def closure(*modules: str, root: Path = SCRIPTS) -> list[Path]:
         path = pending.pop()
         if path not in found:
             found.add(path)
-            pending += [p for p in (module_path(name, root) for name in _imported(path, root)) if p]
+            pending += _imported(path, root)
     return sorted(found)
 
 
