@@ -1,9 +1,12 @@
 """Adapters on a network, and a network as a trained stage left it: the room that puts PEFT's layers on."""
 
+import logging
 from pathlib import Path
 
 from . import models
 from .errors import InputError
+
+log = logging.getLogger(__name__)
 
 MLP_MODULES = ("gate_proj", "up_proj", "down_proj")
 EARLIER = "earlier"  # PEFT's name of what earlier stages learnt, where it stays beside the weights
@@ -63,9 +66,12 @@ def is_mixture(model) -> bool:
 def add_lora(model, rank: int, alpha: float, targets: str = "all", **more):
     """The model with a new, trainable LoRA: a PeftModel. An earlier stage's (``with_adapter``) stays on,
     frozen."""
+    return _with_lora(model, lora_config(rank, alpha, targets, is_mixture(model), **more))
+
+
+def _with_lora(model, config):
     from peft import get_peft_model
 
-    config = lora_config(rank, alpha, targets, is_mixture(model), **more)
     if not hasattr(model, "peft_config"):
         return get_peft_model(model, config)
     model.add_adapter("default", config)
@@ -73,6 +79,48 @@ def add_lora(model, rank: int, alpha: float, targets: str = "all", **more):
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(".default." in name)
     return model
+
+
+def add_linear_lora(model, rank: int, alpha: float, targets: str = "mlp", **more):
+    """As ``add_lora``, on linear layers alone: a mixture's fused experts and routers stay frozen, and the log
+    says so."""
+    _say_what_stays(model)
+    return _with_lora(model, lora_config(rank, alpha, targets, **more))
+
+
+def add_osf(model, share: float, targets: str = "all"):
+    """The model with PEFT's OSF on its linear layers, of whose singular directions ``share`` stays: a
+    PeftModel. Layers that are too small for two halves stay as they are, and the log says so."""
+    import torch
+    from peft import OSFConfig, TaskType, get_peft_model
+
+    _say_what_stays(model)
+    fit, small, head = [], [], model.get_output_embeddings()
+    for name, module in model.named_modules():
+        chosen = targets == "all" or name.rpartition(".")[2] in MLP_MODULES
+        if isinstance(module, torch.nn.Linear) and module is not head and chosen:
+            (fit if int(share * min(module.weight.shape)) else small).append(name)
+    if small:
+        log.warning("OSF leaves %d layers too small to part alone, the first is %s", len(small), small[0])
+    if not fit:
+        raise InputError(
+            f"a share of {share:g} keeps no direction of any layer: raise keep", key="methods.osf"
+        )
+    config = OSFConfig(task_type=TaskType.CAUSAL_LM, effective_rank=float(share), target_modules=fit)
+    return get_peft_model(model, config)
+
+
+def osf_layers(model) -> dict:
+    """PEFT's OSF layers by the name of the linear layer."""
+    from peft.tuners.osf import OSFLayer
+
+    named = model.get_base_model().named_modules()
+    return {name: module for name, module in named if isinstance(module, OSFLayer)}
+
+
+def _say_what_stays(model) -> None:
+    if is_mixture(model):
+        log.warning("routed experts (%s) and routers are no linear layers: frozen", EXPERT_PARAMETERS)
 
 
 def add_adapter(model, folder, trainable: bool = False, name: str = "default"):

@@ -75,20 +75,38 @@ def change_norms(model, before: dict, bases: dict) -> tuple[float, float]:
     dW = B1 A1 - B0 A0 = [B1, -B0] [A1; A0] is never formed: ||L R||^2 = tr(L'L R R'). In float64, because a
     step is a small difference of large products.
     """
-    import torch
-
     leaked = total = 0.0
     for name, factor in factors(model).items():
         if name not in bases:
             continue
-        (a0, b0), (a1, b1) = before[name], (tensor.detach() for tensor in factor.views)
-        left = torch.cat([b1, -b0], 2).double()
-        right = torch.cat([a1, a0], 1).double()
-        gram = left.transpose(1, 2) @ left
+        gram, right = _change(factor, before[name])
         inside = right @ bases[name].double()
         total += float((gram * (right @ right.transpose(1, 2))).sum())
         leaked += float((gram * (inside @ inside.transpose(1, 2))).sum())
     return max(leaked, 0.0) ** 0.5, max(total, 0.0) ** 0.5
+
+
+def expert_change_norms(model, before: dict, chosen: dict) -> tuple[float, float]:
+    """(||dW|| of experts not chosen, ||dW|| of all adapted weights) since ``before``; ``chosen``: bool [X] of
+    each weight that is fused of experts, by name."""
+    leaked = total = 0.0
+    for name, factor in factors(model).items():
+        gram, right = _change(factor, before[name])
+        each = (gram * (right @ right.transpose(1, 2))).sum((1, 2)).cpu()
+        total += float(each.sum())
+        if name in chosen:
+            leaked += float(each[~chosen[name].cpu()].sum())
+    return max(leaked, 0.0) ** 0.5, max(total, 0.0) ** 0.5
+
+
+def _change(factor, before):
+    """(L'L, R) of dW = L R = [B1, -B0] [A1; A0] since the copies ``before`` of A and B, float64."""
+    import torch
+
+    (a0, b0), (a1, b1) = before, (tensor.detach() for tensor in factor.views)
+    left = torch.cat([b1, -b0], 2).double()
+    right = torch.cat([a1, a0], 1).double()
+    return left.transpose(1, 2) @ left, right
 
 
 def stack(old: dict, new: dict, experts: int) -> dict:

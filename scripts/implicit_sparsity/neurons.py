@@ -1,5 +1,4 @@
-"""Choose feed-forward neurons by activity, train their rows and columns, and save them as a LoRA that PEFT
-alone loads.
+"""Train the rows and columns of chosen feed-forward neurons, and save them as a LoRA that PEFT alone loads.
 
 Shapes: L layers, N neurons of a layer (numbered as in ``ffn``), K chosen ones, H hidden width. Sets of
 neurons are {layer: int64 [K], ascending}.
@@ -8,60 +7,6 @@ neurons are {layer: int64 [K], ascending}.
 import re
 from contextlib import contextmanager
 from dataclasses import dataclass
-
-from .errors import InputError
-
-
-def activity(model, documents, tokens: int, skip_first: int = 1, batch_tokens: int = 512):
-    """sum |h| per token of the documents' first ``tokens`` tokens, float64 [L, N].
-
-    Per token of the domain, not per token routed: an expert that a domain seldom visits is idle for it.
-    """
-    from . import activations, ffn
-    from .accumulators import ActivationStatistics
-
-    blocks = ffn.feed_forwards(model)
-    statistics = ActivationStatistics(blocks, device=next(model.parameters()).device)
-    ids, keeps, _ = activations.take_tokens(documents, tokens, skip_first, ())
-    activations.run(model, ids, keeps, statistics, batch_tokens)
-    return statistics.sum_abs.cpu() / max(statistics.tokens, 1)
-
-
-def choose(scores, fraction: float, guarded: dict) -> dict:
-    """In each layer, the share ``fraction`` of neurons (one at least, none for 0) that scores highest
-    outside ``guarded``.
-
-    Ties go to the lower number. Raises InputError where too few neurons are left.
-    """
-    import torch
-
-    chosen, n = {}, scores.shape[1]
-    k = max(1, round(fraction * n)) if fraction else 0
-    for layer, row in enumerate(scores):
-        free = torch.ones(n, dtype=torch.bool)
-        if layer in guarded:
-            free[guarded[layer]] = False
-        if int(free.sum()) < k:
-            raise InputError(
-                f"layer {layer} has {int(free.sum())} unprotected neurons left of {n}, {k} are wanted: "
-                "lower fraction or protect",
-                key="methods.activation_mask",
-            )
-        order = torch.argsort(row, descending=True, stable=True)
-        chosen[layer] = order[free[order]][:k].sort().values
-    return chosen
-
-
-def union(*sets: dict) -> dict:
-    import torch
-
-    layers = sorted({layer for each in sets for layer in each})
-    return {layer: torch.cat([each[layer] for each in sets if layer in each]).unique() for layer in layers}
-
-
-def protected(state: dict) -> dict:
-    """The neurons that earlier stages protect, from a stage's state."""
-    return {int(name.split(".")[1]): index for name, index in state.items() if name.startswith("protected.")}
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Subspaces of the inputs of adapted weights: what an old domain's tokens span, per weight.
+"""Subspaces of the inputs of adapted weights: what an old domain's tokens or gradients span, per weight.
 
 A linear layer's gradient lies in the span of its inputs, so an update that is orthogonal to an old domain's
 inputs leaves that domain's outputs as they were: dW x = 0 (Gradient Projection Memory, Saha et al.
@@ -62,13 +62,88 @@ def _stack_experts(parts: dict, experts: int):
     return result
 
 
-def extend(basis, samples, energy: float, max_rank: int, seed: int):
+def gradient_samples(model, batches, factors: dict, rows: int, seed: int) -> dict:
+    """What single documents' gradients see of each adapted weight's input, {name: [X, D * rows, i]}.
+
+    Of each document's gradient [o, i] the ``rows`` leading right singular vectors, each times its singular
+    value, so that all documents stacked have the right singular vectors of their stacked gradients. One
+    document a batch. Only one weight's gradient is held at a time.
+    """
+    import torch
+
+    from .errors import InputError
+    from .ffn import base_layer
+    from .hooks import weight_gradients
+    from .losses import completion_loss
+    from .randomness import stream_seed
+
+    weights = {name: getattr(base_layer(f.module), f.parameter or "weight") for name, f in factors.items()}
+    if whole := [name for name, weight in weights.items() if not weight.is_floating_point()]:
+        raise InputError(f"{whole[0]} is quantized and has no gradient", key="models.*.quantization")
+    kept = {name: [] for name in weights}
+
+    def collect(name, gradient):
+        g = gradient.float() if gradient.dim() == 3 else gradient.float().unsqueeze(0)
+        torch.manual_seed(stream_seed(seed, name, str(len(kept[name]))))
+        _, values, directions = torch.svd_lowrank(g, q=min(rows, *g.shape[1:]), niter=4)
+        kept[name].append((directions * values[:, None, :]).transpose(1, 2))
+
+    with weight_gradients(weights, collect):
+        for batch in batches:
+            completion_loss(model, batch).backward()
+    model.zero_grad(set_to_none=True)
+    return {name: torch.cat(parts, 1) for name, parts in kept.items()}
+
+
+def leading(samples, basis, rank: int, seed: int):
+    """[X, rank, i]: orthonormal rows, the leading right singular vectors of what ``samples`` [X, T, i] have
+    outside ``basis`` [X, i, k] (or None).
+
+    Where the samples have fewer directions, rows are random ones outside the basis; where there are none
+    left, zero. Which is why noise of a millionth of the samples is among what is decomposed.
+    """
+    import torch
+
+    x = samples.double()
+    torch.manual_seed(seed)
+    noise = torch.randn(len(x), rank, x.shape[2], dtype=x.dtype, device=x.device)
+    size = x.norm(dim=(1, 2), keepdim=True)
+    x = torch.cat([x, noise * torch.where(size > 0, 1e-6 * size, 1.0)], 1)
+    u = None if basis is None else basis.double()
+    for _ in range(2 if u is not None else 0):  # once leaves what rounding u to float32 left
+        x = x - (x @ u) @ u.transpose(1, 2)
+    q = min(rank + 8, *x.shape[1:])
+    _, values, directions = torch.svd_lowrank(x, q=q, niter=4)
+    rows = (directions * (values > 1e-10 * size.flatten(1).clamp(min=1e-6))[:, None, :]).transpose(1, 2)
+    if u is not None:
+        rows = rows - (rows @ u) @ u.transpose(1, 2)
+    rows = rows[:, :rank]
+    return torch.nn.functional.pad(rows, (0, 0, 0, rank - rows.shape[1])).to(samples.dtype)
+
+
+def random_like(basis, seed: int):
+    """A random subspace with as many directions as ``basis`` [X, i, k] has for each expert.
+
+    Of one ``seed`` the smaller is inside the larger, so that a subspace that grows keeps what it had.
+    """
+    import numpy as np
+    import torch
+
+    experts, width, k = basis.shape
+    # not torch's: the last numbers that it draws depend on how many there are
+    drawn = np.random.default_rng(seed).standard_normal((k, experts, width), np.float32)
+    columns = torch.from_numpy(drawn).permute(1, 2, 0).to(basis.device)
+    used = (basis.square().sum(1) > 0.25).sort(dim=1, descending=True).values
+    return (_orthonormal(columns).to(basis.dtype) if k else basis) * used[:, None, :]
+
+
+def extend(basis, samples, energy: float, max_rank: int, seed: int, fixed_rank: int = 0):
     """(basis grown by the directions of ``samples`` that it lacks, share of their energy that it now holds).
 
     ``basis`` [X, i, k] (or None), ``samples`` [X, T, i]. Adds the fewest leading right singular vectors of
     the samples' residual with which basis and addition together hold ``energy`` of ||samples||^2, at most
-    ``max_rank`` of them. Columns that an expert does not need are zero, so that one tensor serves all
-    experts; U'U is the identity but for those.
+    ``max_rank`` of them; or, where ``fixed_rank`` is given, so many, whatever they hold. Columns that an
+    expert does not need are zero, so that one tensor serves all experts; U'U is the identity but for those.
     """
     import torch
 
@@ -83,10 +158,12 @@ def extend(basis, samples, energy: float, max_rank: int, seed: int):
         [torch.zeros_like(values[:, :1]), values.square().cumsum(1)], 1
     )
     short = held < energy * total[:, None]  # [X, q + 1]: with so many directions it does not suffice
+    needed = short.sum(1).clamp(max=q)
+    if fixed_rank:  # no more than there are: behind them are directions of rounding errors
+        there = (values > 1e-6 * total.sqrt()[:, None]).sum(1)
+        needed = torch.full_like(needed, fixed_rank).minimum(there)
     taken = (basis.square().sum(1) > 0.25).sum(1) if basis is not None else 0
-    wanted = torch.minimum(
-        short.sum(1).clamp(max=q), samples.shape[2] - taken + torch.zeros_like(short.sum(1))
-    )
+    wanted = torch.minimum(needed, samples.shape[2] - taken + torch.zeros_like(needed))
     wanted = torch.where(total > 0, wanted, torch.zeros_like(wanted))
     k = int(wanted.max())
     used = torch.arange(k, device=wanted.device)[None, :] < wanted[:, None]

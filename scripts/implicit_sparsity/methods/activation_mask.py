@@ -5,9 +5,24 @@ the domain's select split is chosen, less those that old domains protect (their 
 they wrote); trained are their rows of gate and up and their columns of down. So a stage writes
 3 * K * hidden numbers a layer, exactly those, and nothing else moves.
 
-Saved as a LoRA with one factor fixed to ones at the chosen neurons: rows dW = E' D, columns dW = D E. PEFT
-loads and merges it anywhere, fused experts included, which its SHiRA does not reach. ``state.safetensors``
-holds the compact rows and columns.
+``choose`` names the controls, which train exactly as many numbers: a random draw, the least active neurons in
+use, the largest weights (norm of a neuron's 3 H numbers), or hubs: the best worst rank of activity in all
+domains so far, each as it was when its stage began. Hubs are what old domains protect, so that control does
+without protection; at the first stage it is the method.
+
+``protection: soft`` (after SPG 2306.14775 and HAT 1801.01423): any neuron may be chosen, and takes 1 - use of
+each real step, use = max over old domains of tanh(max(0, z)), z its activity standardised in its layer. It
+promises nothing. Deviates from SPG: use is activity, not gradient, of a neuron, not a weight; the step is
+scaled, because AdamW cancels a gate on the gradient.
+
+``form: branch``: nothing old is written at all; K new neurons beside the layer start as copies of the chosen
+ones, with down at zero. A product of two maps of the input is no change of any one weight, so no adapter of
+PEFT's can hold it: a stage leaves the whole model, K neurons wider (of a mixture the shared expert, under its
+gate; there the copies see every token). The census of frozen weights holds it to its promise.
+
+Rows are saved as a LoRA with one factor fixed to ones at the chosen neurons: dW = E' D, columns dW = D E.
+PEFT loads and merges it anywhere, fused experts included, which its SHiRA does not reach. State: compact rows
+and columns, (12 H + 8) bytes a neuron written, 8 a protected one; for ``soft`` and ``hub`` 4 bytes a neuron.
 """
 
 from contextlib import contextmanager
@@ -28,28 +43,68 @@ class ActivationMask(Method):
         5e-4, low=0, high=1, help="these are weights, not factors: smaller than LoRA's"
     )
     sample_tokens: int = option(1024, low=1, help="tokens of the select split that activity is read from")
+    choose: str = option(
+        "active", choices=("active", "random", "least", "hub", "weight"), help="neurons that a stage writes"
+    )
+    protection: str = option(
+        "hard", choices=("hard", "soft"), help="soft: written by 1 - old use; any protect above 0 asks for it"
+    )
+    form: str = option("rows", choices=("rows", "branch"), help="write neurons, or copies beside the layer")
 
     TRAINS = "neurons"
+    CONTROLS = {
+        "random": {"choose": "random"},
+        "least_active": {"choose": "least"},
+        "hubs": {"choose": "hub"},
+        "largest_weight": {"choose": "weight"},
+    }
     constrained = True
 
-    def begin(self, stage):
-        from implicit_sparsity import neurons
+    def __post_init__(self):
+        super().__post_init__()
+        self.adapter = self.form == "rows"
+        self.constrained = self.adapter and self.protection == "hard"
+        self.soft = self.adapter and self.protection == "soft" and self.protect > 0 and self.choose != "hub"
 
-        state = stage.previous_state()
-        past, self.guarded = neurons.Deltas.from_state(state), neurons.protected(state)
+    def begin(self, stage):
+        from implicit_sparsity import neuron_branch, neuron_choice, neuron_gates, neurons
+
+        self.before, self.gated = stage.previous_state(), None
+        past = neurons.Deltas.from_state(self.before)
         with past.beside(stage.model).applied(stage.model):
-            scores = neurons.activity(stage.model, stage.select_documents(), self.sample_tokens)
-        self.chosen = neurons.choose(scores, self.fraction, self.guarded)
-        self.claimed = neurons.choose(scores, self.protect, {})
+            self.used = neuron_choice.activity(stage.model, stage.select_documents(), self.sample_tokens)
+        self.ranks = neuron_choice.worst_ranks(self.used, self.before.get("ranks"))
+        self.guarded = {} if self.choose == "hub" else neuron_choice.protected(self.before)
+        self.width = int(self.before.get("width", self.used.shape[1]))  # of the base, before any branch
+        scores = neuron_choice.scores(self.choose, self.used, stage.model, stage.stream("mask"), self.ranks)
+        self.chosen = neuron_choice.choose(scores, self.fraction, self.guarded, self.width)
+        if self.form == "branch":
+            self.branch = neuron_branch.attach(stage.model, self.chosen)
+            return stage.model
         # what earlier stages wrote stays beside the weights: added to bfloat16 it would be rounded away
         self.old = past.without(self.chosen).beside(stage.model)
         self.deltas = neurons.attach(stage.model, self.chosen, past)
+        if self.soft and "use" in self.before:
+            gates = neuron_gates.gates(self.before["use"], self.chosen)
+            self.gated = neuron_gates.GatedStep(self.deltas, gates)
         return stage.model
 
     @contextmanager
     def running(self, model):
-        with self.old.applied(model), self.deltas.applied(model):
-            yield
+        if self.adapter:
+            with self.old.applied(model), self.deltas.applied(model):
+                yield
+        else:
+            with self.branch.applied(model):
+                yield
+
+    def gradients(self, model):
+        if self.gated:
+            self.gated.before()
+
+    def step(self, model):
+        if self.gated:
+            self.gated.after()
 
     def leak(self, model, before):
         """Trained entries of protected neurons, by their numbers: written means leaked."""
@@ -58,12 +113,24 @@ class ActivationMask(Method):
         return self.deltas.change_norms(before, self.guarded)
 
     def end(self, stage):
-        from implicit_sparsity import neurons
+        import torch
 
-        total = self.old.joined_with(self.deltas)
+        from implicit_sparsity import neuron_choice, neuron_gates
+
+        kept = {"ranks": self.ranks} if self.choose == "hub" else {}
+        if not self.adapter:
+            return kept | {"width": torch.tensor(self.width)}
+        kept |= self.old.joined_with(self.deltas).to_state()
+        if self.soft:
+            use = neuron_gates.standing(self.used)
+            return kept | {"use": torch.maximum(use, self.before.get("use", use))}
+        claimed = neuron_choice.choose(self.used, self.protect, {})
         written = self.chosen if self.protect else {}
-        protected = neurons.union(self.guarded, self.claimed, written)
-        return total.to_state() | {f"protected.{layer}": index for layer, index in protected.items()}
+        protected = neuron_choice.union(self.guarded, claimed, written)
+        return kept | {f"protected.{layer}": index for layer, index in protected.items()}
 
     def save(self, stage, folder):
-        self.old.joined_with(self.deltas).save_as_lora(stage.model, folder)
+        if self.adapter:
+            self.old.joined_with(self.deltas).save_as_lora(stage.model, folder)
+        else:
+            self.branch.save(stage.model, folder, stage.training.get("precision", "fp32"))

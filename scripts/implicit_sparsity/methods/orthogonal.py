@@ -1,16 +1,25 @@
 """B, orthogonal subspace mapping: a new domain's update does not see what old domains' tokens span.
 
 Each stage trains a LoRA of its own, dW = alpha / rank * B A, with A U = 0 after *every* optimizer step,
-where the columns of U span the old domains' inputs of that weight. So dW x = 0 for their inputs (Gradient
-Projection Memory, 2103.09762; on LoRA: InfLoRA 2404.00228). Projecting the gradient would not do: Adam
-rescales it element by element, out of the subspace.
+where the columns of U [i, k] span what is old in that weight's input [i]. So dW x = 0 for old inputs x.
+
+``form`` projected: A <- A - (A U) U' after each step. Projecting the gradient would not do: Adam rescales it
+element by element, out of the subspace. ``frozen`` (InfLoRA, 2404.00228): A is fixed, the leading directions
+of the new domain's inputs outside U, and B alone trains: half the parameters, nothing to project.
+
+``subspace`` inputs: leading right singular vectors of old inputs (Gradient Projection Memory, 2103.09762);
+gradients: of old documents' weight gradients G [o, i], seen from the input side (OGD, 1910.07104; weights
+that read one input then share no U); random: the control, as many random directions as inputs would give.
 
 The stage's adapter is the sum of all stages' LoRAs, stacked into one of rank stage * rank that PEFT alone
-loads. Known to deviate from GPM: the subspace comes from inputs of completions and prompts alike, and is
-grown after, not during, a stage.
+loads. State: an orthonormal U for each input (or weight), at most ``max_rank`` columns of float32 more a
+stage; for random the input subspace, from which ranks are read. Known to deviate: from GPM, inputs of prompts
+count too, and U grows after, not during, a stage; from OGD, only the input side of a gradient is kept; from
+InfLoRA, the first domain's A stays fixed as well, and dW has LoRA's factor alpha / rank.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from implicit_sparsity.errors import InputError
 
@@ -19,7 +28,7 @@ from .base import LoraMethod, option
 
 @dataclass
 class Orthogonal(LoraMethod):
-    """LoRA whose every step is re-projected off the old domains' input subspaces."""
+    """LoRA whose every step stays outside the old domains' subspaces."""
 
     strength: float = option(
         1.0, low=0, high=1, help="share of the forbidden part that is taken out; 0: plain LoRA"
@@ -29,19 +38,39 @@ class Orthogonal(LoraMethod):
     )
     max_rank: int = option(64, low=1, help="most directions a domain may claim in each weight's input")
     sample_tokens: int = option(512, low=1, help="tokens of the select split that a subspace is read from")
+    form: str = option(
+        "projected", choices=("projected", "frozen"), help="project A after each step, or train B alone"
+    )
+    subspace: str = option(
+        "inputs", choices=("inputs", "gradients", "random"), help="what of old domains is protected"
+    )
+    fixed_rank: int = option(0, low=0, help="directions that each domain claims; 0: as many as energy needs")
 
+    CONTROLS: ClassVar[dict] = {"random": {"subspace": "random"}}
     constrained = True
 
+    def __post_init__(self):
+        super().__post_init__()
+        if self.fixed_rank > self.max_rank:
+            raise InputError(f"{self.fixed_rank} is above max_rank, {self.max_rank}", key="fixed_rank")
+        if self.form == "frozen" and 0 < self.strength < 1:
+            raise InputError(f"{self.strength:g} is neither 0 nor 1: a frozen A avoids all", key="strength")
+
     def begin(self, stage):
-        self.bases = stage.previous_state() if self.strength else {}
-        if not self.bases:
-            return super().begin(stage)
         from implicit_sparsity import lowrank
 
-        stage.keep_previous()
+        self.known = self.bases = stage.previous_state() if self.strength else {}
+        if not self.known and not (self.form == "frozen" and self.strength):
+            return super().begin(stage)
+        if self.known:
+            stage.keep_previous()
         model = self.new_adapter(stage)
-        self.bases = lowrank.beside(self.bases, model)
-        self.step(model)  # A starts inside the allowed space, or its first update would be outside
+        self.known = self.bases = lowrank.beside(self.known, model)
+        if self.subspace == "random":
+            self.bases = self.random_bases(stage)
+        if self.form == "frozen":
+            self.freeze(stage, model)
+        self.project(model)  # A starts inside the allowed space, or its first update would be outside
         for name, factor in lowrank.factors(model).items():
             if factor.views[0].norm() < 1e-4:
                 raise InputError(
@@ -49,12 +78,43 @@ class Orthogonal(LoraMethod):
                 )
         return model
 
-    def step(self, model):
+    def random_bases(self, stage) -> dict:
+        """For each known subspace a random one of its rank, the same at every stage as far as it goes."""
+        from implicit_sparsity import subspace
+        from implicit_sparsity.randomness import stream_seed
+
+        drawn = {}
+        for name, basis in self.known.items():  # what shares one basis goes on sharing one
+            if id(basis) not in drawn:
+                seed = stream_seed(stage.seed, "random subspace", name)
+                drawn[id(basis)] = subspace.random_like(basis, seed)
+        return {name: drawn[id(basis)] for name, basis in self.known.items()}
+
+    def freeze(self, stage, model) -> None:
+        """A: the leading directions of the new domain's inputs outside the old subspace, and fixed."""
+        import torch
+
+        from implicit_sparsity import lowrank, subspace
+
+        found = lowrank.factors(model)
+        samples = subspace.input_samples(model, stage.select_batches(self.sample_tokens), found)
+        for name, factor in found.items():
+            seed = stage.stream("directions", name)
+            with torch.no_grad():
+                rows = subspace.leading(samples[name], self.bases.get(name), self.rank, seed)
+                factor.views[0].copy_(rows)
+            factor.weights[0].requires_grad_(False)
+
+    def project(self, model) -> None:
         from implicit_sparsity import lowrank, subspace
 
         if self.bases:
             for name, factor in lowrank.factors(model).items():
                 subspace.project_out(factor, self.bases[name], self.strength)
+
+    def step(self, model):
+        if self.form == "projected":
+            self.project(model)
 
     def snapshot(self, model):
         from implicit_sparsity import lowrank
@@ -69,24 +129,28 @@ class Orthogonal(LoraMethod):
         return lowrank.change_norms(model, before, self.bases)
 
     def end(self, stage):
-        """The old subspaces, grown by this domain's inputs."""
+        """The old subspaces, grown by what this domain adds."""
         from implicit_sparsity import lowrank, subspace
 
         if not self.strength:
             return {}
-        found = lowrank.factors(stage.model)
-        samples = subspace.input_samples(stage.model, stage.select_batches(self.sample_tokens), found)
+        found, tokens = lowrank.factors(stage.model), self.sample_tokens
+        if self.subspace == "gradients":
+            documents, seed = stage.select_batches(tokens, batch_tokens=1), stage.stream("gradients")
+            samples = subspace.gradient_samples(stage.model, documents, found, self.max_rank, seed)
+        else:
+            samples = subspace.input_samples(stage.model, stage.select_batches(tokens), found)
         grown, done = {}, {}
         for name, x in samples.items():  # weights that read the same input share one basis
             if id(x) not in done:
-                seed = stage.stream("subspace", name)
-                old = self.bases.get(name)
-                done[id(x)], _ = subspace.extend(old, x, self.energy, self.max_rank, seed)
+                seed, old = stage.stream("subspace", name), self.known.get(name)
+                rule = (self.energy, self.max_rank, seed, self.fixed_rank)
+                done[id(x)], _ = subspace.extend(old, x, *rule)
             grown[name] = done[id(x)]
         return grown
 
     def save(self, stage, folder):
-        if self.bases:
+        if self.known:
             stage.save_stacked(folder)
         else:
             super().save(stage, folder)

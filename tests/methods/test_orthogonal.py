@@ -1,0 +1,213 @@
+"""B: every form and subspace holds on the real step, and does what its paper says on what is planted."""
+
+import networks
+import pytest
+import torch
+
+from implicit_sparsity import (
+    adapters,
+    audit,
+    ffn,
+    files,
+    losses,
+    lowrank,
+    methods,
+    models,
+    stages,
+    state,
+    subspace,
+    training,
+)
+from implicit_sparsity.errors import InputError
+from implicit_sparsity.methods.orthogonal import Orthogonal
+
+SMALL = {"max_rank": 6, "sample_tokens": 128}
+FORMS = [
+    {},
+    {"form": "frozen"},
+    {"subspace": "gradients"},
+    {"subspace": "random"},
+    {"form": "frozen", "subspace": "gradients", "fixed_rank": 3},
+]
+
+
+def train(nano, kind, options, count, folder, previous=None, **more):
+    """Stage ``count`` of code, math: (stage, method, result)."""
+    model, tokens = nano(kind)
+    domains = ["code", "math"][:count]
+    settings = networks.TRAINING | {"steps": 3} | more
+    here = stages.Stage(
+        str(model), domains, [tokens[d] for d in domains], 0, settings, previous and str(previous)
+    )
+    method = methods.load("orthogonal", **SMALL | options)
+    result = training.fit(here, method, folder.parent / f"{folder.name}.scratch")
+    with files.new_folder(folder) as new:
+        here.save(method, new, result["state"])
+    return here, method, result
+
+
+def pair(nano, kind, options, place, **more):
+    train(nano, kind, options, 1, place / "1", **more)
+    return train(nano, kind, options, 2, place / "2", place / "1", **more)
+
+
+@pytest.mark.parametrize("kind", ["dense", "mixture"])
+@pytest.mark.parametrize("options", FORMS, ids=lambda o: "-".join(map(str, o.values())) or "default")
+def test_update_is_blind_to_what_is_protected(nano, kind, options, tmp_path):
+    """Each step's audit, and from the saved folders alone: what stage 2 added gives zero on the subspace."""
+    here, method, result = pair(nano, kind, options, tmp_path)
+    assert result["audit"]["leak_steps_audited"] == 3
+    assert result["audit"]["leak_max_step"] <= 1e-5 and result["audit"]["leak_total"] <= 1e-5
+    known = state.load_state(tmp_path / "1")
+    protected = method.bases if options.get("subspace") == "random" else known
+    a = lowrank.snapshot(adapters.add_adapter(models.load(nano(kind)[0]), tmp_path / "1"))
+    b = lowrank.factors(adapters.add_adapter(models.load(nano(kind)[0]), tmp_path / "2"))
+    assert b.keys() == known.keys() == a.keys()
+    for name, factor in b.items():
+        change = factor.views[1] @ factor.views[0] - a[name][1] @ a[name][0]
+        assert protected[name].abs().sum() > 0 and change.norm() > 0
+        assert (change @ protected[name]).norm() < 1e-4 * change.norm(), name
+        if options.get("subspace") == "random":
+            assert torch.equal(protected[name].norm(dim=1) > 0.5, known[name].norm(dim=1) > 0.5)
+            assert (change @ known[name]).norm() > 1e-2 * change.norm(), "the control protects nothing"
+        if options.get("fixed_rank"):
+            assert int((known[name].norm(dim=1) > 0.5).sum(1).max()) == min(3, *factor.views[0].shape[2:])
+    half = {n for n, p in here.model.named_parameters() if p.requires_grad}
+    assert any("lora_A" in n for n in half) == (options.get("form") != "frozen")
+
+
+def test_packing_checkpointing_and_bfloat16_hold_it_too(nano, tmp_path):
+    more = {"packing": True, "gradient_checkpointing": True, "precision": "bf16"}
+    options = {"form": "frozen", "subspace": "gradients"}
+    _, _, result = pair(nano, "mixture", options, tmp_path, **more)
+    assert result["audit"]["leak_max_step"] <= 1e-5
+
+
+def test_frozen_and_gradient_stage_is_rerun_to_the_same_bytes(nano, tmp_path):
+    for options in ({"form": "frozen", "subspace": "gradients"}, {"subspace": "random"}):
+        train(nano, "mixture", options, 1, tmp_path / f"{len(options)}")
+        for again in "ab":
+            train(
+                nano, "mixture", options, 2, tmp_path / f"{len(options)}{again}", tmp_path / f"{len(options)}"
+            )
+        for file in ("adapter_model.safetensors", "state.safetensors"):
+            a, b = ((tmp_path / f"{len(options)}{again}" / file).read_bytes() for again in "ab")
+            assert a == b
+
+
+def test_audit_catches_a_projected_gradient_that_is_not_a_projected_step(nano, tmp_path, monkeypatch):
+    """Without re-projection after AdamW's step, the same method must fail its stage."""
+    train(nano, "dense", {}, 1, tmp_path / "1")
+    monkeypatch.setattr(Orthogonal, "step", lambda self, model: None)
+    with pytest.raises(audit.StageFailed, match="where it must not"):
+        train(nano, "dense", {}, 2, tmp_path / "2", tmp_path / "1")
+
+
+def test_audit_catches_a_frozen_factor_that_is_not_outside(nano, tmp_path, monkeypatch):
+    """InfLoRA's A chosen as if nothing were old: B alone trains, and still it leaks."""
+    options = {"form": "frozen"}
+    train(nano, "dense", options, 1, tmp_path / "1")
+    leading = subspace.leading
+    monkeypatch.setattr(subspace, "leading", lambda x, basis, *rest: leading(x, None, *rest))
+    monkeypatch.setattr(Orthogonal, "project", lambda self, model: None)
+    with pytest.raises(audit.StageFailed, match="where it must not"):
+        train(nano, "dense", options, 2, tmp_path / "2", tmp_path / "1")
+
+
+def test_a_full_subspace_is_one_clear_line(nano, tmp_path):
+    everything = {"energy": 1.0, "max_rank": 100, "sample_tokens": 512}
+    train(nano, "dense", everything, 1, tmp_path / "full")
+    for form in ("projected", "frozen"):
+        with pytest.raises(InputError, match=r"no direction is left free in the input of model\.layers\.0"):
+            train(nano, "dense", everything | {"form": form}, 2, tmp_path / form, tmp_path / "full")
+
+
+def test_options_that_contradict_each_other_are_one_clear_line():
+    with pytest.raises(InputError, match="above max_rank"):
+        methods.load("orthogonal", fixed_rank=9, max_rank=8)
+    with pytest.raises(InputError, match="neither 0 nor 1"):
+        methods.load("orthogonal", form="frozen", strength=0.5)
+
+
+def test_gradient_samples_have_the_right_singular_vectors_of_autograds_own_gradients(nano):
+    """Against torch.autograd.grad of the whole weights, document by document, fused experts included."""
+    for kind in ("dense", "mixture"):
+        model = adapters.add_lora(models.load(nano(kind)[0]), 2, 2.0)
+        found = lowrank.factors(model)
+        ids = torch.randint(3, 300, (2, 9), generator=torch.Generator().manual_seed(1))
+        mask = torch.ones_like(ids)
+        batches = [
+            {"input_ids": row[None], "attention_mask": mask[:1], "labels": row[None].roll(-1, 1)}
+            for row in ids
+        ]
+        samples = subspace.gradient_samples(model, batches, found, 64, seed=0)
+        assert not [n for n, p in model.named_parameters() if "lora" not in n and p.requires_grad]
+        grams = dict.fromkeys(found, 0.0)
+        for batch in batches:
+            taken = {}
+            for name, factor in found.items():
+                weight = getattr(ffn.base_layer(factor.module), factor.parameter or "weight")
+                taken[name] = weight.requires_grad_(True)
+            got = torch.autograd.grad(losses.completion_loss(model, batch), list(taken.values()))
+            for name, g in zip(taken, got, strict=True):
+                g = g if g.dim() == 3 else g[None]
+                grams[name] = grams[name] + g.transpose(1, 2) @ g
+        for name, x in samples.items():
+            wanted = grams[name]
+            torch.testing.assert_close(
+                x.transpose(1, 2) @ x, wanted, atol=1e-4 * wanted.abs().max().item(), rtol=1e-3
+            )
+
+
+def planted(width=24, seed=0):
+    g = torch.Generator().manual_seed(seed)
+    q = torch.linalg.qr(torch.randn(width, width, generator=g))[0]
+    return q[:, :4], q[:, 4:8], g
+
+
+def test_frozen_directions_are_the_leading_ones_outside():
+    """Inputs mostly old, a little new: the rows are the new part's, in the order of its energy."""
+    old, new, g = planted()
+    strengths = torch.tensor([8.0, 4.0, 2.0, 1.0])
+    x = (
+        50 * torch.randn(1, 300, 4, generator=g) @ old.T
+        + (torch.randn(1, 300, 4, generator=g) * strengths) @ new.T
+    )
+    rows = subspace.leading(x, old[None], 4, seed=0)
+    assert (rows @ old).norm() < 1e-5
+    overlap = (rows[0] @ new).square()
+    torch.testing.assert_close(overlap.sum(), torch.tensor(4.0), atol=1e-3, rtol=0)
+    assert overlap[0, 0] > 0.9 and overlap[3, 3] > 0.9
+    without = subspace.leading(x, None, 4, seed=0)
+    assert (without[0] @ old).square().sum() > 3.99, "nothing removed: the old ones lead"
+
+
+def test_frozen_directions_are_filled_up_outside_and_end_with_the_space():
+    old, new, g = planted(width=10)
+    x = torch.randn(2, 50, 1, generator=g) @ new[:, :1].T
+    x[1] = 0  # an expert without tokens
+    rows = subspace.leading(x, old[None], 8, seed=0)
+    assert rows.shape == (2, 8, 10) and (rows @ old).norm() < 1e-5
+    assert ((rows.norm(dim=2) - 1).abs() < 1e-4).sum(1).tolist() == [6, 6], "10 - 4 directions are left"
+    assert (rows.norm(dim=2) < 1e-4).sum(1).tolist() == [2, 2]
+    assert (rows[0, 0] @ new[:, 0]).abs() > 0.999
+
+
+def test_fixed_rank_takes_so_many_but_none_that_are_not_there():
+    old, _, g = planted()
+    x = torch.randn(1, 100, 4, generator=g) @ old.T
+    for fixed, rank in ((2, 2), (4, 4), (6, 4)):
+        found, _ = subspace.extend(None, x, 0.1, 8, 0, fixed)
+        assert found.shape[2] == rank
+    assert subspace.extend(old[None], x, 0.1, 8, 0, 3)[0].shape[2] == 4, "nothing new is in these samples"
+
+
+def test_random_subspaces_have_the_ranks_given_and_grow():
+    basis = torch.eye(12).expand(2, 12, 12)[:, :, :5].clone()
+    basis[1, :, 3:] = 0
+    small, large = subspace.random_like(basis[:, :, :3], 7), subspace.random_like(basis, 7)
+    torch.testing.assert_close(small, large[:, :, :3])
+    gram = large.transpose(1, 2) @ large
+    torch.testing.assert_close(gram[0], torch.eye(5), atol=1e-5, rtol=0)
+    torch.testing.assert_close(gram[1], torch.diag(torch.tensor([1.0, 1, 1, 0, 0])), atol=1e-5, rtol=0)
+    assert not torch.allclose(large, subspace.random_like(basis, 8))

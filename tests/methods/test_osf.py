@@ -1,0 +1,229 @@
+"""OSF: PEFT's own halves and projections, what AdamW leaks without re-projection, and stages in a row."""
+
+import networks
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from implicit_sparsity import (
+    adapters,
+    audit,
+    files,
+    methods,
+    models,
+    singular_subspaces,
+    stages,
+    state,
+    training,
+)
+from implicit_sparsity.errors import InputError
+from implicit_sparsity.methods.osf import Osf
+
+IDS = torch.randint(3, 300, (2, 12), generator=torch.Generator().manual_seed(0))
+FAST = {"learning_rate": 3e-3}
+
+
+def train(nano, kind, count, folder, previous=None, options=None, method=None, **more):
+    """Stage ``count`` of code, math: (stage, method, result)."""
+    model, tokens = nano(kind)
+    domains = ["code", "math"][:count]
+    settings = networks.TRAINING | {"steps": 3} | more
+    here = stages.Stage(
+        str(model), domains, [tokens[d] for d in domains], 0, settings, previous and str(previous)
+    )
+    method = method or methods.load("osf", **FAST | (options or {}))
+    result = training.fit(here, method, folder.parent / f"{folder.name}.scratch")
+    with files.new_folder(folder) as new:
+        here.save(method, new, result["state"])
+    return here, method, result
+
+
+def layer_of(o, i, share=0.5):
+    """A linear layer under PEFT's OSF: (PeftModel, the layer)."""
+    from peft import OSFConfig, get_peft_model
+
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Linear(i, o, bias=False))
+    model = get_peft_model(net, OSFConfig(effective_rank=share, target_modules=["0"]))
+    return model, model.base_model.model[0]
+
+
+def descend(model, layer, steps=4, reproject=True, lr=1e-3):
+    """AdamW with decay and clipping on a least-squares loss; yields the leak of each step."""
+    trained = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=lr, weight_decay=0.1)
+    layers = {"w": layer}
+    if reproject:
+        singular_subspaces.reproject(layers)
+    for seed in range(steps):
+        x = torch.randn(32, layer.in_features, generator=torch.Generator().manual_seed(seed))
+        (model(x) - x.sum(1, keepdim=True)).square().mean().backward()
+        torch.nn.utils.clip_grad_norm_(trained, 1.0)
+        before = singular_subspaces.snapshot(layers)
+        optimizer.step()
+        optimizer.zero_grad()
+        if reproject:
+            singular_subspaces.reproject(layers)
+        leaked, total = singular_subspaces.change_norms(layers, before)
+        yield leaked / total
+
+
+SHAPES = [(12, 20), (20, 12), (16, 16)]
+
+
+@pytest.mark.parametrize(("o", "i"), SHAPES)
+def test_our_projection_is_pefts_projection_of_the_gradient(o, i):
+    """On random gradients, against PEFT's function on its own SVD; its hooks give the same on real ones."""
+    from peft.tuners.osf.utils import decompose_weight_matrix, project_gradient_to_orthogonal_space
+
+    model, layer = layer_of(o, i)
+    parts = decompose_weight_matrix(layer.get_base_layer().weight.data, layer.effective_rank["default"])
+    grads = {name: torch.randn_like(parts[name]) for name in ("U_low", "S_low", "V_low")}
+    for name, gradient in grads.items():
+        parts[name].grad = gradient.clone()
+    project_gradient_to_orthogonal_space(parts)
+    u = grads["U_low"] - singular_subspaces.high_rows(layer, grads["U_low"])
+    v = grads["V_low"] - singular_subspaces.high_columns(layer, grads["V_low"])
+    assert torch.allclose(u.float(), parts["U_low"].grad, atol=1e-5)
+    assert torch.allclose(v.float(), parts["V_low"].grad, atol=1e-5)
+    assert (u - grads["U_low"]).norm() > 0.1 and (v - grads["V_low"]).norm() > 0.1
+    model(torch.randn(8, i)).square().sum().backward()
+    low = singular_subspaces.trained(layer)
+    assert singular_subspaces.high_rows(layer, low["U_low"].grad).norm() < 1e-5 * low["U_low"].grad.norm()
+    assert singular_subspaces.high_columns(layer, low["V_low"].grad).norm() < 1e-5 * low["V_low"].grad.norm()
+
+
+@pytest.mark.parametrize(("o", "i"), SHAPES)
+def test_large_singular_directions_survive_adamw_only_with_reprojection(o, i):
+    """W' = U_high S_high V_high + what is orthogonal to both, read off the merged weight."""
+    for reproject in (True, False):
+        model, layer = layer_of(o, i)
+        weight = layer.get_base_layer().weight.data.double().clone()
+        u, s, v = torch.linalg.svd(weight, full_matrices=False)
+        k = layer.effective_rank["default"]
+        leaks = list(descend(model, layer, reproject=reproject))
+        new = singular_subspaces.merged({"w": layer})["w"].double()
+        wrong = (u[:, :k].T @ new - s[:k, None] * v[:k]).norm() + (new @ v[:k].T - u[:, :k] * s[:k]).norm()
+        moved = (new - weight).norm()
+        assert moved > 1e-3
+        if reproject:
+            assert max(leaks) < 1e-5 and wrong < 1e-4 * moved
+        else:
+            assert max(leaks) > 0.05 and wrong > 0.05 * moved
+
+
+def test_the_audited_norms_are_those_of_the_dense_change():
+    model, layer = layer_of(12, 20)
+    before = singular_subspaces.snapshot({"w": layer})
+    old = singular_subspaces.merged({"w": layer})["w"].double()
+    list(descend(model, layer, reproject=False, lr=1e-2))
+    change = singular_subspaces.merged({"w": layer})["w"].double() - old
+    free = change - singular_subspaces.high_rows(layer, change)
+    free = free - singular_subspaces.high_columns(layer, free)
+    leaked, total = singular_subspaces.change_norms({"w": layer}, before)
+    assert total == pytest.approx(float(change.norm()), rel=1e-4)
+    assert leaked == pytest.approx(float((change - free).norm()), rel=1e-3) and leaked > 0.1 * total
+
+
+def test_the_share_that_stays_grows_with_the_domains():
+    grown = [methods.load("osf").share(count) for count in range(1, 6)]
+    assert grown == pytest.approx([0.3, 0.5, 0.7, 0.9, 0.9])
+    assert methods.load("osf", keep=0.95).share(3) == 0.95
+    with pytest.raises(InputError, match="keep"):
+        methods.load("osf", keep=0.0)
+
+
+def test_a_share_that_keeps_nothing_is_one_clear_line(nano, tmp_path):
+    with pytest.raises(InputError, match=r"a share of 0\.01 keeps no direction of any layer: raise keep"):
+        train(nano, "dense", 1, tmp_path / "1", options={"keep": 0.01})
+
+
+@pytest.mark.parametrize("kind", ["dense", "mixture"])
+def test_second_stage_keeps_the_large_directions_of_the_first(nano, kind, tmp_path, caplog):
+    """From the saved models alone; all that is no adapted linear layer is the base's to the bit."""
+    with caplog.at_level("WARNING"):
+        train(nano, kind, 1, tmp_path / "1")
+        _, method, result = train(nano, kind, 2, tmp_path / "2", tmp_path / "1")
+    assert result["audit"]["leak_max_step"] <= 1e-5 and result["audit"]["leak_total"] <= 1e-5
+    assert ("routed experts" in caplog.text) == (kind == "mixture")
+    assert ("too small to part" in caplog.text) == (kind == "mixture"), "its shared expert's gate has one row"
+    base = models.load(nano(kind)[0]).state_dict()
+    one, two = (models.load(tmp_path / str(count)).state_dict() for count in (1, 2))
+    assert base.keys() == one.keys() == two.keys() and state.load_state(tmp_path / "2") == {}
+    for name, old in one.items():
+        if name.removesuffix(".weight") not in method.layers:
+            assert torch.equal(old, base[name]) and torch.equal(two[name], base[name]), name
+            continue
+        u, s, v = torch.linalg.svd(old.double(), full_matrices=False)
+        k, change = int(0.5 * len(s)), (two[name] - old).double()
+        assert change.norm() > 1e-3 and (old - base[name]).norm() > 1e-3
+        assert (u[:, :k].T @ change).norm() < 1e-3 * change.norm(), name
+        assert (change @ v[:k].T).norm() < 1e-3 * change.norm(), name
+    experts = {name for name in one if ".experts." in name or name.endswith("mlp.gate.weight")}
+    assert bool(experts) == (kind == "mixture") and all(torch.equal(base[n], two[n]) for n in experts)
+
+
+def test_audit_fails_without_reprojection_and_the_control_promises_nothing(nano, tmp_path):
+    method = methods.load("osf", **FAST, **methods.load("osf").CONTROLS["unprojected"])
+    assert method.constrained is False and methods.load("osf").constrained is True
+    _, _, result = train(nano, "dense", 1, tmp_path / "1", method=method)
+    assert result["audit"]["leak_steps_audited"] == 0
+    promising = methods.load("osf", **FAST, reproject=False)
+    promising.constrained = True
+    with pytest.raises(audit.StageFailed, match="where it must not"):
+        train(nano, "dense", 2, tmp_path / "2", tmp_path / "1", method=promising)
+
+
+def test_why_a_whole_model_pefts_folder_does_not_hold_a_second_stage(nano, tmp_path):
+    """PEFT saves the trained halves alone. On the base that they were taken from they load exactly; on the
+    first base a second stage's do not."""
+    base = nano("dense")[0]
+    seen = {}
+
+    def train_and_save(network, share, folder):
+        model = adapters.add_osf(network, share)
+        optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-2)
+        for _ in range(3):
+            model(input_ids=IDS, labels=IDS).loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+        model.save_pretrained(str(folder))
+        with torch.no_grad():
+            seen[folder] = model(input_ids=IDS).logits
+        return model.merge_and_unload()
+
+    merged = train_and_save(models.load(base), 0.3, tmp_path / "1")
+    train_and_save(merged, 0.5, tmp_path / "2")
+    names = {name.rpartition(".")[2] for name in load_file(tmp_path / "1" / "adapter_model.safetensors")}
+    assert names == {"U_low", "S_low", "V_low"}
+    for folder, same in ((tmp_path / "1", True), (tmp_path / "2", False)):
+        loaded = adapters.add_adapter(models.load(base), folder)
+        with torch.no_grad():
+            got = loaded(input_ids=IDS).logits
+        assert torch.allclose(got, seen[folder], atol=1e-3) == same
+
+
+def test_bfloat16_rounding_is_handed_to_the_next_stage(nano, tmp_path):
+    """What rounding the saved model loses is in the state: the next stage starts a hundred times closer."""
+    more = {"precision": "bf16", "packing": True, "gradient_checkpointing": True}
+    runs = []
+
+    class Watched(Osf):
+        def end(self, stage):
+            starts = {name: layer.get_base_layer().weight.clone() for name, layer in self.layers.items()}
+            runs.append((starts, singular_subspaces.merged(self.layers)))
+            return super().end(stage)
+
+    for count, previous in ((1, None), (2, tmp_path / "1")):
+        method = Watched(learning_rate=1e-3)
+        _, _, result = train(nano, "dense", count, tmp_path / str(count), previous, method=method, **more)
+        assert result["audit"]["leak_max_step"] <= 1e-4
+    (first, exact), (second, _) = runs
+    saved, lost = models.load(tmp_path / "1", "bf16").state_dict(), state.load_state(tmp_path / "1")
+    assert lost.keys() == first.keys() == second.keys()
+    for name, start in second.items():
+        rounded = saved[f"{name}.weight"]
+        assert rounded.dtype == lost[name].dtype == torch.bfloat16
+        apart = (rounded.float() - exact[name]).norm()
+        assert apart > 0.01 * (exact[name] - first[name]).norm() > 0
+        assert (start - exact[name]).norm() < 0.01 * apart, name

@@ -1,0 +1,122 @@
+"""Self-distillation: the divergence by hand, the teacher as the stage found it, and no second model."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from test_methods import KINDS, logits, train, trained  # noqa: F401 (a fixture)
+
+from implicit_sparsity import adapters, batching, distillation, losses, methods, models, stages
+
+FILE = "adapter_model.safetensors"
+
+
+class Head(torch.nn.Module):
+    """Hidden states are the logits."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.lm_head = torch.nn.Linear(width, width, bias=False)
+        torch.nn.init.eye_(self.lm_head.weight)
+
+
+def by_hand(student, teacher, temperature):
+    p, q = (
+        np.exp(z / temperature) / np.exp(z / temperature).sum(-1, keepdims=True) for z in (teacher, student)
+    )
+    return temperature**2 * (p * np.log(p / q)).sum(-1)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 2.0, 7.5])
+def test_divergence_is_the_formula(temperature, monkeypatch):
+    """In one piece and in chunks of two positions, with the gradient T (q - p) of KL under T."""
+    random = np.random.default_rng(0)
+    z, other = random.standard_normal((2, 7, 5))
+    model, teacher = Head(5), torch.tensor(other, dtype=torch.float32)
+    for size in (2**27, 2 * 2 * 5):
+        monkeypatch.setattr(losses, "LOGITS_AT_ONCE", size)
+        student = torch.tensor(z, dtype=torch.float32, requires_grad=True)
+        found = distillation.divergence(model, student, teacher, temperature)
+        np.testing.assert_allclose(found.detach(), by_hand(z, other, temperature), rtol=1e-4, atol=1e-6)
+        found.sum().backward()
+        difference = (student.detach() / temperature).softmax(-1) - (teacher / temperature).softmax(-1)
+        torch.testing.assert_close(student.grad, temperature * difference, rtol=1e-4, atol=1e-6)
+
+
+def test_divergence_of_hot_distributions_is_the_distance_of_logits():
+    """For large T: half the variance, over words, of the logits' difference (Hinton et al., sec. 2.1)."""
+    z, other = np.random.default_rng(1).standard_normal((2, 4, 6))
+    given = [torch.tensor(x, dtype=torch.float32) for x in (z, other)]
+    found = distillation.divergence(Head(6).double(), *(x.double() for x in given), 100.0)
+    np.testing.assert_allclose(found.detach(), (z - other).var(-1) / 2, rtol=0.05)
+    assert distillation.divergence(Head(6), given[0], given[0], 2.0).abs().max() == 0
+
+
+def begun(nano, kind, previous, **options):
+    """(stage 2 at its beginning, its method, a batch)."""
+    model, tokens = nano(kind)
+    folders = [tokens["code"], tokens["math"]]
+    here = stages.Stage(str(model), ["code", "math"], folders, 0, {}, previous and str(previous))
+    method = methods.load("self_distillation", **options)
+    here.model = method.begin(here)
+    return here, method, batching.collate(here.documents("train")[:3])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_teacher_is_what_the_stage_found_and_takes_no_gradient(trained, nano, kind):  # noqa: F811
+    """With factors moved, loss and gradients are those with a second network as the teacher."""
+    first = trained(kind, "self_distillation")[0][0]
+    folder = nano(kind)[0]
+    for name, source in (("previous", first), ("base", None)):
+        here, method, batch = begun(nano, kind, first, teacher=name, weight=0.7)
+        second = adapters.load_checkpoint(folder, source)
+        with torch.no_grad():
+            for i, p in enumerate(p for p in here.model.parameters() if p.requires_grad):
+                p.add_(0.05 * torch.randn(p.shape, generator=torch.Generator().manual_seed(i)))
+        moved = {n: p.detach().clone() for n, p in here.model.named_parameters()}
+        twin = copy.deepcopy(here.model)
+        modes = [m.training for m in here.model.modules()]
+        with method.running(here.model):
+            loss = method.loss(here.model, batch, losses.completion_loss(here.model, batch))
+        loss.backward()
+        at = batch["labels"] != -100
+        mine = models.hidden_states(twin, **models.inputs(batch))[at]
+        with torch.no_grad():
+            other = models.head(second)(models.hidden_states(second, **models.inputs(batch))[at])
+        q, p = ((z / 2).log_softmax(-1) for z in (models.head(twin)(mine), other))
+        wanted = losses.completion_loss(twin, batch) + 0.7 * 4 * (p.exp() * (p - q)).sum(-1).mean()
+        wanted.backward()
+        assert loss.item() == pytest.approx(wanted.item(), rel=1e-5)
+        gradients = dict(twin.named_parameters())
+        for n, parameter in here.model.named_parameters():
+            assert torch.equal(parameter, moved[n]), "the factors are back"
+            if parameter.requires_grad and gradients[n].grad is not None:
+                torch.testing.assert_close(parameter.grad, gradients[n].grad, rtol=1e-3, atol=1e-5, msg=n)
+        assert [m.training for m in here.model.modules()] == modes
+
+
+def test_nothing_diverges_at_the_start(trained, nano):  # noqa: F811
+    """Then the teacher is the student; dropout of the student does not reach the teacher."""
+    here, method, batch = begun(nano, "dense", trained("dense", "self_distillation")[0][0], weight=5.0)
+    with method.running(here.model):
+        plain = losses.completion_loss(here.model, batch)
+        assert method.loss(here.model, batch, plain).item() == pytest.approx(plain.item(), abs=1e-6)
+    here, method, batch = begun(nano, "dense", None, dropout=0.5)
+    here.model.train()
+    with method.running(here.model):
+        plain = losses.completion_loss(here.model, batch)
+        assert torch.equal(method.loss(here.model, batch, plain), plain), "B is zero: no dropout shows"
+    assert here.model.training
+
+
+def test_weight_zero_is_plain_lora_to_the_bit_and_a_large_one_stays_near(trained, nano, tmp_path):  # noqa: F811
+    lora = trained("dense", "lora")
+    start = logits(models.load(nano("dense")[0]))
+    for weight in (0.0, 30.0):
+        seen = train(
+            nano, "dense", "self_distillation", 1, tmp_path / str(weight), options={"weight": weight}
+        )[3]
+        same = (tmp_path / str(weight) / FILE).read_bytes() == (lora[0][0] / FILE).read_bytes()
+        assert same == (weight == 0)
+    assert (seen - start).norm() < 0.8 * (lora[0][3] - start).norm()
