@@ -22,14 +22,15 @@ class Audit:
 
     def __init__(self, model, method, tolerance: float):
         self.model, self.method, self.tolerance = model, method, tolerance
-        if method.constrained and distributed.world() > 1:
+        self.watched = method.constrained or method.watched
+        if self.watched and distributed.world() > 1:
             raise StageFailed("the leak audit needs whole weights, these lie in parts on several processes")
         self.experts = getattr(model.config.get_text_config(), "num_experts", 0)
         self.trainable = {name: p for name, p in model.named_parameters() if p.requires_grad}
         if not self.trainable:
             raise StageFailed("the method declares no trainable parameter")
         self.frozen = self._frozen() if distributed.world() == 1 else {}
-        self.first = method.snapshot(model) if method.constrained else None
+        self.first = method.snapshot(model) if self.watched else None
         self.before, self.leaks, self.steps = None, [], 0
         self.reached, self.touched = set(), set()  # had a gradient at all; had one that is not all zero
         self.visited = {}  # of each tensor on fused experts, bool [rows]: those that had a gradient
@@ -75,7 +76,7 @@ class Audit:
         )
         for name, gradient in given.items():
             self._visit(name, gradient)
-        self.before = self.method.snapshot(self.model) if self.method.constrained else None
+        self.before = self.method.snapshot(self.model) if self.watched else None
 
     def _visit(self, name, gradient) -> None:
         """Note the rows of fused experts that a gradient reached: an expert without tokens has none."""
@@ -103,7 +104,7 @@ class Audit:
 
     def after_step(self) -> float | None:
         """||P dW|| / ||dW|| of the step just taken; None where nothing is promised."""
-        norms = self.method.leak(self.model, self.before) if self.method.constrained else None
+        norms = self.method.leak(self.model, self.before) if self.watched else None
         if norms is not None:
             self.leaks.append(_share(norms))
         return self.leaks[-1] if norms is not None else None
@@ -112,7 +113,7 @@ class Audit:
         """The audit of the whole stage; raises StageFailed where a promise was broken."""
         self._agree()
         experts = self._experts_seen()
-        total = self.method.leak(self.model, self.first) if self.method.constrained else None
+        total = self.method.leak(self.model, self.first) if self.watched else None
         leak_total = _share(total) if total is not None else None
         leak_max = max(self.leaks, default=None)
         moved = [name for name, value in self._frozen().items() if value != self.frozen.get(name)]
@@ -122,7 +123,7 @@ class Audit:
         if moved:
             raise StageFailed(f"{len(moved)} frozen parameters moved, the first is {moved[0]}")
         for what, leak in (("a step", leak_max), ("the stage", leak_total)):
-            if leak is not None and not leak <= self.tolerance:
+            if self.method.constrained and leak is not None and not leak <= self.tolerance:
                 raise StageFailed(
                     f"{what} wrote {leak:.2e} of its norm where it must not (limit {self.tolerance:g})"
                 )
@@ -131,6 +132,7 @@ class Audit:
             "leak_total": leak_total,
             "leak_steps_audited": len(self.leaks),
             "tolerance": self.tolerance,
+            "promised": self.method.constrained,
             "trainable_tensors": len(self.trainable),
             "trainable_parameters": sum(p.numel() for p in self.trainable.values()),
             "frozen_tensors": len(self.frozen),

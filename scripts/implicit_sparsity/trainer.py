@@ -60,7 +60,7 @@ def loop_class():
         def log(self, logs, *args, **kwargs):
             if "loss" in logs and not math.isfinite(logs["loss"]):
                 raise StageFailed(f"step {self.state.global_step}: the loss is not finite")
-            if "loss" in logs and self.audit is not None and self.audit.method.constrained:
+            if "loss" in logs and self.audit is not None and self.audit.watched:
                 logs["leak"] = self.audit.leaks[-1] if self.audit.leaks else None
             super().log(logs, *args, **kwargs)
 

@@ -163,11 +163,13 @@ def test_second_stage_keeps_the_large_directions_of_the_first(nano, kind, tmp_pa
     assert bool(experts) == (kind == "mixture") and all(torch.equal(base[n], two[n]) for n in experts)
 
 
-def test_audit_fails_without_reprojection_and_the_control_promises_nothing(nano, tmp_path):
+def test_audit_fails_without_reprojection_and_the_control_is_watched(nano, tmp_path):
     method = methods.load("osf", **FAST, **methods.load("osf").CONTROLS["unprojected"])
     assert method.constrained is False and methods.load("osf").constrained is True
     _, _, result = train(nano, "dense", 1, tmp_path / "1", method=method)
-    assert result["audit"]["leak_steps_audited"] == 0
+    audited = result["audit"]  # what lands there is told, though nothing was promised
+    assert audited["leak_steps_audited"] == 4 and not audited["promised"]
+    assert audited["leak_max_step"] > 0.1
     promising = methods.load("osf", **FAST, reproject=False)
     promising.constrained = True
     with pytest.raises(audit.StageFailed, match="where it must not"):

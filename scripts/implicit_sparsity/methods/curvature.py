@@ -45,6 +45,7 @@ class Curvature(LoraMethod):
     basis: str = option("measured", choices=("measured", "random"), help="random: the control")
 
     CONTROLS = {"random": {"basis": "random"}}
+    STACKED = True
     constrained = True
 
     def __post_init__(self):

@@ -31,6 +31,8 @@ class Ewc(LoraMethod):
         32, low=1, help="documents of the select split, at most, that the Fisher is read from"
     )
 
+    STATE = (4, 0)
+
     def begin(self, stage):
         from implicit_sparsity import fisher
 

@@ -8,9 +8,9 @@ adapter saved is the sum of all, stacked into one of rank stage * rank that PEFT
 each expert has its own A. A soft penalty: nothing is promised, so there is no audit of leaks. Weight 0: a new
 LoRA a domain, stacked.
 
-Deviates from the paper's formula, which squares the entries, as its authors' code does; their second penalty,
-lambda_2 |A_new, B_new|, is left out (0 in their runs but for some tasks). The learning curve's loss
-includes the penalty.
+The paper's formula squares the entries; its authors' code takes absolute values, as here, with lambda_1 = 0.5
+(cmnfriend/O-LoRA, scripts/order_1.sh). Left out: the code's second penalty lambda_2 (|A_new| + |B_new|), 0 in
+that script. The learning curve's loss includes the penalty.
 
 ``state.safetensors``: every domain's A, [X, stage * rank, inputs] of each weight, about half the adapter.
 """
@@ -25,6 +25,9 @@ class OLora(LoraMethod):
     """A LoRA a domain, pressed off the directions that old ones read."""
 
     weight: float = option(0.5, low=0, help="of the sum of |A_old A_new'|")
+
+    STACKED = True
+    STATE = (0, 2)
 
     def begin(self, stage):
         from implicit_sparsity import lowrank

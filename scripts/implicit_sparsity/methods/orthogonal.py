@@ -47,6 +47,7 @@ class Orthogonal(LoraMethod):
     fixed_rank: int = option(0, low=0, help="directions that each domain claims; 0: as many as energy needs")
 
     CONTROLS: ClassVar[dict] = {"random": {"subspace": "random"}}
+    STACKED = True
     constrained = True
 
     def __post_init__(self):

@@ -50,7 +50,7 @@ class Osf(Method):
 
     def __post_init__(self):
         super().__post_init__()
-        self.constrained = self.reproject
+        self.constrained, self.watched = self.reproject, True
 
     def share(self, domains: int) -> float:
         """The share of directions that stays at the so many-th domain."""

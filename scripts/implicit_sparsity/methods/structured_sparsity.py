@@ -44,7 +44,7 @@ class StructuredSparsity(Method):
     )
     sample_tokens: int = option(1024, low=1, help="tokens of the select split that inputs are read from")
 
-    TRAINS = "ffn"
+    TRAINS = "tracks"
     CONTROLS: ClassVar[dict] = {"shared": {"track": "shared"}}
     constrained = True
     adapter = False

@@ -139,7 +139,7 @@ def train(shape, trained, setting: Setting, stage: int = 1) -> dict:
 
 def _earlier(trained, setting: Setting, stages: int) -> float:
     """What earlier stages learnt, where it stays beside the weights: in float32 it is added to them."""
-    if not stages or trained.everything or (trained.rank and not trained.max_rank):
+    if not stages or trained.everything or trained.whole or (trained.rank and not trained.stacked):
         return 0.0
     beside = setting.precision == "bf16" or setting.quantization != "none" or not trained.rank
     return 4.0 * trained.parameters * stages if beside else 0.0
@@ -147,7 +147,7 @@ def _earlier(trained, setting: Setting, stages: int) -> float:
 
 def _loaded(trained, setting: Setting, stage: int) -> float:
     """The adapter of a checkpoint that is measured or scored."""
-    if trained is None or trained.everything:
+    if trained is None or trained.everything or trained.whole:
         return 0.0
     beside = setting.precision == "bf16" or setting.quantization != "none"
     return trained.adapter_bytes(stage) if beside else 0.0

@@ -1,5 +1,6 @@
 """What a method trains, keeps and saves, told by its class's literal ``TRAINS`` and its options: a low-rank
-adapter of ``rank``, rows and columns of the share ``fraction`` of neurons, or whole weights.
+adapter of ``rank``, rows and columns of the share ``fraction`` of neurons, tracks of freed positions, or all
+weights.
 
 No method is named here.
 """
@@ -26,6 +27,10 @@ class Trained:
     sample_tokens: int = 0
     constrained: bool = False  # keeps copies of what is trained, to audit every step
     everything: bool = False
+    tracks: int = 0  # of freed positions, half of what is pruned: a stage trains one
+    whole: bool = False  # a stage leaves a whole model
+    kept: tuple = (0, 0)  # bytes of state for each trained number: in all, and with every stage
+    stacked: bool = False  # each stage has a LoRA of its own, saved with the earlier ones'
     per_domain: bool = False  # trains as long again for each domain so far
 
     @property
@@ -50,6 +55,10 @@ class Trained:
     @property
     def parameters(self) -> int:
         """Numbers that a stage trains."""
+        if self.tracks:
+            return sum(w.parameters for w in self.shape.weights if w.experts or w.name in FFN) // (
+                2 * self.tracks
+            )
         if self.everything:
             return self.shape.total
         if self.rank:
@@ -76,10 +85,10 @@ class Trained:
 
     def adapter_bytes(self, stage: int) -> float:
         """Bytes of adapter_model.safetensors (or of the saved model) after so many stages."""
-        if self.everything:
+        if self.everything or self.whole:
             return self.shape.total * 2.0
         if self.rank:
-            return 4.0 * self.parameters * (stage if self.max_rank else 1)
+            return 4.0 * self.parameters * (stage if self.stacked else 1)
         # neurons are saved as a LoRA with one factor of ones: as many ranks as neurons. In a mixture all
         # experts share the largest rank; an even spread over experts is the least it can be.
         kept = min(stage * self.chosen, self.shape.neurons)
@@ -94,12 +103,15 @@ class Trained:
 
     def state_bytes(self, stage: int) -> float:
         """Bytes of what a stage leaves for the next one beside the adapter, at most."""
+        if self.tracks:
+            return self.parameters * 2.0 * self.tracks / 8
         if self.max_rank:
             return 4.0 * sum(
                 own * w.inputs * min(self.max_rank * stage, w.inputs) * w.count for w, own in self.read
             )
-        kept = min(stage * self.chosen, self.shape.neurons)
-        return self.shape.layers * kept * (3 * self.shape.hidden * 4.0 + 16)
+        neurons = min(stage * self.chosen, self.shape.neurons)
+        written = self.shape.layers * neurons * (3 * self.shape.hidden * 4.0 + 16)
+        return written + self.parameters * (self.kept[0] + self.kept[1] * stage)
 
 
 def of_method(shape, name: str, entry: dict) -> Trained:
@@ -116,5 +128,15 @@ def of_method(shape, name: str, entry: dict) -> Trained:
     unused = {"lora": ("fraction",), "neurons": ("rank", "max_rank", "targets")}
     told = {key: value for key, value in told.items() if key not in unused.get(trains, ())}
     per_domain = provenance.class_literal(module, "BUDGET") == "domains"
-    everything = trains in ("all", "ffn")
-    return Trained(shape, **told, constrained=constrained, everything=everything, per_domain=per_domain)
+    whole = not provenance.class_literal(module, "adapter", default=True) or known.get("form") == "branch"
+    return Trained(
+        shape,
+        **told,
+        constrained=constrained,
+        everything=trains == "all",
+        per_domain=per_domain,
+        tracks=known["tracks"] if trains == "tracks" else 0,
+        whole=whole,
+        kept=provenance.class_literal(module, "STATE"),
+        stacked=bool(provenance.class_literal(module, "STACKED", default=False)),
+    )
