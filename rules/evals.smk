@@ -3,6 +3,15 @@
 Needs: results/models/, results/tokens/, results/adapters/. Makes: results/evals/, results/tables/.
 """
 
+JOINT = [
+    name for name, entry in config["methods"].items() if provenance.method_module(name, entry) == "joint"
+]
+EVALS = [
+    path
+    for model in MODELS
+    for path in expand(EVAL, model=model, checkpoint=checkpoints(model), domain=DOMAINS)
+]
+
 
 rule evaluate_checkpoint:
     """Score one checkpoint on every domain; the model is loaded once."""
@@ -24,7 +33,7 @@ rule evaluate_checkpoint:
         mem_mb=4000,
         runtime=120,
     params:
-        base=lookup("models/{model}", within=config),
+        base=entry("models", "model"),
         code=code("evaluate_checkpoint.py"),
         domains=DOMAINS,
         name="{model}",
@@ -36,17 +45,14 @@ rule evaluate_checkpoint:
 rule collect_scores:
     """All evaluations as one long table: one row per score."""
     input:
-        evals=[
-            path
-            for model in MODELS
-            for path in expand(EVAL, model=model, checkpoint=checkpoints(model), domain=DOMAINS)
-        ],
+        evals=EVALS,
     output:
         scores=table("scores"),
     log:
         "results/logs/collect_scores/all.log",
     benchmark:
         "results/benchmarks/collect_scores/all.tsv"
+    localrule: True
     conda:
         "../envs/figures.yaml"
     threads: 1
@@ -70,6 +76,7 @@ rule continual_metrics:
         "results/logs/continual_metrics/all.log",
     benchmark:
         "results/benchmarks/continual_metrics/all.tsv"
+    localrule: True
     conda:
         "../envs/figures.yaml"
     threads: 1
@@ -78,9 +85,37 @@ rule continual_metrics:
         runtime=15,
     params:
         code=code("continual_metrics.py"),
+        joint=JOINT,
         orders=config["orders"],
     script:
         "../scripts/continual_metrics.py"
+
+
+rule compare_methods:
+    """Methods against a reference at equal learning: fronts, intervals, paired tests, noise floor."""
+    input:
+        evals=EVALS,
+        stages="results/tables/stages.csv",
+    output:
+        comparisons=table("comparisons"),
+        fronts=table("fronts"),
+    log:
+        "results/logs/compare_methods/all.log",
+    benchmark:
+        "results/benchmarks/compare_methods/all.tsv"
+    conda:
+        "../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        code=code("compare_methods.py"),
+        families=FAMILIES,
+        options=config["comparisons"],
+        orders=config["orders"],
+    script:
+        "../scripts/compare_methods.py"
 
 
 rule collect_stages:
@@ -96,6 +131,7 @@ rule collect_stages:
         "results/logs/collect_stages/all.log",
     benchmark:
         "results/benchmarks/collect_stages/all.tsv"
+    localrule: True
     conda:
         "../envs/figures.yaml"
     threads: 1

@@ -21,6 +21,7 @@ rule draw_figure:
         "results/logs/draw_figure/{figure}.log",
     benchmark:
         "results/benchmarks/draw_figure/{figure}.tsv"
+    localrule: True
     conda:
         "../envs/figures.yaml"
     threads: 1

@@ -6,7 +6,16 @@ Needs: a config that fits rules/config.schema.yaml, and the library as text. Mak
 LOCAL_KEYS = ("loader", "limit")  # keys of a source that are the workflow's, not the loader's
 # Entries of probes that run the network; all others are modules of probes/.
 MEASUREMENTS = ("activations", "gradients", "thresholds", "drift", "held_out_task", "input_spectra")
-SCORES = ("scores", "r_matrices", "metrics", "learning_curves", "stages")  # tables that are always made
+# Tables that are made of every trained study.
+SCORES = (
+    "scores",
+    "r_matrices",
+    "metrics",
+    "learning_curves",
+    "stages",
+    "comparisons",
+    "fronts",
+)
 
 
 def refuse_unknown(path, name, known, what):
@@ -201,9 +210,18 @@ def check_needs():
                 refuse(("probes", name), f"a probe that reads {need}, which is not measured", allowed)
 
 
+def check_comparisons():
+    """The reference of the comparison is an entry of methods, or a control of one."""
+    families = sorted({about["family"] for about in FAMILIES.values()})
+    if families:
+        refuse_unknown(("comparisons", "reference"), config["comparisons"]["reference"], families, "method")
+
+
 def figure_tables(figure):
-    """Names of the tables that a figure reads, from its source."""
-    return list(provenance.class_literal(provenance.module_name("figures", figure), "TABLES", default=()))
+    """Names of the tables that a figure reads, from its source: what it needs, and what else of it is made."""
+    place, made = provenance.module_name("figures", figure), made_tables()
+    optional = provenance.class_literal(place, "OPTIONAL", default=())
+    return [*provenance.class_literal(place, "TABLES", default=()), *(n for n in optional if n in made)]
 
 
 def check_references():
@@ -216,6 +234,7 @@ def check_references():
     check_room("figures")
     check_budgets()
     check_tables()
+    check_comparisons()
 
 
 study = read_config()

@@ -2,13 +2,20 @@
 
 from implicit_sparsity import job
 
+BY = ["model", "method", "order", "seed", "metric"]
+CELLS = [*BY, "stage", "trained_domain", "domain", "position", "value", "higher_is_better"]
+METRICS = ["model", "method", "order", "seed", "score", "metric", "value", "higher_is_better", "formula"]
+COVARIATE = "kl_base"  # a score by its file, but of no quality: it has covariates, no metrics
 
-def continual_metrics(r_matrices: str, metrics: str, scores: str, orders: dict) -> None:
+
+def continual_metrics(r_matrices: str, metrics: str, scores: str, orders: dict, joint=()) -> None:
     """Write ``r_matrices`` (one row per cell, stage 0 = base model) and ``metrics`` (one row per metric).
 
-    scores: table of collect_scores; orders: name -> domains in the order trained. Every score with at least
-    one value has its cells; metrics are computed for the scores that every domain of the order has. A cell
-    that was not measured is absent from r_matrices, and a metric that needs it is empty.
+    scores: table of collect_scores; orders: name -> domains in the order trained; joint: names of the
+    methods that train on all domains at once, for intransigence. Every score with at least one value has its
+    cells; metrics are computed for the scores that every domain of the order has. A cell that was not
+    measured is absent from r_matrices, and a metric that needs it is empty. ``kl_newest`` of the run stands
+    beside every metric.
     """
     import pandas as pd
 
@@ -16,28 +23,54 @@ def continual_metrics(r_matrices: str, metrics: str, scores: str, orders: dict) 
 
     needs = ("model", "method", "order", "seed", "stage", "domain", "metric", "value", "higher_is_better")
     frame = tables.read_table(scores, needs=needs)
-    by = ["model", "method", "order", "seed", "metric"]
-    runs = frame[frame["method"] != "base"].groupby(by, sort=False, dropna=False)
-    cells, summary = [], []
-    for key, run in runs:
-        run_key = dict(zip(by, key))
-        trained = domains_of(orders, run_key["order"], scores)
-        base = (frame["method"] == "base") & (frame["model"] == key[0]) & (frame["metric"] == key[4])
-        table = frame[base | frame.index.isin(run.index)].pivot_table(
-            index="stage", columns="domain", values="value"
-        )
-        domains = [*trained, *sorted(set(table.columns) - set(trained))]
-        table = table.reindex(index=range(len(trained) + 1), columns=domains)
-        cells += long_cells(run_key, table, trained)
-        if not table[trained].isna().all().any():
-            better = bool(run["higher_is_better"].iloc[0])
-            summary += long_metrics(run_key, table, trained, better)
-    columns = [*by, "stage", "trained_domain", "domain", "position", "value", "higher_is_better"]
-    better = frame.drop_duplicates("metric").set_index("metric")["higher_is_better"]
-    cells = [cell | {"higher_is_better": bool(better[cell["metric"]])} for cell in cells]
-    tables.write_table(r_matrices, pd.DataFrame(cells, columns=columns).astype({"seed": "Int64"}))
-    columns = ["model", "method", "order", "seed", "score", "metric", "value", "higher_is_better", "formula"]
+    arranged = {
+        key: (arrange(frame, run, dict(zip(BY, key)), domains_of(orders, key[2], scores)), run)
+        for key, run in frame[frame["method"] != "base"].groupby(BY, sort=False, dropna=False)
+    }
+    cells, summary, moved = [], [], {}
+    for key, ((table, trained), run) in arranged.items():
+        run_key = dict(zip(BY, key))
+        better = bool(run["higher_is_better"].iloc[0])
+        cells += [cell | {"higher_is_better": better} for cell in long_cells(run_key, table, trained)]
+        if table[trained].isna().all().any():
+            continue
+        if key[4] == COVARIATE:
+            rows = long_covariates(run_key, table, trained)
+            moved[key[:4]] = rows[0]["value"]
+        else:
+            bound = joint_scores(arranged, key, joint, better)
+            rows = long_metrics(run_key, table, trained, better, bound)
+        summary += rows
+    for row in summary:
+        row["kl_newest"] = moved.get(tuple(row[name] for name in BY[:4]))
+    tables.write_table(r_matrices, pd.DataFrame(cells, columns=CELLS).astype({"seed": "Int64"}))
+    columns = [*METRICS, "kl_newest"]
     tables.write_table(metrics, pd.DataFrame(summary, columns=columns).astype({"seed": "Int64"}))
+
+
+def arrange(frame, run, key, trained):
+    """(table [stage 0..T, domains], domains in the order trained) of one run and score."""
+    base = (frame["method"] == "base") & (frame["model"] == key["model"]) & (frame["metric"] == key["metric"])
+    table = frame[base | frame.index.isin(run.index)].pivot_table(
+        index="stage", columns="domain", values="value"
+    )
+    domains = [*trained, *sorted(set(table.columns) - set(trained))]
+    return table.reindex(index=range(len(trained) + 1), columns=domains), trained
+
+
+def joint_scores(arranged, key, joint, higher_is_better):
+    """Last row [T] of the joint run of the same model, order, seed and score; of several, of the best one.
+
+    None where the study has none. A joint method's own intransigence is against itself.
+    """
+    found = [
+        table[trained].iloc[-1]
+        for name in joint
+        for (table, trained), _ in [arranged.get((key[0], name, *key[2:]), ((None, None), None))]
+        if table is not None and table[trained].iloc[-1].notna().all()
+    ]
+    sign = 1 if higher_is_better else -1
+    return max(found, key=lambda row: sign * row.mean(), default=None)
 
 
 def domains_of(orders, name, path) -> list[str]:
@@ -64,7 +97,7 @@ def long_cells(key, table, trained) -> list[dict]:
     ]
 
 
-def long_metrics(key, table, trained, higher_is_better) -> list[dict]:
+def long_metrics(key, table, trained, higher_is_better, joint=None) -> list[dict]:
     """Every metric of one R matrix [stage 0..T, domains]."""
     from implicit_sparsity import continual
 
@@ -73,6 +106,7 @@ def long_metrics(key, table, trained, higher_is_better) -> list[dict]:
         table[trained].iloc[1:],
         base=table[trained].iloc[0],
         higher_is_better=higher_is_better,
+        joint=joint,
         general=table[other].iloc[[0, -1]] if other else None,
     )
     identity = {name: key[name] for name in ("model", "method", "order", "seed")} | {"score": key["metric"]}
@@ -81,6 +115,20 @@ def long_metrics(key, table, trained, higher_is_better) -> list[dict]:
         | {"metric": metric, "value": value, "higher_is_better": continual.better(metric, higher_is_better)}
         | {"formula": continual.CARDS[metric].formula}
         for metric, value in values.items()
+    ]
+
+
+def long_covariates(key, table, trained) -> list[dict]:
+    """How far one run has moved from base, on what it trains; the first row is the mean over stages."""
+    from implicit_sparsity import continual
+
+    identity = {name: key[name] for name in ("model", "method", "order", "seed")} | {"score": COVARIATE}
+    about = {"higher_is_better": False}
+    return [
+        identity
+        | {"metric": metric, "value": value, **about}
+        | {"formula": (continual.COVARIATES.get(metric) or continual.COVARIATES["kl_newest_<k>"]).formula}
+        for metric, value in continual.divergences(table[trained].iloc[1:]).items()
     ]
 
 

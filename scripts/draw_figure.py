@@ -9,7 +9,8 @@ def draw_figure(
     """Write the figure as ``pdf`` and ``png`` and its frame as ``csv``; equal tables give equal bytes.
 
     tables: paths of the CSV tables that the figure's TABLES name, in any order; options: of the figure's
-    class. Raises InputError for a table that is missing, empty or lacks a column.
+    class. Of a table without rows the picture says why it is empty, and the CSV has the columns alone.
+    Raises InputError for a table that is missing or none, and where the options leave nothing to draw.
     """
     from pathlib import Path
 
@@ -19,8 +20,10 @@ def draw_figure(
 
     drawing = figures.load(figure, **(options or {}))
     paths = {Path(path).stem: path for path in ([tables] if isinstance(tables, str) else tables)}
-    frame = drawing.frame({name: read_table(path) for name, path in paths.items() if name in drawing.TABLES})
-    base.refuse_empty(frame, figure, paths.values())
+    wanted = (*drawing.TABLES, *drawing.OPTIONAL)
+    found = {name: read_table(path, empty=True) for name, path in paths.items() if name in wanted}
+    frame = drawing.frame(found)
+    base.refuse_empty(frame, figure, paths.values(), found.values())
     write_table(csv, frame)
     base.save(drawing.picture(frame), pdf, png)
 

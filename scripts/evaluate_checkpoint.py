@@ -4,7 +4,7 @@ finished."""
 import time
 from pathlib import Path
 
-from implicit_sparsity import adapters, artifacts, evaluation, job, models
+from implicit_sparsity import artifacts, base_divergence, evaluation, job, models
 from implicit_sparsity.files import read_json, write_json
 from implicit_sparsity.tokens import Tokens
 
@@ -20,21 +20,14 @@ def evaluate_checkpoint(
     """
     study = describe(model, adapter, checkpoint, base, name)
     depends = [code, study["model_sha256"], study["adapter_sha256"], options, artifacts.versions()]
-    network = None
-    for path, folder, domain in zip(evals, tokens, domains, strict=True):
-        shards = Tokens(folder)
-        study_here = study | {"domain": domain, "tokens_sha256": artifacts.digest(shards.index)}
-        key = artifacts.digest([*depends, domain, study_here["tokens_sha256"]])
-        finished = Path(path).parent.parent / FINISHED / f"{key}.json"
-        if not finished.exists():
-            network = network or adapters.load_checkpoint(model, adapter, base)
-            tokenizer = evaluation.tokenizer_of(model)
-            stop = evaluation.stop_token(shards, tokenizer)
-            bar = artifacts.progress(f"{checkpoint} on {domain}")
-            scores = evaluation.score_domain(network, shards, domain, options, tokenizer.decode, stop, bar)
-            finished.parent.mkdir(parents=True, exist_ok=True)
-            write_json(finished, scores)
-        scores = read_json(finished)
+    shards = dict(zip(domains, map(Tokens, tokens), strict=True))
+    digests = {domain: artifacts.digest(shard.index) for domain, shard in shards.items()}
+    kept = Path(evals[0]).parent.parent / FINISHED
+    finished = {d: kept / f"{artifacts.digest([*depends, d, digest])}.json" for d, digest in digests.items()}
+    score(
+        {d: shards[d] for d in domains if not finished[d].exists()}, finished, model, adapter, base, options
+    )
+    for path, domain in zip(evals, domains, strict=True):
         settings = {
             "config": {
                 "model": "hf",
@@ -44,7 +37,24 @@ def evaluate_checkpoint(
             "git_hash": artifacts.git_hash(),
             "date": time.time(),
         }
+        study_here = study | {"domain": domain, "tokens_sha256": digests[domain]}
+        scores = read_json(finished[domain])
         write_json(path, evaluation.as_lm_eval(domain, scores, study_here, options, settings))
+
+
+def score(shards, finished, model, adapter, base, options) -> None:
+    """Load the checkpoint, unless there is nothing to score, and write each domain's scores."""
+    if not shards:
+        return
+    documents = {domain: evaluation.scored_documents(shard, options) for domain, shard in shards.items()}
+    network, before = base_divergence.load(model, adapter, base, documents, options["batch_tokens"])
+    tokenizer = evaluation.tokenizer_of(model)
+    for domain, shard in shards.items():
+        stop = evaluation.stop_token(shard, tokenizer)
+        bar = artifacts.progress(f"{Path(adapter).name if adapter else 'base'} on {domain}")
+        scores = evaluation.score_domain(network, shard, domain, options, tokenizer.decode, stop, bar, before)
+        finished[domain].parent.mkdir(parents=True, exist_ok=True)
+        write_json(finished[domain], scores)
 
 
 def describe(model, adapter, checkpoint, base, name) -> dict:

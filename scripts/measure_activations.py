@@ -23,8 +23,10 @@ def measure_activations(
                 network, blocks, split, shards.index["special_ids"], options, bar, tokens
             )
         )
-    attrs = activations.attributes(model, name, checkpoint, domain, shards, options, code)
-    attrs |= {"command": "snakemake: rule measure_activations"}
+    about = {"domain": domain, "tokens_sha256": artifacts.digest(shards.index)}
+    attrs = artifacts.attributes(
+        activations.TITLE, model, name, checkpoint, options, code, "measure_activations", **about
+    )
     write_store(store, *activations.as_store(halves, blocks, options), attrs)
 
 

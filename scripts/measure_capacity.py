@@ -7,7 +7,7 @@ def measure_capacity(store, model, tokens, base, domains, orders, options, name=
     """Write the Zarr store of a model; ``tokens``: token folders of ``domains``; orders: name -> domains."""
     import numpy as np
 
-    from implicit_sparsity import activations, capacity, ffn, models, second_moments
+    from implicit_sparsity import capacity, ffn, models, second_moments
     from implicit_sparsity.store import write_store
     from implicit_sparsity.tokens import Tokens
 
@@ -20,10 +20,10 @@ def measure_capacity(store, model, tokens, base, domains, orders, options, name=
             split, special = shards.split(f"probe_{half}"), shards.index["special_ids"]
             moments[domain] = second_moments.measure(network, layers, split, special, options, folder)
     arrays, coords = second_moments.used(found, orders, options["energy"])
-    attrs = activations.attributes(model, name, "base", "", shards, options, code)
-    attrs |= {"title": f"Input dimensions of {attrs['model']} in use", "orders": orders}
-    attrs |= {"tokens_sha256": artifacts.digest([Tokens(folder).index for folder in tokens])}
-    attrs |= {"command": "snakemake: rule measure_capacity"}
+    about = {"domain": "", "orders": orders}
+    about |= {"tokens_sha256": artifacts.digest([Tokens(folder).index for folder in tokens])}
+    title = "Input dimensions of {model} in use"
+    attrs = artifacts.attributes(title, model, name, "base", options, code, "measure_capacity", **about)
     write_store(store, arrays, coords | {"layer": np.array(layers)}, attrs)
 
 

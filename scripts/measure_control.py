@@ -28,8 +28,11 @@ def measure_control(stores, model, tokens, base, domains, control, options, name
         for half in ("a", "b"):
             bar, where = artifacts.progress(f"{domain} {half}, {control}"), shards[domain].folder
             found.append(activations.measure(network, blocks, *taken[domain, half], options, bar, where))
-        attrs = activations.attributes(model, name, "base", domain, shards[domain], options, code)
-        attrs |= {"control": control, "command": "snakemake: rule measure_control"}
+        about = {"domain": domain, "control": control}
+        about |= {"tokens_sha256": artifacts.digest(shards[domain].index)}
+        attrs = artifacts.attributes(
+            activations.TITLE, model, name, "base", options, code, "measure_control", **about
+        )
         write_store(path, *activations.as_store(found, blocks, options), attrs)
 
 

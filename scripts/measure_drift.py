@@ -1,9 +1,6 @@
 """How far a trained checkpoint has moved from the base model and from the stage before: one drift store."""
 
-from pathlib import Path
-
 from implicit_sparsity import artifacts, job
-from implicit_sparsity.files import read_json
 
 
 def measure_drift(
@@ -29,19 +26,9 @@ def measure_drift(
         which: drift_stores.visit(model, folder, base, references, options["batch_tokens"])
         for which, folder in networks.items()
     }
-    manifest = read_json(Path(model) / "manifest.json")
-    attrs = {
-        "title": f"Drift of {name or Path(model).name} at {checkpoint}",
-        "model": name or Path(model).name,
-        "revision": manifest["revision"],
-        "model_sha256": artifacts.digest(manifest["files"]),
-        "checkpoint": checkpoint,
-        "tokens_sha256": artifacts.digest({domain: shard.index for domain, shard in shards.items()}),
-        "options": options,
-        "code": code,
-        "versions": artifacts.versions(),
-        "command": "snakemake: rule measure_drift",
-    }
+    about = {"tokens_sha256": artifacts.digest({domain: shard.index for domain, shard in shards.items()})}
+    title = "Drift of {model} at {checkpoint}"
+    attrs = artifacts.attributes(title, model, name, checkpoint, options, code, "measure_drift", **about)
     write_store(store, *drift_stores.as_store(seen, references, options["directions"]), attrs)
 
 

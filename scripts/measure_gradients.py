@@ -1,9 +1,6 @@
 """Per-document gradients of a checkpoint on both probe halves of a domain, sketched: one gradient store."""
 
-from pathlib import Path
-
 from implicit_sparsity import artifacts, job
-from implicit_sparsity.files import read_json
 
 
 def measure_gradients(
@@ -21,20 +18,9 @@ def measure_gradients(
     for half in ("a", "b"):
         split, bar = shards.split(f"probe_{half}"), artifacts.progress(f"{domain} {half}")
         halves.append(sketches.measure_half(sketcher, split, options["documents"], bar, tokens))
-    manifest = read_json(Path(model) / "manifest.json")
-    attrs = {
-        "title": f"Sketched gradients of {name or Path(model).name} ({checkpoint}) on {domain}",
-        "model": name or Path(model).name,
-        "revision": manifest["revision"],
-        "model_sha256": artifacts.digest(manifest["files"]),
-        "checkpoint": checkpoint,
-        "domain": domain,
-        "tokens_sha256": artifacts.digest(shards.index),
-        "options": options,
-        "code": code,
-        "versions": artifacts.versions(),
-        "command": "snakemake: rule measure_gradients",
-    }
+    about = {"domain": domain, "tokens_sha256": artifacts.digest(shards.index)}
+    title = "Sketched gradients of {model} ({checkpoint}) on {domain}"
+    attrs = artifacts.attributes(title, model, name, checkpoint, options, code, "measure_gradients", **about)
     write_store(store, *sketches.as_store(halves, sketcher.names, rank), attrs)
 
 

@@ -21,7 +21,7 @@ def measure_plasticity(
     """Write the Zarr store of a (model, checkpoint); ``tokens``: token folders of ``domains``."""
     import numpy as np
 
-    from implicit_sparsity import activations, adapters, ffn, plasticity
+    from implicit_sparsity import adapters, ffn, plasticity
     from implicit_sparsity.store import write_store
     from implicit_sparsity.tokens import Tokens
 
@@ -42,17 +42,14 @@ def measure_plasticity(
             found[measure].append(values)
         found["dormant_share"].append(plasticity.dormant(sums, experts, options["tau"]))
         found["sampled"].append(len(owner))
-    about = shards.index["vocab_size"], shards.index["special_ids"], options
-    tasks = [plasticity.task(seed, *about) for seed in range(options["tasks"])]
+    drawn = shards.index["vocab_size"], shards.index["special_ids"], options
+    tasks = [plasticity.task(seed, *drawn) for seed in range(options["tasks"])]
     scratch = job.scratch(store, artifacts.digest([checkpoint, options, code]))
     found |= plasticity.learn(network, tasks, options, scratch)
-    attrs = activations.attributes(model, name, checkpoint, "", shards, options, code)
-    attrs |= {
-        "title": f"Plasticity of {attrs['model']} ({checkpoint})",
-        "vocabulary": shards.index["vocab_size"],
-    }
-    attrs |= {"tokens_sha256": artifacts.digest([Tokens(folder).index for folder in tokens])}
-    attrs |= {"hidden": hidden.shape[-1], "command": "snakemake: rule measure_plasticity"}
+    about = {"domain": "", "vocabulary": shards.index["vocab_size"], "hidden": hidden.shape[-1]}
+    about |= {"tokens_sha256": artifacts.digest([Tokens(folder).index for folder in tokens])}
+    title = "Plasticity of {model} ({checkpoint})"
+    attrs = artifacts.attributes(title, model, name, checkpoint, options, code, "measure_plasticity", **about)
     arrays = {
         measure: (dims, np.asarray(found[measure]), {"long_name": long_name, "units": units})
         for measure, (dims, long_name, units) in ABOUT.items()

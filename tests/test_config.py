@@ -39,6 +39,10 @@ WRONG = {
     ),
     "domains: {law: {}}": ("domains.law.sources", "nothing", "mapping"),
     "domains: {code: {sources: {mine: {loader: jsonl, limit: 5}}}}": ("sources.mine.", "nothing", "str"),
+    "comparisons: {reference: lroa}": ("comparisons.reference", "'lroa'", "did you mean lora?"),
+    "comparisons: {at: middle}": ("comparisons.at", "'middle'", "reference | common | number"),
+    "comparisons: {margins: {loss: 0}}": ("comparisons.margins.loss", "0", "> 0"),
+    "comparisons: {margins: {bleu: 1}}": ("comparisons.margins.bleu", "unknown key", "loss"),
     # types and limits
     "training: {steps: 0}": ("training.steps", "0", "integer >= 1"),
     "training: {steps: many}": ("training.steps", "'many'", "integer >= 1"),
@@ -311,7 +315,8 @@ def test_a_later_file_has_its_say_over_an_optional_part_or_replaces_it():
 
 
 def test_without_a_trained_model_there_is_nothing_but_base():
-    figures = "{r_heatmaps: false, forgetting_learning: false, loss_curves: false}"
+    trained = ("r_heatmaps", "forgetting_learning", "loss_curves", "method_comparison")
+    figures = f"{{{', '.join(f'{name}: false' for name in trained)}}}"
     found = jobs(overlay=f"models: {{smollm2: {{trained: false}}}}\nfigures: {figures}")
     assert {job for job in found if job.startswith("evaluate_checkpoint")} == {
         "evaluate_checkpoint: model=smollm2, checkpoint=base"

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from implicit_sparsity.continual import CARDS, better, metrics
+from implicit_sparsity import metric_cards
+from implicit_sparsity.continual import CARDS, COVARIATES, better, divergences, metrics
 from implicit_sparsity.errors import InputError
 
 GOLDEN = Path(__file__).resolve().parents[2] / "shared/golden/olora_order1.json"
@@ -129,3 +130,20 @@ def test_published_matrices_of_o_lora_are_reproduced():
                 assert np.isnan(found[metric]), (name, metric)
             else:
                 assert found[metric] == pytest.approx(expected, abs=1e-3), (name, metric)
+
+
+def test_cards_say_all_and_the_docs_are_in_step():
+    for name, card in (CARDS | COVARIATES).items():
+        assert all(card), name
+    page = Path(__file__).resolve().parents[1] / "docs/metrics.md"
+    command = "PYTHONPATH=scripts python -m implicit_sparsity.metric_cards > docs/metrics.md"
+    assert page.read_text() == metric_cards.render(), f"docs/metrics.md is out of date: {command}"
+
+
+def test_divergences_read_the_diagonal_and_the_last_row():
+    found = divergences([[0.1, 0.0, 0.0], [0.2, 0.3, 0.1], [0.4, 0.5, 0.8]])
+    assert found == pytest.approx(
+        {"kl_newest": 0.4, "kl_newest_1": 0.1, "kl_newest_2": 0.3, "kl_newest_3": 0.8, "kl_final": 1.7 / 3}
+    )
+    short = divergences([[0.1, 0.0], [NAN, NAN]])
+    assert short["kl_newest_1"] == 0.1 and np.isnan(short["kl_newest"]) and np.isnan(short["kl_final"])

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from implicit_sparsity import evaluation, models, scoring
+from implicit_sparsity import base_divergence, evaluation, models, scoring
 from implicit_sparsity.tokens import Tokens
 
 OPTIONS = {
@@ -135,5 +135,92 @@ def test_record_has_lm_evals_shape(scored):
         "exact_match": True,
         "exact_match_flexible": True,
         "format_failure": False,
+        "kl_base": False,
     }
     json.dumps(record, allow_nan=False)
+
+
+def logits_by_hand(model, document):
+    """Log-probabilities before each completion token, one document, no padding."""
+    ids = torch.from_numpy(document.ids.astype(np.int64))[None]
+    with torch.no_grad():
+        logp = torch.log_softmax(model(input_ids=ids).logits[0].double(), -1)
+    return logp[np.flatnonzero(~document.prompt[1:])]
+
+
+def trained_adapter(model, folder, targets="all-linear"):
+    """A LoRA folder whose B is not zero."""
+    from peft import LoraConfig, get_peft_model
+
+    torch.manual_seed(1)
+    wrapped = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", r=4, target_modules=targets))
+    for name, parameter in wrapped.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.1)
+    wrapped.save_pretrained(str(folder))
+    return folder
+
+
+def whole_model(model, folder):
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.02 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1)))
+    model.save_pretrained(str(folder))
+    return folder
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("kind", ["dense", "mixture"])
+@pytest.mark.parametrize("make", [trained_adapter, whole_model])
+def test_kl_of_base_and_tuned_is_that_of_plain_logits(nano, tmp_path, kind, precision, make):
+    folder, tokens = nano(kind)
+    base, stage = {"precision": precision}, make(models.load(folder), tmp_path / "stage")
+    shards, tokenizer = Tokens(tokens["math"]), evaluation.tokenizer_of(folder)
+    options = OPTIONS | {"documents": 6, "generate": []}
+    documents = {"math": evaluation.scored_documents(shards, options)}
+    first = models.load(folder, **base)
+    p = [logits_by_hand(first, document) for document in documents["math"]]
+    network, before = base_divergence.load(folder, stage, base, documents, 100)
+    q = [logits_by_hand(network, document) for document in documents["math"]]
+    scores = evaluation.score_domain(network, shards, "math", options, tokenizer.decode, None, iter, before)
+    expected = [float((a.exp() * (a - b)).sum(-1).mean()) for a, b in zip(p, q)]
+    found = [row["kl_base"] for row in scores["documents"]]
+    assert min(expected) > 1e-3
+    assert found == pytest.approx(expected, rel=1e-3 if precision == "fp32" else 0.2)
+    told = scores["metrics"]["kl_base"]
+    assert told["value"] == pytest.approx(np.mean(found)) and told["n"] == 6 and not told["higher_is_better"]
+    assert told["stderr"] == pytest.approx(np.std(found, ddof=1) / np.sqrt(6))
+
+
+def test_kl_of_base_is_zero_by_definition_and_by_computing(nano):
+    folder, tokens = nano("dense")
+    shards, tokenizer = Tokens(tokens["math"]), evaluation.tokenizer_of(folder)
+    options = OPTIONS | {"generate": []}
+    documents = {"math": evaluation.scored_documents(shards, options)}
+    network, before = base_divergence.load(folder, None, {}, documents, 100)
+    assert before is None
+    scores = evaluation.score_domain(network, shards, "math", options, tokenizer.decode, None)
+    assert [row["kl_base"] for row in scores["documents"]] == [0.0] * 12
+    computed = base_divergence.Before(
+        models.head(network), {"math": base_divergence.given(network, documents["math"], 60)}
+    )
+    scores = evaluation.score_domain(network, shards, "math", options, tokenizer.decode, None, iter, computed)
+    assert max(row["kl_base"] for row in scores["documents"]) < 1e-6
+
+
+def test_kl_holds_the_logits_of_a_few_tokens(nano, monkeypatch):
+    """The largest tensor with a vocabulary's width has no more rows than are allowed at once."""
+    from implicit_sparsity import losses
+
+    folder, tokens = nano("dense")
+    options = OPTIONS | {"generate": []}
+    documents = {"math": evaluation.scored_documents(Tokens(tokens["math"]), options)}
+    network = models.load(folder)
+    rows, head = [], models.head(network)
+    before = base_divergence.Before(head, {"math": base_divergence.given(network, documents["math"], 100)})
+    longest = max(range(12), key=lambda i: len(before.states["math"][i]))
+    whole = before.divergence(network, "math", longest, before.states["math"][longest] * 1.5)
+    monkeypatch.setattr(losses, "LOGITS_AT_ONCE", 4 * 3 * head.weight.shape[0])
+    monkeypatch.setattr(head, "forward", lambda x, f=head.forward: rows.append(len(x)) or f(x))
+    again = before.divergence(network, "math", longest, before.states["math"][longest] * 1.5)
+    assert again == pytest.approx(whole) and max(rows) == 3 and len(before.states["math"][longest]) > 3

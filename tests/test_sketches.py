@@ -11,6 +11,7 @@ from implicit_sparsity import adapters, lowrank, models, sketches
 from implicit_sparsity.batching import collate
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.losses import completion_loss
+from implicit_sparsity.reference_documents import first_documents
 from implicit_sparsity.tokens import Tokens
 
 OPTIONS = {"documents": 4, "rank": 4, "dim": 64, "gradient_checkpointing": False}
@@ -22,7 +23,7 @@ KINDS = {
 
 
 def documents(tokens, count=3):
-    return sketches.first_documents(Tokens(tokens["math"]).split("probe_a"), count)
+    return first_documents(Tokens(tokens["math"]).split("probe_a"), count, "documents")
 
 
 def exact(folder, names, document):

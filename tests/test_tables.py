@@ -176,3 +176,51 @@ def test_range_over_seeds():
     found = mean_range(frame, ["m"]).set_index("m")
     assert found.loc["b"].tolist() == [1.5, 1, 2, 2] and found.loc["a"].tolist() == [5, 5, 5, 1]
     assert list(found.index) == ["b", "a"]
+
+
+def run(folder, method, r, seed=0, metric="acc", better=True, domains=("x", "y")):
+    """Evaluation files of one run; r: [T + 1, T], the base model first, written of the method base alone."""
+    files = []
+    for stage, row in enumerate(r):
+        for domain, value in zip(domains, row):
+            who = {"method": method, "order": "o", "seed": seed, "stage": stage} if stage else {}
+            if stage or method == "base":
+                path = folder / "r" / f"{method}.{seed}.{stage}.{domain}.json"
+                files.append(write_eval(path, domain, {metric: (value, better)}, **who))
+    return files
+
+
+BASE_R = [[0.1, 0.1]]
+
+
+def test_intransigence_is_against_the_best_joint_run_of_the_seed(tmp_path):
+    files = run(tmp_path, "base", BASE_R) + run(tmp_path, "lora", [*BASE_R, [0.5, 0.2], [0.3, 0.7]])
+    files += run(tmp_path, "joint_slow", [*BASE_R, [0.5, 0.2], [0.6, 0.6]])
+    files += run(tmp_path, "joint_fast", [*BASE_R, [0.5, 0.2], [0.6, 0.9]])
+    files += run(tmp_path, "lora", [*BASE_R, [0.5, 0.2], [0.3, 0.7]], seed=1)
+    paths = [str(tmp_path / f"{name}.csv") for name in ("scores", "r_matrices", "metrics")]
+    collect_scores(paths[0], files)
+    continual_metrics(paths[1], paths[2], paths[0], {"o": ["x", "y"]}, ["joint_slow", "joint_fast", "gone"])
+    found = read_table(paths[2]).query("metric == 'intransigence'").set_index(["method", "seed"])["value"]
+    assert found["lora", 0] == pytest.approx(((0.6 - 0.5) + (0.9 - 0.7)) / 2)
+    assert np.isnan(found["lora", 1]), "no joint run in this seed"
+    assert found["joint_fast", 0] == pytest.approx((0.6 - 0.5) / 2)
+
+
+def test_divergence_stands_beside_every_metric_and_has_none_of_its_own(tmp_path):
+    kl = [[0.0, 0.0], [0.2, 0.1], [0.5, 0.4]]
+    loss = [[3.0, 3.0], [2.0, 3.0], [2.5, 2.0]]
+    files = []
+    for stage, (moved, losses) in enumerate(zip(kl, loss)):
+        for domain, a, b in zip("xy", moved, losses):
+            who = {"method": "lora", "order": "o", "seed": 0, "stage": stage} if stage else {}
+            both = {"kl_base": (a, False), "loss": (b, False)}
+            files.append(write_eval(tmp_path / "k" / f"{stage}.{domain}.json", domain, both, **who))
+    _, cells, table = arrange(tmp_path, files, {"o": ["x", "y"]})
+    assert table["kl_newest"].tolist() == pytest.approx([0.3] * len(table))
+    own = table[table["score"] == "kl_base"].set_index("metric")
+    expected = {"kl_newest": 0.3, "kl_newest_1": 0.2, "kl_newest_2": 0.4, "kl_final": 0.45}
+    assert own["value"].to_dict() == pytest.approx(expected)
+    assert own["formula"].notna().all() and not own["higher_is_better"].any()
+    assert set(cells["metric"]) == {"kl_base", "loss"}
+    assert table.query("score == 'loss' and metric == 'forgetting'")["value"].item() == pytest.approx(0.5)

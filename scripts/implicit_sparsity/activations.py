@@ -4,14 +4,10 @@ Shapes: T tokens of a document, D documents of a half, G groups they are dealt i
 ``accumulators``.
 """
 
-from pathlib import Path
-
 import numpy as np
 
-from . import artifacts
 from .accumulators import ActivationStatistics, bin_edges
 from .errors import InputError
-from .files import read_json
 from .hooks import ffn_activations
 
 
@@ -108,6 +104,7 @@ def measure(model, blocks, ids, keeps, excluded: dict, options: dict, progress=i
     return arrays | {f"excluded_{why}": np.int64(n) for why, n in excluded.items()}
 
 
+TITLE = "FFN activation statistics of {model} ({checkpoint}) on {domain}"
 UNITS = {  # variable: (dims after half, long name, units)
     "tokens": ((), "tokens that count", "tokens"),
     "documents": ((), "documents", "documents"),
@@ -172,24 +169,6 @@ def as_store(halves: list, blocks, options: dict) -> tuple[dict, dict]:
         coords["expert"] = np.where(neuron < routed, neuron // block.width, -1)
         coords["unit"] = np.where(neuron < routed, neuron % block.width, neuron - routed)
     return arrays, coords
-
-
-def attributes(model, name, checkpoint, domain, shards, options: dict, code: str) -> dict:
-    """What a store says about itself: model, checkpoint, domain, and the code and versions behind it."""
-    manifest = read_json(Path(model) / "manifest.json")
-    name = name or Path(model).name
-    return {
-        "title": f"FFN activation statistics of {name} ({checkpoint}) on {domain}",
-        "model": name,
-        "revision": manifest["revision"],
-        "model_sha256": artifacts.digest(manifest["files"]),
-        "checkpoint": checkpoint,
-        "domain": domain,
-        "tokens_sha256": artifacts.digest(shards.index),
-        "options": options,
-        "code": code,
-        "versions": artifacts.versions(),
-    }
 
 
 def _padded(parts: list) -> list:

@@ -1,42 +1,11 @@
 """What every artifact says about itself: versions, checksums, commit, memory."""
 
-import hashlib
-import json
-import platform
-import subprocess
 from pathlib import Path
 
-from .files import sha256
+from .files import read_json, sha256
+from .identity import PACKAGES, commit, digest, git_hash, versions
 
-PACKAGES = (
-    "torch",
-    "transformers",
-    "peft",
-    "accelerate",
-    "tokenizers",
-    "safetensors",
-    "numpy",
-    "zarr",
-    "xarray",
-)
-
-
-def versions(packages=PACKAGES) -> dict:
-    """{package: version} of what computed an artifact, Python among them."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    found = {"python": platform.python_version()}
-    for package in packages:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-def digest(value) -> str:
-    """Hex sha256 of a plain value, key order aside."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
+__all__ = ["PACKAGES", "commit", "digest", "git_hash", "versions"]
 
 
 def folder_digest(folder, pattern: str = "*") -> str:
@@ -51,13 +20,27 @@ def stage_digest(folder) -> str:
     return folder_digest(folder, "model*" if whole else "adapter_*")
 
 
-def git_hash() -> str | None:
-    """The commit of the code, or None outside a checkout."""
-    here = Path(__file__).parent
-    found = subprocess.run(
-        ["git", "-C", str(here), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
-    )
-    return found.stdout.strip() or None
+def weights_digest(model) -> str:
+    """The checksum of a prepared model's weights, from its manifest."""
+    return digest(read_json(Path(model) / "manifest.json")["files"])
+
+
+def attributes(title, model, name, checkpoint, options: dict, code: str, rule: str, **about) -> dict:
+    """What a store says about itself: what was measured, on what, and the code and versions behind it.
+
+    title: may name the model, the checkpoint and whatever ``about`` holds, in braces; model: a prepared
+    model's folder; name: what the study calls it, where it is not the folder's name.
+    """
+    named = {"model": name or Path(model).name, "checkpoint": checkpoint, **about}
+    return named | {
+        "title": title.format(**named),
+        "revision": read_json(Path(model) / "manifest.json")["revision"],
+        "model_sha256": weights_digest(model),
+        "options": options,
+        "code": code,
+        "versions": versions(),
+        "command": f"snakemake: rule {rule}",
+    }
 
 
 def peak_memory_mb() -> float:

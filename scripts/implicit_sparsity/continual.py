@@ -16,36 +16,75 @@ from implicit_sparsity.errors import InputError
 
 
 class Card(NamedTuple):
-    """What a metric is: its formula, which way is good, and where the definition is from."""
+    """What a metric is: its formula, which way is good, where the definition is from, and who uses it so."""
 
     formula: str
     better: str  # "score" (as the score itself), "higher" or "lower"
     source: str
+    used: str
 
 
+GEM, RWALK = "Lopez-Paz & Ranzato 2017 (GEM)", "Chaudhry et al. 2018 (RWalk)"
 CARDS = {
-    "acc": Card("mean_j R[T,j]", "score", "Lopez-Paz & Ranzato 2017 (GEM)"),
-    "avg_incremental": Card("mean_k mean_{j<=k} R[k,j]", "score", "Rebuffi et al. 2017 (iCaRL)"),
-    "learned": Card("mean_j R[j,j]", "score", "Riemer et al. 2019 (MER), learning accuracy"),
-    "bwt": Card("mean_{j<T} s (R[T,j] - R[j,j])", "higher", "Lopez-Paz & Ranzato 2017 (GEM)"),
+    "acc": Card("mean_j R[T,j]", "score", GEM, "GEM; GPM; O-LoRA, as average accuracy; TRACE, as overall"),
+    "avg_incremental": Card(
+        "mean_k mean_{j<=k} R[k,j]",
+        "score",
+        "Rebuffi et al. 2017 (iCaRL)",
+        "iCaRL; PODNet; InfLoRA, beside acc",
+    ),
+    "learned": Card("mean_j R[j,j]", "score", "Riemer et al. 2019 (MER), learning accuracy", "MER"),
+    "bwt": Card("mean_{j<T} s (R[T,j] - R[j,j])", "higher", GEM, "GEM; GPM; Adam-NSCL; TRACE"),
     "fwt": Card(
-        "mean_{j>1} s (R[j-1,j] - R[0,j])", "higher", "Lopez-Paz & Ranzato 2017 (GEM), against the base model"
+        "mean_{j>1} s (R[j-1,j] - R[0,j])",
+        "higher",
+        f"{GEM}, against the base model",
+        "GEM, whose R[0] is a network at random initialisation",
     ),
     "forgetting": Card(
-        "mean_{j<T} (max_{j<=l<T} s R[l,j] - s R[T,j])", "lower", "Chaudhry et al. 2018 (RWalk), l >= j"
+        "mean_{j<T} (max_{j<=l<T} s R[l,j] - s R[T,j])",
+        "lower",
+        f"{RWALK}, l >= j",
+        "class-incremental work, where R[l,j] of l < j is not defined: A-GEM; L2P; DualPrompt",
     ),
     "forgetting_any_stage": Card(
-        "mean_{j<T} (max_{1<=l<T} s R[l,j] - s R[T,j])", "lower", "Chaudhry et al. 2018 (RWalk), as printed"
+        "mean_{j<T} (max_{1<=l<T} s R[l,j] - s R[T,j])",
+        "lower",
+        f"{RWALK}, as printed",
+        "RWalk; differs from `forgetting` where an earlier stage was better than the domain's own",
     ),
     "forgetting_relative": Card(
-        "mean_{j<T} s (R[j,j] - R[T,j]) / |R[j,j]|", "lower", "share of the learned score lost"
+        "mean_{j<T} s (R[j,j] - R[T,j]) / |R[j,j]|",
+        "lower",
+        "share of the learned score lost",
+        "in kind: Luo et al. 2023 (2308.08747) and sparse memory fine-tuning (2510.15103), both relative to "
+        "the score before fine-tuning",
     ),
-    "learned_gain": Card("mean_j s (R[j,j] - R[0,j])", "higher", "learned, against the base model"),
-    "final_gain": Card("mean_j s (R[T,j] - R[0,j])", "higher", "acc, against the base model"),
-    "intransigence": Card("mean_j s (R_joint[j] - R[j,j])", "lower", "Chaudhry et al. 2018 (RWalk)"),
+    "learned_gain": Card(
+        "mean_j s (R[j,j] - R[0,j])",
+        "higher",
+        "learned, against the base model",
+        "here: the front's first axis",
+    ),
+    "final_gain": Card("mean_j s (R[T,j] - R[0,j])", "higher", "acc, against the base model", "here"),
+    "intransigence": Card(
+        "mean_j s (R_joint[j] - R[j,j])",
+        "lower",
+        RWALK,
+        "RWalk, whose R_joint[j] is trained on domains 1..j; here on all, the joint method's last stage",
+    ),
     "general_delta": Card(
-        "s (mean_g G[T,g] - mean_g G[0,g])", "higher", "Wang et al. 2023 (TRACE), domains never trained"
+        "s (mean_g G[T,g] - mean_g G[0,g])",
+        "higher",
+        "Wang et al. 2023 (TRACE), domains never trained",
+        "TRACE, on benchmarks of general ability",
     ),
+}
+MOVED = "Shenfeld et al. 2025 (2509.04259): forgetting goes with KL(base || tuned) on the new task"
+COVARIATES = {  # K[k,j]: KL(base || tuned) in nats per completion token on domain j after stage k, `kl_base`
+    "kl_newest": Card("mean_k K[k,k]", "lower", MOVED, "the same, measured on the task just trained"),
+    "kl_newest_<k>": Card("K[k,k]", "lower", MOVED, "here: one a stage"),
+    "kl_final": Card("mean_j K[T,j]", "lower", "the same of all domains after the last stage", "here"),
 }
 
 
@@ -79,6 +118,14 @@ def metrics(R, base=None, higher_is_better: bool = True, joint=None, general=Non
         "intransigence": _mean(s * (joint - own)),
         "general_delta": _general(general, s),
     }
+
+
+def divergences(K) -> dict[str, float]:
+    """The covariates of COVARIATES of one run; K: [T, T] stages x domains, NaN where not measured."""
+    K = _array("K", K)
+    newest = np.diagonal(K)
+    stages = {f"kl_newest_{k}": float(value) for k, value in enumerate(newest, 1)}
+    return {"kl_newest": _mean(newest), **stages, "kl_final": _mean(K[-1])}
 
 
 def better(metric: str, higher_is_better: bool) -> bool:

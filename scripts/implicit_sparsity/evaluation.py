@@ -2,8 +2,9 @@
 
 Metrics: ``loss`` (mean over documents of nats per completion token), ``acc`` (the right choice has the
 largest log-likelihood), ``acc_norm`` (the largest per token), ``exact_match`` (number after ``####``),
-``exact_match_flexible`` (last number), ``format_failure`` (no number after ``####``). The document is the
-unit of every mean and standard error.
+``exact_match_flexible`` (last number), ``format_failure`` (no number after ``####``), ``kl_base`` (mean over
+documents of KL(base || tuned) in nats per completion token; 0 of the base model by definition). The document
+is the unit of every mean and standard error, and ``documents`` has its own values.
 """
 
 import math
@@ -14,7 +15,7 @@ import numpy as np
 from . import scoring
 from .batching import sorted_batches
 
-VERSION = 1  # of the definitions above
+VERSION = 2  # of the definitions above
 HIGHER_IS_BETTER = {
     "loss": False,
     "acc": True,
@@ -22,25 +23,44 @@ HIGHER_IS_BETTER = {
     "exact_match": True,
     "exact_match_flexible": True,
     "format_failure": False,
+    "kl_base": False,
 }
 
 
-def score_domain(model, tokens, domain: str, options: dict, decode, stop: int | None, progress=iter) -> dict:
+def scored_documents(tokens, options: dict) -> list:
+    """The documents of the eval split that are scored."""
+    split = tokens.split("eval")
+    return [split[i] for i in range(min(options["documents"], len(split)))]
+
+
+def score_domain(
+    model, tokens, domain: str, options: dict, decode, stop: int | None, progress=iter, before=None
+) -> dict:
     """{metrics: {name: {value, stderr, n, higher_is_better}}, documents: [one dict each]} on the eval split.
 
     ``options`` as in the config's ``evals``; ``decode`` turns ids into text; generation runs where
-    ``generate`` names the domain.
+    ``generate`` names the domain. before: ``base_divergence.Before`` with this domain; None: this is base.
     """
-    split = tokens.split("eval")
-    documents = [split[i] for i in range(min(options["documents"], len(split)))]
+    documents = scored_documents(tokens, options)
     rows = [{name: document.meta[name] for name in ("id", "group", "source")} for document in documents]
-    _likelihoods(model, documents, rows, options, progress)
+    see = _watch(model, before, domain, rows)
+    _likelihoods(model, documents, rows, options, progress, see)
     if domain in options["generate"]:
         _answers(model, documents, rows, options, decode, stop, progress)
     return {"metrics": summarise(rows), "documents": rows}
 
 
-def _likelihoods(model, documents, rows, options, progress):
+def _watch(model, before, domain, rows):
+    """What is done with the states of each sequence: those of the documents are compared with base's."""
+
+    def see(i, states):
+        if i < len(rows) and len(states):
+            rows[i]["kl_base"] = before.divergence(model, domain, i, states) if before else 0.0
+
+    return see
+
+
+def _likelihoods(model, documents, rows, options, progress, see):
     """Loss of every document, and of every choice of the first that have choices, in one pass of sorted
     batches."""
     asked = [i for i, document in enumerate(documents) if document.meta.get("choices")][
@@ -52,7 +72,7 @@ def _likelihoods(model, documents, rows, options, progress):
         choices = scoring.choice_sequences(documents[i])
         spans[i] = slice(len(sequences), len(sequences) + len(choices))
         sequences += choices
-    nats = scoring.log_likelihoods(model, sequences, options["batch_tokens"], progress)
+    nats = scoring.log_likelihoods(model, sequences, options["batch_tokens"], progress, see)
     for row, (total, count) in zip(rows, nats):
         row |= {"loss": -total / max(count, 1), "tokens": int(count)}
     for i, span in spans.items():

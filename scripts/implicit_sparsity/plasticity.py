@@ -11,7 +11,7 @@ hidden width, N neurons of a layer.
 
 import numpy as np
 
-from . import activations, adapters, hooks, models, spectra
+from . import activations, adapters, hooks, models, reference_documents, spectra
 from .accumulators import ActivationStatistics
 from .comparing import scores
 from .errors import InputError
@@ -76,18 +76,19 @@ def pair_losses(model, batch) -> np.ndarray:
 
 def reference(split, special_ids, options: dict, path=None) -> tuple[list, list]:
     """(ids, which tokens count) of the first documents of a split, as many as ``options["documents"]``."""
-    ids, keeps = [], []
-    for document in split:
-        tokens = np.asarray(document.ids)
-        keep = ~np.isin(tokens, np.asarray(sorted(special_ids), np.int64))
-        keep[: options["skip_first"]] = False
-        if keep.any():
-            ids.append(tokens)
-            keeps.append(keep)
-        if len(ids) == options["documents"]:
-            return ids, keeps
-    what = f"a probe half has {len(ids)} documents with tokens that count, {options['documents']} are wanted"
-    raise InputError(what, path=path, key="probes.held_out_task.documents")
+
+    def counts(document):
+        return reference_documents.counting(document.ids, special_ids, options["skip_first"])
+
+    documents = reference_documents.first_documents(
+        split,
+        options["documents"],
+        "probes.held_out_task.documents",
+        path,
+        wanted=lambda document: counts(document).any(),
+        what="tokens that count",
+    )
+    return [np.asarray(document.ids) for document in documents], [counts(document) for document in documents]
 
 
 def observe(model, ids, keeps, positions: int, batch_tokens: int) -> tuple[np.ndarray, np.ndarray, dict]:
@@ -107,7 +108,7 @@ def observe(model, ids, keeps, positions: int, batch_tokens: int) -> tuple[np.nd
     def keep(layer, x):
         if at.get("rows") is not statistics.kept_rows:  # the first layer of a new batch
             owner = statistics.kept_groups.cpu().numpy()
-            chosen = evenly(owner, positions)
+            chosen = spread(owner, positions)
             at.update(rows=statistics.kept_rows, chosen=statistics.kept_rows[chosen])
             owners.append(owner[chosen])
         kept[layer].append(x.detach().flatten(0, -2)[at["chosen"].to(x.device)].float().cpu().numpy())
@@ -122,14 +123,10 @@ def observe(model, ids, keeps, positions: int, batch_tokens: int) -> tuple[np.nd
     return hidden[:, order], owner[order], arrays
 
 
-def evenly(owner, positions: int) -> np.ndarray:
+def spread(owner, positions: int) -> np.ndarray:
     """Places of at most ``positions`` evenly spaced entries of each run of equal ``owner``."""
-    found = []
-    for document in dict.fromkeys(owner.tolist()):
-        places = np.flatnonzero(owner == document)
-        take = min(len(places), positions)
-        found.append(places[((np.arange(take) + 0.5) * len(places) / take).astype(np.int64)])
-    return np.concatenate(found)
+    runs = (np.flatnonzero(owner == document) for document in dict.fromkeys(owner.tolist()))
+    return np.concatenate([reference_documents.evenly(places, positions) for places in runs])
 
 
 def ranks(hidden, owner) -> dict:

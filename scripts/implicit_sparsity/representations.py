@@ -13,9 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import models
+from .batching import completion_tokens
 from .errors import InputError
 from .ffn import feed_forwards
 from .hooks import module_inputs
+from .reference_documents import counting, evenly, first_documents
 
 
 @dataclass(frozen=True)
@@ -46,22 +48,18 @@ def reference(split, special_ids, options: dict, path=None) -> Reference:
 
     Special tokens and the first ``skip_first`` of a document do not count, as in the activation pass.
     """
-    special, documents, positions = np.asarray(sorted(special_ids), np.int64), [], []
-    for document in split:
-        counts = ~np.isin(document.ids, special)
-        counts[: options["skip_first"]] = False
-        places = np.flatnonzero(counts)
-        if len(places) and not document.prompt[1:].all():
-            take = min(len(places), options["positions"])
-            documents.append(document)
-            positions.append(places[(2 * np.arange(take) + 1) * len(places) // (2 * take)])
-        if len(documents) == options["documents"]:
-            return Reference(documents, positions)
-    raise InputError(
-        f"a probe half has {len(documents)} documents with a completion, {options['documents']} are wanted",
-        path=path,
-        key="probes.drift.documents",
+
+    def places(document):
+        return np.flatnonzero(counting(document.ids, special_ids, options["skip_first"]))
+
+    documents = first_documents(
+        split,
+        options["documents"],
+        "probes.drift.documents",
+        path,
+        wanted=lambda document: len(places(document)) and completion_tokens(document),
     )
+    return Reference(documents, [evenly(places(document), options["positions"]) for document in documents])
 
 
 def observe(model, domain: Reference, batch_tokens: int) -> Observed:

@@ -31,15 +31,16 @@ class Sequence:
         return self.ids.tobytes() + self.prompt.tobytes()
 
 
-def log_likelihoods(model, sequences, batch_tokens: int, progress=iter) -> np.ndarray:
+def log_likelihoods(model, sequences, batch_tokens: int, progress=iter, see=None) -> np.ndarray:
     """Log-likelihood of each sequence's completion given its prompt, and its length: float64 [n, 2].
 
     The head runs on completion positions alone. A sequence that comes twice (a right choice is often the
-    document's own completion) is computed once.
+    document's own completion) is computed once. ``see(i, states)`` is given what the head is given for
+    sequence i, [completion tokens, H].
     """
     import torch
 
-    from .losses import completion_nats
+    from .losses import token_nats
 
     places: dict = {}
     for i, sequence in enumerate(sequences):
@@ -49,12 +50,27 @@ def log_likelihoods(model, sequences, batch_tokens: int, progress=iter) -> np.nd
     with torch.inference_mode():
         for batch in progress(sorted_batches([len(s.ids) for s in unique], batch_tokens)):
             tensors = to_device(collate([unique[i] for i in batch]), device)
-            nats, rows = completion_nats(model, tensors)
+            states, wanted = completion_states(model, tensors)
+            nats = token_nats(model, states, tensors["labels"].to(states.device)[wanted])
+            rows = wanted.nonzero()[:, 0].to(nats.device)
             sums = torch.zeros(len(batch), dtype=torch.float64, device=nats.device)
             sums = sums.index_add_(0, rows, -nats.double()).tolist()
-            for i, total, wanted in zip(batch, sums, tensors["labels"] != -100, strict=True):
-                result[places[unique[i].key]] = total, int(wanted.sum())
+            lengths = wanted.sum(dim=1).tolist()
+            for i, total, length, part in zip(batch, sums, lengths, states.split(lengths), strict=True):
+                for place in places[unique[i].key]:
+                    result[place] = total, length
+                    if see:
+                        see(place, part)
     return result
+
+
+def completion_states(model, batch):
+    """(inputs of the head where a completion token follows [N, H], where that is [B, S])."""
+    from . import models
+
+    hidden = models.hidden_states(model, **models.inputs(batch))
+    wanted = batch["labels"].to(hidden.device) != -100
+    return hidden[wanted], wanted
 
 
 def choice_sequences(document) -> list[Sequence]:

@@ -16,6 +16,7 @@ import numpy as np
 from . import activations, capacity, hooks, models
 from .errors import InputError
 from .ffn import feed_forwards
+from .reference_documents import counting, evenly
 
 
 class Groups:
@@ -41,17 +42,15 @@ def take(split, special_ids, options: dict) -> tuple[list, list]:
 
     Of one document no more than a share of one group in them, evenly spaced: a group has one at least.
     """
-    special, left = np.asarray(sorted(special_ids), np.int64), options["tokens"]
-    most, ids, keeps = -(-left // options["groups"]), [], []
-    for document in (split[i] for i in range(len(split))):
-        tokens = np.asarray(document.ids)
-        places = np.flatnonzero(~np.isin(tokens, special) & (np.arange(len(tokens)) >= options["skip_first"]))
-        count = min(len(places), most, left)
-        if count:
-            ids.append(tokens)
-            keeps.append(np.zeros(len(tokens), bool))
-            keeps[-1][places[((np.arange(count) + 0.5) * len(places) / count).astype(np.int64)]] = True
-        left -= count
+    left, ids, keeps = options["tokens"], [], []
+    most = -(-left // options["groups"])
+    for document in split:
+        places = np.flatnonzero(counting(document.ids, special_ids, options["skip_first"]))
+        taken = evenly(places, min(most, left))
+        if len(taken):
+            ids.append(np.asarray(document.ids))
+            keeps.append(np.isin(np.arange(len(document.ids)), taken))
+        left -= len(taken)
         if not left:
             break
     return ids, keeps

@@ -18,6 +18,7 @@ import numpy as np
 
 from .errors import InputError
 from .randomness import stream_seed
+from .reference_documents import first_documents
 
 SEED = 0  # one projection for all models, checkpoints and domains, so that their gradients can be compared
 KINDS = {  # kind of weight -> what its name contains, the first that fits
@@ -155,30 +156,9 @@ class GradientSketcher:
         return sketch, norm, loss.item()
 
 
-def first_documents(split, count: int, path=None) -> list:
-    """The first ``count`` documents of a split that have a completion; InputError where there are fewer.
-
-    Splits are in random order, so the first are a random sample.
-    """
-    from .batching import completion_tokens
-
-    found = []
-    for document in split:
-        if completion_tokens(document):
-            found.append(document)
-        if len(found) == count:
-            return found
-    raise InputError(
-        f"a probe half holds {len(found)} documents with a completion, {count} are wanted: "
-        "raise splits.probe or lower the number",
-        path=path,
-        key="probes.gradients.documents",
-    )
-
-
 def measure_half(sketcher, split, count: int, progress=iter, path=None) -> dict:
     """Arrays of one half of a domain's documents; see ``as_store``."""
-    documents = first_documents(split, count, path)
+    documents = first_documents(split, count, "probes.gradients.documents", path)
     sketches, norms, losses = zip(*sketcher.documents(documents, progress), strict=True)
     return {
         "sketch": np.stack(sketches),

@@ -31,6 +31,11 @@ TEXT += (
     "set",
     "role",
     "interval",
+    "family",
+    "of",
+    "against",
+    "point",
+    "note",
 )
 
 
@@ -43,8 +48,11 @@ def write_table(path, frame) -> None:
     os.replace(partial, path)
 
 
-def read_table(path, needs=()):
-    """The CSV at ``path`` as a DataFrame; InputError: no table, no rows, a column of ``needs`` missing."""
+def read_table(path, needs=(), empty=False):
+    """The CSV at ``path`` as a DataFrame; InputError: no table, a column of ``needs`` missing, no rows.
+
+    empty: no rows will do; what is no text is then a column of numbers.
+    """
     import pandas as pd
 
     try:
@@ -58,8 +66,8 @@ def read_table(path, needs=()):
     missing = [name for name in needs if name not in frame.columns]
     if missing:
         raise InputError(f"the table has no column {', '.join(missing)}", path=path)
-    if frame.empty:
+    if frame.empty and not empty:
         raise InputError("the table has no rows", path=path)
     text = [name for name in TEXT if name in frame.columns]
     frame[text] = frame[text].fillna("")
-    return frame
+    return frame if len(frame) else frame.astype({n: float for n in frame.columns if n not in text})

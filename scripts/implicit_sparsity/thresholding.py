@@ -51,19 +51,6 @@ class Zeroing:
         return (self.zeros / self.seen).cpu().numpy().astype(np.float64)
 
 
-def choose(split, count: int, path=None) -> list:
-    """The first ``count`` documents that have a completion. InputError where there are fewer."""
-    documents = (split[i] for i in range(len(split)))
-    found = [document for document in documents if completion_tokens(document)][:count]
-    if len(found) < count:
-        raise InputError(
-            f"a probe half holds {len(found)} documents with a completion, {count} are wanted",
-            path=path,
-            key="probes.thresholds.documents",
-        )
-    return found
-
-
 def losses(model, batches, change) -> np.ndarray:
     """Mean nats of each document's completion tokens, [D], while ``change`` is at work; batches: (numbers of
     the documents, their tensors)."""

@@ -1,8 +1,8 @@
 """What every figure shares: one style per name, printed widths, notes that are never cut, and stable bytes.
 
 A figure is a dataclass (its options) with ``TABLES``, ``frame(tables)`` -> DataFrame of exactly what is
-drawn, and ``draw(frame)`` -> Figure. Colours are Okabe & Ito's, and every name also has a marker and a line
-style of its own: a grey print and a colour-blind reader tell all of them apart.
+drawn, and ``draw(frame)`` -> Figure. Most are a grid of panels, a row for each model, in which lines with
+bands go over layers: ``grid`` and ``line``.
 """
 
 import os
@@ -12,33 +12,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from implicit_sparsity import origins
 from implicit_sparsity.errors import InputError
+from implicit_sparsity.looks import KNOWN, TRIPLE, ordered, styles
 from implicit_sparsity.options import Options, option
 
-__all__ = ["Figure", "option"]
+__all__ = ["KNOWN", "TRIPLE", "Figure", "option", "ordered", "styles"]
 
 WIDTH, COLUMN = 6.3, 3.1  # inches on paper
-# Okabe-Ito without its yellow, which white paper swallows.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#56B4E9", "#E69F00")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "h", "*", "p", "d")
-LINES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)), (0, (3, 1, 1, 1, 1, 1)))
-# Names with a place of their own in every figure; any other name gets the next free styles, in sorted order.
-KNOWN = ("lora", "activation_mask", "orthogonal", "replay", "full", "o_lora", "ewc", "osf", "joint", "base")
-KNOWN += ("selective_write", "structured_sparsity", "curvature", "expert_mask", "independent")
-# An overlap between its floor and its ceiling, in every figure that shows one.
-TRIPLE = {
-    "ceiling": {"color": "#0072B2", "linestyle": (0, (5, 1.5)), "marker": "^"},
-    "signal": {"color": "#D55E00", "linestyle": "-", "marker": "o"},
-    "floor": {"color": "#000000", "linestyle": (0, (1, 1)), "marker": None},
-}
 SCRATCH = "scratch-"  # how the revision of a model begins that was trained here, from nothing
 
 
 @dataclass
 class Figure(Options):
-    """A figure: ``frame`` computes what is drawn, ``draw`` draws it and computes nothing."""
+    """A figure: ``frame`` computes what is drawn, ``draw`` draws it and computes nothing.
+
+    TABLES: what it reads; OPTIONAL: what it reads besides where the study makes it; EMPTY: why a table may
+    have no rows, said in an empty panel.
+    """
 
     TABLES: ClassVar[tuple] = ()
+    OPTIONAL: ClassVar[tuple] = ()
+    EMPTY: ClassVar[str] = "nothing of this kind in this study"
 
     def frame(self, tables: dict):
         """DataFrame of exactly what is drawn, from the tables named in TABLES."""
@@ -49,11 +44,13 @@ class Figure(Options):
         raise NotImplementedError
 
     def picture(self, frame):
-        """``draw`` in the thesis style."""
+        """``draw`` in the thesis style; of a frame without rows a panel that says why."""
         with style():
-            figure = self.draw(frame)
+            figure = blank(self.EMPTY) if frame.empty else self.draw(frame)
             figure.draw_without_rendering()
             figure.set_layout_engine("none")  # laid out once, for PDF and PNG alike
+            for ax in figure.axes:  # the solver's last digits are another process's own, and PDF shows them
+                ax.set_position([round(float(edge), 5) for edge in ax.get_position().bounds])
         return figure
 
 
@@ -66,33 +63,94 @@ def style():
         yield
 
 
-def styles(names) -> dict[str, dict]:
-    """name -> colour, marker and line style: a known name's own in every figure, and unique in this one."""
-    unknown = sorted(set(names) - set(KNOWN))
-    place = {name: i for i, name in enumerate([*KNOWN, *unknown] if set(names) & set(KNOWN) else unknown)}
-    return {
-        name: {
-            "color": COLOURS[place[name] % len(COLOURS)],
-            "marker": MARKERS[place[name] % len(MARKERS)],
-            "linestyle": LINES[place[name] % len(LINES)],
-        }
-        # The second time round the markers are hollow.
-        | ({"markerfacecolor": "white"} if place[name] // len(MARKERS) % 2 else {})
-        for name in names
-    }
-
-
-def ordered(names) -> list[str]:
-    """Names in the order in which figures show them: the known ones first, then the others by name."""
-    return sorted(set(names), key=lambda name: (KNOWN.index(name) if name in KNOWN else len(KNOWN), name))
-
-
 def panels(rows: int, columns: int, height: float, width: float = WIDTH, extra: float = 0.0, **options):
     """A figure and its axes [rows, columns]: ``height`` inches a row, ``extra`` for legend and note."""
     from matplotlib.figure import Figure as Canvas
 
     figure = Canvas(figsize=(width, height * rows + extra))
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
+
+
+def blank(why: str):
+    """A figure of one empty panel that says why there is nothing in it."""
+    figure, [[ax]] = panels(1, 1, height=1.2)
+    say(ax, why)
+    return figure
+
+
+def say(ax, why: str, width: int = 40) -> None:
+    """An empty panel with a text in its middle, in lines of ``width`` characters."""
+    ax.set_axis_on()
+    ax.set(xticks=[], yticks=[])
+    ax.grid(False)
+    ax.text(0.5, 0.5, readable(why, width), transform=ax.transAxes, ha="center", va="center", color="#555555")
+
+
+def grid(frame, column: str, values, label, across: str = "layer", **size):
+    """(figure, [(axes, value, rows)]): a row of panels per model, a column per value of ``column``.
+
+    Panels without rows are left out. label: what the y axis shows, below the model's name; or a function of
+    the model's rows that says it. across: the label of the x axis, below the lowest panel of each column.
+    """
+    models = list(frame["model"].unique())
+    figure, axes = panels(len(models), len(values), **size)
+    cells = []
+    for row, model in zip(axes, models):
+        part = frame[frame["model"] == model]
+        told = label(part) if callable(label) else label
+        row[0].set_ylabel("\n".join(filter(None, (readable(model, 22), told))))
+        for ax, value in zip(row, values):
+            found = part[part[column] == value]
+            if found.empty:
+                ax.set_axis_off()
+            else:
+                cells.append((ax, value, found))
+    for column_of_axes in axes.T:
+        shown = [ax for ax in column_of_axes if ax.axison]
+        shown[-1].set_xlabel(across) if shown and across else None
+    return figure, cells
+
+
+def line(ax, part, look, x="layer", y="mean", band=0.2, every=8, gid=None, **more) -> None:
+    """A line over ``x`` and its band from ``low`` to ``high`` (``band``: how dark; 0: none).
+
+    every: about so many markers; or what ``markevery`` takes.
+    """
+    part = part.sort_values(x)
+    marks = max(1, len(part) // every) if isinstance(every, int) else every
+    ax.plot(part[x], part[y], **look, markevery=marks, gid=gid, **more)
+    if band:
+        ax.fill_between(part[x], part["low"], part["high"], color=look["color"], alpha=band, linewidth=0)
+
+
+def whole_numbers(ax, most: int = 5) -> None:
+    """Layers, steps and the like have whole numbers on their axis."""
+    from matplotlib.ticker import MaxNLocator
+
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=most, min_n_ticks=1))
+
+
+def matrix(ax, rows, columns, **ticks) -> None:
+    """An axis of cells: names of rows and columns on it, the first row at the top, no lines."""
+    ax.set_xlim(-0.5, len(columns) - 0.5)
+    ax.set_ylim(len(rows) - 0.5, -0.5)
+    ax.set_xticks(range(len(columns)), columns, **ticks)
+    ax.set_yticks(range(len(rows)), rows)
+    ax.tick_params(length=0)
+    ax.grid(False)
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+
+
+def cell(ax, x, y, shade, number: str) -> str:
+    """A shaded cell of a matrix with its number, black or white as the shade is light or dark: which."""
+    from matplotlib.patches import Rectangle
+
+    ax.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=shade, edgecolor="white", linewidth=0.6))
+    ink = "black" if 0.299 * shade[0] + 0.587 * shade[1] + 0.114 * shade[2] > 0.45 else "white"
+    text = ax.text(x, y, number, ha="center", va="center", fontsize=6.5, color=ink)
+    text.set_in_layout(False)  # it is inside its cell, and measuring hundreds of them is slow
+    return ink
 
 
 def annotate(figure, note: str, handles=()) -> None:
@@ -123,10 +181,22 @@ def handle(label, **look):
     return Line2D([], [], label=label, **look)
 
 
+def handles(looks: dict, labels=None) -> list:
+    """A legend entry for each name of ``looks``, by its label or its own name."""
+    return [handle((labels or {}).get(name, readable(name)), **look) for name, look in looks.items()]
+
+
 def readable(name: str, width: int = 0) -> str:
     """A name of the config as words for print, in lines of at most ``width`` characters (0: one line)."""
     words = str(name).replace("_", " ")
     return textwrap.fill(words, width) if width else words
+
+
+def size_of_set(k: float, top=None) -> str:
+    """How large the sets of the most used are: a share of a layer below 1, with its neurons, or a count."""
+    if k >= 1:
+        return f"top {k:.0f}"
+    return f"top {100 * k:g} %" + (f" ({top:.0f})" if top is not None else "")
 
 
 def seeds_note(counts) -> str:
@@ -154,16 +224,28 @@ def span(counts) -> str:
     return f"{low:,.0f}" if low == high else f"{low:,.0f} to {high:,.0f}"
 
 
-def refuse_empty(frame, figure: str, paths) -> None:
-    """InputError for a frame with nothing to draw."""
-    if frame.empty:
+def spread(table, by, units: str = ""):
+    """Mean, lowest, highest and count of ``value`` by group; ``units``: a name for the largest ``n``."""
+    grouped = table.dropna(subset=["value"]).groupby(list(by), sort=False, dropna=False)
+    columns = grouped["value"].agg(mean="mean", low="min", high="max", n="count")
+    if units:
+        columns = columns.join(grouped["n"].max().rename(units))
+    return columns.reset_index()
+
+
+def refuse_empty(frame, figure: str, paths, tables=()) -> None:
+    """InputError for a frame with nothing to draw, though its tables have rows: no option asks for them."""
+    if frame.empty and not any(table.empty for table in tables):
         raise InputError(f"{figure} finds nothing to draw in it", path=", ".join(sorted(map(str, paths))))
 
 
 def save(figure, pdf, png) -> None:
     """Write PDF and PNG without dates, so that equal figures are equal files; each appears whole."""
     with style():
-        for path, metadata in ((pdf, {"CreationDate": None}), (png, {"Software": None})):
+        said = origins.text()  # what the figure is made of, within it
+        about = ({"CreationDate": None, "Keywords": said}, {"Software": None, "Comment": said})
+        for path, metadata in zip((pdf, png), about):
+            metadata = {key: value for key, value in metadata.items() if key != "Comment" or value}
             path = Path(path)
             path.parent.mkdir(parents=True, exist_ok=True)
             partial = path.with_name(f".partial-{path.name}")

@@ -13,11 +13,9 @@ LOOKS = {
     "null": base.TRIPLE["floor"] | {"marker": "v"},
     "first": base.TRIPLE["ceiling"],
 }
-LABELS = {
-    "used": "domains so far",
-    "null": "old domain again (floor)",
-    "first": "first domain alone",
-}
+LABELS = {"used": "domains so far", "null": "old domain again (floor)", "first": "first domain alone"}
+PANELS = {"domains": ("mean over layers", "domains so far"), "layers": ("first domain and all", "layer")}
+COLUMNS = ("model", "revision", "order", "panel", "line", "x", "value", "low", "high", "n", "width", "tokens")
 
 
 @dataclass
@@ -55,51 +53,25 @@ class Capacity(Figure):
         frame["x"] = frame["x"].fillna(frame["layer"])
         for column in ("value", "low", "high"):
             frame[column] /= frame["width"]
-        columns = [
-            "model",
-            "revision",
-            "order",
-            "panel",
-            "line",
-            "x",
-            "value",
-            "low",
-            "high",
-            "n",
-            "width",
-            "tokens",
-        ]
-        return frame.dropna(subset=["value"])[columns].reset_index(drop=True)
+        return frame.dropna(subset=["value"])[list(COLUMNS)].reset_index(drop=True)
 
     def draw(self, frame):
-        models = list(frame["model"].unique())
-        figure, axes = base.panels(len(models), 2, height=1.75, extra=0.6, sharey=True)
-        for row, model in zip(axes, models):
-            for ax, panel in zip(row, ("domains", "layers")):
-                self._panel(ax, frame[(frame["model"] == model) & (frame["panel"] == panel)])
-            row[0].set_ylabel(f"{base.readable(model, 22)}\ndimensions in use (share)")
-        axes[0, 0].set_title("mean over layers", loc="left")
-        axes[0, 1].set_title("first domain and all of them", loc="left")
-        axes[-1, 0].set_xlabel("domains so far")
-        axes[-1, 1].set_xlabel("layer")
-        axes[0, 0].set_ylim(-0.02, 1.02)
-        handles = [base.handle(LABELS[name], **look) for name, look in LOOKS.items()]
+        size = {"height": 1.75, "extra": 0.6, "sharey": True}
+        label = "dimensions in use (share)"
+        figure, cells = base.grid(frame, "panel", PANELS, label, across="", **size)
+        for ax, panel, part in cells:
+            ax.axhline(1, color="#777777", linewidth=0.8)
+            for (_, name), line in part.groupby(["order", "line"], sort=False):
+                base.line(ax, line, LOOKS[name], x="x", y="value", every=12, gid=name)
+            base.whole_numbers(ax)
+            ax.set_ylim(-0.02, 1.02)
+            title, across = PANELS[panel]
+            ax.set_title(title, loc="left")
+            ax.set_xlabel(across)
+        handles = base.handles(LOOKS, LABELS)
         handles.append(base.handle("full width", color="#777777", linewidth=0.8))
         base.annotate(figure, self._note(frame), handles)
         return figure
-
-    @staticmethod
-    def _panel(ax, part):
-        from matplotlib.ticker import MaxNLocator
-
-        ax.axhline(1, color="#777777", linewidth=0.8)
-        for (_, name), line in part.groupby(["order", "line"], sort=False):
-            line = line.sort_values("x")
-            ax.plot(line["x"], line["value"], **LOOKS[name], gid=name)
-            ax.fill_between(
-                line["x"], line["low"], line["high"], color=LOOKS[name]["color"], alpha=0.2, linewidth=0
-            )
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=5, min_n_ticks=1))
 
     def _note(self, frame):
         orders = frame["order"].nunique()

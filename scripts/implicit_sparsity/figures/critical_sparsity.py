@@ -35,15 +35,9 @@ class CriticalSparsity(Figure):
 
     def draw(self, frame):
         models = list(frame["model"].unique())
-        masks = frame[frame["measure"] == "cross_mask"]
-        rows = masks["domain_a"].nunique() if len(masks) else 4
-        figure, axes = base.panels(
-            len(models),
-            2,
-            height=max(2.15, 0.55 + 0.24 * rows),
-            extra=0.55,
-            width_ratios=(1.35, 1),
-        )
+        rows = frame.loc[frame["measure"] == "cross_mask", "domain_a"].nunique() or 4
+        height = max(2.15, 0.55 + 0.24 * rows)
+        figure, axes = base.panels(len(models), 2, height, extra=0.55, width_ratios=(1.35, 1))
         looks = base.styles(sorted(frame["domain_b"].unique()))
         for row, model in zip(axes, models):
             part = frame[frame["model"] == model]
@@ -52,38 +46,28 @@ class CriticalSparsity(Figure):
             self._matrix(row[1], part[part["measure"] == "cross_mask"])
         axes[0, 0].set_title("thresholds of the domain itself", loc="left")
         axes[-1, 0].set_xlabel("share of activations that is zero")
-        handles = [base.handle(base.readable(name), **look) for name, look in looks.items()]
-        base.annotate(figure, self._note(frame), handles)
+        base.annotate(figure, self._note(frame), base.handles(looks))
         return figure
 
     @staticmethod
     def _curves(ax, part, looks):
         tolerance = part["tolerance"].iloc[0]
-        curve = part[part["measure"] == "curve"]
-        critical = part[part["measure"] == "critical_sparsity"]
+        curve, critical = (part[part["measure"] == name] for name in ("curve", "critical_sparsity"))
         for i, (name, look) in enumerate(looks.items()):
             line = curve[curve["domain_b"] == name].sort_values("level")
-            thin = {key: value for key, value in look.items() if key != "marker"}
-            ax.plot(line["realised"], line["value"], **thin, gid=name)
-            ax.fill_between(
-                line["realised"], line["low"], line["high"], color=look["color"], alpha=0.1, linewidth=0
-            )
+            base.line(ax, line, look | {"marker": None}, x="realised", y="value", band=0.1, gid=name)
             apart = tolerance * (1 + 0.35 * ((len(looks) - 1) / 2 - i))
             for point in critical[critical["domain_b"] == name].itertuples():
                 reach = [[point.value - point.low], [point.high - point.value]]
                 ax.errorbar(point.value, apart, xerr=reach, **look | {"linestyle": "none"}, capsize=2)
         ax.axhline(tolerance, color="#000000", linewidth=0.6, linestyle=(0, (1, 1)), zorder=0)
         ax.set_yscale("symlog", linthresh=2 * tolerance)
-        low, high = ax.get_ylim()
-        low, high = min(low, -tolerance), max(high, 3 * tolerance)
+        low, high = min(ax.get_ylim()[0], -tolerance), max(ax.get_ylim()[1], 3 * tolerance)
         ticks = [tick for tick in TICKS if low <= tick <= high]
         ax.set_yticks(ticks, [f"{100 * tick:g} %" for tick in ticks])
-        ax.set_ylim(low, high)
-        ax.set_xlim(0, 1)
+        ax.set(xlim=(0, 1), ylim=(low, high))
 
     def _matrix(self, ax, part):
-        from matplotlib.patches import Rectangle
-
         if part.empty:
             ax.set_axis_off()
             return
@@ -91,31 +75,21 @@ class CriticalSparsity(Figure):
         makers = [*tested, *(name for name in part["domain_a"].unique() if name not in tested)]
         most = max(part["value"].max(), 0.1)  # what is less is pale
         for cell in part.itertuples():
-            x, y = tested.index(cell.domain_b), makers.index(cell.domain_a)
             depth = min(max(cell.value / most, 0.0), 1.0) if cell.value == cell.value else 0.0
             shade = (1 - 0.85 * depth, 1 - 0.55 * depth, 1 - 0.3 * depth)
-            ax.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=shade, edgecolor="white"))
-            ink = "white" if depth > 0.6 else "black"
-            number = ax.text(x, y, percent(cell.value), ha="center", va="center", fontsize=6.5, color=ink)
-            number.set_in_layout(False)
-        ax.set_xlim(-0.5, len(tested) - 0.5)
-        ax.set_ylim(len(makers) - 0.5, -0.5)
-        ax.set_xticks(range(len(tested)), [base.readable(name) for name in tested], rotation=30, ha="right")
-        ax.set_yticks(range(len(makers)), [base.readable(name) for name in makers])
-        ax.set_xlabel("loss on")
-        ax.set_ylabel("neurons of")
-        ax.tick_params(length=0)
-        ax.grid(False)
+            x, y = tested.index(cell.domain_b), makers.index(cell.domain_a)
+            base.cell(ax, x, y, shade, percent(cell.value))
+        names = (list(map(base.readable, found)) for found in (makers, tested))
+        base.matrix(ax, *names, rotation=30, ha="right")
+        ax.set(xlabel="loss on", ylabel="neurons of")
         ax.set_title(f"increase in %, {100 * self.level:g} % masked", loc="left")
-        for spine in ax.spines.values():
-            spine.set_visible(False)
 
     def _note(self, frame):
-        tolerance = frame["tolerance"].iloc[0]
+        tolerance = 100 * frame["tolerance"].iloc[0]
         return (
             f"{base.origin_note(frame)}Checkpoint {self.checkpoint}. Left: loss against the dense network's; "
-            f"dotted: {100 * tolerance:g} %; markers: critical sparsity, one above the "
-            "other about that line. Band and bar: 95 % over documents. "
+            f"dotted: {tolerance:g} %; markers: critical sparsity, one above the other about that line. "
+            "Band and bar: 95 % over documents. "
             "Right: only the neurons that the row's domain uses most are kept, or as many drawn at random; "
             f"losses on the column's documents. n = {base.span(frame['n'])} documents of a domain, none of "
             "which made a threshold or a mask."
@@ -124,4 +98,5 @@ class CriticalSparsity(Figure):
 
 def percent(value: float) -> str:
     """A share in percent, with a decimal below 10."""
-    return f"{round(100 * value, 0 if abs(value) >= 0.1 else 1) + 0.0:.{0 if abs(value) >= 0.1 else 1}f}"
+    decimals = 0 if abs(value) >= 0.1 else 1
+    return f"{round(100 * value, decimals) + 0.0:.{decimals}f}"

@@ -28,6 +28,7 @@ class DriftByLayer(Figure):
     """Drift after the last stage of every run: one domain with its interval, or the mean of all domains."""
 
     TABLES = ("representation_drift",)
+    EMPTY = "no trained checkpoint in this study"
 
     domain: str = option("", help="domain of the fixed documents; empty: mean and range of all")
     reference: str = option("base", choices=("base", "previous"), help="network that is compared with")
@@ -38,50 +39,33 @@ class DriftByLayer(Figure):
     def frame(self, tables):
         table = tables["representation_drift"]
         table = table[(table["reference"] == self.reference) & table["measure"].isin(self.measures)]
-        if self.domain:
+        if self.domain and len(table):
             found = sorted(set(table["domain"]))
             if self.domain not in found:
                 raise InputError(f"{self.domain!r} is not one of {', '.join(found)}", key="domain")
             table = table[table["domain"] == self.domain]
-        table = table.dropna(subset=["value"])
         parts = table["checkpoint"].str.extract(r"^(\w+)\.(\w+)\.seed\d+\.stage(\d+)$")
         table = table.assign(method=parts[0], order=parts[1], stage=parts[2].astype(int))
         table = table[table["stage"] == table.groupby(["model", "order"])["stage"].transform("max")]
         by = ["model", "revision", "method", "stage", "measure", "quantity", "layer"]
-        grouped = table.groupby(by, sort=False)
-        columns = grouped.agg(
-            value=("value", "mean"),
-            lowest=("value", "min"),
-            highest=("value", "max"),
-            low=("low", "min"),
-            high=("high", "max"),
-            runs=("checkpoint", "nunique"),
-            domains=("domain", "nunique"),
-            documents=("n", "max"),
-        ).reset_index()
+        grouped = table.dropna(subset=["value"]).groupby(by, sort=False)
+        told = {"value": ("value", "mean"), "lowest": ("value", "min"), "highest": ("value", "max")}
+        told |= {"low": ("low", "min"), "high": ("high", "max"), "runs": ("checkpoint", "nunique")}
+        told |= {"domains": ("domain", "nunique"), "documents": ("n", "max")}
+        columns = grouped.agg(**told).reset_index()
         one = (columns["runs"] == 1) & (columns["domains"] == 1)
         columns["low"] = columns["low"].where(one, columns["lowest"])
         columns["high"] = columns["high"].where(one, columns["highest"])
         return columns.drop(columns=["lowest", "highest"])
 
     def draw(self, frame):
-        models = list(frame["model"].unique())
         shown = [measure for measure in self.measures if (frame["measure"] == measure).any()]
         looks = base.styles(base.ordered(frame["method"]))
-        figure, axes = base.panels(len(models), len(shown), height=1.8, extra=0.6, sharex="row")
-        for row, model in zip(axes, models):
-            for ax, measure in zip(row, shown):
-                part = frame[(frame["model"] == model) & (frame["measure"] == measure)]
-                if part.empty:
-                    ax.set_axis_off()
-                    continue
-                self._panel(ax, part, looks)
-                ax.set_title(TITLES[measure], loc="left")
-            row[0].set_ylabel(f"{base.readable(model, 22)}\ndrift")
-        for ax in axes[-1]:
-            ax.set_xlabel("layer")
-        handles = [base.handle(base.readable(method), **look) for method, look in looks.items()]
-        handles.append(base.handle("unrelated states", **UNRELATED))
+        figure, cells = base.grid(frame, "measure", shown, "drift", height=1.8, extra=0.6, sharex="row")
+        for ax, measure, part in cells:
+            self._panel(ax, part, looks)
+            ax.set_title(TITLES[measure], loc="left")
+        handles = [*base.handles(looks), base.handle("unrelated states", **UNRELATED)]
         if (frame["quantity"] == "floor").any():
             handles.append(base.handle("not moved (floor)", **FLOOR))
         base.annotate(figure, self._note(frame), handles)
@@ -89,31 +73,23 @@ class DriftByLayer(Figure):
 
     @staticmethod
     def _panel(ax, part, looks):
-        from matplotlib.ticker import MaxNLocator
-
         for method, look in looks.items():
-            line = part[(part["method"] == method) & (part["quantity"] == "signal")].sort_values("layer")
-            every = max(1, len(line) // 8)
-            ax.plot(line["layer"], line["value"], **look, markevery=every, gid=f"signal {method}")
-            ax.fill_between(
-                line["layer"], line["low"], line["high"], color=look["color"], alpha=0.18, linewidth=0
-            )
+            line = part[(part["method"] == method) & (part["quantity"] == "signal")]
+            base.line(ax, line, look, y="value", band=0.18, gid=f"signal {method}")
         for quantity, look in (("unrelated", UNRELATED), ("floor", FLOOR)):
             # of all methods: what would be without any relation, or any movement, hardly depends on them
             line = part[part["quantity"] == quantity].groupby("layer")["value"].mean()
             ax.plot(line.index, line.to_numpy(), **look, gid=quantity)
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=5, min_n_ticks=1))
+        base.whole_numbers(ax)
 
     def _note(self, frame):
         against = {"base": "the base model", "previous": "the stage before"}[self.reference]
         one = (frame["runs"].max() == 1) and (frame["domains"].max() == 1)
         where = f"documents of {base.readable(self.domain)}" if self.domain else "documents of each domain"
-        band = (
-            "95 % interval over documents"
-            if one
-            else f"lowest to highest of domains ({base.span(frame['domains'])}) and "
-            f"runs ({base.span(frame['runs'])})"
-        )
+        domains, runs = base.span(frame["domains"]), base.span(frame["runs"])
+        band = "95 % interval over documents"
+        if not one:
+            band = f"lowest to highest of domains ({domains}) and runs ({runs})"
         return (
             f"{base.origin_note(frame)}After the last stage, against {against}. Band: {band}; "
             f"n = {base.span(frame['documents'])} {where}. Energy: share of the states' squared length "

@@ -38,45 +38,24 @@ class GradientsByLayer(Figure):
         shown = (own & (table["quantity"] == "ceiling")) | (~own & table["quantity"].isin([*LABELS, NULL]))
         table = table[shown & (table["kind"].isin(KINDS)) & ~(~own & (table["quantity"] == "ceiling"))]
         by = ["model", "revision", "checkpoint", "kind", "quantity", "layer"]
-        grouped = table.dropna(subset=["value"]).groupby(by, sort=False)
-        columns = grouped["value"].agg(mean="mean", low="min", high="max", n="count")
-        return columns.join(grouped["n"].max().rename("documents")).reset_index()
+        return base.spread(table, by, units="documents")
 
     def draw(self, frame):
-        models = list(frame["model"].unique())
         kinds = [kind for kind in KINDS if (frame["kind"] == kind).any()]
-        figure, axes = base.panels(
-            len(models), len(kinds), height=1.75, extra=0.55, sharex="row", sharey="row"
-        )
-        for row, model in zip(axes, models):
-            for ax, kind in zip(row, kinds):
-                part = frame[(frame["model"] == model) & (frame["kind"] == kind)]
-                if part.empty:
-                    ax.set_axis_off()
-                    continue
-                self._panel(ax, part)
-                ax.set_title(base.readable(kind), loc="left")
-            row[0].set_ylabel(f"{base.readable(model, 22)}\ncosine")
-        for column in axes.T:  # below the lowest panel that there is
-            [ax for ax in column if ax.axison][-1].set_xlabel("layer")
-        handles = [base.handle(label, **LOOKS[name]) for name, label in LABELS.items()]
+        size = {"height": 1.75, "extra": 0.55, "sharex": "row", "sharey": "row"}
+        figure, cells = base.grid(frame, "kind", kinds, "cosine", **size)
+        for ax, kind, part in cells:
+            null = part[part["quantity"] == NULL].sort_values("layer")
+            reach = null["mean"]
+            ax.fill_between(null["layer"], -reach, reach, color="#000000", alpha=0.25, linewidth=0)
+            for quantity, look in LOOKS.items():
+                base.line(ax, part[part["quantity"] == quantity], look, band=0.18, gid=quantity)
+            base.whole_numbers(ax)
+            ax.set_title(base.readable(kind), loc="left")
+        handles = base.handles({name: LOOKS[name] for name in LABELS}, LABELS)
         handles.append(base.handle("random directions", color="#000000", alpha=0.25, linewidth=5))
         base.annotate(figure, self._note(frame), handles)
         return figure
-
-    @staticmethod
-    def _panel(ax, part):
-        from matplotlib.ticker import MaxNLocator
-
-        null = part[part["quantity"] == NULL].sort_values("layer")
-        ax.fill_between(null["layer"], -null["mean"], null["mean"], color="#000000", alpha=0.25, linewidth=0)
-        for quantity, look in LOOKS.items():
-            line = part[part["quantity"] == quantity].sort_values("layer")
-            ax.plot(line["layer"], line["mean"], **look, markevery=max(1, len(line) // 8), gid=quantity)
-            ax.fill_between(
-                line["layer"], line["low"], line["high"], color=look["color"], alpha=0.18, linewidth=0
-            )
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=5, min_n_ticks=1))
 
     def _note(self, frame):
         most = frame.groupby("quantity")["n"].max()

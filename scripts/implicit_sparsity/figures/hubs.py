@@ -27,33 +27,18 @@ class Hubs(Figure):
         return table[[*columns, "quantity", "layer", "value", "low", "high"]].reset_index(drop=True)
 
     def draw(self, frame):
-        models, sizes = list(frame["model"].unique()), sorted(frame["k"].unique())
-        figure, axes = base.panels(len(models), len(sizes), height=1.75, extra=0.5, sharex="row", sharey=True)
-        for row, model in zip(axes, models):
-            for ax, k in zip(row, sizes):
-                part = frame[(frame["model"] == model) & (frame["k"] == k)]
-                self._panel(ax, part)
-                share = f"top {k:.0f}" if k >= 1 else f"top {100 * k:g} % ({part['top'].iloc[0]:.0f})"
-                ax.set_title(share, loc="left")
-            row[0].set_ylabel(f"{base.readable(model, 22)}\nshare of the set")
-        for ax in axes[-1]:
-            ax.set_xlabel("layer")
-        axes[0, 0].set_ylim(-0.02, 1.02)
+        size = {"height": 1.75, "extra": 0.5, "sharex": "row", "sharey": True}
+        figure, cells = base.grid(frame, "k", sorted(frame["k"].unique()), "share of the set", **size)
+        for ax, k, part in cells:
+            for quantity, look in base.TRIPLE.items():
+                line = part[part["quantity"] == quantity]
+                base.line(ax, line, look, y="value", band=0.22, gid=quantity)
+            base.whole_numbers(ax)
+            ax.set_ylim(-0.02, 1.02)
+            ax.set_title(base.size_of_set(k, part["top"].iloc[0]), loc="left")
         found = {q: look for q, look in base.TRIPLE.items() if q in set(frame["quantity"])}
-        handles = [base.handle(LABELS[quantity], **look) for quantity, look in found.items()]
-        base.annotate(figure, self._note(frame), handles)
+        base.annotate(figure, self._note(frame), base.handles(found, LABELS))
         return figure
-
-    @staticmethod
-    def _panel(ax, part):
-        from matplotlib.ticker import MaxNLocator
-
-        for quantity, look in base.TRIPLE.items():
-            line = part[part["quantity"] == quantity].sort_values("layer")
-            ax.plot(line["layer"], line["value"], **look, markevery=max(1, len(line) // 8), gid=quantity)
-            band = {"color": look["color"], "alpha": 0.22, "linewidth": 0}
-            ax.fill_between(line["layer"], line["low"], line["high"], **band)
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=5, min_n_ticks=1))
 
     def _note(self, frame):
         return (

@@ -12,6 +12,7 @@ class LossCurves(Figure):
     """Training loss against optimizer step, smoothed by a running mean that the note declares."""
 
     TABLES = ("learning_curves",)
+    EMPTY = "no trained stage in this study"
 
     window: int = option(
         5, low=1, help="steps of the running mean (centred); 1 draws every logged step as it is"
@@ -48,7 +49,7 @@ class LossCurves(Figure):
             ax.set_xlabel("optimizer step")
         smooth = "every logged step" if self.window == 1 else f"running mean of {self.window} logged steps"
         note = f"Training loss, {smooth}; panels in the order of training. {base.seeds_note(frame['n'])}"
-        base.annotate(figure, note, [base.handle(base.readable(m), **looks[m]) for m in methods])
+        base.annotate(figure, note, base.handles(looks))
         return figure
 
     @staticmethod
@@ -56,15 +57,10 @@ class LossCurves(Figure):
         from matplotlib.ticker import MaxNLocator
 
         for i, (method, look) in enumerate(looks.items()):
-            line = part[part["method"] == method].sort_values("step")
+            line = part[part["method"] == method]
             every = max(1, len(line) // 5)
             # Markers of different methods sit at different steps: lines that coincide stay visible.
-            ax.plot(
-                line["step"], line["mean"], **look, markevery=(min(i * every // len(looks), every - 1), every)
-            )
-            if (line["n"] > 1).any():
-                ax.fill_between(
-                    line["step"], line["low"], line["high"], color=look["color"], alpha=0.2, linewidth=0
-                )
+            marks = min(i * every // len(looks), every - 1), every
+            base.line(ax, line, look, x="step", band=0.2 if (line["n"] > 1).any() else 0, every=marks)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=4))
         ax.yaxis.set_major_locator(MaxNLocator(nbins=5))

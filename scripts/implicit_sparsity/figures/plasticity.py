@@ -35,47 +35,28 @@ class Plasticity(Figure):
         last = stage.groupby([table["model"], run.str[0]]).transform("max")
         dormant = (table["measure"] == "dormant_share") & (abs(table["tau"] - self.tau) > 1e-9)
         table = table[(stage == last) & table["measure"].isin(PANELS) & ~dormant]
-        table = table[table["quantity"].isin(["signal", "ceiling"])].dropna(subset=["value"])
+        table = table[table["quantity"].isin(["signal", "ceiling"])]
         table["x"] = table["step"].where(table["measure"] == "curve", table["layer"])
         table.loc[table["quantity"] == "ceiling", "method"] = "ceiling"
-        by = ["model", "revision", "measure", "method", "x"]
-        grouped = table.groupby(by, sort=False)
-        columns = grouped["value"].agg(mean="mean", low="min", high="max", n="count")
-        return columns.join(grouped["n"].max().rename("units")).reset_index()
+        return base.spread(table, ["model", "revision", "measure", "method", "x"], units="units")
 
     def draw(self, frame):
-        models = list(frame["model"].unique())
         looks = base.styles(base.ordered(set(frame["method"]) - {"ceiling"}))
-        figure, axes = base.panels(len(models), len(PANELS), height=1.75, extra=0.6)
-        for row, model in zip(axes, models):
-            for ax, (measure, (across, what)) in zip(row, PANELS.items()):
-                part = frame[(frame["model"] == model) & (frame["measure"] == measure)]
-                if part.empty:
-                    ax.set_axis_off()
-                    continue
-                self._panel(ax, part, looks)
-                ax.set_title(what, loc="left")
-                ax.set_xlabel(across)
-            row[0].set_ylabel(base.readable(model, 22))
-        handles = [base.handle(base.readable(name), **look) for name, look in looks.items()]
-        handles.append(base.handle("largest rank of the sample", **CEILING))
+        figure, cells = base.grid(frame, "measure", PANELS, label="", across="", height=1.75, extra=0.6)
+        for ax, measure, part in cells:
+            for method, look in looks.items():
+                line = part[part["method"] == method]
+                base.line(ax, line, look, x="x", band=0.15, every=6, gid=method)
+            for value in part.loc[part["method"] == "ceiling", "mean"]:
+                ax.axhline(value, **CEILING)
+            across, what = PANELS[measure]
+            ax.set_title(what, loc="left")
+            ax.set_xlabel(across)
+            ax.set_ylim(bottom=0)
+            base.whole_numbers(ax)
+        handles = [*base.handles(looks), base.handle("largest rank of the sample", **CEILING)]
         base.annotate(figure, self._note(frame), handles)
         return figure
-
-    @staticmethod
-    def _panel(ax, part, looks):
-        from matplotlib.ticker import MaxNLocator
-
-        for method, look in looks.items():
-            line = part[part["method"] == method].sort_values("x")
-            ax.plot(line["x"], line["mean"], **look, markevery=max(1, len(line) // 6), gid=method)
-            ax.fill_between(
-                line["x"], line["low"], line["high"], color=look["color"], alpha=0.15, linewidth=0
-            )
-        for value in part.loc[part["method"] == "ceiling", "mean"]:
-            ax.axhline(value, **CEILING)
-        ax.set_ylim(bottom=0)
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=5, min_n_ticks=1))
 
     def _note(self, frame):
         tasks = frame[(frame["measure"] == "curve") & (frame["method"] == "base")]

@@ -18,6 +18,7 @@ class RHeatmaps(Figure):
     """Losses and accuracies after every stage on every domain; mean over seeds."""
 
     TABLES = ("r_matrices",)
+    EMPTY = "no trained stage in this study"
 
     scores: tuple = option(("loss", "acc"), help="scores to draw, a block of panels each")
     columns: int = option(3, low=1, high=6, help="panels side by side")
@@ -27,18 +28,8 @@ class RHeatmaps(Figure):
 
         table = tables["r_matrices"]
         table = table[table["metric"].isin(self.scores)]
-        by = [
-            "model",
-            "metric",
-            "order",
-            "method",
-            "stage",
-            "trained_domain",
-            "domain",
-            "position",
-            "higher_is_better",
-        ]
-        frame = mean_range(table, by).sort_values(
+        by = ["model", "metric", "order", "method", "stage", "trained_domain", "domain", "position"]
+        frame = mean_range(table, [*by, "higher_is_better"]).sort_values(
             "position", kind="stable", key=lambda p: p.where(p > 0, 10**6)
         )
         key = ["model", "metric", "order", "method", "domain"]
@@ -75,14 +66,11 @@ class RHeatmaps(Figure):
             block = axes[top : top + height]
             top += height
             self._block(figure, block, found, f"{base.readable(model)}: {base.readable(metric)}", part)
-        note = (
-            "Number: the score. Shade: change from the base model, brighter is better. "
-            "Frame: the domain of that stage. "
-            + base.seeds_note(frame["n"]).replace(
-                "mean and range (lowest to highest)", "mean, range in the CSV"
-            )
+        seeds = base.seeds_note(frame["n"]).replace(
+            "mean and range (lowest to highest)", "mean, range in the CSV"
         )
-        base.annotate(figure, note)
+        shade = "Shade: change from the base model, brighter is better"
+        base.annotate(figure, f"Number: the score. {shade}. Frame: the domain of that stage. {seeds}")
         return figure
 
     def _block(self, figure, block, found, name, part):
@@ -115,23 +103,11 @@ class RHeatmaps(Figure):
         for row in matrix.itertuples():
             x, y = domains.index(row.domain), stages.index(row.stage)
             shade = scale.to_rgba(row.change) if row.change == row.change else (0.85, 0.85, 0.85, 1.0)
-            ax.add_patch(
-                Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=shade, edgecolor="white", linewidth=0.6)
-            )
-            light = 0.299 * shade[0] + 0.587 * shade[1] + 0.114 * shade[2] > 0.45
-            ink = "black" if light else "white"
-            number = ax.text(x, y, f"{row.mean:.2f}", ha="center", va="center", fontsize=6.5, color=ink)
-            number.set_in_layout(False)  # it is inside its cell, and measuring hundreds of them is slow
+            ink = base.cell(ax, x, y, shade, f"{row.mean:.2f}")
             if row.domain == row.trained_domain:
                 frame = Rectangle((x - 0.43, y - 0.4), 0.86, 0.8, fill=False, edgecolor=ink, linewidth=1.1)
                 ax.add_patch(frame)
-        ax.set_xlim(-0.5, len(domains) - 0.5)
-        ax.set_ylim(len(stages) - 0.5, -0.5)
         tilt = {"rotation": 30, "ha": "right"} if max(map(len, domains)) > 7 or len(domains) > 4 else {}
-        ax.set_xticks(range(len(domains)), [base.readable(d) for d in domains], **tilt)
         names = [f"{stage} {base.readable(trained[stage])}" if stage else "base" for stage in stages]
-        ax.set_yticks(range(len(stages)), names if show_stages else [""] * len(stages))
-        ax.tick_params(length=0)
-        ax.grid(False)
-        for spine in ax.spines.values():
-            spine.set_visible(False)
+        rows = names if show_stages else [""] * len(stages)
+        base.matrix(ax, rows, list(map(base.readable, domains)), **tilt)

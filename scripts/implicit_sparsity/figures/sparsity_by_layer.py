@@ -59,28 +59,22 @@ class SparsityByLayer(Figure):
                 ax.set_title(TITLES[measure].format(parameter), loc="left")
                 if j % columns == 0:
                     ax.set_ylabel(base.readable(model, 20))
-        low, high = frame["tokens"].min(), frame["tokens"].max()
         note = (
             f"Checkpoint {self.checkpoint}. Mean of the two halves of a domain; band: the two halves. "
-            f"n = {low:,.0f}{f' to {high:,.0f}' if high > low else ''} tokens per domain."
+            f"n = {base.span(frame['tokens'])} tokens per domain."
         )
-        base.annotate(figure, note, [base.handle(base.readable(d), **looks[d]) for d in domains])
+        base.annotate(figure, note, base.handles(looks))
         return figure
 
     @staticmethod
     def _panel(ax, part, looks):
-        from matplotlib.ticker import MaxNLocator
-
         for i, (domain, look) in enumerate(looks.items()):
-            line = part[part["domain"] == domain].sort_values("layer")
+            line = part[part["domain"] == domain]
             every = max(1, len(line) // 5)
             start = min(i * every // len(looks), every - 1)  # markers of lines that coincide stay apart
-            ax.plot(line["layer"], line["mean"], **look, markevery=(start, every), markersize=3.2)
-            ax.fill_between(
-                line["layer"], line["low"], line["high"], color=look["color"], alpha=0.25, linewidth=0
-            )
+            base.line(ax, line, look, band=0.25, every=(start, every), markersize=3.2)
         low, high = ax.get_ylim()
         room = max(0.0, 0.2 - (high - low)) / 2  # no axis so short that noise looks like a trend
         ax.set_ylim(low - room, high + room)
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=5, min_n_ticks=1))
+        base.whole_numbers(ax)
         ax.set_xlabel("layer")

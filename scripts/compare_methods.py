@@ -1,0 +1,100 @@
+"""Compare methods at equal learning: fronts of forgetting against learning, tests, and the noise floor."""
+
+from implicit_sparsity import job
+
+KEYS = ("model", "order", "score")
+UNITS = {"loss": "nat"}
+BUDGET = ("trainable", "tokens")
+
+
+def compare_methods(comparisons: str, fronts: str, evals: list[str], stages: str, families, options, orders):
+    """Write ``comparisons`` (a row per family and what it is compared with) and ``fronts`` (a row per point).
+
+    evals: evaluation files with the scores of every document; stages: table of collect_stages; families:
+    method -> {family, role, of, point}; options: of the config's ``comparisons``; orders: name -> domains.
+    """
+    import pandas as pd
+
+    from implicit_sparsity import evaluated_runs, method_comparison, tables
+
+    scores = tuple(options["margins"])
+    found = evaluated_runs.read(
+        [evals] if isinstance(evals, str) else evals, (*scores, method_comparison.COVARIATE)
+    )
+    budgets = read_budgets(stages)
+    compared, points = [], []
+    for model, evaluated in found.items():
+        for order, domains in orders.items():
+            for score in scores:
+                entrants = entrants_of(evaluated, families, order, domains, score, budgets.get(model, {}))
+                if not entrants:
+                    continue
+                key = dict(zip(KEYS, (model, order, score)))
+                comparison = method_comparison.Comparison(entrants, options, options["margins"][score])
+                unit = {"unit": UNITS.get(score, "1")}
+                compared += [key | row | unit for row in method_comparison.comparison_rows(comparison)]
+                points += [key | row | unit for row in method_comparison.front_rows(comparison)]
+    columns = [*KEYS, *method_comparison.COMPARED]
+    tables.write_table(comparisons, pd.DataFrame(compared, columns=columns))
+    columns = [*KEYS, "family", "role", "of", *method_comparison.POINTS, "unit"]
+    tables.write_table(fronts, pd.DataFrame(points, columns=columns))
+
+
+def entrants_of(evaluated, families, order, domains, score, budgets) -> dict:
+    """family -> Entrant of those that have a run in this order; none where base has no such score."""
+    import numpy as np
+
+    from implicit_sparsity import fronts, method_comparison
+
+    base, found, members = evaluated.base(domains, score), {}, {}
+    for method, about in families.items():
+        if base is not None and evaluated.seeds(method, order):
+            members.setdefault(about["family"], []).append(method)
+    seeds = sorted({seed for names in members.values() for m in names for seed in evaluated.seeds(m, order)})
+    for family, methods in members.items():
+        runs = [[evaluated.run(m, order, seed, domains, score) for seed in seeds] for m in methods]
+        arrays = [np.array([[run[j] for run in row] for row in runs]) for j in range(len(domains))]
+        sign = 1.0 if evaluated.better[score] else -1.0
+        found[family] = method_comparison.Entrant(
+            {key: families[methods[0]][key] for key in ("family", "role", "of")},
+            methods,
+            fronts.Family(base, arrays, sign),
+            np.array([newest_divergence(evaluated, m, order, seeds, domains) for m in methods]),
+            *(np.array([budgets.get((m, order), {}).get(name, np.nan) for m in methods]) for name in BUDGET),
+            [families[m]["point"] for m in methods],
+        )
+    return found
+
+
+def newest_divergence(evaluated, method, order, seeds, domains) -> float:
+    """Mean over stages and seeds of KL(base || tuned) on the domain just trained; NaN where not measured."""
+    import numpy as np
+
+    from implicit_sparsity import fronts, method_comparison
+
+    score = method_comparison.COVARIATE
+    if evaluated.base(domains, score) is None:
+        return float("nan")
+    runs = [evaluated.run(method, order, seed, domains, score) for seed in seeds]
+    values = [np.mean([x[j].mean() for j, x in enumerate(run)]) for run in runs]
+    return float(fronts.mean_of_known(np.array(values), axis=0))
+
+
+def read_budgets(path) -> dict:
+    """model -> (method, order) -> {trainable: the most of any stage, tokens: of a run, mean over seeds}."""
+    from implicit_sparsity import tables
+
+    columns = {"trainable": "audit.trainable_parameters", "tokens": "training.tokens"}
+    table = tables.read_table(path, needs=("model", "method", "order", "seed"))
+    found: dict = {}
+    for (model, method, order), part in table.groupby(["model", "method", "order"]):
+        place = found.setdefault(model, {}).setdefault((method, order), {})
+        if columns["trainable"] in part:
+            place["trainable"] = float(part[columns["trainable"]].max())
+        if columns["tokens"] in part:
+            place["tokens"] = float(part.groupby("seed")[columns["tokens"]].sum().mean())
+    return found
+
+
+if __name__ == "__main__":
+    job.run(compare_methods, snakemake)

@@ -1,0 +1,62 @@
+"""KL(base || tuned) of completion tokens, on the documents that are scored.
+
+The base model goes over the documents first and leaves what its head was given, [tokens, H] of each; then the
+adapter is put on the same network (in float32 into its weights), or the stage's whole model is loaded in its
+place. Logits are made of some tokens at a time (``representations.divergences``).
+"""
+
+import gc
+from dataclasses import dataclass
+
+from . import adapters, representations, scoring
+from .batching import collate, sorted_batches, to_device
+
+
+@dataclass(frozen=True)
+class Before:
+    """The base model's head, and what it was given: domain -> a tensor [completion tokens, H] a document."""
+
+    head: object
+    states: dict
+
+    def divergence(self, model, domain: str, i: int, states) -> float:
+        """Mean KL in nats of the completion tokens of document i, whose ``states`` ``model`` has made."""
+        from . import models
+
+        head = models.head(model)
+        nats = representations.divergences(self.head, self.states[domain][i], head, states)
+        return float(nats.mean())
+
+
+def load(model, adapter, base: dict, documents: dict, batch_tokens: int):
+    """(the network of a checkpoint, what the base model made of the documents: None where it is the base).
+
+    model, adapter: folders, the latter of a stage or None; documents: domain -> list.
+    """
+    network = adapters.load_checkpoint(model, None, base)
+    if not adapter:
+        return network, None
+    head = representations.head(network)
+    before = Before(
+        head, {domain: given(network, found, batch_tokens) for domain, found in documents.items()}
+    )
+    if not adapters.is_whole(adapter):
+        return adapters.with_adapter(network, adapter), before
+    del network  # two whole models might not fit
+    gc.collect()
+    return adapters.load_checkpoint(model, adapter, base), before
+
+
+def given(model, documents, batch_tokens: int) -> list:
+    """What the head is given where a completion token follows: a tensor [C, H] a document, on the CPU."""
+    import torch
+
+    found, device = [None] * len(documents), next(model.parameters()).device
+    with torch.inference_mode():
+        for batch in sorted_batches([len(document.ids) for document in documents], batch_tokens):
+            states, wanted = scoring.completion_states(
+                model, to_device(collate([documents[i] for i in batch]), device)
+            )
+            for i, part in zip(batch, states.split(wanted.sum(dim=1).tolist()), strict=True):
+                found[i] = part.cpu()
+    return found

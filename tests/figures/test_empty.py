@@ -1,0 +1,90 @@
+"""A study that has nothing for a figure gets a picture that says so, and a table of no rows."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from looking import FIGURES, draw, frame_of, needed, texts
+from planted import DOMAINS, noisy_scores, write_scores
+from probe_table import probe_table
+
+from implicit_sparsity import figures
+from implicit_sparsity.errors import InputError
+from implicit_sparsity.figures import base
+from implicit_sparsity.tables import read_table
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_tables_without_rows_draw_a_panel_that_says_why(name, one, tmp_path):
+    for path in needed(name, one):
+        (tmp_path / path.name).write_text(path.read_text().splitlines()[0] + "\n")
+    pdf, png, csv = draw(name, tmp_path, tmp_path / "out")
+    found = pd.read_csv(csv)
+    assert list(found.columns) == list(frame_of(name, one)[1].columns) and found.empty
+    drawing, frame = frame_of(name, tmp_path)
+    picture = drawing.picture(frame)
+    said = [text.replace("\n", " ") for text, _ in texts(picture)]
+    assert said == [drawing.EMPTY]
+    width, height = picture.bbox.size
+    ((_, box),) = texts(picture)
+    assert box.x0 > 0 and box.y0 > 0 and box.x1 < width and box.y1 < height
+    with open(pdf, "rb") as a, open(png, "rb") as b:
+        assert a.read(4) == b"%PDF" and b.read(4) == b"\x89PNG"
+
+
+def test_a_study_of_dense_models_has_no_routing_to_draw(tmp_path):
+    """The table is the probe's own, of stores without a router."""
+    scores = noisy_scores(np.random.default_rng(0), 2, 20)
+    stores = [str(write_scores(tmp_path / f"{d}.zarr", scores[d], d)) for d in DOMAINS]
+    probe_table(str(tmp_path / "routing_overlap.csv"), stores, "routing_overlap", {})
+    _, _, csv = draw("routing_by_layer", tmp_path, tmp_path / "out")
+    with open(csv, encoding="utf-8") as file:
+        assert file.read().splitlines() == [
+            "model,revision,checkpoint,measure,k,top,experts,active,tokens,score,quantity,layer,mean,low,high,n"
+        ]
+    drawing, frame = frame_of("routing_by_layer", tmp_path)
+    assert texts(drawing.picture(frame))[0][0] == "no mixture of experts in this study"
+
+
+@pytest.mark.parametrize("name", ["write_interference", "drift_by_layer", "loss_curves", "r_heatmaps"])
+def test_what_needs_training_says_so(name):
+    assert "no trained" in figures.load(name).EMPTY
+
+
+def test_rows_that_no_option_asks_for_are_still_an_error(one, tmp_path):
+    """A checkpoint that is not there is a slip, and no property of the study."""
+    with pytest.raises(InputError, match="nothing to draw"):
+        draw("routing_by_layer", one, tmp_path, checkpoint="no.such.seed0.stage1")
+    with pytest.raises(InputError, match="no rows"):
+        (tmp_path / "empty.csv").write_text("model,value\n")
+        read_table(tmp_path / "empty.csv")
+
+
+def test_panels_without_rows_are_left_out_and_the_axis_is_named_below_the_last():
+    frame = pd.DataFrame({"model": ["a", "a", "b"], "k": [1, 2, 1], "layer": 0, "value": 1.0})
+    figure, cells = base.grid(frame, "k", [1, 2], lambda part: f"{len(part)} rows", height=1)
+    assert [(k, list(part["model"])) for _, k, part in cells] == [(1, ["a"]), (2, ["a"]), (1, ["b"])]
+    axes = np.array(figure.axes).reshape(2, 2)
+    assert [[ax.axison for ax in row] for row in axes] == [[True, True], [True, False]]
+    assert [[ax.get_xlabel() for ax in row] for row in axes] == [["", "layer"], ["layer", ""]]
+    assert [ax.get_ylabel() for ax in axes[:, 0]] == ["a\n2 rows", "b\n1 rows"]
+
+
+def test_a_line_is_drawn_in_order_with_its_band():
+    frame = pd.DataFrame({"layer": [2, 0, 1], "mean": [3.0, 1.0, 2.0], "low": 0.5, "high": [4.0, 2.0, 3.0]})
+    _, [[ax]] = base.panels(1, 1, height=1)
+    base.line(ax, frame, {"color": "#000000"}, gid="x")
+    base.line(ax, frame, {"color": "#000000"}, band=0)
+    assert list(ax.lines[0].get_ydata()) == [1, 2, 3] and ax.lines[0].get_gid() == "x"
+    (band,) = ax.collections
+    corners = band.get_paths()[0].vertices
+    assert {(x, y) for x, y in corners} == {(0, 0.5), (1, 0.5), (2, 0.5), (0, 2), (1, 3), (2, 4)}
+
+
+def test_the_spread_of_groups_is_that_of_their_values():
+    values = [1.0, 3.0, np.nan, 5.0, 5.0]
+    table = pd.DataFrame({"layer": [0, 0, 0, 1, 1], "value": values, "n": [4, 6, 9, 2, 2]})
+    found = base.spread(table, ["layer"], units="documents")
+    assert found.to_dict("records") == [
+        {"layer": 0, "mean": 2.0, "low": 1.0, "high": 3.0, "n": 2, "documents": 6},
+        {"layer": 1, "mean": 5.0, "low": 5.0, "high": 5.0, "n": 2, "documents": 2},
+    ]

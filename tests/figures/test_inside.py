@@ -1,0 +1,82 @@
+"""What figures of sparsity, drift, writes and capacity show is what the tables say."""
+
+import numpy as np
+import planted_learning
+import pytest
+from looking import drawn, frame_of, lines
+
+from implicit_sparsity.errors import InputError
+from implicit_sparsity.tables import read_table
+
+
+def test_sparsity_draws_the_frame(tables):
+    frame, picture = drawn("sparsity_by_layer", tables)
+    by = ["model", "measure", "parameter", "domain"]
+    expected = {tuple(part["mean"]) for _, part in frame.groupby(by, dropna=False)}
+    assert {tuple(line.get_ydata()) for ax in picture.axes for line in lines(ax)} == expected
+
+
+def test_critical_sparsity_draws_the_frame(tables):
+    frame, picture = drawn("critical_sparsity", tables)
+    curves = frame[frame["measure"] == "curve"]
+    expected = {tuple(part["value"]) for _, part in curves.groupby(["model", "domain_b"])}
+    axes = picture.axes[::2]
+    assert {tuple(line.get_ydata()) for ax in axes for line in lines(ax)} == expected
+    points = [bars for ax in axes for bars in ax.containers]
+    critical = frame[frame["measure"] == "critical_sparsity"]
+    assert sorted(bars[0].get_xdata().item() for bars in points) == sorted(critical["value"])
+    written = sorted(float(text.get_text()) for ax in picture.axes[1::2] for text in ax.texts)
+    masks = frame[frame["measure"] == "cross_mask"]
+    np.testing.assert_allclose(written, sorted(100 * masks["value"]), atol=0.51)
+    assert len(masks) == 5 * 4 * frame["model"].nunique()
+
+
+def test_drift_shows_the_last_stage_with_the_interval_of_one_domain(one):
+    """Planted: the further, the later the layer and the more the method moves it."""
+    _, frame = frame_of("drift_by_layer", one, domain="general")
+    table = read_table(one / "representation_drift.csv")
+    row = frame.query("method == 'lora' and measure == 'cka' and quantity == 'signal' and layer == 2").iloc[0]
+    rows = table.query("measure == 'cka' and quantity == 'signal' and domain == 'general' and layer == 2")
+    rows = rows[(rows["reference"] == "base") & rows["checkpoint"].str.startswith("lora.")].iloc[0]
+    assert list(row[["value", "low", "high"]]) == list(rows[["value", "low", "high"]])
+    far = frame[(frame["measure"] == "relative_l2") & (frame["quantity"] == "signal")]
+    far = far.pivot_table(index="method", columns="layer", values="value")
+    assert (np.diff(far.to_numpy(), axis=1) > 0).all() and (far.loc["orthogonal"] > far.loc["lora"]).all()
+    drawing, every = frame_of("drift_by_layer", one, reference="previous")
+    assert set(every["domains"]) == {4} and set(every["quantity"]) == {"signal", "floor", "unrelated"}
+    assert every["value"].between(every["low"], every["high"]).all()
+    line = next(
+        line for line in drawing.picture(every).axes[0].lines if line.get_gid() == "signal activation_mask"
+    )
+    drawn_rows = every.query(
+        "method == 'activation_mask' and measure == 'relative_l2' and quantity == 'signal'"
+    )
+    np.testing.assert_array_equal(line.get_ydata(), drawn_rows.sort_values("layer")["value"])
+    with pytest.raises(InputError, match="'history' is not one of code, general"):
+        frame_of("drift_by_layer", one, domain="history")
+
+
+def test_writes_draw_the_frame_by_set_and_method(one):
+    frame, picture = drawn("write_interference", one)
+    assert [ax.get_title(loc="left") for ax in picture.axes][:2] == ["hubs", "old domains' top"]
+    for ax, name in zip(picture.axes, ("hubs", "old", "new", "idle")):
+        part = frame[frame["set"] == name]
+        for line in lines(ax):
+            rows = part[(part["quantity"] + part["method"]) == line.get_gid()].sort_values("layer")
+            np.testing.assert_array_equal(line.get_ydata(), rows["mean"])
+        assert len(lines(ax)) == 3 + 2  # methods, and two shares that are no method's
+    assert set(frame.loc[(frame["set"] == "old") & (frame["quantity"] == "signal"), "n"]) == {3}
+    last = drawn("write_interference", one, write="total")[0]
+    assert set(last.loc[last["quantity"] == "signal", "n"]) == {1}
+
+
+def test_capacity_draws_dimensions_by_domain_and_by_layer(one):
+    frame, picture = drawn("capacity", one)
+    table = read_table(one / "capacity.csv").query("energy == 0.95 and layer == -1")
+    used = table[table["measure"] == "used"]["value"].to_numpy()
+    floor = table[(table["measure"] == "growth") & (table["quantity"] == "floor")]["value"].to_numpy()
+    found = {line.get_gid(): line.get_ydata() for line in lines(picture.axes[0])}
+    np.testing.assert_allclose(found["used"], used / planted_learning.WIDTH)
+    np.testing.assert_allclose(found["null"], (used[:-1] + floor) / planted_learning.WIDTH)
+    assert {line.get_gid() for line in lines(picture.axes[1])} == {"first", "used"}
+    assert (frame["value"] <= 1).all()

@@ -1,0 +1,110 @@
+"""What figures of learning and forgetting show is what the tables say."""
+
+import numpy as np
+import pytest
+from looking import drawn, lines
+from planted import BASE
+
+from implicit_sparsity.tables import read_table, write_table
+
+
+def test_heatmaps_draw_the_frame(tables):
+    frame, picture = drawn("r_heatmaps", tables)
+    written = [t.get_text() for ax in picture.axes for t in ax.texts if t.get_gid() != "block"]
+    assert sorted(written) == sorted(f"{value:.2f}" for value in frame["mean"])
+    np.testing.assert_allclose(
+        frame["change"], np.where(frame["metric"] == "loss", -1, 1) * (frame["mean"] - frame["base"])
+    )
+    zero = frame[(frame["stage"] == 0) & (frame["metric"] == "loss")]
+    np.testing.assert_allclose(zero["mean"], zero["domain"].map(BASE))
+    assert set(zero["change"]) == {0}
+
+
+def test_heatmap_numbers_stand_out_from_their_cells(one):
+    from matplotlib.colors import to_rgb
+
+    def light(colour):  # relative luminance, WCAG
+        return sum(w * (c / 12.92 if c < 0.04 else ((c + 0.055) / 1.055) ** 2.4) for w, c in
+                   zip((0.2126, 0.7152, 0.0722), to_rgb(colour)))  # fmt: skip
+
+    for ax in drawn("r_heatmaps", one)[1].axes:
+        cells = {p.get_center().round(3).tobytes(): p.get_facecolor() for p in ax.patches if p.get_fill()}
+        for text in [text for text in ax.texts if text.get_gid() != "block"]:
+            cell = cells[np.round(np.array(text.get_position(), float), 3).tobytes()]
+            low, high = sorted([light(cell[:3]), light(text.get_color())])
+            assert (high + 0.05) / (low + 0.05) > 3.8
+
+
+def test_missing_cells_and_stages_are_drawn_as_gaps(one, tmp_path):
+    cells = read_table(one / "r_matrices.csv")
+    cells = cells[~((cells["method"] == "lora") & (cells["stage"] == 2))]
+    cells = cells[~((cells["stage"] == 0) & (cells["domain"] == "code"))]
+    write_table(tmp_path / "r_matrices.csv", cells)
+    frame, picture = drawn("r_heatmaps", tmp_path)
+    numbers = [text for ax in picture.axes for text in ax.texts if text.get_gid() != "block"]
+    assert len(frame) == len(cells) == len(numbers)
+    assert frame.loc[frame["domain"] == "code", "change"].isna().all()
+
+
+def test_forgetting_draws_the_frame_with_intervals_and_a_line_per_front(tables):
+    frame, picture = drawn("forgetting_learning", tables)
+    points_drawn, fronts = set(), {}
+    for ax in picture.axes:
+        for points, _, bars in ax.containers:
+            points_drawn.add((points.get_xdata().item(), points.get_ydata().item()))
+            spans = [np.ptp(bar.get_segments()[0], axis=0).max() for bar in bars]
+            row = frame[frame["learned"] == points.get_xdata().item()].iloc[0]
+            np.testing.assert_allclose(
+                spans,
+                [row.learned_high - row.learned_low, row.forgotten_high - row.forgotten_low],
+                atol=1e-12,
+            )
+        fronts |= {(id(ax), line.get_gid()): line.get_xdata() for line in ax.lines if line.get_gid()}
+    assert points_drawn == set(zip(frame["learned"], frame["forgotten"]))
+    assert len(fronts) == len(frame[["model", "family"]].drop_duplicates())
+    assert all((np.diff(x) > 0).all() for x in fronts.values())
+    table = read_table(tables / "fronts.csv")
+    assert points_drawn == set(zip(table["learned_gain"], table["forgetting"]))
+    said = " ".join(text.get_text() for text in picture.texts).replace("\n", " ")
+    assert ("n = 1 seed" in said) == (frame["seeds"].max() == 1)
+    assert ("n = 3 seeds" in said) == (frame["seeds"].max() == 3)
+
+
+def test_comparison_draws_the_frame_and_the_noise_floor(tables):
+    frame, picture = drawn("method_comparison", tables)
+    table, known = read_table(tables / "comparisons.csv"), frame[frame["forgetting"].notna()]
+    assert sorted(table["forgetting"].dropna()) == sorted(known["forgetting"])
+    found = {}
+    for ax in picture.axes:
+        for points, _, (bar,) in ax.containers:
+            found[points.get_xdata().item()] = np.ptp(bar.get_segments()[0][:, 0])
+    expected = dict(zip(known["forgetting"], known["forgetting_high"] - known["forgetting_low"]))
+    assert found == pytest.approx(expected)
+    bands = [patch.get_width() for ax in picture.axes for patch in ax.patches]
+    reference = frame[frame["family"] == "lora"]
+    assert sorted(bands) == pytest.approx(sorted(2 * reference["noise_sd"].dropna()))
+    said = [text.get_text() for ax in picture.axes for text in ax.texts]
+    assert said == ["one setting, no front"] * frame["forgetting"].isna().sum()
+    assert (frame["forgetting"].isna().any()) == (frame["seeds"].max() == 1)
+    assert {label.get_text() for label in picture.axes[0].get_yticklabels()} >= {"lora"}
+
+
+def test_loss_curves_draw_the_declared_running_mean(one):
+    frame, picture = drawn("loss_curves", one, window=3)
+    raw = read_table(one / "learning_curves.csv").query("method == 'lora' and stage == 2")["loss"].to_numpy()
+    rows = frame[(frame["method"] == "lora") & (frame["stage"] == 2)]
+    assert rows["mean"].iloc[5] == pytest.approx(raw[4:7].mean())
+    assert rows["mean"].iloc[0] == pytest.approx(raw[:2].mean())
+    expected = {tuple(part["mean"]) for _, part in frame.groupby(["stage", "method"])}
+    assert {tuple(line.get_ydata()) for ax in picture.axes for line in lines(ax)} == expected
+
+
+def test_plasticity_draws_the_last_stages_beside_base(one):
+    frame, picture = drawn("plasticity", one)
+    assert set(frame["method"]) == {"base", "lora", "activation_mask", "orthogonal", "ceiling"}
+    for ax, measure in zip(picture.axes, ("curve", "effective_rank", "dormant_share")):
+        part = frame[frame["measure"] == measure]
+        for line in lines(ax):
+            rows = part[part["method"] == line.get_gid()].sort_values("x")
+            np.testing.assert_array_equal(line.get_ydata(), rows["mean"])
+        assert len(lines(ax)) == 4
