@@ -4,6 +4,7 @@ Needs: a checked config. Makes: no files. Functions stand here, in the order of 
 """
 
 import glob
+import shutil
 from functools import cache
 
 from snakemake.settings.types import RerunTrigger
@@ -76,19 +77,6 @@ def stages(model, which="all"):
 def checkpoints(model, which="all"):
     """What there is of a model: base, and the trained checkpoints unless `which` is "base" or it is not trained."""
     return ["base", *(stages(model, which) if which != "base" else [])]
-
-
-def whole_study():
-    """The config as laid together; what common.smk and variants.smk take out is put back."""
-    models = {
-        name: entry if name in LEARNERS else entry | {"trained": False}
-        for name, entry in config["models"].items()
-    }
-    methods = {
-        name: entry if TRAINED_ON[name] == MODELS else entry | {"models": TRAINED_ON[name]}
-        for name, entry in config["methods"].items()
-    }
-    return config | {"models": models, "methods": methods}
 
 
 def entry(section, wildcard):
@@ -222,3 +210,7 @@ def table(name):
     """A table of results/tables/ with its place in the report."""
     path = f"results/tables/{name}.csv"
     return report(path, caption="captions/table.rst", category="Tables", labels={"table": name})
+
+
+onsuccess:
+    shutil.rmtree("results/.kept", ignore_errors=True)  # of groups that failed on the way, see kept.py

@@ -85,8 +85,9 @@ rule estimate:
     params:
         checkpoints=ASKED,
         code=code("estimate.py"),
+        methods=config["methods"],
         online=from_hub() != "(?!)",
         snakefile=workflow.main_snakefile,
-        study=whole_study(),
+        study=STUDY,
     script:
         "../scripts/estimate.py"

@@ -3,6 +3,8 @@
 Needs: a config that fits rules/config.schema.yaml, and the library as text. Makes: nothing, or one line on stderr.
 """
 
+import copy
+
 LOCAL_KEYS = ("loader", "limit")  # keys of a source that are the workflow's, not the loader's
 # Entries of probes that run the network; all others are modules of probes/.
 MEASUREMENTS = ("activations", "gradients", "thresholds", "drift", "held_out_task", "input_spectra")
@@ -237,9 +239,9 @@ def check_references():
     check_comparisons()
 
 
-study = read_config()
+STUDY = read_config()  # as the files say it, before entries are laid out or taken out
 config.clear()
-config.update(study)
+config.update(copy.deepcopy(STUDY))
 
 
 include: "variants.smk"

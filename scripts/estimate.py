@@ -9,8 +9,9 @@ from implicit_sparsity import job
 from implicit_sparsity.errors import InputError
 
 
-def estimate(study, checkpoints, snakefile):
-    """Print the estimate. ``study``: the config; ``snakefile``: of the workflow, which is asked for its jobs.
+def estimate(study, methods, checkpoints, snakefile):
+    """Print the estimate. ``study``: the config; ``methods``: with every variant laid out; ``snakefile``: of the
+    workflow, which is asked for its jobs.
 
     The graph is Snakemake's own: a dry run of everything in a process of its own, under the config that this
     one was given, says every job with its wildcards, inputs and outputs; a second one says what is still to
@@ -23,7 +24,7 @@ def estimate(study, checkpoints, snakefile):
         _write(file, study)
         everything = jobs.parse(_dry_run(snakefile, file, "--forceall"))
         left = jobs.parse(_dry_run(snakefile, file))
-    whole, notes = plan.study_of(study)
+    whole, notes = plan.study_of(study | {"methods": methods})
     print(estimates.text(whole, notes, checkpoints, everything, left), flush=True)
 
 

@@ -52,7 +52,7 @@ def preflight(
     print(text, flush=True)
     if hardware:
         for model in whole.shapes:
-            refusal.check(whole, model, bool(checkpoints[model]["trained"]))
+            refusal.check(whole, model, plan.methods_of(checkpoints[model]))
     for path in [plans] if isinstance(plans, str) else plans:
         write_json(path, made[Path(path).stem])
     Path(summary).write_text(f"# Plan\n\n{text}\n", encoding="utf-8")

@@ -147,7 +147,7 @@ def test_gradients_of_documents(full_size):
         small = refusal.changed(
             plan, [(("evals", "batch_tokens"), 2048), (("probes", "activations", "batch_tokens"), 2048)]
         )
-        refusal.check(small, "dense", trains=False)
+        refusal.check(small, "dense", trained_with=())
 
 
 def test_more_cards_are_for_training_alone(full_size):

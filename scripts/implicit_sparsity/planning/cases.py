@@ -5,8 +5,11 @@ from dataclasses import replace
 from . import memory, trained
 
 
-def cases(study, model: str, trains: bool = True) -> dict:
-    """{(rule, method or ""): memory by part} of what the study asks of one model."""
+def cases(study, model: str, trained_with=None) -> dict:
+    """{(rule, method or ""): memory by part} of what the study asks of one model.
+
+    ``trained_with``: names of the methods that it is trained with, all where it is None.
+    """
     shape, setting, probes = study.shapes[model], study.settings[model], study.config["probes"]
     last = max((len(order) for order in study.config["orders"].values()), default=0)
     found = {}
@@ -17,7 +20,9 @@ def cases(study, model: str, trains: bool = True) -> dict:
     for section, (rule, of) in MEASURED.items():
         if section in probes:
             found[rule, ""] = of(study, model, probes[section])
-    for name, method in methods.items() if trains and last else ():
+    for name, method in methods.items() if last else ():
+        if trained_with is not None and name not in trained_with:
+            continue
         found["train_adapter", name] = memory.train(shape, method, setting, last)
         found["evaluate_checkpoint", name] = memory.evaluate(shape, setting, method, last)
         if measured:

@@ -44,6 +44,11 @@ def study_of(config: dict, results="results", benchmarks="benchmarks/results") -
     return study, {"warning": warning, "measured": files}
 
 
+def methods_of(checkpoints: dict) -> set:
+    """Names of the methods that a model is trained with, from those of its checkpoints."""
+    return {name.split(".")[0] for name in checkpoints["trained"]}
+
+
 def of_model(study: Study, model: str, checkpoints: dict, notes: dict) -> dict:
     """What results/plan/<model>.json holds; bytes, tokens, FLOPs, seconds, hours."""
     shape = study.shapes[model]
@@ -60,7 +65,7 @@ def of_model(study: Study, model: str, checkpoints: dict, notes: dict) -> dict:
         row["hours"] += cost.gpu * cost.seconds / 3600
     memory = {
         " ".join(part for part in case if part): parts
-        for case, parts in cases.cases(study, model, bool(checkpoints["trained"])).items()
+        for case, parts in cases.cases(study, model, methods_of(checkpoints)).items()
     }
     hours = sum(row["hours"] for row in rules.values())
     price = study.hardware.get("price_per_hour", 0)

@@ -98,9 +98,9 @@ def say(path, value, total) -> str:
     return f"{'.'.join(path)}: {word} ({total / GB:.1f} GB)"
 
 
-def check(study, model: str, trains: bool = True) -> None:
+def check(study, model: str, trained_with=None) -> None:
     """InputError for the first thing that does not fit the card, with the smallest change that helps."""
-    for case, parts in cases(study, model, trains).items():
+    for case, parts in cases(study, model, trained_with).items():
         if parts["total"] <= study.card.memory:
             continue
         rule, method = case
