@@ -62,21 +62,27 @@ def narrowed(triggers):
     return triggers - {RerunTrigger.CODE} if triggers == RerunTrigger.all() else triggers
 
 
-def stages(model, which="all"):
+def stages(model, which="all", methods=None):
     """Trained checkpoints of a model as method.order.seedN.stageN: every stage of every run, or only the final ones."""
     return [
         f"{method}.{order}.seed{seed}.stage{stage}"
         for method in config["methods"]
-        if model in LEARNERS and model in TRAINED_ON[method]
+        if model in LEARNERS and model in TRAINED_ON[method] and (methods is None or method in methods)
         for order, domains in config["orders"].items()
         for seed in config["seeds"]
         for stage in (range(1, len(domains) + 1) if which == "all" else [len(domains)])
     ]
 
 
-def checkpoints(model, which="all"):
+def checkpoints(model, which="all", methods=None):
     """What there is of a model: base, and the trained checkpoints unless `which` is "base" or it is not trained."""
-    return ["base", *(stages(model, which) if which != "base" else [])]
+    return ["base", *(stages(model, which, methods) if which != "base" else [])]
+
+
+def probed(model, measurement):
+    """Checkpoints of a model that a measurement takes; of the drift, which is against base, the trained ones."""
+    found = checkpoints(model, config["probes"][measurement]["stages"], PROBED)
+    return found[1:] if measurement == "drift" else found
 
 
 def entry(section, wildcard):
@@ -148,11 +154,10 @@ def weights_on_disk(wildcards):
 
 def measured(measurement, pattern, **wildcards):
     """Paths of a measurement, of all models at the checkpoints that `probes.<measurement>.stages` names."""
-    which = config["probes"][measurement]["stages"]
     return [
         path
         for model in MODELS
-        for checkpoint in checkpoints(model, which)
+        for checkpoint in probed(model, measurement)
         for path in expand(pattern, model=model, checkpoint=checkpoint, **wildcards)
     ]
 

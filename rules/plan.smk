@@ -14,19 +14,11 @@ ASKED = {
         "trained": checkpoints(model)[1:],
         "measured": MEASURED[model] if "activations" in NEEDS else ["base"] if "reference" in NEEDS else [],
         "controls": CONTROLS if "controls" in NEEDS else [],
-        "gradients": (
-            checkpoints(model, config["probes"]["gradients"]["stages"]) if "gradients" in NEEDS else []
-        ),
-        "drift": (stages(model, config["probes"]["drift"]["stages"]) if "drift" in NEEDS else []),
-        "held_out_task": (
-            checkpoints(model, config["probes"]["held_out_task"]["stages"])
-            if "held_out_task" in NEEDS
-            else []
-        ),
         "input_spectra": ["base"] if "input_spectra" in NEEDS else [],
-        "thresholds": (
-            checkpoints(model, config["probes"]["thresholds"]["stages"]) if "thresholds" in NEEDS else []
-        ),
+    }
+    | {
+        name: probed(model, name) if name in NEEDS else []
+        for name in ("gradients", "drift", "held_out_task", "thresholds")
     }
     for model in MODELS
 }

@@ -4,7 +4,7 @@ Needs: results/models/, results/tokens/, and adapters where later stages are mea
 results/gradients/, results/tables/<probe>.csv.
 """
 
-MEASURED = {model: checkpoints(model, config["probes"]["activations"]["stages"]) for model in MODELS}
+MEASURED = {model: probed(model, "activations") for model in MODELS}
 
 
 # which checkpoints are measured, and under which controls, changes nothing in the measurement of one
@@ -18,16 +18,14 @@ READABLE = {
     "reference": lambda: expand(STORE, model=MODELS, checkpoint="base", domain=DOMAINS),
     "gradients": lambda: measured("gradients", GRADIENTS, domain=DOMAINS),
     "thresholds": lambda: measured("thresholds", THRESHOLDS, domain=DOMAINS),
-    "drift": lambda: [
-        DRIFT.format(model=model, checkpoint=name)
-        for model in MODELS
-        for name in stages(model, config["probes"]["drift"]["stages"])
-    ],
+    "drift": lambda: measured("drift", DRIFT),
     "held_out_task": lambda: measured("held_out_task", TASK),
     "held_out_task_base": lambda: expand(TASK, model=MODELS, checkpoint="base"),
     "input_spectra": lambda: expand(SPECTRA, model=MODELS),
     "models": lambda: expand(MODEL, model=MODELS),
-    "adapters": lambda: [f"results/adapters/{model}/{name}" for model in MODELS for name in stages(model)],
+    "adapters": lambda: [
+        f"results/adapters/{model}/{name}" for model in MODELS for name in stages(model, methods=PROBED)
+    ],
 }
 
 

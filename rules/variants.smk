@@ -87,9 +87,21 @@ def variants():
     return methods, families
 
 
+def those_asked_for(asked):
+    """Variants that `probed_methods` names, each by its own name or its family's."""
+    if asked == "all":
+        return set(FAMILIES)
+    known = {*FAMILIES, *(about["family"] for about in FAMILIES.values())}
+    for position, name in enumerate(asked):
+        refuse_unknown(("probed_methods", position), name, known, "method")
+    return {name for name, about in FAMILIES.items() if {name, about["family"]} & set(asked)}
+
+
 check_methods()
 # Which models a method is trained on says nothing about how: it is no option of a job.
 TRAINED_ON = {name: entry.get("models", list(config["models"])) for name, entry in config["methods"].items()}
 config["methods"], FAMILIES = variants()
 TRAINED_ON = {variant: TRAINED_ON[about["of"]] for variant, about in FAMILIES.items()}
-CONTROLLED = config.pop("controls")
+# Which methods' checkpoints are probed says nothing about how, either: both keys are taken out.
+PROBED = those_asked_for(config.pop("probed_methods"))
+del config["controls"]
