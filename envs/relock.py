@@ -4,7 +4,7 @@
     envs/<kind>.lock  the same and all it needs, `name==version`       made here; installed with --no-deps
     envs/<kind>.yaml  the same as a conda environment                  made here; named by the rules' `conda:`
 
-All kinds are resolved together first, so that the five fit into one .venv, for every Python from 3.11 on (a
+All kinds are resolved together first, so that all fit into one .venv, for every Python from 3.11 on (a
 pin that only some machines need carries a marker). Without --upgrade a pin moves only where an .in file
 asks. No hashes and no local versions: PyTorch's build differs from registry to registry. Needs uv (in
 envs/dev.lock) and the registry.
@@ -18,7 +18,7 @@ import tempfile
 from pathlib import Path
 
 ENVS = Path(__file__).parent
-KINDS = ("workflow", "corpora", "compute", "figures", "dev")
+KINDS = ("workflow", "corpora", "compute", "figures", "archive", "dev")
 OLDEST_PYTHON = "3.11"
 # pip itself adds the first three for a PyTorch build that wants them; the rest is for systems not supported.
 NOT_LOCKED = re.compile(r"^(nvidia-|cuda-|triton\b)|sys_platform == '(win32|emscripten|never)'$")

@@ -47,7 +47,8 @@ def train_adapter(
         "domain": domains[-1],
         "trained_domains": list(domains),
         "tokens_sha256": [artifacts.digest(read_json(Path(f) / "index.json")) for f in tokens],
-        "previous_sha256": artifacts.folder_digest(previous) if previous else None,
+        # of what this stage goes on from; the records beside it say when and where it was made
+        "previous_sha256": artifacts.folder_digest(previous, "*.safetensors") if previous else None,
         "code": code,
     }
     scratch = job.scratch(adapter, artifacts.digest([study, base, options, training]))

@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
 ENVS = ROOT / "envs"
-KINDS = ("workflow", "corpora", "compute", "figures", "dev")
+KINDS = ("workflow", "corpora", "compute", "figures", "archive", "dev")
 LEFT_OUT = {"pycosat"}  # see envs/relock.py
 ACCELERATOR = re.compile(r"^(nvidia|cuda|triton)\b")
 # In two parts, so that this file is not itself a finding.
@@ -117,9 +117,9 @@ PEERS = {"nnsight", "transformer_lens"}  # benchmarks/contenders/peers.py instal
 @pytest.mark.parametrize(
     ("folder", "kinds"),
     [
-        ("scripts", ["workflow", "corpora", "compute", "figures", "model"]),
-        ("benchmarks", ["workflow", "corpora", "compute", "figures", "model", "dev"]),
-        ("tests", ["workflow", "corpora", "compute", "figures", "model", "dev"]),
+        ("scripts", ["workflow", "corpora", "compute", "figures", "archive", "model"]),
+        ("benchmarks", ["workflow", "corpora", "compute", "figures", "archive", "model", "dev"]),
+        ("tests", ["workflow", "corpora", "compute", "figures", "archive", "model", "dev"]),
     ],
 )
 def test_what_is_imported_is_declared(folder, kinds):
