@@ -8,12 +8,12 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := all
-.PHONY: all ladder env test lint bench report locks clean clean-results help
+.PHONY: all ladder env test test-slurm lint bench report archive restore explain export locks clean clean-results help
 
 # A command goes through `python -m`: a .venv that was moved, or a path with spaces, breaks the scripts in .venv/bin.
 python := .venv/bin/python
 snakemake := $(python) -m snakemake
-run_kinds := workflow corpora compute figures model
+run_kinds := workflow corpora compute figures archive model
 
 all: .venv/run.stamp ## everything in results/ that config.yaml asks for (CORES=2)
 	$(snakemake) -c$(CORES) all
@@ -26,6 +26,9 @@ env: .venv/run.stamp ## only the environment that the workflow runs in
 test: lint ## style and tests (PYTEST_ARGS="-k name" for some)
 	$(python) -m pytest $(PYTEST_ARGS)
 
+test-slurm: .venv/dev.stamp ## the cluster profile on a real SLURM of one node (root on Debian; part of make test)
+	timeout -k 30 900 $(python) -m pytest tests/slurm
+
 lint: .venv/dev.stamp ## style of the Python and Snakemake files
 	$(python) -m ruff check .
 	$(python) -m ruff format --check .
@@ -37,6 +40,19 @@ bench: .venv/dev.stamp ## speed against plain PEFT and transformers, in one run
 
 report: .venv/run.stamp ## results/report.html of a finished run
 	$(snakemake) --report results/report.html
+
+archive: .venv/run.stamp ## the finished study as one file (config: archive; ARGS="--configfile mine.yaml" as for the run)
+	$(snakemake) -c1 archive $(ARGS)
+
+restore: .venv/run.stamp ## an archive into a new folder (ARCHIVE=study.tar.gz INTO=folder)
+	PYTHONPATH=scripts $(python) -m implicit_sparsity.archiving "$(ARCHIVE)" $(if $(INTO),"$(INTO)")
+
+export: .venv/run.stamp ## a checkpoint as a plain model folder (MODEL=smollm2 CHECKPOINT=lora.forward.seed0.stage4)
+	@test -n "$(MODEL)" -a -n "$(CHECKPOINT)" || { echo "make export MODEL=smollm2 CHECKPOINT=lora.forward.seed0.stage4" >&2; exit 1; }
+	$(snakemake) -c1 $(ARGS) "results/exports/$(MODEL)/$(CHECKPOINT)"
+
+explain: ## where the numbers of a file in results/ come from, back to the corpus (FILE=results/figures/x.pdf ALL=1)
+	@PYTHONPATH=scripts $(if $(wildcard $(python)),$(python),python3) -m implicit_sparsity.explaining "$(FILE)" $(if $(ALL),--all)
 
 locks: .venv/dev.stamp ## envs/*.lock and *.yaml from envs/*.in (RELOCK=--upgrade for newer pins)
 	$(python) envs/relock.py $(RELOCK)

@@ -22,17 +22,21 @@ include: "rules/corpora.smk"
 include: "rules/models.smk"
 include: "rules/probes.smk"
 include: "rules/adapters.smk"
+include: "rules/export.smk"
 include: "rules/evals.smk"
 include: "rules/plan.smk"
 include: "rules/figures.smk"
+include: "rules/verdicts.smk"
+include: "rules/archive.smk"
 
 
 rule all:
-    """Every table and every figure of the study."""
+    """Every table, figure and verdict of the study."""
     default_target: True
     input:
         tables=expand("results/tables/{table}.csv", table=TABLES),
         figures=expand("results/figures/{figure}.{ending}", figure=FIGURES, ending=("pdf", "png", "csv")),
+        verdicts=[VERDICTS, *LATEX, "results/chapter.html"],
 
 
 localrules:

@@ -1,174 +1,155 @@
-"""Seconds of a stage's training against PEFT LoRA under a plain ``transformers.Trainer``, same documents.
+"""What a stage of every method costs, against PEFT LoRA (rank 8, all linear layers) under a plain
+``transformers.Trainer``, same documents.
 
-    make bench        (or: .venv/bin/python benchmarks/training.py --steps 8 --rounds 3)
+    .venv/bin/python benchmarks/training.py            SmolLM2 of the default study: run `make` first
+    .venv/bin/python benchmarks/training.py --methods lora,ewc --rounds 1
+    .venv/bin/python benchmarks/training.py --nano     toy sizes in one process: figures mean nothing
 
-Every round runs the peer and each method once, in turn, in this one process; the ratio of a round is
-paired, and the median and range over rounds are printed. All see the same documents, as many steps, rank 8
-on every linear layer (A: as many parameters), clipping and AdamW. The peer pads each random batch to its
-longest document and runs the head on every position, as Trainer does; ours sorts by length and runs the
-head on completion positions. Orthogonal and activation_mask are timed in a second stage, where their
-constraints are at work.
+Each run is a process of its own, so that its peak memory is its own. A round runs every method once and the
+peer between every few of them; a ratio is against the mean of the two peers around it, and the median and
+range over rounds are printed. Methods are timed in a second stage, where their constraints are at work, per
+token, padding not counted: joint trains more steps a stage, and is told per token like the others. Time and
+memory are those of ``Trainer.train``, the method's projections and the audit of every step included. What a
+stage takes once has columns of its own: ``begin`` (activity, decompositions), ``end`` (Fisher information,
+subspaces, with its peak memory), ``audit`` (of frozen weights and the whole stage). A method that chooses
+among experts is measured on a mixture with random weights, against PEFT LoRA on that.
+
+The peer pads each random batch to its longest document and runs the head on every position, as Trainer does;
+ours sorts by length and runs the head on completion positions. Threads: ``--threads``.
 """
 
 import argparse
+import json
 import os
 import statistics
+import subprocess
 import sys
 import tempfile
-import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "scripts"))
-TRAINING = {
-    "batch_size": 4,
-    "learning_rate": 1e-3,
-    "warmup": 2,
-    "weight_decay": 0.0,
-    "clip": 1.0,
-    "checkpoint_every": 10**6,
-    "leak_tolerance": 1e-3,
-}
+sys.path[:0] = [str(ROOT / "scripts"), str(Path(__file__).resolve().parent)]
+
+from stagecost import cases, told, worker  # noqa: E402
+
+PEER_EVERY = 4  # methods between two runs of the peer
+QUIET = 0.5  # processes that wanted a core before the first run
 
 
-def peer(model_folder, documents, steps: int, seed: int) -> float:
-    """Seconds of ``Trainer.train`` on a PEFT LoRA, documents in random batches."""
-    import numpy as np
-    import torch
-    from peft import LoraConfig, get_peft_model
-    from transformers import AutoModelForCausalLM, Trainer, TrainingArguments
+class Run:
+    """All rounds; ``found``: {method: [a result with ``time`` and ``memory``, ratios to the peer]}."""
 
-    def pad(rows):
-        longest = max(len(row["input_ids"]) for row in rows)
-        fill = {"input_ids": 0, "attention_mask": 0, "labels": -100}
-        return {
-            name: torch.tensor([list(row[name]) + [value] * (longest - len(row[name])) for row in rows])
-            for name, value in fill.items()
+    def __init__(self, args, scratch):
+        self.args, self.scratch = args, Path(scratch)
+        self.kinds = {name: cases.kind(name) for name in args.methods}
+        self.places = cases.places(args.nano, {*self.kinds.values()}, scratch)
+        self.options = cases.OPTIONS | (cases.NANO_OPTIONS if args.nano else {})
+        self.past = [name for name in args.methods if cases.says(name, "STARTS") == "previous"]
+        self.found = {name: [] for name in args.methods}
+
+    def all(self) -> None:
+        for name in self.past:  # once: what the second stage starts from
+            self.one(name, "dense", seed=0, steps=2, domains=cases.DOMAINS[:1], save=self.first(name))
+        for seed in range(self.args.rounds):
+            for kind in sorted(self.places):
+                names = [name for name in self.args.methods if self.kinds[name] == kind]
+                turn = seed % max(1, len(names))
+                self.round(names[turn:] + names[:turn], kind, seed)
+
+    def round(self, names, kind, seed) -> None:
+        """Blocks of methods, a run of the peer before each and after the last."""
+        before = self.one(None, kind, seed)
+        for start in range(0, len(names), PEER_EVERY):
+            block = {name: self.one(name, kind, seed) for name in names[start : start + PEER_EVERY]}
+            after = self.one(None, kind, seed)
+            for name, result in block.items():
+                ratios = {
+                    key: result[key] / statistics.mean([before[key], after[key]])
+                    for key in ("time", "cpu_time", "memory")
+                }
+                ratios["peer_parameters"] = before["parameters"]
+                self.found[name].append(result | {"peak_mb": result["memory"]} | ratios)
+                print(f"round {seed + 1} {name}: {ratios['time']:.2f}", file=sys.stderr, flush=True)
+            before = after
+
+    def first(self, name) -> str:
+        return str(self.scratch / "first" / name)
+
+    def one(self, name, kind, seed, steps=None, domains=cases.DOMAINS, save=None) -> dict:
+        """One process's result: phases, tokens, parameters; of training seconds a token and peak MB."""
+        kind = self.kinds.get(name, kind)
+        asked = {
+            "method": name,
+            "options": self.options.get(name, {}),
+            "place": self.places[kind],
+            "domains": list(domains) if name else [cases.DOMAINS[-1]],
+            "steps": steps or self.args.steps,
+            "seed": seed,
+            "threads": self.args.threads,
+            "previous": self.first(name) if name in self.past and not save else None,
+            "save": save,
+        }
+        result = (worker.measure if self.args.nano else separate)(asked)
+        train, tokens = result["phases"]["train"], result["tokens"]
+        return result | {
+            "time": train["seconds"] / tokens,
+            "cpu_time": train["cpu_seconds"] / tokens,
+            "memory": train["peak_mb"],
         }
 
-    rows = [
-        {
-            "input_ids": d.ids.tolist(),
-            "attention_mask": [1] * len(d.ids),
-            "labels": np.where(d.prompt, -100, d.ids.astype(np.int64)).tolist(),
-        }
-        for d in documents
-    ]
-    model = AutoModelForCausalLM.from_pretrained(model_folder, dtype=torch.float32)
-    model = get_peft_model(
-        model, LoraConfig(r=8, lora_alpha=16, target_modules="all-linear", task_type="CAUSAL_LM")
-    )
+
+def separate(asked: dict) -> dict:
+    """What ``worker.measure`` finds in a process of its own."""
+    command = [sys.executable, "-m", "stagecost.worker", json.dumps(asked)]
+    done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=1800)
+    if done.returncode:
+        sys.exit(f"benchmarks/training.py: {asked['method'] or 'the peer'} failed:\n{done.stderr[-2000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def main(args) -> None:
+    from onegpu import meter
+
+    load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as scratch:
-        arguments = TrainingArguments(
-            output_dir=scratch,
-            max_steps=steps,
-            per_device_train_batch_size=TRAINING["batch_size"],
-            learning_rate=TRAINING["learning_rate"],
-            save_strategy="no",
-            report_to=[],
-            disable_tqdm=True,
-            seed=seed,
-            use_cpu=not torch.cuda.is_available(),
-        )
-        trainer = Trainer(model=model, args=arguments, train_dataset=rows, data_collator=pad)
-        started = time.perf_counter()
-        trainer.train()
-        return time.perf_counter() - started
-
-
-class Timed:
-    """One of our methods; the first stage, without which a second has no constraint, is not timed."""
-
-    def __init__(self, name, options, model_folder, tokens, scratch):
-        self.name, self.options, self.model, self.tokens = name, options, str(model_folder), tokens
-        self.folder, self.previous = Path(scratch) / name, None
-        if name != "lora":
-            _, stage, method, result = self.fit(["code"], 2, 0)
-            self.previous = self.save(stage, method, result)
-
-    def fit(self, domains, steps, seed):
-        from implicit_sparsity import methods, stages, training
-
-        settings = TRAINING | {"steps": steps}
-        stage = stages.Stage(self.model, domains, self.tokens[: len(domains)], seed, settings, self.previous)
-        stage.documents = lambda split, domain=None: (
-            self.documents if split == "train" else original(split, domain)
-        )
-        original = stages.Stage.documents.__get__(stage)
-        self.documents = original("train")[: steps * TRAINING["batch_size"]]
-        method = methods.load(self.name, **self.options)
-        seconds, optimise = [], training.optimise
-
-        def timed(*args, **kwargs):
-            started = time.perf_counter()
-            try:
-                return optimise(*args, **kwargs)
-            finally:
-                seconds.append(time.perf_counter() - started)
-
-        training.optimise = timed
         try:
-            with tempfile.TemporaryDirectory() as scratch:
-                result = training.fit(stage, method, scratch)
-        finally:
-            training.optimise = optimise
-        return seconds[0], stage, method, result
-
-    def save(self, stage, method, result):
-        from implicit_sparsity import files
-
-        with files.new_folder(self.folder) as folder:
-            stage.save(method, folder, result["state"])
-        return str(self.folder)
-
-
-def main(arguments) -> None:
-    os.environ["OMP_NUM_THREADS"] = str(arguments.threads)
-    os.environ["HF_HUB_OFFLINE"] = "1"
-    import torch
-
-    from implicit_sparsity.tokens import Tokens
-
-    torch.set_num_threads(arguments.threads)
-    results = ROOT / "results"
-    model = results / "models" / "smollm2"
-    tokens = [str(results / "tokens" / "smollm2" / domain) for domain in ("code", "math")]
-    if not model.is_dir() or not all(Path(folder).is_dir() for folder in tokens):
-        sys.exit(
-            "benchmarks/training.py: run `make` first, it needs results/models/smollm2 and results/tokens/"
-        )
-    need = arguments.steps * TRAINING["batch_size"]
-    options = {"lora": {}, "activation_mask": {"fraction": 0.03}, "orthogonal": {}}
-    with tempfile.TemporaryDirectory() as scratch:
-        ours = {name: Timed(name, o, model, tokens, scratch) for name, o in options.items()}
-        ratios = {name: [] for name in ours}
-        for seed in range(arguments.rounds):
-            found = {}
-            for folder in tokens:
-                split = Tokens(folder).split("train")
-                found[folder] = peer(model, [split[i] for i in range(need)], arguments.steps, seed)
-            for name, method in ours.items():
-                domains = ["code", "math"] if method.previous else ["code"]
-                seconds = method.fit(domains, arguments.steps, seed)[0]
-                against = found[tokens[len(domains) - 1]]
-                ratios[name].append(seconds / against)
-                print(
-                    f"round {seed + 1} {name}: {seconds:.1f} s, Trainer + PEFT LoRA {against:.1f} s",
-                    flush=True,
-                )
-    print(
-        f"\nseconds of training / seconds of PEFT LoRA under Trainer, {arguments.steps} steps, "
-        f"{arguments.rounds} rounds, {arguments.threads} threads, torch {torch.__version__}"
-    )
-    for name, values in ratios.items():
-        print(f"  {name:18s} {statistics.median(values):.2f}  ({min(values):.2f} to {max(values):.2f})")
+            run = Run(args, scratch)
+        except FileNotFoundError as missing:
+            sys.exit(f"benchmarks/training.py: run `make` first, it needs {missing}")
+        run.all()
+    result = {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "load": load,
+        "quiet": load <= QUIET,
+        "nano": args.nano,
+        "steps": args.steps,
+        "rounds": args.rounds,
+        "threads": args.threads,
+        "versions": meter.versions("cpu"),
+        "commit": meter.commit(ROOT),
+        "rows": [told.summary(name, found, run.kinds[name], args.nano) for name, found in run.found.items()],
+    }
+    print(told.table(result))
+    if args.out:
+        args.out.write_text(json.dumps(result, indent=1) + "\n")
 
 
-if __name__ == "__main__":
+def arguments(given=None):
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
-    main(parser.parse_args())
+    parser.add_argument("--methods", type=lambda text: text.split(","), default=cases.methods())
+    parser.add_argument("--nano", action="store_true", help="toy sizes, to see that it runs")
+    parser.add_argument("--out", type=Path, help="write the figures as JSON")
+    args = parser.parse_args(given)
+    if unknown := sorted(set(args.methods) - set(cases.methods())):
+        parser.error(f"no method {unknown[0]}; there are {', '.join(cases.methods())}")
+    return args
+
+
+if __name__ == "__main__":
+    main(arguments())

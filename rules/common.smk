@@ -96,6 +96,20 @@ def adapter_of(wildcards):
     return [] if base else f"results/adapters/{wildcards.model}/{wildcards.checkpoint}"
 
 
+def exported(wildcards):
+    """The same of a checkpoint that a user named: one that the study does not have is refused."""
+    model, checkpoint = wildcards.model, wildcards.checkpoint
+    known = checkpoints(model) if model in MODELS else MODELS
+    name = checkpoint if model in MODELS else model
+    if name not in known:
+        listed = ", ".join(known[:4]) + (f" and {len(known) - 4} more" if len(known) > 4 else "")
+        raise SystemExit(
+            f"results/exports/{model}/{checkpoint}: found {name!r}, allowed: {listed}"
+            + provenance.nearest(name, known)
+        )
+    return adapter_of(wildcards)
+
+
 @cache
 def code(script, room=None, name=None):
     """Fingerprint of a job's own code: its script, all that imports, and the module it loads by name.

@@ -44,7 +44,7 @@ def check_options(path, entry, options, skip=()):
 
 
 def check_room(room, ignore=()):
-    """Every entry of probes or figures is a module of that room and has options of its class."""
+    """Every entry of probes, figures or claims is a module of that room and has options of its class."""
     for name, entry in config[room].items():
         if name not in ignore:
             refuse_unknown((room, name), name, provenance.available(room), f"module of {room}")
@@ -226,6 +226,14 @@ def figure_tables(figure):
     return [*provenance.class_literal(place, "TABLES", default=()), *(n for n in optional if n in made)]
 
 
+def claimed_tables():
+    """Names of the tables that claims read, of those that are made."""
+    places = [provenance.module_name("claims", name) for name in config["claims"]]
+    kinds = ("TABLES", "OPTIONAL")
+    asked = {name for place in places for kind in kinds for name in provenance.class_literal(place, kind)}
+    return [name for name in made_tables() if name in asked]
+
+
 def check_references():
     """All of the above."""
     check_sources()
@@ -234,6 +242,7 @@ def check_references():
     check_room("probes", ignore=MEASUREMENTS)
     check_needs()
     check_room("figures")
+    check_room("claims")
     check_budgets()
     check_tables()
     check_comparisons()

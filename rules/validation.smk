@@ -17,7 +17,7 @@ from implicit_sparsity import provenance
 
 YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 EXPONENT = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d{1,3}")  # YAML 1.1 takes 2e-3 for text
-REMOVABLE = ("models", "domains", "domains.*.sources", "orders", "methods", "probes", "figures")
+REMOVABLE = ("models", "domains", "domains.*.sources", "orders", "methods", "probes", "figures", "claims")
 SOURCES = []  # (file or "--config", its own content), in the order in which they were laid over each other
 
 

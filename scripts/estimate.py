@@ -10,8 +10,8 @@ from implicit_sparsity.errors import InputError
 
 
 def estimate(study, methods, checkpoints, snakefile):
-    """Print the estimate. ``study``: the config; ``methods``: with every variant laid out; ``snakefile``: of the
-    workflow, which is asked for its jobs.
+    """Print the estimate. ``study``: the config; ``methods``: with every variant laid out; ``snakefile``: of
+    the workflow, which is asked for its jobs.
 
     The graph is Snakemake's own: a dry run of everything in a process of its own, under the config that this
     one was given, says every job with its wildcards, inputs and outputs; a second one says what is still to

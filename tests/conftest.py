@@ -6,12 +6,13 @@ import pytest
 
 # before any test imports torch: two threads collapse where another process competes for the cores
 os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"
-# Snakemake's SLURM plugin asks sacct when it is imported, in every job: ten seconds where a cluster is installed
-# and does not run. Tests of a cluster name their own.
+# Snakemake's SLURM plugin asks sacct when it is imported, in every job: ten seconds where a cluster is
+# installed and does not run. Tests of a cluster name their own.
 os.environ.setdefault("SLURM_CONF", os.devnull)
 
 
-LONGEST = ("test_workflow", "test_slurm", "test_faults", "test_config", "test_preflight", "test_distributed", "test_drift")
+LONGEST = ("test_workflow", "test_slurm", "test_faults", "test_config", "test_preflight")
+LONGEST += ("test_distributed", "test_drift")
 
 
 def pytest_collection_modifyitems(items):

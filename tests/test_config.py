@@ -39,6 +39,13 @@ WRONG = {
     ),
     "domains: {law: {}}": ("domains.law.sources", "nothing", "mapping"),
     "domains: {code: {sources: {mine: {loader: jsonl, limit: 5}}}}": ("sources.mine.", "nothing", "str"),
+    "claims: {h1a: {threshold: 2}}": ("claims.h1a.threshold", "2", "<= 1"),
+    "claims: {h5: {threshold: 0.1, predictor: luck}}": (
+        "claims.h5.predictor",
+        "'luck'",
+        "overlap | gradient",
+    ),
+    "claims: {h9: {threshold: 1}}": ("claims.h9", "module of claims", "h1a"),
     "comparisons: {reference: lroa}": ("comparisons.reference", "'lroa'", "did you mean lora?"),
     "comparisons: {at: middle}": ("comparisons.at", "'middle'", "reference | common | number"),
     "comparisons: {margins: {loss: 0}}": ("comparisons.margins.loss", "0", "> 0"),
@@ -341,7 +348,7 @@ def test_a_later_file_has_its_say_over_an_optional_part_or_replaces_it():
 
 
 def test_without_a_trained_model_there_is_nothing_but_base():
-    trained = ("r_heatmaps", "forgetting_learning", "loss_curves", "method_comparison")
+    trained = ("r_heatmaps", "forgetting_learning", "loss_curves", "method_comparison", "rounds")
     figures = f"{{{', '.join(f'{name}: false' for name in trained)}}}"
     found = jobs(overlay=f"models: {{smollm2: {{trained: false}}}}\nfigures: {figures}")
     assert {job for job in found if job.startswith("evaluate_checkpoint")} == {

@@ -12,7 +12,13 @@ from test_envs import locked
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = ROOT / "scripts"
-LOADED_BY_NAME = {"methods", "probes", "figures", "sources"}  # folders of modules that the config names
+LOADED_BY_NAME = {
+    "methods",
+    "probes",
+    "figures",
+    "claims",
+    "sources",
+}  # folders of modules that the config names
 RULE = re.compile(
     r'^rule (\w+):$.*?conda:\s+"\.\./envs/(\w+)\.yaml".*?script:\s+"\.\./(scripts/\w+\.py)"', re.M | re.S
 )

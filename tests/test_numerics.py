@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import test_methods
 import torch
-from test_methods import DOMAINS, KINDS, METHODS, OPTIONS, logits, train, trained  # noqa: F401 (a fixture)
+from test_methods import DOMAINS, KINDS, METHODS, OPTIONS, PAIRS, logits, train, trained  # noqa: F401 (a fixture)
 
 from implicit_sparsity import (
     adapters,
@@ -72,8 +72,7 @@ def test_packing_refuses_a_layer_whose_state_it_cannot_reset():
 
 
 @pytest.mark.parametrize("how", ["packing", "gradient_checkpointing", "both"])
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("kind, name", PAIRS)
 def test_saving_memory_changes_no_step(trained, nano, kind, name, how, tmp_path):  # noqa: F811
     keys = ["packing", "gradient_checkpointing"] if how == "both" else [how]
     first, (_, _, plain, _) = trained(kind, name)[0][0], trained(kind, name)[1]
@@ -172,8 +171,7 @@ def alike(a, b):
     return torch.nn.functional.cosine_similarity(a.float().flatten(), b.float().flatten(), dim=0).item()
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", CONTINUED)
+@pytest.mark.parametrize("kind, name", [pair for pair in PAIRS if pair[1] in CONTINUED])
 def test_bfloat16_keeps_what_earlier_stages_learnt(nano, kind, name, tmp_path):
     """A small update added to bfloat16 weights would be rounded away: it stays beside them, to the bit."""
     model, tokens = nano(kind)

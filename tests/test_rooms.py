@@ -66,19 +66,20 @@ def test_library_knows_nothing_of_the_workflow(graph):
     assert graph.find_modules_that_directly_import(f"{PACKAGE}.job") == set(), "job is for scripts"
 
 
-@pytest.mark.parametrize("room", ["methods", "probes", "figures"])
+@pytest.mark.parametrize("room", ["methods", "probes", "figures", "claims"])
 def test_neighbours_in_a_room_know_their_base_only(graph, room):
     for name in modules(room):
         imported = {
             short(found) for found in graph.find_modules_directly_imported_by(f"{PACKAGE}.{room}.{name}")
         }
-        inside = {found for found in imported if found.split(".")[0] in ("methods", "probes", "figures")}
+        rooms = ("methods", "probes", "figures", "claims")
+        inside = {found for found in imported if found.split(".")[0] in rooms}
         assert inside <= {room, f"{room}.base"}, name
 
 
 def test_nobody_names_a_single_method_probe_or_figure(graph):
     """They are loaded by the name in the config: the code has no list of them."""
-    for room in ("methods", "probes", "figures", "corpora.sources"):
+    for room in ("methods", "probes", "figures", "claims", "corpora.sources"):
         for name in modules(room.replace(".", "/")):
             importers = graph.find_modules_that_directly_import(f"{PACKAGE}.{room}.{name}")
             assert {
@@ -86,11 +87,14 @@ def test_nobody_names_a_single_method_probe_or_figure(graph):
             } == set(), name
 
 
-def test_figures_read_tables_never_tensors(graph):
-    for figure in modules("figures"):
+def test_figures_and_claims_read_tables_never_tensors(graph):
+    for figure in [
+        *(f"figures.{n}" for n in modules("figures")),
+        *(f"claims.{n}" for n in modules("claims")),
+    ]:
         for forbidden in ("torch", "safetensors", "transformers", f"{PACKAGE}.store", f"{PACKAGE}.models"):
             if forbidden in graph.modules:
-                chain = graph.find_shortest_chain(f"{PACKAGE}.figures.{figure}", forbidden)
+                chain = graph.find_shortest_chain(f"{PACKAGE}.{figure}", forbidden)
                 assert chain is None, chain
 
 

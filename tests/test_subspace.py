@@ -104,11 +104,11 @@ def test_projection_takes_out_the_subspace_and_nothing_else(monkeypatch):
     a, b = torch.randn(1, 3, 20, generator=g), torch.randn(1, 12, 3, generator=g)
     _, basis = planted(width=20, rank=4)
     before, factor = a.clone(), fake_factors(monkeypatch, a, b)
-    subspace.project_out(factor, basis)
+    subspace.project_out({"w": factor}, {"w": basis})
     assert (a @ basis).norm() < 1e-6 * before.norm()
     outside = torch.eye(20) - basis[0] @ basis[0].T
     torch.testing.assert_close(a, before @ outside, atol=1e-5, rtol=0)
-    subspace.project_out(factor, basis, strength=0.0)
+    subspace.project_out({"w": factor}, {"w": basis}, strength=0.0)
     torch.testing.assert_close(a, before @ outside, atol=1e-5, rtol=0)
 
 

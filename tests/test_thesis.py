@@ -16,6 +16,7 @@ from implicit_sparsity.corpora.records import Dropped
 
 ROOT = Path(__file__).parent.parent
 THESIS = yaml.safe_load((ROOT / "slurm/thesis.yaml").read_text())
+PROFILE = yaml.safe_load((ROOT / "slurm/profile.v9+.yaml").read_text())
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
 FETCH = {"fetch_model", "fetch_source"}
 ON_GPU = {"measure_activations", "measure_gradients", "measure_thresholds", "measure_drift"}
@@ -78,7 +79,10 @@ print(json.dumps([os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_sti
 
 
 def dry_run(folder, *arguments):
-    """Jobs [(rule, wildcards, resources)], processor seconds and peak bytes of one dry run."""
+    """Jobs [(rule, wildcards, resources, group)], processor seconds and peak bytes of one dry run.
+
+    Jobs of one group carry its name and number, and stand together; group is None for a job of its own.
+    """
     command = [sys.executable, "-m", "snakemake", "--profile", "slurm", "-n", "all", *arguments]
     metered = [sys.executable, "-c", METER, *command]
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
@@ -86,14 +90,20 @@ def dry_run(folder, *arguments):
     text = "".join(lines)
     status, seconds, peak = json.loads(last)
     assert status == 0, text[-2000:]
-    jobs = []
-    for rule, block in re.findall(r"^rule (\w+):\n((?: +.*\n)*)", text, re.M):
-        parts = dict(re.findall(r"^ +(wildcards|resources): (.*)$", block, re.M))
+    jobs, group = [], None
+    heads = re.compile(r"^(?:\[.*\] )?Group job (\S+) \(.*|^( *)rule (\w+):$", re.M)
+    found = list(heads.finditer(text))
+    for number, head in enumerate(found):
+        if head[1]:
+            group = (head[1], number)
+            continue
+        end = found[number + 1].start() if number + 1 < len(found) else len(text)
+        parts = dict(re.findall(r"^ +(wildcards|resources): (.*)$", text[head.end() : end], re.M))
         wildcards, resources = (
             dict(pair.split("=", 1) for pair in parts.get(name, "").split(", ") if pair)
             for name in ("wildcards", "resources")
         )
-        jobs.append((rule, wildcards, resources))
+        jobs.append((head[3], wildcards, resources, group if head[2] else None))
     return jobs, seconds, peak
 
 
@@ -128,38 +138,75 @@ def test_every_job_of_the_study_is_listed(whole):
 
 def test_gpu_rules_ask_for_a100_and_everything_else_does_not(whole):
     jobs, *_ = whole
-    for rule, _, resources in jobs:
+    for rule, _, resources, _ in jobs:
         assert resources["slurm_partition"] == ("a100" if rule in ON_GPU else "cpu"), rule
         if rule in ON_GPU:
             assert "gpu" in resources.get("gres", "") or int(resources.get("gpu", 0)) > 0
             assert int(resources["mem_mb"]) >= 90_000  # weights pass through the host's memory
 
 
-def test_downloads_stay_on_the_submitting_node(clone, whole):
-    jobs, *_ = whole
-    fetched = {wildcards.get("model") or wildcards["source"] for rule, wildcards, _ in jobs if rule in FETCH}
-    assert fetched == {name for name, entry in THESIS["models"].items() if entry} | set(by_name())
-    # a dry run does not say where a job would run
+@pytest.fixture(scope="module")
+def local(clone):
+    """Rules whose jobs run where Snakemake runs; a dry run does not say."""
     (clone / "local.smk").write_text('include: "Snakefile"\nprint("local:", *workflow._localrules)\n')
-    command = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        "-s",
-        "local.smk",
-        "--list",
-        "--configfile",
-        "slurm/thesis.yaml",
-    ]
+    command = [sys.executable, "-m", "snakemake", "-s", "local.smk", "--list"]
+    command += ["--configfile", "slurm/thesis.yaml"]
     listed = subprocess.run(command, cwd=clone, capture_output=True, text=True, check=True).stdout
-    local = set(re.search("^local: (.*)$", listed, re.M)[1].split())
+    return set(re.search("^local: (.*)$", listed, re.M)[1].split())
+
+
+def test_downloads_stay_on_the_submitting_node(whole, local):
+    jobs, *_ = whole
+    fetched = {w.get("model") or w["source"] for rule, w, *_ in jobs if rule in FETCH}
+    assert fetched == {name for name, entry in THESIS["models"].items() if entry} | set(by_name())
     assert local >= FETCH
     assert not local & ON_GPU
 
 
+def test_a_submission_is_a_checkpoint(whole, local):
+    """sbatch is called once a group and once for every other job that is not local."""
+    jobs, *_ = whole
+    groups = {group for *_, group in jobs if group}
+    alone = [rule for rule, *_, group in jobs if not group and rule not in local]
+    stages = count(jobs)["train_adapter"]
+    pairs = sum(1 for entry in THESIS["models"].values() if entry) * len(THESIS["domains"])
+    submissions = len(groups) + len(alone)
+    print(f"{submissions} submissions for {len(jobs)} jobs, {stages} stages")
+    assert submissions < stages + 2 * pairs, Counter(alone)
+    for rule, wildcards, _, group in jobs:
+        if rule in ("evaluate_checkpoint", "measure_activations", "measure_gradients", "measure_drift"):
+            assert group[0] == f"{wildcards['model']}.{wildcards['checkpoint']}"
+        if rule == "train_adapter":
+            assert group[0] == "{model}.{method}.{order}.seed{seed}.stage{stage}".format(**wildcards)
+
+
+def test_the_last_attempt_of_a_submission_fits_its_partition(whole):
+    """The minutes of a group's jobs add up, and every attempt asks for them once more."""
+    jobs, *_ = whole
+    minutes = Counter()
+    for rule, _, resources, group in jobs:
+        minutes[group or rule, resources["slurm_partition"]] += int(resources["runtime"]) if group else 0
+    limits = yaml.safe_load((ROOT / "slurm/partitions.yaml").read_text())["partitions"]
+    for (group, partition), asked in minutes.items():
+        assert asked * (1 + PROFILE["retries"]) <= limits[partition]["max_runtime"], group
+
+
+def test_jobs_of_a_group_ask_for_what_one_of_them_needs():
+    """Snakemake adds up what jobs of a group could use side by side: none, where each takes all cores."""
+    assert {rule: PROFILE["set-threads"][rule] for rule in PROFILE["groups"]} == dict.fromkeys(
+        PROFILE["groups"], PROFILE["cores"]
+    )
+    assert set(PROFILE["group-components"]) >= {
+        group for group in PROFILE["groups"].values() if not group.startswith("corpora.")
+    }
+    texts = ("slurm_partition", "gpu_model", "slurm_extra")
+    asked = {tuple(PROFILE["set-resources"][rule][key] for key in texts) for rule in ON_GPU}
+    assert len(asked) == 1, "texts differ within a group"
+
+
 def test_the_small_study_runs_on_the_cluster(clone):
     jobs, *_ = dry_run(clone, "--configfile", "config.yaml")
-    assert {wildcards["model"] for _, wildcards, _ in jobs if "model" in wildcards} == {"smollm2"}
+    assert {wildcards["model"] for _, wildcards, *_ in jobs if "model" in wildcards} == {"smollm2"}
 
 
 def test_the_users_own_file_and_the_ladder_go_on_top(clone):
@@ -167,9 +214,9 @@ def test_the_users_own_file_and_the_ladder_go_on_top(clone):
     (clone / "mine.yaml").write_text(SMALL)
     arguments = ("--configfile", "slurm/thesis.yaml", "mine.yaml", "--config", "with=ladder")
     jobs, *_ = dry_run(clone, *arguments)
-    trained = Counter(wildcards["model"] for rule, wildcards, _ in jobs if rule == "train_adapter")
+    trained = Counter(wildcards["model"] for rule, wildcards, *_ in jobs if rule == "train_adapter")
     assert trained == {"qwen_27b": 4, "qwen_35b_a3b": 4}
-    measured = {wildcards["model"] for rule, wildcards, _ in jobs if rule == "measure_activations"}
+    measured = {wildcards["model"] for rule, wildcards, *_ in jobs if rule == "measure_activations"}
     assert measured == set(trained) | set(rungs())
 
 

@@ -1,8 +1,9 @@
 """Sweeps, controls, lists of models and of probed methods: which jobs they make."""
 
+import json
 import re
 
-from test_config import jobs
+from test_config import NANO, jobs
 
 
 def trained(found):
@@ -34,13 +35,12 @@ def test_options_of_a_variant_are_its_entrys_the_controls_and_the_point():
 
 
 def test_methods_on_some_models_and_probes_of_some_methods():
-    overlay = """
-models: {nano: {source: scratch, config: {model_type: qwen3_5_text, hidden_size: 32, num_hidden_layers: 4,
-  num_attention_heads: 2, num_key_value_heads: 1, head_dim: 16, linear_num_key_heads: 2, linear_num_value_heads: 2,
-  linear_key_head_dim: 16, linear_value_head_dim: 16, intermediate_size: 16384}, vocabulary: 1024, seed: 0,
-  pretraining: {steps: 2, batch_size: 2, max_length: 64, learning_rate: 0.001}}}
-methods: {lora: {models: [nano]}, orthogonal: {models: [smollm2]}}
+    overlay = f"""
+models: {{nano: {json.dumps(NANO["nano_dense"])}}}
+methods: {{lora: {{models: [nano]}}, orthogonal: {{models: [smollm2]}}}}
 probed_methods: [lora]
+figures: {{routing_by_layer: false}}
+probes: {{activation_overlap: {{k: [4]}}, hubs: {{k: [4]}}, activations: {{top_k: [4]}}}}
 """
     found = jobs(overlay=overlay)
     models = {

@@ -12,13 +12,19 @@ import sys
 from pathlib import Path
 
 import pytest
+import studies
 import yaml
+
+from implicit_sparsity import provenance
 
 ROOT = Path(__file__).parent.parent
 MODELS = ("nano_dense", "nano_moe")
 STAGES = (1, 2, 3)
+OVERVIEW = {"draw_figure overview"}  # of the tables of most probes, and of metrics
 OF_DRIFT = {"probe_table representation_drift", "probe_table routing_drift", "draw_figure drift_by_layer"}
-OF_TRAINING = {"forgetting_learning", "loss_curves", "r_heatmaps"}
+OF_DRIFT |= OVERVIEW
+OF_TRAINING = {"forgetting_learning", "loss_curves", "method_comparison", "r_heatmaps", "overview"}
+TABLES_OF_TRAINING = {"collect_scores", "collect_stages", "compare_methods", "continual_metrics"}
 
 
 def snakemake(folder, *arguments, check=True):
@@ -29,34 +35,70 @@ def snakemake(folder, *arguments, check=True):
     return done.stdout + done.stderr
 
 
-def planned(folder):
-    """Jobs that would run, as `rule wildcard.wildcard`; `all` makes nothing and is left out."""
-    blocks = re.split(r"\n(?:local)?rule ", snakemake(folder, "-n"))[1:]
+CONCLUSIONS = {"judge_claims", "write_latex", "write_chapter"}
+MAKES = {
+    "collect_scores": {"scores"},
+    "collect_stages": {"learning_curves", "stages"},
+    "compare_methods": {"comparisons", "fronts"},
+    "continual_metrics": {"metrics", "r_matrices"},
+}
+CLAIMED = set()  # tables that claims are judged by
+
+
+def planned(folder, *arguments):
+    """Jobs that would run, as `rule wildcard.wildcard`; `all` makes nothing and is left out.
+
+    Verdicts, LaTeX tables and the chapter follow from which tables and figures are made: checked here.
+    """
+    blocks = re.split(r"\n(?:local)?rule ", snakemake(folder, "-n", *arguments))[1:]
     found = set()
     for block in blocks:
         rule = block.split(":", 1)[0]
         wildcards = re.search(r"^ +wildcards: (.+)$", block, re.M)
         values = [pair.split("=", 1)[1] for pair in wildcards[1].split(", ")] if wildcards else []
         found.add(" ".join([rule, ".".join(values)]).strip())
-    return found - {"all", "preflight"}  # a changed plan is checked again; nothing runs because of it
+        if rule == "judge_claims" and not CLAIMED:
+            CLAIMED.update(re.findall(r"results/tables/(\w+)\.csv", block.split("output:")[0]))
+    jobs = (
+        found - CONCLUSIONS - {"all", "preflight"}
+    )  # a changed plan is checked again; nothing runs because of it
+    if "--forceall" not in arguments:
+        assert found & CONCLUSIONS == concluded(jobs)
+    return jobs
+
+
+def tables_of(jobs):
+    """Tables that these jobs make."""
+    made = {job.removeprefix("probe_table ") for job in jobs if job.startswith("probe_table ")}
+    return made.union(*(MAKES.get(job, set()) for job in jobs))
+
+
+def drawn(jobs):
+    """These jobs, and the figures that say in their source that they read a table of theirs."""
+    found = set(jobs)
+    for name in yaml.safe_load((ROOT / "config.yaml").read_text())["figures"]:
+        place = provenance.module_name("figures", name)
+        read = [provenance.class_literal(place, kind, default=()) for kind in ("TABLES", "OPTIONAL")]
+        if tables_of(jobs) & {table for tables in read for table in tables}:
+            found.add(f"draw_figure {name}")
+    return found
+
+
+def concluded(jobs):
+    """What is written because of these jobs."""
+    made = tables_of(jobs)
+    if made & CLAIMED:
+        return CONCLUSIONS
+    latex = {"write_latex"} if made & {"metrics", "r_matrices"} else set()
+    return latex | ({"write_chapter"} if any(job.startswith("draw_figure ") for job in jobs) else set())
 
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
     """A finished nano study in a folder of its own."""
-    folder = tmp_path_factory.mktemp("study") / "repository"
-    listed = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard", "-z"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    for name in filter(None, listed.stdout.split("\0")):
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)
+    folder = studies.copy_repository(tmp_path_factory.mktemp("study") / "repository")
     snakemake(folder, "-c2", "all")
+    planned(folder, "--forceall")  # what claims are judged by
     return folder
 
 
@@ -80,7 +122,7 @@ def edit(study):
 
 def trained(*runs, stages=STAGES, models=MODELS):
     """Jobs that train and score these runs (method.order.seedN), and the tables and figures after them."""
-    jobs = {"collect_scores", "collect_stages", "continual_metrics"}
+    jobs = set(TABLES_OF_TRAINING)
     jobs |= {f"draw_figure {figure}" for figure in OF_TRAINING}
     for model in models:
         for run in runs:
@@ -100,11 +142,12 @@ def tables_and_figures(*probes):
 
 
 def test_study_is_whole(study):
-    for table in ("scores", "r_matrices", "metrics", "learning_curves", "stages"):
+    for table in ("scores", "r_matrices", "metrics", "learning_curves", "stages", "comparisons", "fronts"):
         with open(study / f"results/tables/{table}.csv", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
         assert {row["model"] for row in rows} == set(MODELS), table
-        assert {"lora", "activation_mask", "orthogonal"} <= {row["method"] for row in rows}, table
+        methods = {row.get("method", row.get("family")) for row in rows}
+        assert {"lora", "activation_mask", "orthogonal"} <= methods, table
     for figure in yaml.safe_load((study / "config.yaml").read_text())["figures"]:
         for ending in ("pdf", "png", "csv"):
             assert (study / f"results/figures/{figure}.{ending}").stat().st_size > 0
@@ -124,21 +167,29 @@ def test_report_has_every_figure(study, tmp_path):
     assert all(figure in report for figure in [*OF_TRAINING, "overlap_by_layer", "sparsity_by_layer"])
 
 
-@pytest.mark.parametrize(
-    "name, old, new",
-    [
-        ("scripts/train_adapter.py", '"""', '"""New words. '),
-        ("scripts/implicit_sparsity/methods/lora.py", "\n\n\n", "\n# a comment\n\n\n"),
-        ("scripts/implicit_sparsity/job.py", "import os\n", "import os  # a comment\n"),
-        ("rules/adapters.smk", "with one method", "by one method"),
-        ("config.yaml", "lora: {rank: 8}", "lora: {'rank': 8.0} # a comment"),
-        ("config.yaml", "learning_rate: 1.0e-3", "learning_rate: 1e-3"),
-        ("config.yaml", "learning_rate: 2.0e-3", "learning_rate: 3.0e-3"),  # of an optional part
-        ("tests/nano.yaml", "{steps: 3, batch_size: 2,", "{batch_size: 2, steps: 3,"),
-    ],
-)
-def test_words_and_form_rerun_nothing(study, edit, name, old, new):
-    edit(name, old, new)
+WORDS = [
+    ("scripts/train_adapter.py", '"""', '"""New words. '),
+    ("scripts/implicit_sparsity/methods/lora.py", "\n\n\n", "\n# a comment\n\n\n"),
+    ("scripts/implicit_sparsity/probes/hubs.py", '"""', '"""New words. '),
+    ("scripts/implicit_sparsity/figures/hubs.py", "\n\n\n", "\n\n\n\n\n"),
+    ("scripts/implicit_sparsity/store.py", "import json\n", "import json  # a comment\n"),
+    ("scripts/implicit_sparsity/job.py", "import os\n", "import os  # a comment\n"),
+    ("scripts/implicit_sparsity/figures/thesis.mplstyle", "# Printed", "# As printed"),
+    ("rules/adapters.smk", "with one method", "by one method"),
+    ("rules/probes.smk", "# which checkpoints are measured, and", "# Which checkpoints, and"),
+    ("slurm/profile.v9+.yaml", "jobs: 100", "jobs: 50"),
+    ("config.yaml", "lora: {rank: 8}", "lora: {'rank': 8.0} # a comment"),
+    ("config.yaml", "learning_rate: 1.0e-3", "learning_rate: 1e-3"),
+    ("config.yaml", "learning_rate: 2.0e-3", "learning_rate: 3.0e-3"),  # of an optional part
+    ("tests/nano.yaml", "{steps: 3, batch_size: 2,", "{batch_size: 2, steps: 3,"),
+    ("tests/nano.yaml", "pretraining: *pretraining", "pretraining: {<<: *pretraining}"),
+]
+
+
+def test_words_and_form_rerun_nothing(study, edit):
+    """All at once: nothing is nothing."""
+    for change in WORDS:
+        edit(*change)
     assert planned(study) == set()
 
 
@@ -151,68 +202,82 @@ def test_touched_code_reruns_nothing(study):
 
 def test_code_of_one_method(study, edit):
     edit("scripts/implicit_sparsity/methods/orthogonal.py", "\n\n\n", "\n\nADDED = 1\n\n\n")
-    assert planned(study) == trained("orthogonal.forward.seed0")
+    assert planned(study) == drawn(trained("orthogonal.forward.seed0"))
 
 
 def test_code_that_one_script_imports(study, edit):
     edit("scripts/implicit_sparsity/continual.py", "\n\n\n", "\n\nADDED = 1\n\n\n")
-    figures = {f"draw_figure {figure}" for figure in ("forgetting_learning", "r_heatmaps")}
-    assert planned(study) == {"continual_metrics"} | figures
+    assert planned(study) == drawn({"continual_metrics", "draw_figure r_heatmaps"} | OVERVIEW)
+
+
+def test_option_of_the_comparison(study, edit):
+    edit("config.yaml", "draws: 1000", "draws: 500")
+    figures = {f"draw_figure {figure}" for figure in ("forgetting_learning", "method_comparison")}
+    assert planned(study) == drawn({"compare_methods"} | figures)
 
 
 def test_option_of_one_method(study, edit):
     edit("config.yaml", "lora: {rank: 8}", "lora: {rank: 8, learning_rate: 3.0e-3}")
-    assert planned(study) == trained("lora.forward.seed0")
+    assert planned(study) == drawn(trained("lora.forward.seed0"))
 
 
 def test_option_of_one_figure(study, edit):
     edit("config.yaml", "r_heatmaps: {}", "r_heatmaps: {columns: 2}")
-    assert planned(study) == {"draw_figure r_heatmaps"}
+    assert planned(study) == drawn({"draw_figure r_heatmaps"})
 
 
 def test_option_of_one_probe(study, edit):
     edit("tests/nano.yaml", "activation_overlap: {k: [0.1, 4]}", "activation_overlap: {k: [0.1, 5]}")
-    assert planned(study) == {"probe_table activation_overlap", "draw_figure overlap_by_layer"}
+    assert planned(study) == drawn(
+        {"probe_table activation_overlap", "draw_figure overlap_by_layer"} | OVERVIEW
+    )
 
 
 def test_option_of_the_hubs(study, edit):
     edit("tests/nano.yaml", "hubs: {k: [4]}", "hubs: {k: [5]}")
-    assert planned(study) == {"probe_table hubs", "draw_figure hubs"}
+    assert planned(study) == drawn({"probe_table hubs", "draw_figure hubs"})
 
 
 def test_one_control_less(study, edit):
     """No measurement is made again, neither of the pass nor of the other control."""
     edit("config.yaml", "controls: [bare, matched]", "controls: [matched]")
-    assert planned(study) == {"probe_table activation_overlap", "draw_figure overlap_by_layer"}
+    assert planned(study) == drawn(
+        {"probe_table activation_overlap", "draw_figure overlap_by_layer"} | OVERVIEW
+    )
 
 
 def test_option_of_the_gradient_probe(study, edit):
     edit("tests/nano.yaml", "gradient_overlap: {k: [2]", "gradient_overlap: {k: [3]")
-    assert planned(study) == {"probe_table gradient_overlap", "draw_figure gradients_by_layer"}
+    assert planned(study) == drawn(
+        {"probe_table gradient_overlap", "draw_figure gradients_by_layer"} | OVERVIEW
+    )
 
 
 def test_option_of_the_routing_drift(study, edit):
     edit("tests/nano.yaml", "routing_drift: {}", "routing_drift: {level: 0.9}")
-    assert planned(study) == {"probe_table routing_drift"}
+    assert planned(study) == drawn({"probe_table routing_drift"})
 
 
 def test_budget_of_the_drift(study, edit):
     edit("tests/nano.yaml", "drift: {documents: 5", "drift: {documents: 6")
     runs = [f"{method}.forward.seed0" for method in ("activation_mask", "lora", "orthogonal")]
     jobs = {f"measure_drift {model}.{run}.stage3" for model in MODELS for run in runs}
-    assert planned(study) == jobs | OF_DRIFT
+    assert planned(study) == drawn(jobs | OF_DRIFT)
 
 
 def test_option_of_the_critical_sparsity(study, edit):
     edit("config.yaml", "tolerance: 0.01 #", "tolerance: 0.02 #")
-    assert planned(study) == {"probe_table critical_sparsity", "draw_figure critical_sparsity"}
+    assert planned(study) == drawn(
+        {"probe_table critical_sparsity", "draw_figure critical_sparsity"} | OVERVIEW
+    )
 
 
 def test_levels_of_the_thresholds(study, edit):
     edit("tests/nano.yaml", "levels: [0.5, 0.9]", "levels: [0.5, 0.8]")
     domains = ("code", "general", "math", "medical")
     jobs = {f"measure_thresholds {model}.base.{domain}" for model in MODELS for domain in domains}
-    assert planned(study) == jobs | {"probe_table critical_sparsity", "draw_figure critical_sparsity"}
+    jobs |= {"probe_table critical_sparsity", "draw_figure critical_sparsity"}
+    assert planned(study) == drawn(jobs | OVERVIEW)
 
 
 @pytest.mark.parametrize(
@@ -230,26 +295,27 @@ def test_levels_of_the_thresholds(study, edit):
 )
 def test_option_of_a_probe_with_a_figure_of_its_name(study, edit, probe, name, old, new):
     edit(name, old, new)
-    assert planned(study) == tables_and_figures(probe)
+    assert planned(study) == drawn(tables_and_figures(probe))
 
 
 def test_budget_of_the_held_out_task(study, edit):
     edit("tests/nano.yaml", "steps: 3, rank: 2", "steps: 4, rank: 2")
     runs = [f"{m}.forward.seed0.stage3" for m in ("activation_mask", "lora", "orthogonal")]
     jobs = {f"measure_plasticity {model}.{name}" for model in MODELS for name in ("base", *runs)}
-    assert planned(study) == jobs | tables_and_figures("plasticity")
+    assert planned(study) == drawn(jobs | tables_and_figures("plasticity"))
 
 
 def test_budget_of_the_input_spectra(study, edit):
     edit("tests/nano.yaml", "input_spectra: {tokens: 128", "input_spectra: {tokens: 120")
     jobs = {f"measure_capacity {model}" for model in MODELS}
-    assert planned(study) == jobs | tables_and_figures("capacity")
+    assert planned(study) == drawn(jobs | tables_and_figures("capacity"))
 
 
 def test_budget_of_gradients(study, edit):
     edit("tests/nano.yaml", "gradients: {documents: 4", "gradients: {documents: 5")
     jobs = {f"measure_gradients {m}.base.{d}" for m in MODELS for d in ("code", "general", "math", "medical")}
-    assert planned(study) == jobs | {"probe_table gradient_overlap", "draw_figure gradients_by_layer"}
+    jobs |= {"probe_table gradient_overlap", "draw_figure gradients_by_layer"}
+    assert planned(study) == drawn(jobs | OVERVIEW)
 
 
 def test_later_checkpoints_to_measure(study, edit):
@@ -264,41 +330,41 @@ def test_later_checkpoints_to_measure(study, edit):
     }
     jobs |= {f"probe_table {name}" for name in ("activation_overlap", "activation_sparsity", "hubs")}
     jobs |= {f"draw_figure {name}" for name in ("overlap_by_layer", "sparsity_by_layer", "hubs")}
-    assert planned(study) == jobs
+    assert planned(study) == drawn(jobs | OVERVIEW)
 
 
 def test_new_seed(study, edit):
     edit("config.yaml", "seeds: [0]", "seeds: [0, 1]")
-    assert planned(study) == trained(
-        *(f"{m}.forward.seed1" for m in ("activation_mask", "lora", "orthogonal"))
+    assert planned(study) == drawn(
+        trained(*(f"{m}.forward.seed1" for m in ("activation_mask", "lora", "orthogonal")))
     )
 
 
 def test_new_variant_of_a_method(study, edit):
     edit("config.yaml", "  lora: {rank: 8}", "  lora: {rank: 8}\n  lora_small: {uses: lora, rank: 4}")
-    assert planned(study) == trained("lora_small.forward.seed0")
+    assert planned(study) == drawn(trained("lora_small.forward.seed0"))
 
 
 def test_domain_appended_to_an_order(study, edit):
     edit("tests/nano.yaml", "[code, math, general]", "[code, math, general, medical]")
     runs = [f"{method}.forward.seed0" for method in ("activation_mask", "lora", "orthogonal")]
     jobs = {f"measure_capacity {model}" for model in MODELS} | tables_and_figures("capacity")
-    assert planned(study) == trained(*runs, stages=(4,)) | jobs
+    assert planned(study) == drawn(trained(*runs, stages=(4,)) | jobs)
 
 
 def test_model_that_is_no_longer_trained(study, edit):
     """Its base is neither made nor measured nor scored again."""
     edit("tests/nano.yaml", "  nano_moe:\n", "  nano_moe:\n    trained: false\n")
-    tables = {"collect_scores", "collect_stages", "continual_metrics"}
+    tables = set(TABLES_OF_TRAINING)
     tables |= tables_and_figures("plasticity", "write_interference")
-    assert planned(study) == tables | OF_DRIFT | {f"draw_figure {figure}" for figure in OF_TRAINING}
+    assert planned(study) == drawn(tables | OF_DRIFT | {f"draw_figure {figure}" for figure in OF_TRAINING})
 
 
 def test_deleted_figure(study, tmp_path):
     figure = study / "results/figures/r_heatmaps.png"
     figure.rename(tmp_path / "kept")
     try:
-        assert planned(study) == {"draw_figure r_heatmaps"}
+        assert planned(study) == drawn({"draw_figure r_heatmaps"})
     finally:
         (tmp_path / "kept").rename(figure)
 
@@ -308,3 +374,153 @@ def test_moved_study(study, tmp_path):
         study, tmp_path / "elsewhere", symlinks=True, ignore=shutil.ignore_patterns("log", "locks")
     )
     assert planned(tmp_path / "elsewhere") == set()
+
+
+METHODS = ("activation_mask", "lora", "orthogonal")
+IN_COMMON = ("probe_table", "draw_figure", *TABLES_OF_TRAINING)  # rules whose jobs read all models
+
+
+@pytest.fixture(scope="module")
+def everything(study):
+    """All jobs of the study."""
+    return planned(study, "--forceall")
+
+
+def of(everything, *rules):
+    return {job for job in everything if job.split()[0] in rules}
+
+
+def about(everything, model):
+    """Jobs of one model, and those that read all models."""
+    return {job for job in everything if model in job} | of(everything, *IN_COMMON)
+
+
+def test_colours_of_the_figures(study, edit, everything):
+    edit("scripts/implicit_sparsity/figures/base.py", 'color="#555555"', 'color="#444444"')
+    assert planned(study) == drawn(of(everything, "draw_figure"))
+
+
+def test_style_of_the_figures(study, edit, everything):
+    edit("scripts/implicit_sparsity/figures/thesis.mplstyle", "grid.color: 0.88", "grid.color: 0.8")
+    assert planned(study) == drawn(of(everything, "draw_figure"))
+
+
+def test_code_of_one_figure(study, edit):
+    edit("scripts/implicit_sparsity/figures/hubs.py", "\n\n\n", "\n\nADDED = 1\n\n\n")
+    assert planned(study) == drawn({"draw_figure hubs"})
+
+
+def test_code_of_one_probe(study, edit):
+    edit("scripts/implicit_sparsity/probes/hubs.py", "\n\n\n", "\n\nADDED = 1\n\n\n")
+    assert planned(study) == drawn(tables_and_figures("hubs"))
+
+
+def test_code_that_every_job_imports(study, edit, everything):
+    edit("scripts/implicit_sparsity/files.py", "\n\n\n", "\n\nADDED = 1\n\n\n")
+    assert planned(study) == everything
+
+
+def test_data_of_one_domain(study, edit, everything):
+    """Models from scratch read all domains: the sources and splits of the others alone stay."""
+    edit("tests/nano.yaml", "hpo: {limit: 60}", "hpo: {limit: 61}")
+    stay = {job for job in of(everything, "collect_source") if job != "collect_source medical.hpo"}
+    stay |= {job for job in of(everything, "split_domain") if job != "split_domain medical"}
+    assert planned(study) == drawn(everything - stay)
+
+
+def test_prompt_template(study, edit, everything):
+    """Documents are as they were; models from scratch are trained in the template."""
+    edit("config.yaml", 'before: "<|im_start|>user\\n"', 'before: "<|im_start|>human\\n"')
+    assert planned(study) == drawn(everything - of(everything, "collect_source", "split_domain"))
+
+
+def test_what_one_model_is(study, edit, everything):
+    """Its seed; of a model from a hub, its revision."""
+    edit("tests/nano.yaml", "    seed: 0\n", "    seed: 1\n")
+    assert planned(study) == drawn(about(everything, "nano_dense"))
+
+
+def test_new_model(study, edit, everything):
+    edit("tests/nano.yaml", "  nano_moe:\n", "  nano_moe: &moe\n")
+    edit("tests/nano.yaml", "\ndomains:\n", "\n  nano_third: {<<: *moe}\n\ndomains:\n")
+    new = {job.replace("nano_moe", "nano_third") for job in everything if "nano_moe" in job}
+    assert planned(study) == drawn(new | of(everything, *IN_COMMON))
+
+
+def test_sweep_of_a_method(study, edit):
+    edit("config.yaml", "lora: {rank: 8}", "lora: {rank: 8, sweep: {learning_rate: [3.0e-4, 3.0e-3]}}")
+    runs = [f"lora_learning_rate_{value}.forward.seed0" for value in ("0p0003", "0p003")]
+    assert planned(study) == drawn(trained(*runs))
+
+
+def test_controls_of_the_methods(study, edit):
+    edit("config.yaml", "controls: false", "controls: true")
+    masks = [f"activation_mask_{name}" for name in ("random", "least_active", "hubs", "largest_weight")]
+    assert planned(study) == drawn(
+        trained(*(f"{name}.forward.seed0" for name in (*masks, "orthogonal_random")))
+    )
+
+
+def test_budget_of_training(study, edit):
+    edit("tests/nano.yaml", "training: {steps: 3", "training: {steps: 4")
+    assert planned(study) == drawn(trained(*(f"{method}.forward.seed0" for method in METHODS)))
+
+
+def test_budget_of_the_evaluations(study, edit, everything):
+    edit("tests/nano.yaml", "evals: {documents: 4", "evals: {documents: 5")
+    tables = {"collect_scores", "compare_methods", "continual_metrics"}
+    figures = {f"draw_figure {name}" for name in OF_TRAINING - {"loss_curves"}}
+    assert planned(study) == drawn(of(everything, "evaluate_checkpoint") | tables | figures)
+
+
+def test_threshold_of_the_activations(study, edit, everything):
+    edit("config.yaml", "thresholds: [0.01, 0.1] # a neuron", "thresholds: [0.02, 0.1] # a neuron")
+    jobs = of(everything, "measure_activations", "measure_control", "measure_thresholds")
+    probes = ("activation_overlap", "activation_sparsity", "hubs", "write_interference", "critical_sparsity")
+    assert planned(study) == drawn(jobs | {f"probe_table {name}" for name in probes})
+
+
+@pytest.fixture
+def lose(study, tmp_path):
+    """Take artifacts of the study away; they are put back afterwards."""
+    lost = []
+
+    def take(name):
+        lost.append((study / "results" / name, tmp_path / f"lost{len(lost)}"))
+        lost[-1][0].rename(lost[-1][1])
+
+    yield take
+    for place, kept in lost:
+        kept.rename(place)
+
+
+def test_deleted_stage(study, lose):
+    """Not missed while nothing is made from it; once it is needed, so is what was trained on top of it."""
+    lose("adapters/nano_dense/lora.forward.seed0.stage2")
+    assert planned(study) == set()
+    lose("evals/nano_dense/lora.forward.seed0.stage2/code.json")
+    lose("tables/scores.csv")
+    assert planned(study) == drawn(trained("lora.forward.seed0", stages=(2, 3), models=("nano_dense",)))
+
+
+def test_deleted_store(study, lose, everything):
+    """Once it is needed. Thresholds of a model are calibrated on the stores of all domains."""
+    lose("activations/nano_moe/base/math.zarr")
+    lose("tables/hubs.csv")
+    jobs = {job for job in of(everything, "measure_thresholds") if "nano_moe" in job}
+    jobs |= {f"probe_table {name}" for name in ("activation_overlap", "activation_sparsity", "hubs")}
+    jobs |= {f"draw_figure {name}" for name in ("overlap_by_layer", "sparsity_by_layer", "hubs")}
+    jobs |= tables_and_figures("write_interference", "critical_sparsity") | OVERVIEW
+    assert planned(study) == drawn(jobs | {"measure_activations nano_moe.base.math"})
+
+
+def test_fresh_clone_with_restored_results(study, tmp_path):
+    """Code and config are younger than every result; results and .snakemake come back as they were."""
+    clone = tmp_path / "clone"
+    shutil.copytree(study, clone, ignore=shutil.ignore_patterns("results", ".snakemake"))
+    for path in clone.rglob("*"):
+        path.touch()
+    for name in ("results", ".snakemake"):
+        ignored = shutil.ignore_patterns("log", "locks", "slurm_logs")
+        shutil.copytree(study / name, clone / name, symlinks=True, ignore=ignored, dirs_exist_ok=True)
+    assert planned(clone) == set()

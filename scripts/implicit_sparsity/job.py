@@ -17,6 +17,7 @@ import sys
 import time
 from pathlib import Path
 
+from implicit_sparsity import identity, kept, origins
 from implicit_sparsity.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -31,7 +32,12 @@ def run(function, snakemake):
     started = time.monotonic()
     try:
         log.info("%s(%s)", function.__name__, ", ".join(sorted(map(str, snakemake.wildcards))))
-        function(**arguments(function, snakemake))
+        earlier = _kept(snakemake)
+        if not earlier.restore():
+            origins.begin(function, snakemake)
+            function(**arguments(function, snakemake))
+            origins.finish(origins.flat(snakemake.output))
+            earlier.keep()
     except InputError as error:
         _fail(snakemake, error, logfile, status=1)
     except (KeyboardInterrupt, SystemExit) as stop:
@@ -40,6 +46,14 @@ def run(function, snakemake):
     except BaseException as error:
         _fail(snakemake, error, logfile, status=2)
     log.info("done in %.1f s", time.monotonic() - started)
+
+
+def _kept(snakemake):
+    """What an earlier attempt of this job finished; nothing where no resource ``kept`` names a folder."""
+    place = getattr(snakemake, "resources", {}).get("kept")
+    about = {"rule": snakemake.rule, "versions": identity.versions() if place else {}}
+    about |= {"wildcards": dict(snakemake.wildcards.items()), "params": dict(snakemake.params.items())}
+    return kept.Kept(place, about, origins.flat(snakemake.input), origins.flat(snakemake.output))
 
 
 def arguments(function, snakemake) -> dict:

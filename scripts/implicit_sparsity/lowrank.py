@@ -38,17 +38,34 @@ class Factors:
 
 def factors(model) -> dict[str, Factors]:
     """Every adapted weight of a PeftModel by name; the name of a fused parameter ends in the parameter's."""
-    from peft.tuners.lora import LoraLayer
-
     found = {}
-    for name, module in model.named_modules():
-        if isinstance(module, LoraLayer) and "default" in module.lora_A:
+    for name, module in _lora_layers(model):
+        if "default" in module.lora_A:
             parameter = getattr(module, "parameter_name", None)
             clean = name.replace(".base_layer", "").removeprefix("base_model.model.")
             if parameter is not None:
                 clean = f"{clean}.{parameter}"
             found[clean] = Factors(clean, module, getattr(module, "num_experts", 1) or 1, parameter)
     return found
+
+
+def _lora_layers(model):
+    """(name, module) of PEFT's layers, as ``named_modules`` has them: each step asks several times, and nine
+    in ten modules are inside such a layer."""
+    from peft.tuners.lora import LoraLayer
+
+    waiting, seen = [("", model)], set()
+    while waiting:
+        name, module = waiting.pop()
+        if id(module) in seen:
+            continue
+        seen.add(id(module))
+        if isinstance(module, LoraLayer):
+            yield name, module
+            inside = [("base_layer", module.base_layer)]  # on fused experts one wraps the other
+        else:
+            inside = list(module.named_children())
+        waiting += [(f"{name}.{child}".lstrip("."), found) for child, found in reversed(inside)]
 
 
 def beside(bases: dict, model) -> dict:
@@ -75,15 +92,37 @@ def change_norms(model, before: dict, bases: dict) -> tuple[float, float]:
     dW = B1 A1 - B0 A0 = [B1, -B0] [A1; A0] is never formed: ||L R||^2 = tr(L'L R R'). In float64, because a
     step is a small difference of large products.
     """
-    leaked = total = 0.0
+    parts, last = [], None
     for name, factor in factors(model).items():
         if name not in bases:
             continue
         gram, right = _change(factor, before[name])
-        inside = right @ bases[name].double()
-        total += float((gram * (right @ right.transpose(1, 2))).sum())
-        leaked += float((gram * (inside @ inside.transpose(1, 2))).sum())
+        if bases[name] is not last:  # q, k and v share one, gate and up another
+            last = bases[name]
+            wide = last.double()
+        inside = right @ wide
+        parts.append(_squares(gram * (inside @ inside.mT), gram * (right @ right.mT)))
+    leaked, total = summed(parts)
     return max(leaked, 0.0) ** 0.5, max(total, 0.0) ** 0.5
+
+
+def _squares(*tables):
+    """The sum of each, side by side."""
+    import torch
+
+    return torch.stack([table.sum() for table in tables])
+
+
+def summed(parts) -> list[float]:
+    """The sums of pairs of numbers, wherever they lie: asked for together, so that each device is waited for
+    once."""
+    import torch
+
+    devices = {}
+    for part in parts:
+        devices.setdefault(part.device, []).append(part)
+    rows = [row for found in devices.values() for row in torch.stack(found).tolist()]
+    return [sum(column) for column in zip(*rows, strict=True)] or [0.0, 0.0]
 
 
 def expert_change_norms(model, before: dict, chosen: dict) -> tuple[float, float]:

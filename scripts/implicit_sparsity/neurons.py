@@ -82,14 +82,16 @@ class Deltas:
         """(norm of what changed on guarded neurons, norm of all that changed) since the copies ``before``."""
         import torch
 
-        leaked = total = 0.0
+        from . import lowrank
+
+        parts = []
         for layer, (index, *tensors) in enumerate(self.layers):
-            inside = torch.isin(index.cpu(), guarded.get(layer, index.new_empty(0)))
+            inside = torch.isin(index, guarded.get(layer, index.new_empty(0)).to(index.device))
             for part, tensor in zip(("gate", "up", "down"), tensors, strict=True):
                 change = (tensor.detach() - before[f"neuron_deltas.{layer}_{part}"]).double().square()
-                each = change.sum(0 if part == "down" else 1).cpu()
-                total += float(each.sum())
-                leaked += float(each[inside].sum())
+                each = change.sum(0 if part == "down" else 1)
+                parts.append(torch.stack([(each * inside).sum(), each.sum()]))
+        leaked, total = lowrank.summed(parts)
         return leaked**0.5, total**0.5
 
     def save_as_lora(self, model, folder) -> None:

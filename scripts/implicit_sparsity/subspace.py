@@ -190,11 +190,17 @@ def _orthonormal(basis):
     return (q * sign[:, None, :] * used.gather(1, order)[:, None, :]).to(basis.dtype)
 
 
-def project_out(factor, basis, strength: float = 1.0) -> None:
-    """A <- A - strength * (A U) U', in place: with strength 1 the update B A no longer sees the subspace."""
+def project_out(factors: dict, bases: dict, strength: float = 1.0) -> None:
+    """A <- A - strength * (A U) U' of every factor, in place: with strength 1 the update B A no longer sees
+    the subspace of its basis."""
     import torch
 
-    a, _ = factor.views
+    last = None
     with torch.no_grad():
-        wide, u = a.double(), basis.double()
-        a.copy_(wide - strength * (wide @ u) @ u.transpose(1, 2))
+        for name, factor in factors.items():
+            if bases[name] is not last:  # q, k and v share one, gate and up another
+                last = bases[name]
+                u = last.double()
+            a = factor.views[0]
+            rows = a.double()
+            a.copy_(rows - strength * (rows @ u) @ u.mT)

@@ -26,6 +26,8 @@ FIGURES = (
     "capacity",
     "method_comparison",
     "overview",
+    "rounds",
+    "predictors",
 )
 
 

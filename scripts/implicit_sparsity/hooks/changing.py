@@ -86,12 +86,13 @@ def _dense_deltas(stack, mlp, first, index, gate, up, down):
 
     def rows(delta):
         def hook(_, args, output):
-            return output.index_add(-1, unit, args[0] @ delta[part].to(output.dtype).T)
+            # in place: a linear layer's backward pass needs its input, not its output
+            return output.index_add_(-1, unit, args[0] @ delta[part].to(output.dtype).T)
 
         return hook
 
     def columns(_, args, output):
-        return output + args[0].index_select(-1, unit) @ down[:, part].to(output.dtype).T
+        return output.add_(args[0].index_select(-1, unit) @ down[:, part].to(output.dtype).T)
 
     stack.callback(mlp.gate_proj.register_forward_hook(rows(gate)).remove)
     stack.callback(mlp.up_proj.register_forward_hook(rows(up)).remove)

@@ -110,8 +110,7 @@ class Orthogonal(LoraMethod):
         from implicit_sparsity import lowrank, subspace
 
         if self.bases:
-            for name, factor in lowrank.factors(model).items():
-                subspace.project_out(factor, self.bases[name], self.strength)
+            subspace.project_out(lowrank.factors(model), self.bases, self.strength)
 
     def step(self, model):
         if self.form == "projected":

@@ -1,0 +1,1 @@
+"""What a stage of each method costs; see ``benchmarks/training.py``."""

@@ -1,0 +1,212 @@
+"""What every claim shares: the tables it reads, its threshold, and what it asks of a study.
+
+A claim is a dataclass whose fields are its options in the config. ``look`` puts evidence into a
+``judging.Found``, or says what is missing. Claims read tables alone.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+
+from implicit_sparsity import judging
+from implicit_sparsity.judging import Evidence, Found
+from implicit_sparsity.options import Options, option
+
+__all__ = ["Claim", "Evidence", "ForgetsLess", "Found", "OfMethods", "Study", "by_seed", "last_stages"]
+__all__ += ["of_family", "option", "origin", "own_documents", "separations"]
+
+SCRATCH = "scratch-"  # how the revision of a model begins that was trained here, from nothing
+
+
+class Study(NamedTuple):
+    """What the tables do not say: method -> {family, role, of, point}, and order -> domains."""
+
+    families: dict
+    orders: dict
+
+
+@dataclass
+class Claim(Options):
+    """A claim. QUESTION, STATEMENT and REFUTED: in words; TABLES: what it reads, OPTIONAL: where the study
+    makes it; FIGURE: shows it; EFFECT and NOISE: what these numbers are; MEAN: how layers, pairs and seeds
+    are averaged; SIDE of the threshold on which the claim says the effect lies."""
+
+    QUESTION: ClassVar[str] = ""
+    STATEMENT: ClassVar[str] = ""
+    REFUTED: ClassVar[str] = ""
+    TABLES: ClassVar[tuple] = ()
+    OPTIONAL: ClassVar[tuple] = ()
+    FIGURE: ClassVar[str] = ""
+    EFFECT: ClassVar[str] = ""
+    NOISE: ClassVar[str] = ""
+    MEAN: ClassVar[str] = ""
+    SIDE: ClassVar[str] = "above"
+
+    models: tuple | None = option(None, help="models that it is judged on; all that were measured")
+
+    def judge(self, tables: dict, study: Study) -> Found:
+        """Evidence of the tables (name -> DataFrame; one that is not made is not there)."""
+        found = Found()
+        for name in self.TABLES:
+            if name not in tables:
+                found.miss(f"the table {name}")
+            elif tables[name].empty:
+                found.miss(f"rows of the table {name}")
+        if not found.missing:
+            chosen = {name: self._chosen(frame) for name, frame in tables.items()}
+            self.look(found, chosen, study)
+        if not found.evidence and not found.missing:
+            of = f" in {', '.join(self.models)}" if self.models else ""
+            found.miss("; ".join(found.skipped) or f"rows of what it speaks of{of}")
+        return found
+
+    def look(self, found: Found, tables: dict, study: Study) -> None:
+        raise NotImplementedError
+
+    def _chosen(self, frame):
+        if not self.models or "model" not in frame:
+            return frame
+        return frame[frame["model"].isin(self.models)]
+
+    def piece(self, model: str, three, noise: float, n: int, **more) -> Evidence:
+        """Evidence of (effect, low, high)."""
+        about = {"threshold": float(self.threshold), "side": self.SIDE} | more
+        return Evidence(model, *map(float, three), noise=float(noise), n=int(n), **about)
+
+
+@dataclass
+class OfMethods(Claim):
+    """A claim about methods: it asks for seeds, and for orders, as a last domain may flatter a method."""
+
+    seeds: int = option(3, low=1, help="seeds that it takes; an interval over seeds takes 2")
+    orders: int = option(2, low=1, help="orders that it takes")
+
+    def ask(self, found: Found, seeds, orders, who: str) -> None:
+        """What is missing of ``seeds`` (the fewest of any run) and ``orders`` (a collection)."""
+        if seeds < self.seeds:
+            found.miss(f"{self.seeds} seeds of {who}, there is {seeds}")
+        if len(set(orders)) < self.orders:
+            found.miss(f"{self.orders} orders of {who}, there is {len(set(orders))}")
+
+
+@dataclass
+class ForgetsLess(OfMethods):
+    """A method against LoRA and against its own control; effect: forgetting of the other less its own, read
+    off both fronts at one learned gain (``comparisons``)."""
+
+    TABLES = ("comparisons",)
+    OPTIONAL = ("metrics",)  # published numbers beside it
+    FIGURE = "method_comparison"
+    EFFECT = "how much less is forgotten at equal learning"
+    NOISE = "SD of forgetting over seeds of equal settings, of the two methods the larger one"
+    MEAN = "seeds and documents as in comparisons.csv; both comparisons have to hold"
+
+    threshold: float = option(..., low=0, high=1000, help="by how much less, in units of the score")
+    method: str = option("", help="the entry of methods that is judged")
+    against: str = option("lora", help="what it is compared with: comparisons.reference")
+    control: str = option("random", help="which of its controls it has to beat, too")
+    score: str = option("loss", help="score of comparisons.margins")
+
+    def look(self, found, tables, study):
+        table = tables["comparisons"]
+        table = table[table["score"] == self.score]
+        if table.empty:
+            found.miss(f"comparisons of the score {self.score} (comparisons.margins)")
+        for model, here in table.groupby("model", sort=False):
+            mine = here[here["family"] == self.method]
+            if mine.empty:
+                found.skip(f"{model} is not trained with {self.method}")
+                continue
+            for order, part in here.groupby("order", sort=False):
+                self._unit(found, part, model, order)
+            self.ask(found, int(mine["seeds"].min()), mine["order"], f"{self.method} on {model}")
+
+    def _unit(self, found, part, model, order):
+        control = f"{self.method}_{self.control}"
+        pieces = []
+        for family, against in ((self.method, self.against), (control, self.method)):
+            rows = part[(part["family"] == family) & (part["against"] == against)]
+            if rows.empty:
+                key = "controls: true" if family == control else "comparisons.reference"
+                found.miss(f"the comparison of {family} with {against} ({key})")
+                return
+            row = rows.iloc[0]
+            if not np.isfinite(row["difference"]):
+                found.skip(f"{family} against {against} on {model}, order {order}: {row['note']}")
+                return
+            noise = part.loc[part["family"].isin([family, against]), "noise_sd"].max(skipna=False)
+            three = [row[name] for name in ("difference", "difference_low", "difference_high")]
+            if family == self.method:  # the table has what it forgets more
+                three = [-three[0], -three[2], -three[1]]
+            detail = f"at a learned gain of {row['learned_gain']:.3g}; p after Holm {row['p_holm']:.2g}"
+            about = {"n": row["documents"], "seeds": int(row["seeds"]), "unit": row["unit"], "order": order}
+            about |= {"subject": self.method, "what": f"against {against if family != control else control}"}
+            pieces.append(self.piece(model, three, noise, **about, detail=detail))
+        found.evidence.extend(pieces)
+
+
+def parse(checkpoints):
+    """method, order, seed and stage of a column of trained checkpoints (method.order.seedN.stageN)."""
+    import pandas as pd
+
+    rows = []
+    for name in checkpoints:
+        method, order, seed, stage = name.split(".")
+        rows.append((method, order, int(seed.removeprefix("seed")), int(stage.removeprefix("stage"))))
+    return pd.DataFrame(rows, columns=["method", "order", "seed", "stage"], index=checkpoints.index)
+
+
+def last_stages(frame):
+    """Rows of trained checkpoints after the last stage of their run, with method, order, seed and stage."""
+    trained = frame[frame["checkpoint"] != "base"]
+    if trained.empty:
+        return trained.assign(method="", order="", seed=0, stage=0)
+    trained = trained.drop(columns=["order"], errors="ignore").join(parse(trained["checkpoint"]))
+    last = trained.groupby(["model", "method", "order", "seed"])["stage"].transform("max")
+    return trained[trained["stage"] == last]
+
+
+def of_family(frame, families: dict, family: str):
+    """Rows of a family: a method over its sweep."""
+    members = {family, *(name for name, about in families.items() if about["family"] == family)}
+    return frame[frame["method"].isin(members)]
+
+
+def by_seed(frame, value, low, high):
+    """Arrays over seeds of (value, low, high), a family's settings averaged (``judging.together``)."""
+    from implicit_sparsity.judging import together
+
+    found = [together(part[value], part[low], part[high]) for _, part in frame.groupby("seed")]
+    return tuple(np.array(x) for x in zip(*found))
+
+
+def own_documents(frame) -> int:
+    """Documents of all domains, from the rows of a domain with itself."""
+    own = frame[frame["domain_a"] == frame["domain_b"]]
+    return int(own.groupby("domain_a")["n"].max().sum())
+
+
+def separations(claim: Claim, found: Found, part, model: str, what: str = "") -> None:
+    """Evidence of SEP, mean over layers and pairs of domains, with its null as the noise floor."""
+    pairs = part[part["domain_a"] != part["domain_b"]]
+    sep, null = (pairs[pairs["quantity"] == name] for name in ("sep", "sep_permuted"))
+    known = sep[np.isfinite(sep["value"])]
+    if known.empty:
+        found.skip(f"{model}: SEP is not defined in any layer")
+        return
+    three = judging.together(known["value"], known["low"], known["high"])
+    noise = null["high"].mean() if len(null) else np.nan
+    lost = len(sep) - len(known)
+    detail = f"{known['layer'].nunique()} layers, {len(known.groupby(['domain_a', 'domain_b']))} pairs"
+    detail += f", {lost} without a SEP left out" if lost else ""
+    each = known.groupby(["domain_a", "domain_b"])["value"].mean()
+    detail += f"; pairs {each.min():.2f} to {each.max():.2f}"
+    n = own_documents(part)
+    found.evidence.append(claim.piece(model, three, noise, n, what=what, detail=detail + origin(part)))
+
+
+def origin(part) -> str:
+    """What to bear in mind of a model that was trained here."""
+    small = "revision" in part and part["revision"].str.startswith(SCRATCH).any()
+    return "; trained from scratch here, says nothing of a pretrained model" if small else ""

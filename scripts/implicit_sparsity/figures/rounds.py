@@ -1,0 +1,67 @@
+"""How far ahead of the reference a method is, round by round: does a constrained learner overtake?"""
+
+from dataclasses import dataclass
+
+from implicit_sparsity import rounds
+from implicit_sparsity.figures import base
+from implicit_sparsity.figures.base import Figure, option
+
+
+@dataclass
+class Rounds(Figure):
+    """Mean score on the domains trained so far less the reference's, by stage; a panel a model and order."""
+
+    TABLES = ("r_matrices", "scores", "fronts")
+    EMPTY = "no method beside the reference is trained in this study"
+
+    score: str = option("loss", help="of which the curves are")
+    against: str = option("lora", help="the reference")
+
+    def frame(self, tables):
+        families = {
+            row.method: {"family": row.family, "role": row.role} for row in tables["fronts"].itertuples()
+        }
+        found = rounds.curves(tables["r_matrices"], tables["scores"], families, self.score)
+        found = rounds.best_settings(found)
+        kept = {about["family"] for about in families.values() if about["role"] == "method"} - {self.against}
+        parts = []
+        for (model, order), part in found.groupby(["model", "order"], sort=False):
+            for family in base.ordered(set(part["family"]) & kept):
+                ahead = rounds.ahead(part, family, self.against)
+                ahead = base.spread(ahead, ["stage"], units="documents") if len(ahead) else ahead
+                parts.append(ahead.assign(model=model, order=order, family=family, against=self.against))
+        return self._joined(parts)
+
+    @staticmethod
+    def _joined(parts):
+        import pandas as pd
+
+        columns = ["model", "order", "family", "against", "stage", "mean", "low", "high", "n", "documents"]
+        parts = [part for part in parts if len(part)]
+        return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
+
+    def draw(self, frame):
+        cells = list(frame[["model", "order"]].drop_duplicates().itertuples(index=False, name=None))
+        looks = base.styles(base.ordered(frame["family"]))
+        columns = min(len(cells), 2)
+        figure, axes = base.panels(-(-len(cells) // columns), columns, height=1.9, extra=0.9)
+        for ax in axes.flat[len(cells) :]:
+            ax.set_axis_off()
+        unit = {"loss": "nats/token"}.get(self.score, base.readable(self.score))
+        for ax, (model, order) in zip(axes.flat, cells):
+            part = frame[(frame["model"] == model) & (frame["order"] == order)]
+            for family, line in part.groupby("family", sort=False):
+                base.line(ax, line, looks[family], x="stage", band=0.15, gid=family)
+            ax.axhline(0, color="0.35", linewidth=0.7, zorder=1)
+            ax.set_title(f"{base.readable(model, 28)}, order {base.readable(order)}", loc="left")
+            ax.set_xlabel("after stage")
+            ax.set_ylabel(f"ahead by ({unit})")
+            base.whole_numbers(ax)
+        reference = base.readable(frame["against"].iloc[0])
+        note = (
+            f"Mean score on the domains trained so far, less that of {reference} "
+            "(losses turned round: above 0, ahead). Of a sweep the setting that ends best. "
+            + base.seeds_note(frame["n"])
+        )
+        base.annotate(figure, note, base.handles(looks))
+        return figure

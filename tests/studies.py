@@ -1,0 +1,125 @@
+"""Copies of this repository in which tests run whole studies, and what a study made, ready to be compared.
+
+Fields that may differ between two runs of one study (docs/cluster.md lists them for users): what was
+`measured` of time and memory, `date`, the device and commit an artifact was `made` with. All other bytes are
+the same.
+"""
+
+import csv
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parent.parent
+MAY_DIFFER = ("measured", "date", "made", "git_hash")
+TEXTS = (".pdf", ".png", ".md", ".tex", ".html")
+# what a job leaves besides its artifacts: how it went, not what it found
+ASIDE = ("logs", "benchmarks", "plan", "README.md")
+PROBES = ("activations", "activation_sparsity", "drift", "representation_drift")
+FIGURES = ("sparsity_by_layer", "loss_curves")
+
+
+def copy_repository(folder: Path) -> Path:
+    """The working tree as a clone would have it."""
+    command = ["git", "ls-files", "-co", "--exclude-standard", "-z"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    return folder
+
+
+def trimmed(**changes) -> dict:
+    """An overlay over tests/nano.yaml: one model, one method, two domains, few probes."""
+    base = yaml.safe_load((ROOT / "config.yaml").read_text())
+    nano = yaml.safe_load((ROOT / "tests/nano.yaml").read_text())
+    rooms = {room: {**base[room], **nano.get(room, {})} for room in ("probes", "figures", "methods")}
+    keep = {"probes": PROBES, "figures": FIGURES, "methods": ("lora",)}
+    overlay = {
+        room: {name: False for name in entries if name not in keep[room]} for room, entries in rooms.items()
+    }
+    overlay["probes"]["activations"] = {"controls": []}
+    return overlay | {
+        "models": {"nano_moe": False},
+        "domains": {
+            "code": {"sources": {"human_eval": False}},
+            "math": {"sources": {"champ": False}},
+            "medical": False,
+            "general": False,
+        },
+        "orders": {"forward": ["code", "math"]},
+        "splits": {"train": 16, "probe": 6, "select": 4, "eval": 4},
+        **changes,
+    }
+
+
+def trimmed_study(folder: Path, **changes) -> Path:
+    """A copy of the repository with a trimmed study as trimmed.yaml."""
+    copy_repository(folder)
+    (folder / "trimmed.yaml").write_text(yaml.safe_dump(trimmed(**changes)))
+    return folder
+
+
+def command(*arguments, configs=("tests/nano.yaml", "trimmed.yaml")):
+    return [sys.executable, "-m", "snakemake", *arguments, "--configfile", *configs]
+
+
+def environment(**more):
+    return os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"} | more
+
+
+def run(folder, *arguments, check=True, timeout=560, **more):
+    """What a finished Snakemake said."""
+    done = subprocess.run(
+        command(*arguments),
+        cwd=folder,
+        env=environment(**more),
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
+    said = done.stdout + done.stderr
+    assert done.returncode == 0 or not check, said[-4000:]
+    return said
+
+
+def finished_jobs(said: str) -> list[str]:
+    """Rules whose jobs a run finished, in order."""
+    return re.findall(r"^Finished jobid: \d+ \(Rule: (\w+)\)", said, re.M)
+
+
+def artifacts(folder: Path) -> dict:
+    """{path: bytes} of results/, without what may differ."""
+    results, found = Path(folder) / "results", {}
+    for path in sorted(results.rglob("*")):
+        parts = path.relative_to(results).parts
+        aside = parts[0] in ASIDE or any(part.startswith(".") for part in parts)
+        if path.is_file() and not aside:
+            found["/".join(parts)] = content(path)
+    return found
+
+
+def content(path: Path) -> bytes:
+    data = path.read_bytes()
+    if path.suffix == ".json":
+        return json.dumps(without(json.loads(data))).encode()
+    if path.name == "stages.csv":
+        rows = list(csv.reader(data.decode().splitlines()))
+        kept = [number for number, name in enumerate(rows[0]) if not name.startswith("measured.")]
+        return "\n".join(",".join(row[number] for number in kept) for row in rows).encode()
+    # the record of provenance in the text of figures and pages
+    return re.sub(rb'"made": ?\{[^{}]*\}', b"", data) if path.suffix in TEXTS else data
+
+
+def without(value):
+    """A JSON value without the fields that may differ, wherever they stand."""
+    if isinstance(value, dict):
+        return {key: without(entry) for key, entry in value.items() if key not in MAY_DIFFER}
+    return [without(entry) for entry in value] if isinstance(value, list) else value
