@@ -225,6 +225,12 @@ def method_code(wildcards):
     return code("train_adapter.py", "methods", runs)
 
 
+def style():
+    """Lines of the figures' style but for comments: no code, and yet what figures depend on."""
+    text = (provenance.SCRIPTS / "implicit_sparsity/figures/thesis.mplstyle").read_text("utf-8")
+    return [said for line in text.splitlines() if (said := line.partition("#")[0].strip())]
+
+
 def table(name):
     """A table of results/tables/ with its place in the report."""
     path = f"results/tables/{name}.csv"

@@ -7,12 +7,6 @@ Needs: results/tables/. Makes: results/figures/. Captions and order of the repor
 report: "captions/study.rst"
 
 
-def style():
-    """Lines of the figures' style but for comments: no code, and yet what figures depend on."""
-    text = (provenance.SCRIPTS / "implicit_sparsity/figures/thesis.mplstyle").read_text("utf-8")
-    return [said for line in text.splitlines() if (said := line.partition("#")[0].strip())]
-
-
 rule draw_figure:
     """Draw one figure from the tables it names in its source."""
     input:
