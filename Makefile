@@ -1,7 +1,7 @@
 # `make` makes everything from nothing, `make test` checks it. `make help` lists the rest.
 
 CORES ?= 2
-PYTEST_ARGS ?= -n $(CORES) --dist loadfile
+PYTEST_ARGS ?= -n $(CORES) --dist loadfile --ignore=tests/slurm
 export PYTHON
 
 SHELL := /bin/bash
@@ -26,7 +26,7 @@ env: .venv/run.stamp ## only the environment that the workflow runs in
 test: lint ## style and tests (PYTEST_ARGS="-k name" for some)
 	$(python) -m pytest $(PYTEST_ARGS)
 
-test-slurm: .venv/dev.stamp ## the cluster profile on a real SLURM of one node (root on Debian; part of make test)
+test-slurm: .venv/dev.stamp ## the cluster profile on a real SLURM of one node (root on Debian; not yet part of make test)
 	timeout -k 30 900 $(python) -m pytest tests/slurm
 
 lint: .venv/dev.stamp ## style of the Python and Snakemake files

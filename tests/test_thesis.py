@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from implicit_sparsity import provenance
 from implicit_sparsity.corpora.mapping import table
 from implicit_sparsity.corpora.records import Dropped
 
@@ -27,12 +28,14 @@ ON_GPU |= {
     "measure_capacity",
     "measure_control",
 }
-SMALL = """
+SMALL = f"""
 seeds: [0]
-orders: {backward: false}
-methods: {lora_slow: false, lora_fast: false, activation_mask: false, activation_mask_slow: false,
-          activation_mask_fast: false, orthogonal: false, orthogonal_slow: false, orthogonal_fast: false}
-"""
+orders: {{backward: false}}
+controls: false
+probed_methods: [lora]
+methods:
+  lora: {{sweep: {{learning_rate: [1.0e-4]}}}}
+{"".join(f"  {name}: false{chr(10)}" for name in THESIS["methods"] if name != "lora")}"""
 
 
 def sources():
@@ -118,16 +121,16 @@ def count(jobs):
 
 def test_every_job_of_the_study_is_listed(whole):
     jobs, seconds, peak = whole
-    runs = len(THESIS["methods"]) * 2 * 3
-    assert runs == 54
+    runs = {"qwen_27b": 18 * 2 * 2 * 3, "qwen_35b_a3b": 20 * 2 * 2 * 3}  # families, rates, orders, seeds
+    probed = 3 * 2 * 2 * 3  # of each model: the three methods of the claims
     expected = {
         "fetch_model": 2,
         "fetch_source": 8,
         "split_domain": 4,
         "tokenize_domain": 2 * 4,
-        "train_adapter": 2 * runs * 4,
-        "measure_activations": 2 * (runs * 4 + 1) * 4,
-        "evaluate_checkpoint": 2 * (runs * 4 + 1),
+        "train_adapter": sum(runs.values()) * 4,
+        "measure_activations": 2 * (probed * 4 + 1) * 4,
+        "evaluate_checkpoint": sum(runs.values()) * 4 + 2,
     }
     found = count(jobs)
     print(f"{len(jobs)} jobs in {seconds:.1f} s of processor time, {peak / 1e6:.0f} MB")
@@ -242,11 +245,11 @@ def test_two_orders_three_seeds_and_a_front_of_every_method():
     assert sorted(order[-1] == "general" for order in THESIS["orders"].values()) == [False, True]
     assert all(sorted(order) == sorted(THESIS["domains"]) for order in THESIS["orders"].values())
     assert len(set(THESIS["seeds"])) == 3
-    rates = {}
-    for name, entry in THESIS["methods"].items():
-        rates.setdefault(entry.get("uses", name), set()).add(float(entry["learning_rate"]))
-    assert set(rates) == set(CONFIG["methods"])
-    assert all(len(found) == 3 for found in rates.values())
+    whole = THESIS["optional"]["whole"]["methods"]
+    assert set(THESIS["methods"]) | set(whole) == set(provenance.available("methods"))
+    for entry in (*THESIS["methods"].values(), *whole.values()):
+        assert len(entry["sweep"]["learning_rate"]) == 2
+    assert THESIS["controls"] is True and set(THESIS["probed_methods"]) == set(CONFIG["methods"])
 
 
 def test_budgets_fit_each_other():
