@@ -94,11 +94,11 @@ def test_too_few_free_neurons_is_one_clear_line(trained, nano, tmp_path):  # noq
 
 def test_audit_catches_a_choice_that_forgets_the_protected(trained, nano, tmp_path, monkeypatch):  # noqa: F811
     """Choosing among all neurons, the same stage must fail its audit."""
+    first = trained("dense", "activation_mask")[0][0]  # with the choice as it is
     choose = neuron_choice.choose
     monkeypatch.setattr(
         neuron_choice, "choose", lambda scores, share, _, *more: choose(scores, share, {}, *more)
     )
-    first = trained("dense", "activation_mask")[0][0]
     with pytest.raises(audit.StageFailed, match="where it must not"):
         train(nano, "dense", "activation_mask", 2, tmp_path / "x", first)
 
