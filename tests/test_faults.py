@@ -148,10 +148,11 @@ def undisturbed(starter, jobs, tmp_path_factory):
 def test_killed_at_random_moments(starter, jobs, undisturbed, tmp_path, kind):
     given, (whole, seconds) = jobs[kind], undisturbed[kind]
     chance, killed = random.Random(kind), 0
-    for _ in range(4 * KILLS):
+    for _ in range(8 * KILLS):
         process = starter(tmp_path, given)
         process.start()
-        time.sleep(chance.uniform(0.1, 1.0) * seconds)
+        delay = chance.uniform(0.1, 1.0) * seconds
+        time.sleep(delay)
         with contextlib.suppress(ProcessLookupError):  # it was through
             os.kill(process.pid, chance.choice(SIGNALS))
         process.join(60)
@@ -161,7 +162,8 @@ def test_killed_at_random_moments(starter, jobs, undisturbed, tmp_path, kind):
         assert left == {name: data for name, data in whole.items() if belongs(name, tmp_path, wholes)}
         if killed == KILLS:
             break
-        if process.exitcode == 0:  # it was through already: begin afresh
+        if process.exitcode == 0:  # it was through already: begin afresh, and be quicker
+            seconds = min(seconds, max(delay, seconds / 2))
             shutil.rmtree(tmp_path)
             tmp_path.mkdir()
         else:
