@@ -1,7 +1,9 @@
 # `make` makes everything from nothing, `make test` checks it. `make help` lists the rest.
 
 CORES ?= 2
-PYTEST_ARGS ?= -n $(CORES) --dist loadfile --ignore=tests/slurm
+# Left out until each has run through by itself on a quiet machine: the cluster, kills of Snakemake, an archive's whole way.
+unproven := tests/slurm tests/test_faults.py tests/archiving/test_archive_of_a_study.py
+PYTEST_ARGS ?= -n $(CORES) --dist loadfile $(unproven:%=--ignore=%)
 export PYTHON
 
 SHELL := /bin/bash
