@@ -23,7 +23,7 @@ def draw_figure(
     wanted = (*drawing.TABLES, *drawing.OPTIONAL)
     found = {name: read_table(path, empty=True) for name, path in paths.items() if name in wanted}
     frame = drawing.frame(found)
-    base.refuse_empty(frame, figure, paths.values(), found.values())
+    base.refuse_empty(frame, drawing, found, paths.values())
     write_table(csv, frame)
     base.save(drawing.picture(frame), pdf, png)
 

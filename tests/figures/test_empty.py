@@ -10,7 +10,7 @@ from probe_table import probe_table
 from implicit_sparsity import figures
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.figures import base
-from implicit_sparsity.tables import read_table
+from implicit_sparsity.tables import read_table, write_table
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -88,3 +88,18 @@ def test_the_spread_of_groups_is_that_of_their_values():
         {"layer": 0, "mean": 2.0, "low": 1.0, "high": 3.0, "n": 2, "documents": 6},
         {"layer": 1, "mean": 5.0, "low": 5.0, "high": 5.0, "n": 2, "documents": 2},
     ]
+
+
+@pytest.mark.parametrize(
+    "name, kept", [("rounds", "lora"), ("rounds", "orthogonal"), ("predictors", "orthogonal")]
+)
+def test_a_study_without_the_methods_compared_says_so(name, kept, one, tmp_path):
+    """One method alone, the reference or another, is a study, and its other figures are wanted."""
+    for path in needed(name, one):
+        table = read_table(path)
+        column = {"fronts": "family"}.get(path.stem, "method")
+        write_table(tmp_path / path.name, table[table[column] == kept] if column in table else table)
+    _, _, csv = draw(name, tmp_path, tmp_path / "out")
+    drawing, frame = frame_of(name, tmp_path)
+    assert frame.empty and pd.read_csv(csv).empty
+    assert [text.replace("\n", " ") for text, _ in texts(drawing.picture(frame))] == [drawing.EMPTY]

@@ -26,8 +26,8 @@ probes: {drift: false, representation_drift: false, routing_drift: false,
   input_spectra: false, capacity: false, write_interference: false}
 figures: {drift_by_layer: false, critical_sparsity: false, overlap_by_layer: false,
   sparsity_by_layer: false, gradients_by_layer: false, r_heatmaps: false,
-  forgetting_learning: false, loss_curves: false, hubs: false, plasticity: false, capacity: false,
-  write_interference: false}
+  forgetting_learning: false, loss_curves: false, overview: false, hubs: false, plasticity: false,
+  capacity: false, write_interference: false}
 optional: {ladder: false}
 """
 HARDWARE = "hardware: {card: a100_80gb, cards: 4, price_per_hour: 2.5, currency: USD}\n"

@@ -39,6 +39,10 @@ class Figure(Options):
         """DataFrame of exactly what is drawn, from the tables named in TABLES."""
         raise NotImplementedError
 
+    def nothing(self, tables: dict) -> bool:
+        """Whether the study itself has nothing for this figure: then no rows are no slip of an option."""
+        return any(table.empty for table in tables.values())
+
     def draw(self, frame):
         """The matplotlib Figure of a frame."""
         raise NotImplementedError
@@ -233,9 +237,10 @@ def spread(table, by, units: str = ""):
     return columns.reset_index()
 
 
-def refuse_empty(frame, figure: str, paths, tables=()) -> None:
-    """InputError for a frame with nothing to draw, though its tables have rows: no option asks for them."""
-    if frame.empty and not any(table.empty for table in tables):
+def refuse_empty(frame, drawing, tables: dict, paths) -> None:
+    """InputError for a frame with nothing to draw, though the study has it: no option asks for it."""
+    if frame.empty and not drawing.nothing(tables):
+        figure = type(drawing).__module__.rpartition(".")[2]
         raise InputError(f"{figure} finds nothing to draw in it", path=", ".join(sorted(map(str, paths))))
 
 

@@ -22,7 +22,7 @@ class Predictors(Figure):
 
     TABLES = ("r_matrices", "fronts")
     OPTIONAL = ("activation_overlap", "gradient_overlap")
-    EMPTY = "no pair of domains is trained one after the other in this study"
+    EMPTY = "no pair of domains is trained one after the other by this method"
 
     method: str = option("lora", help="whose forgetting is predicted")
     k: float = option(0.1, low=0, help="overlap: size of the sets, as a share of a layer or a count")
@@ -45,6 +45,12 @@ class Predictors(Figure):
         keys = ["model", "old", "new", "forgotten", "runs"]
         long = means.melt(keys, value_vars=list(PANELS), var_name="predictor", value_name="value")
         return long.dropna(subset=["value"]).assign(method=self.method).reset_index(drop=True)
+
+    def nothing(self, tables):
+        families = {row.method: {"family": row.family} for row in tables["fronts"].itertuples()}
+        return super().nothing(tables) or rounds.pairs(
+            tables["r_matrices"], families, self.method, self.score
+        ).empty
 
     def draw(self, frame):
         figure, cells = base.grid(

@@ -12,7 +12,7 @@ class Rounds(Figure):
     """Mean score on the domains trained so far less the reference's, by stage; a panel a model and order."""
 
     TABLES = ("r_matrices", "scores", "fronts")
-    EMPTY = "no method beside the reference is trained in this study"
+    EMPTY = "the reference and a method beside it are not both trained in this study"
 
     score: str = option("loss", help="of which the curves are")
     against: str = option("lora", help="the reference")
@@ -31,6 +31,10 @@ class Rounds(Figure):
                 ahead = base.spread(ahead, ["stage"], units="documents") if len(ahead) else ahead
                 parts.append(ahead.assign(model=model, order=order, family=family, against=self.against))
         return self._joined(parts)
+
+    def nothing(self, tables):
+        families = set(tables["fronts"].query("role == 'method'")["family"])
+        return super().nothing(tables) or self.against not in families or len(families) < 2
 
     @staticmethod
     def _joined(parts):
