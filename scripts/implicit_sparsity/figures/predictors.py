@@ -48,9 +48,10 @@ class Predictors(Figure):
 
     def nothing(self, tables):
         families = {row.method: {"family": row.family} for row in tables["fronts"].itertuples()}
-        return super().nothing(tables) or rounds.pairs(
-            tables["r_matrices"], families, self.method, self.score
-        ).empty
+        return (
+            super().nothing(tables)
+            or rounds.pairs(tables["r_matrices"], families, self.method, self.score).empty
+        )
 
     def draw(self, frame):
         figure, cells = base.grid(
