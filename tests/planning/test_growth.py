@@ -11,7 +11,7 @@ from test_shapes import QWEN_27B
 
 from implicit_sparsity import models
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.planning import costs, growth, measured, shapes
+from implicit_sparsity.planning import cases, costs, growth, measured, shapes, work
 from implicit_sparsity.planning.costs import Job
 
 CONFIG = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text())
@@ -89,3 +89,20 @@ def test_benchmark_files_of_jobs(tmp_path):
     file.write_text("nonsense\n")
     with pytest.raises(InputError, match="no benchmark file"):
         measured.jobs(tmp_path)
+
+
+def test_scoring_a_checkpoint_takes_a_pass_of_the_base_model_too():
+    """For the divergence from it: its body once more on the scored documents, and both heads."""
+    plan = study({"hardware": {"card": "a100_80gb"}, "methods": {"lora": {}, "full": {}}})
+    base, adapted, whole = (
+        plan.cost(Job(0, "evaluate_checkpoint", {"model": "qwen_27b", "checkpoint": checkpoint}))
+        for checkpoint in ("base", "lora.forward.seed0.stage1", "full.forward.seed0.stage1")
+    )
+    shape, length = plan.shapes["qwen_27b"], plan.length("qwen_27b")
+    tokens = CONFIG["evals"]["documents"] * len(CONFIG["domains"]) * length
+    assert adapted.tokens - base.tokens == pytest.approx(tokens)
+    flops = tokens * (work.body_flops(shape, length / 2) + 2 * work.head_flops(shape))
+    assert adapted.flops - base.flops == pytest.approx(flops) == whole.flops - base.flops
+    assert whole.seconds - base.seconds > 2 * shape.total / work.LOAD, "its weights are read as well"
+    head = 2.0 * shape.hidden * shape.vocabulary
+    assert cases.cases(plan, "qwen_27b")["evaluate_checkpoint", "lora"]["head"] == head

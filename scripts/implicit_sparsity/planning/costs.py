@@ -197,8 +197,14 @@ class Study:
         shape, length = self.shapes[model], self.length(model)
         tokens = work.evaluation_tokens(self.config, length)
         flops = work.evaluation_flops(shape, tokens, length)
+        if method:  # the base model on the same documents, and both heads on the states of each
+            compared = work.compared_tokens(self.config, length)
+            tokens += compared
+            flops += work.evaluation_flops(shape, compared, length) + compared * work.head_flops(shape)
         if not self.hardware:
             return tokens, flops, 0.0
         weights = memory.weights(shape, self.settings[model])
         decoding = work.generation_seconds(shape, self.settings[model], self.config, self.card, weights)
-        return tokens, flops, self.seconds(model, flops, "probe") + decoding
+        again = method and (self.methods[model, method].whole or self.methods[model, method].everything)
+        load = self.model_bytes(model) / work.LOAD if again else 0.0  # the base model before the stage's
+        return tokens, flops, self.seconds(model, flops, "probe") + decoding + load

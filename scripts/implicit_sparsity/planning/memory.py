@@ -184,6 +184,8 @@ def evaluate(shape, setting: Setting, trained=None, stage: int = 0) -> dict:
         {
             "weights": weights(shape, setting),
             "adapter": _loaded(trained, setting, stage),
+            # the base model's, for the divergence from it
+            "head": 0.0 if trained is None else float(setting.e * shape.hidden * shape.vocabulary),
             "logits": logits(shape, setting, tokens, gradient=False),
             "caches": float(positions * full * 2 * shape.kv_heads * shape.head_dim * setting.e + linear),
             "working": working(

@@ -75,8 +75,13 @@ def evaluation_tokens(config: dict, length: float) -> float:
     """Tokens that one checkpoint is scored on: documents, their choices, and prompts of what is generated."""
     evals = config["evals"]
     choices = evals["choice_items"] * (config["splits"].get("distractors", 3) + 1)
-    each = (evals["documents"] + choices) * length * len(config["domains"])
+    each = compared_tokens(config, length) + choices * length * len(config["domains"])
     return each + len(evals["generate"]) * evals["generation_items"] * length
+
+
+def compared_tokens(config: dict, length: float) -> float:
+    """Tokens of the documents on which a checkpoint is compared with the base model."""
+    return config["evals"]["documents"] * length * len(config["domains"])
 
 
 def generation_seconds(shape, setting, config: dict, card, weight_bytes: float) -> float:
