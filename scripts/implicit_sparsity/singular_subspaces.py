@@ -56,24 +56,29 @@ def snapshot(layers: dict) -> dict:
 def change_norms(layers: dict, before: dict) -> tuple[float, float]:
     """(||dW - (1 - P_U) dW (1 - P_V)||, ||dW||) of all layers since ``before``, P onto the half that stays.
 
-    dW = U S V - U0 S0 V0 = [U S, -U0 S0] [V; V0] = L R is never formed; the part that leaked is the sum of
-    two orthogonal ones, P_U L R and (1 - P_U) L R P_V. In float64, as a step is a small difference.
+    The part that leaked is the sum of two orthogonal ones, P_U dW and (1 - P_U) dW P_V. dW = U S V - U0 S0 V0
+    is formed, a layer at a time, in float64, as a step is a small difference: r is near the full rank, so the
+    factors are no smaller.
     """
     import torch
 
-    leaked = total = 0.0
+    from .lowrank import summed
+
+    parts = []
     for name, layer in layers.items():
-        pair = (trained(layer), before[name])
-        now, then = ({key: p.detach().double() for key, p in part.items()} for part in pair)
-        left = torch.cat([now["U_low"] * now["S_low"], -then["U_low"] * then["S_low"]], 1)
-        right = torch.cat([now["V_low"], then["V_low"]])
-        rows, columns = high_rows(layer, left), high_columns(layer, right)
-        gram = right @ right.T
-        total += float((left.T @ left * gram).sum())
-        leaked += float((rows.T @ rows * gram).sum())
-        rest = left - rows
-        leaked += float((rest.T @ rest * (columns @ columns.T)).sum())
-    return max(leaked, 0.0) ** 0.5, max(total, 0.0) ** 0.5
+        change = _product(trained(layer)) - _product(before[name])
+        rows = high_rows(layer, change)
+        columns = high_columns(layer, change - rows)
+        leaked = rows.square().sum() + columns.square().sum()
+        parts.append(torch.stack([leaked, change.square().sum()]))
+    leaked, total = summed(parts)
+    return leaked**0.5, total**0.5
+
+
+def _product(parts: dict):
+    """U S V of a trained half, float64 [o, i]."""
+    u, s, v = (parts[name].detach().double() for name in ("U_low", "S_low", "V_low"))
+    return (u * s) @ v
 
 
 def merged(layers: dict) -> dict:
