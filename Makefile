@@ -1,16 +1,14 @@
 # `make` makes everything from nothing, `make test` checks it. `make help` lists the rest.
 
 CORES ?= 2
-# Left out until each has run through by itself on a quiet machine: the cluster, kills of Snakemake, an archive's whole way.
-unproven := tests/slurm tests/test_faults.py tests/archiving/test_archive_of_a_study.py
-PYTEST_ARGS ?= -n $(CORES) --dist loadfile $(unproven:%=--ignore=%)
+PYTEST_ARGS ?= -n $(CORES) --dist loadfile
 export PYTHON
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := all
-.PHONY: all ladder env test test-slurm lint bench report archive restore explain export locks clean clean-results help
+.PHONY: all ladder comparison env test test-slurm lint bench report archive restore explain export locks clean clean-results help
 
 # A command goes through `python -m`: a .venv that was moved, or a path with spaces, breaks the scripts in .venv/bin.
 python := .venv/bin/python
@@ -23,12 +21,15 @@ all: .venv/run.stamp ## everything in results/ that config.yaml asks for (CORES=
 ladder: .venv/run.stamp ## and how overlap goes with width and routing, on small models trained here (15 minutes)
 	$(snakemake) -c$(CORES) all --config with=ladder
 
+comparison: .venv/run.stamp ## and every method with its controls at two learning rates (hours; docs/comparison.md)
+	$(snakemake) -c$(CORES) all --config with=comparison
+
 env: .venv/run.stamp ## only the environment that the workflow runs in
 
 test: lint ## style and tests (PYTEST_ARGS="-k name" for some)
 	$(python) -m pytest $(PYTEST_ARGS)
 
-test-slurm: .venv/dev.stamp ## the cluster profile on a real SLURM of one node (root on Debian; not yet part of make test)
+test-slurm: .venv/dev.stamp ## the cluster profile on a real SLURM of one node (root on Debian; part of make test)
 	timeout -k 30 900 $(python) -m pytest tests/slurm
 
 lint: .venv/dev.stamp ## style of the Python and Snakemake files

@@ -11,8 +11,15 @@ os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"
 os.environ.setdefault("SLURM_CONF", os.devnull)
 
 
-LONGEST = ("test_workflow", "test_slurm", "test_faults", "test_config", "test_preflight")
-LONGEST += ("test_distributed", "test_drift")
+LONGEST = (
+    "test_workflow",
+    "test_slurm",
+    "test_faults",
+    "test_archive_of_a_study",
+    "test_config",
+    "test_preflight",
+)
+LONGEST += ("test_docs", "test_distributed", "test_drift")
 
 
 def pytest_collection_modifyitems(items):

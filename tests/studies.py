@@ -36,12 +36,12 @@ def copy_repository(folder: Path) -> Path:
     return folder
 
 
-def trimmed(**changes) -> dict:
+def trimmed(measured=PROBES, **changes) -> dict:
     """An overlay over tests/nano.yaml: one model, one method, two domains, few probes."""
     base = yaml.safe_load((ROOT / "config.yaml").read_text())
     nano = yaml.safe_load((ROOT / "tests/nano.yaml").read_text())
     rooms = {room: {**base[room], **nano.get(room, {})} for room in ("probes", "figures", "methods")}
-    keep = {"probes": PROBES, "figures": FIGURES, "methods": ("lora",)}
+    keep = {"probes": measured, "figures": FIGURES, "methods": ("lora",)}
     overlay = {
         room: {name: False for name in entries if name not in keep[room]} for room, entries in rooms.items()
     }

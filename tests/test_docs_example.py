@@ -1,4 +1,7 @@
-"""The worked example of docs/methods.md, taken out of the text and put where it says: a file is a method."""
+"""docs/methods.md: its worked example, taken out of the text and put where it says; its numbers and tables.
+
+Commands and links of all pages: test_docs.py.
+"""
 
 import re
 import subprocess
@@ -62,21 +65,6 @@ def test_a_config_entry_is_all_that_the_workflow_asks_for(tmp_path):
     (tmp_path / "trimmed.yaml").write_text(overlay.replace("weight: 0.5", "weihgt: 0.5"))
     said = studies.run(tmp_path, "-n", check=False)
     assert f"methods.{name}.weihgt" in said and "did you mean weight?" in said
-
-
-def test_commands_in_the_text_are_real():
-    make = (ROOT / "Makefile").read_text()
-    targets = re.findall(r"^make ([a-z-]+)|`make ([a-z-]+)`", TEXT, re.M)
-    assert targets and all(f"\n{a or b}:" in make for a, b in targets)
-    for script in re.findall(r"\.venv/bin/python ((?:benchmarks|tests)/\w+\.py)", TEXT):
-        assert (ROOT / script).is_file()
-    for linked in re.findall(r"\]\((\w+\.md)", TEXT):
-        assert (ROOT / "docs" / linked).is_file()
-    headings = {
-        re.sub(r"[^\w -]", "", h).strip().lower().replace(" ", "-")
-        for h in re.findall(r"^#+ (.*)$", TEXT, re.M)
-    }
-    assert set(re.findall(r"\]\(#([^)]+)\)", TEXT)) <= headings
 
 
 def test_numbers_of_equal_terms_are_those_of_the_shape():

@@ -1,0 +1,15 @@
+"""Found first on PYTHONPATH by the tests' Snakemake: asks for the state of jobs every two seconds.
+
+Snakemake's SLURM plugin waits ten seconds more each time, up to three minutes, and has no setting for it.
+"""
+
+import asyncio
+
+_sleep = asyncio.sleep
+
+
+async def _briefly(delay, *more):
+    return await _sleep(min(delay, 2), *more)
+
+
+asyncio.sleep = _briefly
