@@ -100,15 +100,23 @@ def _used(part) -> np.ndarray:
 def ranks(x) -> np.ndarray:
     """Ranks from 0 over the last axis, float64; equal values share their mean rank."""
     x = np.asarray(x)
-    order = x.argsort(axis=-1, kind="stable")
-    found, place = np.empty(x.shape), np.arange(x.shape[-1], dtype=np.float64)
+    order = x.argsort(axis=-1)  # equal values in any order: they share their rank
+    place, ascending = np.arange(x.shape[-1], dtype=np.float64), np.take_along_axis(x, order, axis=-1)
+    tied = ascending[..., 1:] == ascending[..., :-1]
+    if tied.any():
+        place = _shared(place, tied)
+    found = np.empty(x.shape)
     np.put_along_axis(found, order, np.broadcast_to(place, x.shape), axis=-1)
-    ascending = np.take_along_axis(x, order, axis=-1)
-    if (ascending[..., 1:] == ascending[..., :-1]).any():
-        from scipy.stats import rankdata  # slower
-
-        return rankdata(x, axis=-1) - 1.0
     return found
+
+
+def _shared(place, tied) -> np.ndarray:
+    """Places of n sorted values, the mean of first and last where ``tied [.., n - 1]`` to the next."""
+    apart, edge = ~tied, np.ones((*tied.shape[:-1], 1), dtype=bool)
+    begins, ends = np.concatenate([edge, apart], axis=-1), np.concatenate([apart, edge], axis=-1)
+    first = np.maximum.accumulate(np.where(begins, place, 0.0), axis=-1)
+    last = np.minimum.accumulate(np.where(ends, place, place[-1])[..., ::-1], axis=-1)[..., ::-1]
+    return (first + last) / 2
 
 
 def correlation(x, y) -> np.ndarray:
