@@ -294,14 +294,14 @@ def knobs() -> dict:
     found["methods"] = set(schema["methods"]["additionalProperties"]["properties"])
     found["methods"] |= set(provenance.option_fields("implicit_sparsity.methods.lora"))
     measured = schema["probes"]["properties"]
-    for name in {*CONFIG["probes"], *measured, *provenance.available("probes")}:
+    for name in sorted({*CONFIG["probes"], *measured, *provenance.available("probes")}):
         read = measured.get(name, {}).get("properties")
         options = read or provenance.option_fields(f"implicit_sparsity.probes.{name}")
         found[f"probes.{name}"] = {*options, *CONFIG["probes"].get(name, ())}
     return found
 
 
-@pytest.mark.parametrize(("knob", "keys"), knobs().items())
+@pytest.mark.parametrize(("knob", "keys"), knobs().items(), ids=list(knobs()))
 def test_every_knob_is_written_about(knob, keys):
     """Under a heading of its name, or for a probe in the row or sentence that names it."""
     room, _, name = knob.rpartition(".")
