@@ -221,7 +221,11 @@ WRONG = {
     "with: laddr": ("with", "'laddr', which is no optional part", "did you mean ladder?"),
     "with: [ladder, more]": ("with", "'more', which is no optional part", "ladder"),
     "with: 3": ("with", "3", "a name or a list of names"),
-    "with: ladder\noptional: {ladder: false}": ("with", "'ladder'", "none, there is no optional part"),
+    "with: ladder\noptional: {ladder: false, comparison: false}": (
+        "with",
+        "'ladder'",
+        "none, there is no optional part",
+    ),
     "optional: {mine: 3}": ("optional.mine", "3", "a mapping, or false"),
     "optional: {mine: {seed: 1}}": ("seed", "unknown key", "did you mean seeds?"),
     "optional: {mine: {models: {x: {source: zoo}}}}": ("models.x.source", "'zoo'", "package | hub"),
