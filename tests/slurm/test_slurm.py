@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT)
 QUICK = ["--cores", "1", "--latency-wait", "10", "--max-status-checks-per-second", "2"]
 QUICK += ["--slurm-init-seconds-before-status-checks", "1", "--slurm-status-command", "squeue"]
 CPU_GROUPS = ("corpora.", "tokens.", "tables")
-LIMIT = 560  # seconds of one run; 100 on two quiet cores
+LIMIT = 900  # seconds of one run; 130 on two quiet cores
 LAST = "nano_dense.lora.forward.seed0.stage2"
 
 
@@ -72,7 +72,7 @@ def finish(process, folder) -> str:
     return said
 
 
-def wait_for(question, seconds=300):
+def wait_for(question, seconds=500):
     """The first true answer."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
