@@ -17,6 +17,7 @@ import studies
 LAB = Path("/var/lib/forgetting-slurm-lab")
 HERE = Path(__file__).parent
 NEEDS = {"root": not os.geteuid(), "Debian's apt-get": shutil.which("apt-get"), "bash": shutil.which("bash")}
+NEEDS["pkill"] = shutil.which("pkill")
 WHY_NOT = ", ".join(f"a SLURM cluster for tests needs {need}" for need, there in NEEDS.items() if not there)
 pytestmark = pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT)
 
@@ -29,7 +30,7 @@ LAST = "nano_dense.lora.forward.seed0.stage2"
 
 
 @pytest.fixture(scope="module")
-def cluster():
+def cluster(tmp_path_factory):
     """Environment in which the commands of the test cluster work."""
     script = ["timeout", "-k", "5", "240", "bash", str(HERE / "up.sh")]
     up = subprocess.run(script, capture_output=True, text=True)
@@ -39,6 +40,9 @@ def cluster():
     path = f"{LAB}/bin:{os.environ['PATH']}"
     yield studies.environment(SLURM_CONF=f"{LAB}/slurm.conf", PATH=path, PYTHONPATH=str(HERE / "quick"))
     subprocess.run(["timeout", "-k", "5", "60", "bash", str(HERE / "down.sh")])
+    # a job of a lost node is nobody's: no daemon ends it
+    lost = f"{tmp_path_factory.getbasetemp()}/.*slurm-jobstep"
+    subprocess.run(["pkill", "-KILL", "-f", lost], stderr=subprocess.DEVNULL)
 
 
 def slurm(cluster, *command) -> str:
