@@ -10,10 +10,11 @@ import torch
 from torch._subclasses.fake_tensor import (
     DataDependentOutputException,
     DynamicOutputShapeException,
+    FakeTensor,
     FakeTensorMode,
 )
 
-from implicit_sparsity import accumulators, activations, ffn, hooks, models, reductions
+from implicit_sparsity import accumulators, activations, ffn, hooks, largest, models, reductions
 
 
 @pytest.mark.parametrize("n, k", [(1536, 15), (512, 5), (1000, 10), (64, 64), (17, 1), (96, 3)])
@@ -23,11 +24,37 @@ def test_searching_the_best_groups_finds_the_largest(n, k):
     values[:, ::16] += 1.0
     values[5] = torch.arange(n).float()
     expected = values.sort(dim=1, descending=True).indices[:, :k]
-    assert torch.equal(reductions.largest_indices(values, k), expected)
+    assert torch.equal(largest.largest_indices(values, k), expected)
 
 
-def test_no_shape_depends_on_a_value():
-    """On tensors without values every operation that would have to wait for a device raises."""
+@pytest.mark.parametrize("n, sizes", [(1536, [15, 3, 40]), (1000, [10]), (64, [64, 1]), (17, [2])])
+def test_comparing_with_the_kth_largest_counts_the_largest(n, sizes):
+    """The same counts as from a full sort; also where whole groups of columns tie."""
+    values = torch.rand(40, n, generator=torch.Generator().manual_seed(n))
+    values[3] = torch.arange(n).float()
+    before, order = values.clone(), values.sort(dim=1, descending=True).indices
+    got = largest.count_largest(values, sizes)
+    for row, k in enumerate(sizes):
+        assert torch.equal(got[row], torch.bincount(order[:, :k].flatten(), minlength=n))
+    assert torch.equal(values, before)
+
+
+def test_a_tie_for_the_last_place_is_not_decided_by_the_value():
+    values = torch.arange(32.0).repeat(3, 1)
+    assert largest.count_largest(values, [4, 2]).sum(1).tolist() == [12, 6]
+    values[1, :5] = 28.0  # the fourth largest six times
+    assert largest.count_largest(values, [2]).sum() == 6 and largest.count_largest(values, [4, 2]) is None
+    block = SimpleNamespace(layer=0, size=32, experts=0, width=32)
+    statistics = accumulators.ActivationStatistics([block], top_k=(4, 2))
+    statistics.begin_batch(torch.ones(3, dtype=torch.bool))
+    statistics.observe(block, 0, None, values, None)
+    assert statistics.top_count[0].sum(1).tolist() == [12, 6]  # as many as ever
+
+
+def test_no_shape_depends_on_a_value(monkeypatch):
+    """On tensors without values each operation of a GPU's path that would have to wait raises."""
+    monkeypatch.setattr(FakeTensor, "is_cuda", property(lambda _: True))
+    monkeypatch.setattr(reductions, "_block_sums", lambda gpu: reductions.fused_sums)
     block = SimpleNamespace(layer=0, size=8 * 160 + 320, experts=8, width=160)
     keep = torch.arange(40) % 3 > 0
     rows, sampled = keep.nonzero().flatten(), torch.arange(0, 40, 8)

@@ -13,6 +13,7 @@ depends on a value. So no boolean indexing, no ``unique``, no ``bincount``.
 import numpy as np
 
 from .overlap import size_of
+from .reductions import Scratch
 
 # |h| is binned by its exponent and the top bit of its mantissa: two bins an octave, read off the float's
 # bits.
@@ -67,6 +68,7 @@ class ActivationStatistics:
             # of the tokens in the histogram alone: activations above each threshold, and all of them
             self.group_above = zeros(groups, layers, len(thresholds), dtype=torch.int64)
             self.group_zero, self.group_sampled = (zeros(groups, layers, dtype=torch.int64) for _ in "zs")
+        self.scratch = Scratch()
         # of the batch at hand: positions that count, and those of them that go into the histogram
         self.keep = self.sampled = self.kept_rows = self.sampled_rows = None
         # the group of each position, of those that count, and of those in the histogram
@@ -124,23 +126,29 @@ class ActivationStatistics:
 
     def _sum(self, layer, first, h, rows, groups, experts=None, parts=1):
         """Add up ``rows`` of h, those of each of ``parts`` experts by itself; neurons from ``first`` on."""
+        import torch
+
         from . import reductions
 
         n = h.shape[1]
         here, at_once = slice(first, first + parts * n), (AT_ONCE_GPU if h.is_cuda else AT_ONCE)
+        of_neurons = (self.sum_abs, self.sum_sq, self.max_abs, self.top_count, self.above_count)
+        sum_abs, sum_sq, max_abs, top, above = (table[layer, ..., here] for table in of_neurons)
         pieces = rows.split(max(1, at_once // n))
         for some, group in zip(pieces, groups.split(len(pieces[0])) if self.groups else pieces, strict=True):
-            values = h.index_select(0, some).abs_()
+            values, other = h.index_select(0, some).abs_(), None
+            if not h.is_cuda:
+                other = self.scratch.table(len(some), n, torch.float32)
             expert = None if experts is None else experts[some]
             if self.groups:
                 self._sum_groups(layer, values, group, expert, parts)
-            self._count_top(layer, here, values, expert)
-            sums = reductions.columns(values, expert, parts, self.thresholds)
-            self.sum_abs[layer, here] += sums["sum"]
-            self.sum_sq[layer, here] += sums["squares"]
-            self.max_abs[layer, here] = self.max_abs[layer, here].maximum(sums["largest"])
+            self._count_top(top, values, expert, other)
+            sums = reductions.columns(values, expert, parts, self.thresholds, other)
+            sum_abs += sums["sum"]
+            sum_sq += sums["squares"]
+            torch.maximum(max_abs, sums["largest"], out=max_abs)
             self.zero_count[layer] += sums["zeros"].sum().long()
-            self.above_count[layer, :, here] += sums["above"].long()
+            above += sums["above"].long()
 
     def _sum_groups(self, layer, values, group, expert, parts):
         import torch
@@ -154,16 +162,24 @@ class ActivationStatistics:
         else:
             self.group_plain[layer].index_add_(0, group, values.float())
 
-    def _count_top(self, layer, here, values, expert):
-        from . import reductions
+    def _count_top(self, top, values, expert, other):
+        """Add to ``top``, int64 [K, parts * n]."""
+        import torch
+
+        from .largest import count_largest, largest_indices
 
         n = values.shape[1]
         sizes = top_sizes(self.top_k, n)
-        order = reductions.largest_indices(values, max(sizes))
+        if expert is None and values.device.type == "cpu" and values.dtype == torch.float32:
+            counts = count_largest(values, sizes, other)
+            if counts is not None:
+                top += counts
+                return
+        order = largest_indices(values, max(sizes))
         if expert is not None:
             order += expert[:, None] * n
         for row, k in enumerate(sizes):
-            _tally(self.top_count[layer, row, here], order[:, :k].reshape(-1))
+            _tally(top[row], order[:, :k].reshape(-1))
 
     def _count_bins(self, layer, values):
         """The histogram of values [t, n] >= 0."""
@@ -173,19 +189,23 @@ class ActivationStatistics:
         bits = values.contiguous().view(torch.int32) >> 22
         bins = (bits - 2 * (LOWEST_EXPONENT + 127)).clamp_(0, BINS - 1).flatten()
         if bins.is_cuda:  # atomic sums into so few bins would queue up; histc sums in each block's own memory
-            self.histogram[layer] += torch.histc(bins, BINS, 0, BINS - 1).long()
+            self.histogram[layer] += torch.histc(bins.float(), BINS, 0, BINS - 1).long()
         else:
-            _tally(self.histogram[layer], bins.long())
+            self.histogram[layer] += torch.bincount(bins, minlength=BINS)
 
     def _count_groups(self, layer, values, group):
         """Counts of the sampled values [t, n] >= 0 by group, for the spread over documents."""
         if not self.groups:
             return
+        import torch
+
         largest, n = values.amax(1, keepdim=True), values.shape[1]
-        self.group_zero[:, layer].index_add_(0, group, (values == 0).sum(1))
+        other = torch.empty_like(values)  # as numbers: a table of booleans is slower to sum
+        self.group_zero[:, layer].index_add_(0, group, torch.eq(values, 0, out=other).sum(1).long())
         self.group_sampled[:, layer].index_add_(0, group, group.new_full(group.shape, n))
         for row, epsilon in enumerate(self.thresholds):
-            self.group_above[:, layer, row].index_add_(0, group, (values >= epsilon * largest).sum(1))
+            above = torch.ge(values, epsilon * largest, out=other).sum(1).long()
+            self.group_above[:, layer, row].index_add_(0, group, above)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Every accumulator as NumPy, with ``contribution`` = sum |h_i| * ||W_down[:, i]||_2, [L, N]."""

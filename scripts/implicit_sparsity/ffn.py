@@ -52,10 +52,14 @@ class FeedForward:
         import torch
 
         if not self.experts:
-            return _effective(self.mlp.down_proj).double().norm(dim=0)
+            return _column_norms(_effective(self.mlp.down_proj))
         routed = _effective(self.mlp.experts, "down_proj")  # [X, H, n]
-        norms = [down.double().norm(dim=0) for down in routed]
-        return torch.cat([*norms, _effective(self.mlp.shared_expert.down_proj).double().norm(dim=0)])
+        norms = [_column_norms(down) for down in routed]
+        return torch.cat([*norms, _column_norms(_effective(self.mlp.shared_expert.down_proj))])
+
+
+def _column_norms(weight):
+    return weight.double().square_().sum(0).sqrt_()  # a third of the time of ``norm(dim=0)``
 
 
 def base_layer(module):
