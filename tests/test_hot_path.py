@@ -1,6 +1,10 @@
 """What keeps the activation pass fast: it never waits for a GPU, and takes shortcuts that change nothing."""
 
+import os
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import networks
@@ -14,7 +18,10 @@ from torch._subclasses.fake_tensor import (
     FakeTensorMode,
 )
 
-from implicit_sparsity import accumulators, activations, ffn, hooks, largest, models, reductions
+from implicit_sparsity import accumulators, activations, ffn, hooks, models, reductions
+
+SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(SCRIPTS)}
 
 
 @pytest.mark.parametrize("n, k", [(1536, 15), (512, 5), (1000, 10), (64, 64), (17, 1), (96, 3)])
@@ -24,35 +31,81 @@ def test_searching_the_best_groups_finds_the_largest(n, k):
     values[:, ::16] += 1.0
     values[5] = torch.arange(n).float()
     expected = values.sort(dim=1, descending=True).indices[:, :k]
-    assert torch.equal(largest.largest_indices(values, k), expected)
+    assert torch.equal(reductions.largest_indices(values, k), expected)
 
 
-@pytest.mark.parametrize("n, sizes", [(1536, [15, 3, 40]), (1000, [10]), (64, [64, 1]), (17, [2])])
-def test_comparing_with_the_kth_largest_counts_the_largest(n, sizes):
-    """The same counts as from a full sort; also where whole groups of columns tie."""
-    values = torch.rand(40, n, generator=torch.Generator().manual_seed(n))
-    values[3] = torch.arange(n).float()
-    before, order = values.clone(), values.sort(dim=1, descending=True).indices
-    got = largest.count_largest(values, sizes)
-    for row, k in enumerate(sizes):
-        assert torch.equal(got[row], torch.bincount(order[:, :k].flatten(), minlength=n))
-    assert torch.equal(values, before)
+@pytest.mark.parametrize("kind", ["float32", "bfloat16", "on a GPU"])
+@pytest.mark.parametrize("routed", [False, True])
+def test_all_sums_are_what_plain_numpy_sums(routed, kind, monkeypatch):
+    """Of some of 400 rows, with signs, ties, zeros and a row of nothing else, and three top sizes. What
+    runs on a GPU runs here uncompiled, and without ties, which it decides otherwise."""
+    h = torch.randn(400, 40, generator=torch.Generator().manual_seed(0))
+    if kind == "on a GPU":
+        monkeypatch.setattr(accumulators, "on_host", lambda _: False)
+        h[:, 0] = 0.0
+    else:
+        h = h.to(getattr(torch, kind))
+        h[:, ::5] = h[:, ::5].round()
+        h[7], h[11] = 0.0, 2.5
+    rows = torch.arange(400)[torch.arange(400) % 9 > 0]
+    owner = rows // 150 if routed else None
+    block = SimpleNamespace(layer=0, size=160, experts=3, width=40)
+    block.down_norms = lambda: torch.ones(160)
+    statistics = accumulators.ActivationStatistics([block], (4, 1, 30), (0.1, 0.5), groups=5)
+    groups, first = rows % 5, 0 if routed else 120
+    experts = torch.arange(400) // 150 if routed else None
+    statistics._sum(0, first, h, rows, groups, experts, 3 if routed else 1)
+    got = statistics.arrays()
+    values = h[rows].double().abs().numpy()
+    order = np.argsort(-values, axis=1, kind="stable")  # of equal ones the first
+    for part in range(3 if routed else 1):
+        mine = owner.numpy() == part if routed else np.full(len(rows), True)
+        here = slice(first + 40 * part, first + 40 * (part + 1))
+        np.testing.assert_allclose(got["sum_abs"][0, here], values[mine].sum(0), rtol=1e-6)
+        np.testing.assert_allclose(got["sum_sq"][0, here], (values[mine] ** 2).sum(0), rtol=1e-6)
+        assert np.array_equal(got["max_abs"][0, here], values[mine].max(0))
+        for row, k in enumerate((4, 1, 30)):
+            expected = np.bincount(order[mine, :k].ravel(), minlength=40)
+            assert np.array_equal(got["top_count"][0, row, here], expected)
+        for row, epsilon in enumerate(np.float32([0.1, 0.5])):
+            on = values[mine] >= epsilon * values[mine].max(1, keepdims=True).astype(np.float32)
+            assert np.array_equal(got["above_count"][0, row, here], on.sum(0))
+        for group in range(5):
+            expected = values[mine & (groups.numpy() == group)].sum(0)
+            np.testing.assert_allclose(got["group_sum_abs"][group, 0, here], expected, rtol=1e-5)
+    assert got["zero_count"][0] == (values == 0).sum() > 40
+    assert got["sum_abs"].sum() == pytest.approx(values.sum())  # and nowhere else
 
 
-def test_a_tie_for_the_last_place_is_not_decided_by_the_value():
-    values = torch.arange(32.0).repeat(3, 1)
-    assert largest.count_largest(values, [4, 2]).sum(1).tolist() == [12, 6]
-    values[1, :5] = 28.0  # the fourth largest six times
-    assert largest.count_largest(values, [2]).sum() == 6 and largest.count_largest(values, [4, 2]) is None
-    block = SimpleNamespace(layer=0, size=32, experts=0, width=32)
-    statistics = accumulators.ActivationStatistics([block], top_k=(4, 2))
-    statistics.begin_batch(torch.ones(3, dtype=torch.bool))
-    statistics.observe(block, 0, None, values, None)
-    assert statistics.top_count[0].sum(1).tolist() == [12, 6]  # as many as ever
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_what_is_not_finite_is_in_the_sums(bad):
+    """So that the pass can refuse it; and nothing is written outside the tables."""
+    block = SimpleNamespace(layer=0, size=24, experts=0, width=24)
+    statistics = accumulators.ActivationStatistics([block], (3, 20), (0.1,), groups=1)
+    h = torch.rand(16, 24)
+    h[3, 5] = h[4] = bad
+    statistics._sum(0, 0, h, torch.arange(16), torch.zeros(16, dtype=torch.int64))
+    assert not statistics.sum_abs.isfinite().any() and statistics.top_count[0].sum(1).tolist() == [48, 320]
+
+
+def test_the_loop_compiles_where_nothing_can_be_kept(tmp_path):
+    """Scripts and home that cannot be written to: machine code is made anew, and the sums are right."""
+    code = """if True:
+        import numba.core.caching as caching
+        caching.CacheImpl._locator_classes = []
+        import torch
+        from types import SimpleNamespace
+        from implicit_sparsity.accumulators import ActivationStatistics
+        statistics = ActivationStatistics([SimpleNamespace(layer=0, size=8, experts=0, width=8)])
+        statistics._sum(0, 0, torch.ones(2, 8), torch.arange(2), None)
+        print(statistics.sum_abs.tolist())"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=ENVIRONMENT)
+    assert done.stdout.strip() == str([[2.0] * 8]), done.stderr
 
 
 def test_no_shape_depends_on_a_value(monkeypatch):
     """On tensors without values each operation of a GPU's path that would have to wait raises."""
+    monkeypatch.setattr(accumulators, "on_host", lambda _: False)
     monkeypatch.setattr(FakeTensor, "is_cuda", property(lambda _: True))
     monkeypatch.setattr(reductions, "_block_sums", lambda gpu: reductions.fused_sums)
     block = SimpleNamespace(layer=0, size=8 * 160 + 320, experts=8, width=160)

@@ -13,7 +13,6 @@ depends on a value. So no boolean indexing, no ``unique``, no ``bincount``.
 import numpy as np
 
 from .overlap import size_of
-from .reductions import Scratch
 
 # |h| is binned by its exponent and the top bit of its mantissa: two bins an octave, read off the float's
 # bits.
@@ -21,8 +20,9 @@ LOWEST_EXPONENT, OCTAVES = -32, 48
 BINS = 2 * OCTAVES
 HISTOGRAM_STRIDE = 8  # every 8th kept token goes into the histogram: a declared sample
 OF_BATCH = ("keep", "sampled", "kept_rows", "sampled_rows", "group_of", "kept_groups", "sampled_groups")
-# values summed at once: what stays in a core's cache; on a GPU 64 MiB, float32 counts exact up to 2**24
-AT_ONCE, AT_ONCE_GPU = 2**18, 2**24
+# values summed at once: on a GPU 64 MiB, float32 counts exact up to 2**24; on the host, those of a type that
+# is turned into float32 first, what stays in a core's cache
+AT_ONCE, AT_ONCE_ON_HOST = 2**24, 2**18
 
 
 def bin_edges() -> np.ndarray:
@@ -68,7 +68,6 @@ class ActivationStatistics:
             # of the tokens in the histogram alone: activations above each threshold, and all of them
             self.group_above = zeros(groups, layers, len(thresholds), dtype=torch.int64)
             self.group_zero, self.group_sampled = (zeros(groups, layers, dtype=torch.int64) for _ in "zs")
-        self.scratch = Scratch()
         # of the batch at hand: positions that count, and those of them that go into the histogram
         self.keep = self.sampled = self.kept_rows = self.sampled_rows = None
         # the group of each position, of those that count, and of those in the histogram
@@ -126,29 +125,56 @@ class ActivationStatistics:
 
     def _sum(self, layer, first, h, rows, groups, experts=None, parts=1):
         """Add up ``rows`` of h, those of each of ``parts`` experts by itself; neurons from ``first`` on."""
-        import torch
-
         from . import reductions
 
+        if on_host(h):
+            self._sum_on_host(layer, first, h, rows, groups, experts)
+            return
         n = h.shape[1]
-        here, at_once = slice(first, first + parts * n), (AT_ONCE_GPU if h.is_cuda else AT_ONCE)
-        of_neurons = (self.sum_abs, self.sum_sq, self.max_abs, self.top_count, self.above_count)
-        sum_abs, sum_sq, max_abs, top, above = (table[layer, ..., here] for table in of_neurons)
-        pieces = rows.split(max(1, at_once // n))
+        here, pieces = slice(first, first + parts * n), rows.split(max(1, AT_ONCE // n))
         for some, group in zip(pieces, groups.split(len(pieces[0])) if self.groups else pieces, strict=True):
-            values, other = h.index_select(0, some).abs_(), None
-            if not h.is_cuda:
-                other = self.scratch.table(len(some), n, torch.float32)
+            values = h.index_select(0, some).abs_()
             expert = None if experts is None else experts[some]
             if self.groups:
                 self._sum_groups(layer, values, group, expert, parts)
-            self._count_top(top, values, expert, other)
-            sums = reductions.columns(values, expert, parts, self.thresholds, other)
-            sum_abs += sums["sum"]
-            sum_sq += sums["squares"]
-            torch.maximum(max_abs, sums["largest"], out=max_abs)
+            self._count_top(layer, here, values, expert)
+            sums = reductions.columns(values, expert, parts, self.thresholds)
+            self.sum_abs[layer, here] += sums["sum"]
+            self.sum_sq[layer, here] += sums["squares"]
+            self.max_abs[layer, here] = self.max_abs[layer, here].maximum(sums["largest"])
             self.zero_count[layer] += sums["zeros"].sum().long()
-            above += sums["above"].long()
+            self.above_count[layer, :, here] += sums["above"].long()
+
+    def _sum_on_host(self, layer, first, h, rows, groups, experts):
+        import torch
+
+        from . import host_sums
+
+        h, nothing = h.contiguous(), np.empty(0, np.int64)
+        tables = (self.sum_abs, self.sum_sq, self.max_abs, self.above_count, self.top_count)
+        tables = tuple(table[layer].numpy() for table in tables)
+        of_groups = np.empty((0, 0), np.float32)
+        if self.groups:
+            of_groups = (self.group_plain if experts is None else self.group_routed)[layer].numpy()
+        thresholds = np.asarray(self.thresholds, np.float32)
+        sizes = np.asarray(top_sizes(self.top_k, h.shape[1]), np.int64)
+        as_it_is = h.dtype == torch.float32
+        at_once = max(1, len(rows) if as_it_is else AT_ONCE_ON_HOST // h.shape[1])
+        for start in range(0, len(rows), at_once):
+            some = slice(start, start + at_once)
+            values = h if as_it_is else h.index_select(0, rows[some]).float()
+            which = rows if as_it_is else torch.arange(len(values))
+            self.zero_count[layer] += host_sums.add_rows(
+                values.numpy(),
+                which.numpy(),
+                nothing if experts is None else experts[rows[some]].numpy(),
+                groups[some].numpy() if self.groups else nothing,
+                thresholds,
+                sizes,
+                first,
+                tables,
+                of_groups,
+            )
 
     def _sum_groups(self, layer, values, group, expert, parts):
         import torch
@@ -162,24 +188,16 @@ class ActivationStatistics:
         else:
             self.group_plain[layer].index_add_(0, group, values.float())
 
-    def _count_top(self, top, values, expert, other):
-        """Add to ``top``, int64 [K, parts * n]."""
-        import torch
-
-        from .largest import count_largest, largest_indices
+    def _count_top(self, layer, here, values, expert):
+        from . import reductions
 
         n = values.shape[1]
         sizes = top_sizes(self.top_k, n)
-        if expert is None and values.device.type == "cpu" and values.dtype == torch.float32:
-            counts = count_largest(values, sizes, other)
-            if counts is not None:
-                top += counts
-                return
-        order = largest_indices(values, max(sizes))
+        order = reductions.largest_indices(values, max(sizes))
         if expert is not None:
             order += expert[:, None] * n
         for row, k in enumerate(sizes):
-            _tally(top[row], order[:, :k].reshape(-1))
+            _tally(self.top_count[layer, row, here], order[:, :k].reshape(-1))
 
     def _count_bins(self, layer, values):
         """The histogram of values [t, n] >= 0."""
@@ -221,6 +239,10 @@ class ActivationStatistics:
             tensors["group_routed_tokens"] = tensors["group_routed_tokens"].transpose(0, 1)
         counts = {name: np.int64(getattr(self, name)) for name in ("tokens", "documents", "histogram_tokens")}
         return {name: value.cpu().numpy() for name, value in tensors.items()} | counts
+
+
+def on_host(tensor) -> bool:
+    return tensor.device.type == "cpu"
 
 
 def _tally(counts, index):

@@ -16,30 +16,12 @@ log = logging.getLogger(__name__)
 BLOCK = 32
 
 
-class Scratch:
-    """Tables in the host's memory that serve batch after batch: touching a page of fresh memory for the first
-    time costs more than the sum that is put there. A GPU's memory is kept by its allocator."""
-
-    def __init__(self):
-        self.tables = {}
-
-    def table(self, t: int, n: int, dtype):
-        """[t, n], the same memory each time for one type; what it held is lost."""
-        import torch
-
-        table = self.tables.get(dtype)
-        if table is None or len(table) < t * n:
-            self.tables[dtype] = table = torch.empty(t * n, dtype=dtype)
-        return table[: t * n].view(t, n)
-
-
-def columns(values, expert, experts: int, thresholds, other=None) -> dict:
+def columns(values, expert, experts: int, thresholds) -> dict:
     """Column sums of values [t, n] >= 0, those of expert x in columns x * n and up, float64 [X * n]: "sum",
     "squares", "largest", "zeros" (counts of zeros) and "above" [E, X * n] (counts of values that are at least
     epsilon times their row's largest).
 
-    ``expert`` [t], ascending, says whose each row is; None in a dense layer. ``other``, float32 [t, n], is
-    written over.
+    ``expert`` [t], ascending, says whose each row is; None in a dense layer.
     """
     import torch
 
@@ -56,9 +38,7 @@ def columns(values, expert, experts: int, thresholds, other=None) -> dict:
         largest = (
             largest.new_full((t + idle, 1), float("inf")).index_copy_(0, place, largest).view(-1, BLOCK, 1)
         )
-    sums, squares, highest, zeros, *above = _block_sums(values.is_cuda)(
-        blocks, largest, tuple(thresholds), other
-    )
+    sums, squares, highest, zeros, *above = _block_sums(values.is_cuda)(blocks, largest, tuple(thresholds))
 
     def joined(parts, how="sum"):
         if owner is None:
@@ -87,26 +67,20 @@ def _places(expert, experts: int):
     return place, torch.searchsorted(ends, numbers, right=True).clamp_(max=experts - 1)
 
 
-def eager_sums(blocks, largest, thresholds, other=None):
+def eager_sums(blocks, largest, thresholds):
     """Over the rows of each block [B, R, n]: sum, sum of squares, maximum, zeros, and per threshold how many
     values reach that share of ``largest`` [B, R, 1]; float32 [B, n], counts exact up to 2**24."""
     import torch
 
     wide = blocks.float()
-    # comparisons straight to float: a table of booleans is slower to sum
-    other = (
-        torch.empty_like(wide) if other is None or other.numel() != wide.numel() else other.view(wide.shape)
-    )
+    other = torch.empty_like(wide)  # comparisons straight to float: a table of booleans is slower to sum
     found = [wide.sum(1), torch.mul(wide, wide, out=other).sum(1), wide.amax(1)]
-    if blocks.is_cuda or blocks.amin() == 0:
-        found.append(torch.eq(wide, 0, out=other).sum(1))
-    else:  # the rule, and cheaper to find out than to count
-        found.append(torch.zeros_like(found[0]))
+    found.append(torch.eq(wide, 0, out=other).sum(1))
     found += [torch.ge(wide, epsilon * largest, out=other).sum(1) for epsilon in thresholds]
     return tuple(found)
 
 
-def fused_sums(blocks, largest, thresholds, other=None):
+def fused_sums(blocks, largest, thresholds):
     """The same in a form that a compiler fuses into one pass."""
     wide = blocks.float()
     found = [wide.sum(1), (wide * wide).sum(1), wide.amax(1), (wide == 0).float().sum(1)]
@@ -135,3 +109,21 @@ def _block_sums(gpu: bool):
         return eager_sums(*arguments)
 
     return sums
+
+
+def largest_indices(values, k: int):
+    """Columns of the k largest values of each row, largest first: values [t, n] -> int64 [t, k].
+
+    The k largest are in the k groups with the largest maxima, so only those groups are searched. At 1 % of
+    the columns this takes a third of the time of ``topk`` on whole rows.
+    """
+    n, size = values.shape[1], 16
+    while size > 1 and (n % size or size * size * k > n):
+        size //= 2
+    if size == 1:
+        return values.topk(k, dim=1).indices
+    groups = values.view(len(values), size, n // size)  # member j of group i is column j * n / size + i
+    best = groups.amax(1).topk(k, dim=1, sorted=False).indices
+    within = groups.gather(2, best[:, None, :].expand(-1, size, -1)).flatten(1)
+    found = within.topk(k, dim=1).indices
+    return found // k * (n // size) + best.gather(1, found % k)
