@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from implicit_sparsity import accumulators, activations, errors, ffn, hooks, models
+from implicit_sparsity import accumulators, activations, errors, ffn, hooks, models, overlap
 from implicit_sparsity.tokens import Tokens
 
 OPTIONS = {"tokens": 120, "skip_first": 1, "top_k": [0.1, 3], "thresholds": [0.01, 0.5], "batch_tokens": 64}
@@ -46,7 +46,7 @@ def test_sums_equal_those_of_whole_activations(nano, kind):
             part = h[~np.isnan(h[:, first])][:, first:last]
             if not len(part):
                 continue
-            for row, k in enumerate(accumulators.top_sizes(OPTIONS["top_k"], last - first)):
+            for row, k in enumerate(overlap.top_sizes(OPTIONS["top_k"], last - first)):
                 kth = np.sort(part, 1)[:, -k][:, None]
                 assert np.array_equal(got["top_count"][layer, row, first:last], (part >= kth).sum(0))
             for row, eps in enumerate(OPTIONS["thresholds"]):

@@ -18,7 +18,7 @@ from torch._subclasses.fake_tensor import (
     FakeTensorMode,
 )
 
-from implicit_sparsity import accumulators, activations, ffn, hooks, models, reductions
+from implicit_sparsity import accumulators, activations, device_sums, ffn, hooks, models
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(SCRIPTS)}
@@ -31,7 +31,7 @@ def test_searching_the_best_groups_finds_the_largest(n, k):
     values[:, ::16] += 1.0
     values[5] = torch.arange(n).float()
     expected = values.sort(dim=1, descending=True).indices[:, :k]
-    assert torch.equal(reductions.largest_indices(values, k), expected)
+    assert torch.equal(device_sums.largest_indices(values, k), expected)
 
 
 @pytest.mark.parametrize("kind", ["float32", "bfloat16", "on a GPU"])
@@ -107,7 +107,7 @@ def test_no_shape_depends_on_a_value(monkeypatch):
     """On tensors without values each operation of a GPU's path that would have to wait raises."""
     monkeypatch.setattr(accumulators, "on_host", lambda _: False)
     monkeypatch.setattr(FakeTensor, "is_cuda", property(lambda _: True))
-    monkeypatch.setattr(reductions, "_block_sums", lambda gpu: reductions.fused_sums)
+    monkeypatch.setattr(device_sums, "_block_sums", lambda gpu: device_sums.fused_sums)
     block = SimpleNamespace(layer=0, size=8 * 160 + 320, experts=8, width=160)
     keep = torch.arange(40) % 3 > 0
     rows, sampled = keep.nonzero().flatten(), torch.arange(0, 40, 8)
@@ -132,7 +132,7 @@ def test_blocks_sum_to_what_a_loop_over_experts_sums_to(routed):
     counts = [0, 1, 70, 32, 0, 97, 0] if routed else [200]
     expert = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
     values = torch.rand(200, 24, generator=torch.Generator().manual_seed(0)).sub_(0.3).clamp_(min=0)
-    got = reductions.columns(values, expert if routed else None, len(counts), (0.1, 0.5))
+    got = device_sums.columns(values, expert if routed else None, len(counts), (0.1, 0.5))
     largest, wide = values.amax(1, keepdim=True), values.double()
     zero = torch.zeros(1, 24, dtype=torch.float64)
     for number in range(len(counts)):
@@ -152,8 +152,8 @@ def test_the_compiled_sums_equal_the_eager_ones():
     largest = blocks.amax(2, keepdim=True).float()
     largest[0, 3] = float("inf")  # a row that only fills up
     with torch.inference_mode():
-        ours = torch.compile(reductions.fused_sums, dynamic=True)(blocks, largest, (0.01, 0.5))
-        eager = reductions.eager_sums(blocks, largest, (0.01, 0.5))
+        ours = torch.compile(device_sums.fused_sums, dynamic=True)(blocks, largest, (0.01, 0.5))
+        eager = device_sums.eager_sums(blocks, largest, (0.01, 0.5))
     for one, other in zip(ours, eager, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-6, atol=0)
 
@@ -163,11 +163,11 @@ def test_sums_go_on_where_nothing_compiles(monkeypatch, caplog):
         raise RuntimeError("no compiler")
 
     monkeypatch.setattr(torch, "compile", lambda *_, **__: broken)
-    reductions._block_sums.cache_clear()
-    sums, blocks = reductions._block_sums(True), torch.ones(1, 4, 3)
+    device_sums._block_sums.cache_clear()
+    sums, blocks = device_sums._block_sums(True), torch.ones(1, 4, 3)
     for _ in range(2):
         assert sums(blocks, torch.ones(1, 4, 1), ())[0].tolist() == [[4.0] * 3]
-    reductions._block_sums.cache_clear()
+    device_sums._block_sums.cache_clear()
     assert caplog.text.count("no compiler") == 1
 
 

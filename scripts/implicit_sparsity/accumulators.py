@@ -12,7 +12,7 @@ depends on a value. So no boolean indexing, no ``unique``, no ``bincount``.
 
 import numpy as np
 
-from .overlap import size_of
+from .device_sums import tally
 
 # |h| is binned by its exponent and the top bit of its mantissa: two bins an octave, read off the float's
 # bits.
@@ -20,9 +20,6 @@ LOWEST_EXPONENT, OCTAVES = -32, 48
 BINS = 2 * OCTAVES
 HISTOGRAM_STRIDE = 8  # every 8th kept token goes into the histogram: a declared sample
 OF_BATCH = ("keep", "sampled", "kept_rows", "sampled_rows", "group_of", "kept_groups", "sampled_groups")
-# values summed at once: on a GPU 64 MiB, float32 counts exact up to 2**24; on the host, those of a type that
-# is turned into float32 first, what stays in a core's cache
-AT_ONCE, AT_ONCE_ON_HOST = 2**24, 2**18
 
 
 def bin_edges() -> np.ndarray:
@@ -30,11 +27,6 @@ def bin_edges() -> np.ndarray:
     included."""
     octave, half = np.divmod(np.arange(BINS), 2)
     return np.ldexp(1.0 + 0.5 * half, octave + LOWEST_EXPONENT)
-
-
-def top_sizes(top_k, n: int) -> list[int]:
-    """Neurons in each top-k of a part with ``n`` neurons; a part narrower than a count gives all it has."""
-    return [size_of(min(k, n), n) for k in top_k]
 
 
 class ActivationStatistics:
@@ -84,7 +76,7 @@ class ActivationStatistics:
         self.keep, self.sampled = keep.to(device), sampled.to(device)
         self.kept_rows, self.sampled_rows = rows.to(device), sampled_rows.to(device)
         if self.groups:
-            _tally(self.group_tokens, groups[rows])
+            tally(self.group_tokens, groups[rows])
             here = (groups.to(device), groups[rows].to(device), groups[sampled_rows].to(device))
             self.group_of, self.kept_groups, self.sampled_groups = here
 
@@ -118,86 +110,17 @@ class ActivationStatistics:
         self._count_bins(block.layer, values)
         self._count_groups(block.layer, values, self.group_of[positions[sampled]] if self.groups else None)
         experts = experts[kept]
-        _tally(self.routed_tokens[block.layer], experts)
+        tally(self.routed_tokens[block.layer], experts)
         self.routed_weight[block.layer].index_add_(0, experts, weights[kept].double())
         if self.groups:
-            _tally(self.group_routed_tokens[block.layer].view(-1), groups * block.experts + experts)
+            tally(self.group_routed_tokens[block.layer].view(-1), groups * block.experts + experts)
 
     def _sum(self, layer, first, h, rows, groups, experts=None, parts=1):
         """Add up ``rows`` of h, those of each of ``parts`` experts by itself; neurons from ``first`` on."""
-        from . import reductions
+        from . import device_sums, host_sums
 
-        if on_host(h):
-            self._sum_on_host(layer, first, h, rows, groups, experts)
-            return
-        n = h.shape[1]
-        here, pieces = slice(first, first + parts * n), rows.split(max(1, AT_ONCE // n))
-        for some, group in zip(pieces, groups.split(len(pieces[0])) if self.groups else pieces, strict=True):
-            values = h.index_select(0, some).abs_()
-            expert = None if experts is None else experts[some]
-            if self.groups:
-                self._sum_groups(layer, values, group, expert, parts)
-            self._count_top(layer, here, values, expert)
-            sums = reductions.columns(values, expert, parts, self.thresholds)
-            self.sum_abs[layer, here] += sums["sum"]
-            self.sum_sq[layer, here] += sums["squares"]
-            self.max_abs[layer, here] = self.max_abs[layer, here].maximum(sums["largest"])
-            self.zero_count[layer] += sums["zeros"].sum().long()
-            self.above_count[layer, :, here] += sums["above"].long()
-
-    def _sum_on_host(self, layer, first, h, rows, groups, experts):
-        import torch
-
-        from . import host_sums
-
-        h, nothing = h.contiguous(), np.empty(0, np.int64)
-        tables = (self.sum_abs, self.sum_sq, self.max_abs, self.above_count, self.top_count)
-        tables = tuple(table[layer].numpy() for table in tables)
-        of_groups = np.empty((0, 0), np.float32)
-        if self.groups:
-            of_groups = (self.group_plain if experts is None else self.group_routed)[layer].numpy()
-        thresholds = np.asarray(self.thresholds, np.float32)
-        sizes = np.asarray(top_sizes(self.top_k, h.shape[1]), np.int64)
-        as_it_is = h.dtype == torch.float32
-        at_once = max(1, len(rows) if as_it_is else AT_ONCE_ON_HOST // h.shape[1])
-        for start in range(0, len(rows), at_once):
-            some = slice(start, start + at_once)
-            values = h if as_it_is else h.index_select(0, rows[some]).float()
-            which = rows if as_it_is else torch.arange(len(values))
-            self.zero_count[layer] += host_sums.add_rows(
-                values.numpy(),
-                which.numpy(),
-                nothing if experts is None else experts[rows[some]].numpy(),
-                groups[some].numpy() if self.groups else nothing,
-                thresholds,
-                sizes,
-                first,
-                tables,
-                of_groups,
-            )
-
-    def _sum_groups(self, layer, values, group, expert, parts):
-        import torch
-
-        if expert is not None:
-            sums = self.group_routed[layer].view(-1, values.shape[1])
-            sums.index_add_(0, group * parts + expert, values.float())
-        elif values.is_cuda:  # many rows add up to few: as a product, since atomic sums would queue up
-            mine = group == torch.arange(self.groups, device=group.device)[:, None]
-            self.group_plain[layer] += torch.mm(mine.to(values.dtype), values, out_dtype=torch.float32)
-        else:
-            self.group_plain[layer].index_add_(0, group, values.float())
-
-    def _count_top(self, layer, here, values, expert):
-        from . import reductions
-
-        n = values.shape[1]
-        sizes = top_sizes(self.top_k, n)
-        order = reductions.largest_indices(values, max(sizes))
-        if expert is not None:
-            order += expert[:, None] * n
-        for row, k in enumerate(sizes):
-            _tally(self.top_count[layer, row, here], order[:, :k].reshape(-1))
+        where = host_sums if on_host(h) else device_sums
+        where.add(self, layer, first, h, rows, groups, experts, parts)
 
     def _count_bins(self, layer, values):
         """The histogram of values [t, n] >= 0."""
@@ -243,10 +166,3 @@ class ActivationStatistics:
 
 def on_host(tensor) -> bool:
     return tensor.device.type == "cpu"
-
-
-def _tally(counts, index):
-    """counts[i] += how often i is in ``index``."""
-    import torch
-
-    counts.scatter_add_(0, index, torch.ones_like(index))

@@ -1,7 +1,7 @@
 """What the activation pass sums up of rows in the host's memory: one loop that reads each row once, compiled.
 
 PyTorch reads the table once for each sum and twice for each comparison, three times as long as all of this.
-``reductions`` is the same for a GPU. Sums of up to ``RUN`` rows are float32, across them float64.
+``device_sums`` is the same for a GPU. Sums of up to ``RUN`` rows are float32, across them float64.
 
 The k largest of a row are those that reach a bar, and the bar is searched for by halving: |h| >= 0 as bits
 is an integer of the same order, and any number that exactly k values reach will do. Ties go by index.
@@ -12,7 +12,40 @@ Shapes: t rows, n columns, X experts, E thresholds, K sizes k, G groups.
 import numba
 import numpy as np
 
+from .overlap import top_sizes
+
 RUN = 128
+AT_ONCE = 2**18  # values of another type that are made float32 at once: what stays in a core's cache
+
+
+def add(statistics, layer: int, first: int, h, rows, groups, experts=None, parts: int = 1) -> None:
+    """The same as ``device_sums.add``."""
+    import torch
+
+    h, nothing = h.contiguous(), np.empty(0, np.int64)
+    s, of_groups = statistics, np.empty((0, 0), np.float32)
+    tables = [table[layer].numpy() for table in (s.sum_abs, s.sum_sq, s.max_abs, s.above_count, s.top_count)]
+    if s.groups:
+        of_groups = (s.group_plain if experts is None else s.group_routed)[layer].numpy()
+    thresholds = np.asarray(s.thresholds, np.float32)
+    sizes = np.asarray(top_sizes(s.top_k, h.shape[1]), np.int64)
+    as_it_is = h.dtype == torch.float32
+    at_once = max(1, len(rows) if as_it_is else AT_ONCE // h.shape[1])
+    for start in range(0, len(rows), at_once):
+        here = slice(start, start + at_once)
+        some = rows[here]
+        values = h if as_it_is else h.index_select(0, some).float()
+        s.zero_count[layer] += add_rows(
+            values.numpy(),
+            (some if as_it_is else torch.arange(len(some))).numpy(),
+            nothing if experts is None else experts[some].numpy(),
+            groups[here].numpy() if s.groups else nothing,
+            thresholds,
+            sizes,
+            first,
+            tuple(tables),
+            of_groups,
+        )
 
 
 def _compiled(**options):

@@ -209,3 +209,8 @@ def size_of(k: float, n: int) -> int:
             f"{k} is neither a share below 1 nor a whole number of the layer's {n} neurons", key="k"
         )
     return count
+
+
+def top_sizes(top_k, n: int) -> list[int]:
+    """Neurons in each top-k of a part with ``n`` neurons; a part narrower than a count gives all it has."""
+    return [size_of(min(k, n), n) for k in top_k]

@@ -1,4 +1,5 @@
-"""Sums over the rows of a table of activations, of each expert by itself, that no device has to wait for.
+"""What the activation pass sums up of rows on a GPU, of each expert by itself, without waiting for it.
+``host_sums`` is the same for rows in the host's memory.
 
 Rows that are sorted by expert are laid out in blocks of ``BLOCK`` rows that hold one expert's each, filled up
 with zeros: S rows of X experts fit S // BLOCK + X blocks, whatever the routing, so that no shape depends on a
@@ -12,8 +13,60 @@ Shapes: t rows, n columns, X experts (1: a dense layer), E thresholds, B blocks 
 import functools
 import logging
 
+from .overlap import top_sizes
+
 log = logging.getLogger(__name__)
 BLOCK = 32
+AT_ONCE = 2**24  # values summed at once: 64 MiB, and float32 counts of them are exact
+
+
+def add(statistics, layer: int, first: int, h, rows, groups, experts=None, parts: int = 1) -> None:
+    """Add ``rows`` [t] of h [T, n] to the tables of an ``ActivationStatistics``, neurons from ``first`` on.
+
+    ``groups`` [t], where it has groups: each row's group of documents; ``experts`` [T], ascending, of
+    ``parts``: whose each row of h is.
+    """
+    n = h.shape[1]
+    here, at_once = slice(first, first + parts * n), max(1, AT_ONCE // n)
+    pieces = rows.split(at_once)
+    of_groups = groups.split(at_once) if statistics.groups else pieces
+    for some, group in zip(pieces, of_groups, strict=True):
+        values = h.index_select(0, some).abs_()
+        expert = None if experts is None else experts[some]
+        if statistics.groups:
+            _add_groups(statistics, layer, values, group, expert, parts)
+        _count_top(statistics.top_count[layer, :, here], statistics.top_k, values, expert)
+        sums = columns(values, expert, parts, statistics.thresholds)
+        statistics.sum_abs[layer, here] += sums["sum"]
+        statistics.sum_sq[layer, here] += sums["squares"]
+        highest = statistics.max_abs[layer, here]
+        highest.copy_(highest.maximum(sums["largest"]))
+        statistics.zero_count[layer] += sums["zeros"].sum().long()
+        statistics.above_count[layer, :, here] += sums["above"].long()
+
+
+def _add_groups(statistics, layer, values, group, expert, parts):
+    import torch
+
+    if expert is not None:
+        sums = statistics.group_routed[layer].view(-1, values.shape[1])
+        sums.index_add_(0, group * parts + expert, values.float())
+    elif values.is_cuda:  # many rows add up to few: as a product, since atomic sums would queue up
+        mine = group == torch.arange(statistics.groups, device=group.device)[:, None]
+        statistics.group_plain[layer] += torch.mm(mine.to(values.dtype), values, out_dtype=torch.float32)
+    else:
+        statistics.group_plain[layer].index_add_(0, group, values.float())
+
+
+def _count_top(counts, top_k, values, expert):
+    """Add to counts [K, parts * n] who is among the k largest of each row."""
+    n = values.shape[1]
+    sizes = top_sizes(top_k, n)
+    order = largest_indices(values, max(sizes))
+    if expert is not None:
+        order += expert[:, None] * n
+    for row, k in enumerate(sizes):
+        tally(counts[row], order[:, :k].reshape(-1))
 
 
 def columns(values, expert, experts: int, thresholds) -> dict:
@@ -127,3 +180,10 @@ def largest_indices(values, k: int):
     within = groups.gather(2, best[:, None, :].expand(-1, size, -1)).flatten(1)
     found = within.topk(k, dim=1).indices
     return found // k * (n // size) + best.gather(1, found % k)
+
+
+def tally(counts, index):
+    """counts[i] += how often i is in ``index``."""
+    import torch
+
+    counts.scatter_add_(0, index, torch.ones_like(index))
