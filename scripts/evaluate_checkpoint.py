@@ -8,7 +8,9 @@ from implicit_sparsity import artifacts, base_divergence, evaluation, job, model
 from implicit_sparsity.files import read_json, write_json
 from implicit_sparsity.tokens import Tokens
 
-FINISHED = ".finished"  # scores by the hash of all that they depend on, beside results/evals/<model>/
+# beside results/evals/<model>/, by the hash of all that they depend on: scores, and what the base model made
+# of the documents, which is the same for every checkpoint that is compared with it
+FINISHED, BEFORE = ".finished", ".before"
 
 
 def evaluate_checkpoint(
@@ -19,14 +21,19 @@ def evaluate_checkpoint(
     A change to one domain scores that domain alone: the others' finished scores are found by their key.
     """
     study = describe(model, adapter, checkpoint, base, name)
-    depends = [code, study["model_sha256"], study["adapter_sha256"], options, artifacts.versions()]
+    loaded = [models.settings(base), models.default_device()]
+    depends = [code, study["model_sha256"], loaded, options, artifacts.versions()]
     shards = dict(zip(domains, map(Tokens, tokens), strict=True))
     digests = {domain: artifacts.digest(shard.index) for domain, shard in shards.items()}
-    kept = Path(evals[0]).parent.parent / FINISHED
-    finished = {d: kept / f"{artifacts.digest([*depends, d, digest])}.json" for d, digest in digests.items()}
-    score(
-        {d: shards[d] for d in domains if not finished[d].exists()}, finished, model, adapter, base, options
-    )
+    place = Path(evals[0]).parent.parent
+
+    def kept(room, ending, *more):
+        keys = {d: artifacts.digest([*depends, *more, d, digest]) for d, digest in digests.items()}
+        return {domain: place / room / f"{key}.{ending}" for domain, key in keys.items()}
+
+    finished, before = kept(FINISHED, "json", study["adapter_sha256"]), kept(BEFORE, "safetensors")
+    wanted = {d: shards[d] for d in domains if not finished[d].exists()}
+    score(wanted, finished, before, model, adapter, base, options)
     for path, domain in zip(evals, domains, strict=True):
         settings = {
             "config": {
@@ -42,17 +49,17 @@ def evaluate_checkpoint(
         write_json(path, evaluation.as_lm_eval(domain, scores, study_here, options, settings))
 
 
-def score(shards, finished, model, adapter, base, options) -> None:
+def score(shards, finished, before, model, adapter, base, options) -> None:
     """Load the checkpoint, unless there is nothing to score, and write each domain's scores."""
     if not shards:
         return
     documents = {domain: evaluation.scored_documents(shard, options) for domain, shard in shards.items()}
-    network, before = base_divergence.load(model, adapter, base, documents, options["batch_tokens"])
+    network, past = base_divergence.load(model, adapter, base, documents, options["batch_tokens"], before)
     tokenizer = evaluation.tokenizer_of(model)
     for domain, shard in shards.items():
         stop = evaluation.stop_token(shard, tokenizer)
         bar = artifacts.progress(f"{Path(adapter).name if adapter else 'base'} on {domain}")
-        scores = evaluation.score_domain(network, shard, domain, options, tokenizer.decode, stop, bar, before)
+        scores = evaluation.score_domain(network, shard, domain, options, tokenizer.decode, stop, bar, past)
         finished[domain].parent.mkdir(parents=True, exist_ok=True)
         write_json(finished[domain], scores)
 

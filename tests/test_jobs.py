@@ -39,14 +39,14 @@ def loads(monkeypatch):
     return seen
 
 
-def evaluate(folder, model, tokens, **options):
+def evaluate(folder, model, tokens, base=None, **options):
     (folder / "base").mkdir(exist_ok=True)
     paths = [folder / "base" / f"{domain}.json" for domain in tokens]
     evaluate_checkpoint.evaluate_checkpoint(
         list(map(str, paths)),
         str(model),
         list(map(str, tokens.values())),
-        {},
+        base or {},
         list(tokens),
         "base",
         EVALS | options,
@@ -76,6 +76,8 @@ def test_model_is_loaded_once_and_finished_domains_are_not_scored_again(nano, tm
     assert scored == ["math"] and third["code"]["study"] == first["code"]["study"]
     evaluate(tmp_path, model, tokens, documents=5)
     assert len(loads) == 3, "another option is another score"
+    half = evaluate(tmp_path, model, tokens, {"precision": "bf16"})
+    assert len(loads) == 4 and half["code"]["study"] != first["code"]["study"], "and so is another precision"
 
 
 @pytest.mark.parametrize("kind", ["dense", "mixture"])

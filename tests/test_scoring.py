@@ -1,5 +1,7 @@
 """Scores against the same computed one document at a time from plain logits."""
 
+import os
+
 import networks
 import numpy as np
 import pytest
@@ -190,6 +192,21 @@ def test_kl_of_base_and_tuned_is_that_of_plain_logits(nano, tmp_path, kind, prec
     told = scores["metrics"]["kl_base"]
     assert told["value"] == pytest.approx(np.mean(found)) and told["n"] == 6 and not told["higher_is_better"]
     assert told["stderr"] == pytest.approx(np.std(found, ddof=1) / np.sqrt(6))
+
+
+def test_the_base_model_goes_over_the_documents_once(nano, tmp_path, monkeypatch):
+    """What it made of them is read by later jobs to the same bits; a damaged file is made anew."""
+    folder, tokens = nano("dense")
+    stage, options = trained_adapter(models.load(folder), tmp_path / "stage"), OPTIONS | {"documents": 6}
+    documents = {"math": evaluation.scored_documents(Tokens(tokens["math"]), options)}
+    kept, passes, given = {"math": tmp_path / ".before" / "key.safetensors"}, [], base_divergence.given
+    monkeypatch.setattr(base_divergence, "given", lambda *a: passes.append(1) or given(*a))
+    first = base_divergence.load(folder, stage, {}, documents, 100, kept)[1].states["math"]
+    for damage in (lambda: None, lambda: os.truncate(kept["math"], 100)):
+        damage()
+        again = base_divergence.load(folder, stage, {}, documents, 100, kept)[1].states["math"]
+        assert len(again) == 6 and all(torch.equal(a, b) for a, b in zip(first, again))
+    assert len(passes) == 2 and [path.name for path in kept["math"].parent.iterdir()] == ["key.safetensors"]
 
 
 def test_kl_of_base_is_zero_by_definition_and_by_computing(nano):

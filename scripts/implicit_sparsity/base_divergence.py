@@ -1,11 +1,13 @@
 """KL(base || tuned) of completion tokens, on the documents that are scored.
 
-The base model goes over the documents first and leaves what its head was given, [tokens, H] of each; then the
-adapter is put on the same network (in float32 into its weights), or the stage's whole model is loaded in its
-place. Logits are made of some tokens at a time (``representations.divergences``).
+The base model goes over the documents first and leaves what its head was given, [tokens, H] of each: in
+files, so that it does so once for all checkpoints. Then the adapter is put on the same network (in float32
+into its weights), or the stage's whole model is loaded in its place. Logits are made of some tokens at a time
+(``representations.divergences``).
 """
 
 import gc
+import os
 from dataclasses import dataclass
 
 from . import adapters, representations, scoring
@@ -28,18 +30,20 @@ class Before:
         return float(nats.mean())
 
 
-def load(model, adapter, base: dict, documents: dict, batch_tokens: int):
+def load(model, adapter, base: dict, documents: dict, batch_tokens: int, kept: dict | None = None):
     """(the network of a checkpoint, what the base model made of the documents: None where it is the base).
 
-    model, adapter: folders, the latter of a stage or None; documents: domain -> list.
+    model, adapter: folders, the latter of a stage or None; documents: domain -> list; kept: domain -> the
+    file that has what the base model made of them, or will have.
     """
     network = adapters.load_checkpoint(model, None, base)
     if not adapter:
         return network, None
     head = representations.head(network)
-    before = Before(
-        head, {domain: given(network, found, batch_tokens) for domain, found in documents.items()}
-    )
+    states = {}
+    for domain, found in documents.items():
+        states[domain] = _once((kept or {}).get(domain), given, network, found, batch_tokens)
+    before = Before(head, states)
     if not adapters.is_whole(adapter):
         return adapters.with_adapter(network, adapter), before
     del network  # two whole models might not fit
@@ -59,4 +63,27 @@ def given(model, documents, batch_tokens: int) -> list:
             )
             for i, part in zip(batch, states.split(wanted.sum(dim=1).tolist()), strict=True):
                 found[i] = part.cpu()
+    return found
+
+
+def _once(path, make, *arguments) -> list:
+    """The tensors in a file, or those that ``make`` makes, which are then put there. A damaged file is made
+    anew; jobs that make it at the same time write the same."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file, save_file
+
+    if path is None:
+        return make(*arguments)
+    try:
+        found = load_file(path)
+        return [found[str(i)] for i in range(len(found))]
+    except (FileNotFoundError, SafetensorError):
+        found = make(*arguments)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    own = path.with_name(f".partial-{os.uname().nodename}-{os.getpid()}-{path.name}")  # others may write too
+    try:
+        save_file({str(i): states.contiguous() for i, states in enumerate(found)}, own)
+        own.replace(path)
+    finally:
+        own.unlink(missing_ok=True)
     return found

@@ -197,7 +197,7 @@ class Study:
         shape, length = self.shapes[model], self.length(model)
         tokens = work.evaluation_tokens(self.config, length)
         flops = work.evaluation_flops(shape, tokens, length)
-        if method:  # the base model on the same documents, and both heads on the states of each
+        if method:  # at worst the base model on the same documents (kept for later jobs), and both heads
             compared = work.compared_tokens(self.config, length)
             tokens += compared
             flops += work.evaluation_flops(shape, compared, length) + compared * work.head_flops(shape)
