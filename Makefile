@@ -1,7 +1,7 @@
 # `make` makes everything from nothing, `make test` checks it. `make help` lists the rest.
 
 CORES ?= 2
-PYTEST_ARGS ?= -n $(CORES) --dist loadfile
+PYTEST_ARGS ?= -n $(CORES) --dist loadfile --no-loadscope-reorder
 export PYTHON
 
 SHELL := /bin/bash
