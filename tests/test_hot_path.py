@@ -88,7 +88,7 @@ def test_what_is_not_finite_is_in_the_sums(bad):
     assert not statistics.sum_abs.isfinite().any() and statistics.top_count[0].sum(1).tolist() == [48, 320]
 
 
-def test_the_loop_compiles_where_nothing_can_be_kept(tmp_path):
+def test_the_loop_compiles_where_nothing_can_be_kept():
     """Scripts and home that cannot be written to: machine code is made anew, and the sums are right."""
     code = """if True:
         import numba.core.caching as caching

@@ -7,11 +7,12 @@ rows of routed tokens, t rows that are summed at once. Sums of t rows are float3
 bfloat16 has no numpy type and float16 overflows at 65504.
 
 On a GPU nothing here waits for the device: how many rows count is known on the host beforehand, and no shape
-depends on a value. So no boolean indexing, no ``unique``, no ``bincount``.
+depends on a value. So no boolean indexing, no ``unique``, no ``bincount`` there.
 """
 
 import numpy as np
 
+from . import device_sums
 from .device_sums import tally
 
 # |h| is binned by its exponent and the top bit of its mantissa: two bins an octave, read off the float's
@@ -117,9 +118,9 @@ class ActivationStatistics:
 
     def _sum(self, layer, first, h, rows, groups, experts=None, parts=1):
         """Add up ``rows`` of h, those of each of ``parts`` experts by itself; neurons from ``first`` on."""
-        from . import device_sums, host_sums
-
-        where = host_sums if on_host(h) else device_sums
+        where = device_sums
+        if on_host(h):
+            from . import host_sums as where  # imports numba, which a GPU's job does without
         where.add(self, layer, first, h, rows, groups, experts, parts)
 
     def _count_bins(self, layer, values):

@@ -7,11 +7,11 @@ into its weights), or the stage's whole model is loaded in its place. Logits are
 """
 
 import gc
-import os
 from dataclasses import dataclass
 
 from . import adapters, representations, scoring
 from .batching import collate, sorted_batches, to_device
+from .files import new_file
 
 
 @dataclass(frozen=True)
@@ -79,11 +79,6 @@ def _once(path, make, *arguments) -> list:
         return [found[str(i)] for i in range(len(found))]
     except (FileNotFoundError, SafetensorError):
         found = make(*arguments)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    own = path.with_name(f".partial-{os.uname().nodename}-{os.getpid()}-{path.name}")  # others may write too
-    try:
-        save_file({str(i): states.contiguous() for i, states in enumerate(found)}, own)
-        own.replace(path)
-    finally:
-        own.unlink(missing_ok=True)
+    with new_file(path, shared=True) as temporary:
+        save_file({str(i): states.contiguous() for i, states in enumerate(found)}, temporary)
     return found

@@ -59,7 +59,7 @@ class FeedForward:
 
 
 def _column_norms(weight):
-    return weight.double().square_().sum(0).sqrt_()  # a third of the time of ``norm(dim=0)``
+    return weight.double().square().sum(0).sqrt()  # a third of the time of ``norm(dim=0)``
 
 
 def base_layer(module):

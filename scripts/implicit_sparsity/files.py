@@ -37,11 +37,15 @@ def write_json(path, value):
 
 
 @contextmanager
-def new_file(path) -> Iterator[Path]:
-    """Give a temporary path beside ``path``; rename it there when the block ends without an error."""
+def new_file(path, shared: bool = False) -> Iterator[Path]:
+    """Give a temporary path beside ``path``; rename it there when the block ends without an error.
+
+    ``shared``: other processes, on any machine, may make the same file at the same time.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".partial-{path.name}")
+    own = f"{os.uname().nodename}-{os.getpid()}-" if shared else ""
+    temporary = path.with_name(f".partial-{own}{path.name}")
     try:
         yield temporary
         os.replace(temporary, path)

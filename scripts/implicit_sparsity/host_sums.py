@@ -24,7 +24,8 @@ def add(statistics, layer: int, first: int, h, rows, groups, experts=None, parts
 
     h, nothing = h.contiguous(), np.empty(0, np.int64)
     s, of_groups = statistics, np.empty((0, 0), np.float32)
-    tables = [table[layer].numpy() for table in (s.sum_abs, s.sum_sq, s.max_abs, s.above_count, s.top_count)]
+    tables = (s.sum_abs, s.sum_sq, s.max_abs, s.above_count, s.top_count)
+    tables = tuple(table[layer].numpy() for table in tables)
     if s.groups:
         of_groups = (s.group_plain if experts is None else s.group_routed)[layer].numpy()
     thresholds = np.asarray(s.thresholds, np.float32)
@@ -43,7 +44,7 @@ def add(statistics, layer: int, first: int, h, rows, groups, experts=None, parts
             thresholds,
             sizes,
             first,
-            tuple(tables),
+            tables,
             of_groups,
         )
 
