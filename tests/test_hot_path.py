@@ -197,3 +197,14 @@ def test_nothing_stays_on_the_experts():
         assert "_apply_gate" in vars(experts)
         raise RuntimeError("stop")
     assert "_apply_gate" not in vars(experts) and not experts._forward_pre_hooks
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_norms_of_columns_leave_the_weights_alone(dtype):
+    model = models.create(networks.MIXTURE, 0).to(dtype)
+    before = {name: weight.clone() for name, weight in model.named_parameters()}
+    block = ffn.feed_forwards(model)[0]
+    norms = block.down_norms()
+    shared = block.mlp.shared_expert.down_proj.weight.double().norm(dim=0)
+    torch.testing.assert_close(norms[-len(shared) :], shared)
+    assert all(torch.equal(weight, before[name]) for name, weight in model.named_parameters())
