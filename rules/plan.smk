@@ -46,6 +46,7 @@ rule preflight:
         # what is read of a domain is its name
         domains=DOMAINS,
         evals=config["evals"],
+        families={variant: about["family"] for variant, about in FAMILIES.items()},
         hardware=config.get("hardware", {}),
         methods=config["methods"],
         models=config["models"],

@@ -21,10 +21,12 @@ def preflight(
     probes,
     evals,
     hardware,
+    families,
 ):
     """Write ``plans`` (JSON, a file a model) and ``summary`` (Markdown), and print the summary.
 
     ``checkpoints``: {model: {trained, measured, gradients, controls}}, names of checkpoints and of controls;
+    ``families``: variant of a method -> its family, by which the summary calls it;
     ``probes``: the measurements among the config's; the rest are sections of the config. Raises InputError
     for a plan that a card of ``hardware`` cannot hold, with the smallest change that helps.
     """
@@ -46,7 +48,7 @@ def preflight(
     whole, notes = plan.study_of(study)
     made = {model: plan.of_model(whole, model, checkpoints[model], notes) for model in whole.shapes}
     told = hardware | {"gb": whole.card.memory / 1e9} if hardware else {}
-    text = "\n\n".join(report.of_model(made[model], told) for model in made)
+    text = "\n\n".join(report.of_model(made[model], told, families) for model in made)
     if notes["warning"]:
         text = f"Warning: {notes['warning']}\n\n{text}"
     print(text, flush=True)

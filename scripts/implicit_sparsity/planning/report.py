@@ -30,17 +30,15 @@ def hours(value: float) -> str:
     return f"{value:.1f}" if value >= 0.1 or not value else f"{value:.3f}"
 
 
-def of_model(plan: dict, hardware: dict) -> str:
-    """One model's plan."""
+def of_model(plan: dict, hardware: dict, families=None) -> str:
+    """One model's plan; ``families``: variant -> the method that it is a setting of."""
     parameters = plan["parameters"]
     parts = ", ".join(f"{part.replace('_', ' ')} {number(n)}" for part, n in parameters["parts"].items())
     counts = f"{number(parameters['total'])} parameters, {number(parameters['active'])} of them active"
     lines = [f"## {plan['model']}", "", f"{counts} for a token: {parts}."]
     if plan["trainable"]:
-        lines += [
-            "Trained in a stage: " + ", ".join(f"{m} {number(n)}" for m, n in plan["trainable"].items()) + "."
-        ]
-    lines += ["", memory(plan["memory"], hardware), ""]
+        lines += ["Trained in a stage: " + trainable(plan["trainable"], families or {}) + "."]
+    lines += ["", memory(plan["memory"], hardware, families), ""]
     if hardware:
         lines += [work(plan["rules"], hardware), "", assumed(plan), ""]
     lines += ["On disk: " + ", ".join(f"{r} {size / GB:.2f} GB" for r, size in plan["storage"].items()) + "."]
@@ -63,15 +61,41 @@ def budget(found: list) -> str:
     return table(("the user's budget", "range", "estimate", ""), rows, right=(2,))
 
 
-def memory(cases: dict, hardware: dict) -> str:
+def by_family(equal: list, families: dict) -> list[str]:
+    """A name for each group of variants: a family by its own where all of it
+    stands in one group, and all of them by none."""
+    homes: dict = {}
+    for place, variants in enumerate(equal):
+        for variant in variants:
+            homes.setdefault(families.get(variant, variant), set()).add(place)
+    told = []
+    for variants in equal:
+        owners = {variant: families.get(variant, variant) for variant in variants}
+        names = (owner if len(homes[owner]) == 1 else variant for variant, owner in owners.items())
+        names = list(dict.fromkeys(filter(None, names)))
+        told.append("of all methods" if len(names) == len({*homes} - {""}) > 3 else ", ".join(names))
+    return told
+
+
+def trainable(numbers: dict, families: dict) -> str:
+    """Parameters trained in a stage, of each method."""
+    groups: dict = {}
+    for variant, count in numbers.items():
+        groups.setdefault((families.get(variant, variant), count), []).append(variant)
+    names = by_family(list(groups.values()), families)
+    return ", ".join(f"{name} {number(count)}" for name, (_, count) in zip(names, groups, strict=True))
+
+
+def memory(cases: dict, hardware: dict, families=None) -> str:
     """Memory at the fullest moment, GB, a row a rule and method; methods that take the same share one."""
-    same: dict = {}
+    rules: dict = {}
     for case, sizes in cases.items():
         rule, _, method = case.partition(" ")
-        same.setdefault((rule, tuple(sizes.items())), []).append(method)
+        rules.setdefault(rule, {}).setdefault(tuple(sizes.items()), []).append(method)
     cases = {
-        f"{rule} {', '.join(filter(None, methods))}".strip(): dict(sizes)
-        for (rule, sizes), methods in same.items()
+        f"{rule} {name}".strip(): dict(sizes)
+        for rule, same in rules.items()
+        for name, sizes in zip(by_family(list(same.values()), families or {}), same, strict=True)
     }
     parts = list(dict.fromkeys(part for case in cases.values() for part in case if part != "total"))
     rows = [
