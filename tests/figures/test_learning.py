@@ -1,6 +1,7 @@
 """What figures of learning and forgetting show is what the tables say."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from looking import drawn, lines
 from planted import BASE
@@ -108,3 +109,38 @@ def test_plasticity_draws_the_last_stages_beside_base(one):
             rows = part[part["method"] == line.get_gid()].sort_values("x")
             np.testing.assert_array_equal(line.get_ydata(), rows["mean"])
         assert len(lines(ax)) == 4
+
+
+def test_many_fronts_have_a_panel_a_method_with_its_controls(one, tmp_path):
+    table = read_table(one / "fronts.csv")
+    point = table[table["score"] == "loss"].iloc[[0]]
+    rows = []
+    for i in range(10):
+        for role in ("method", "random") if i < 2 else ("method",):
+            told = {"of": f"m{i}", "family": f"m{i}" + ("_random" if role == "random" else ""), "role": role}
+            middle = {
+                "learned_gain": 0.1 * i - (5 if i == 9 else 0),
+                "forgetting": 0.05 * i + (role == "random"),
+            }
+            ends = {
+                f"{axis}_{end}": middle[name] + by
+                for axis, name in (("learned", "learned_gain"), ("forgetting", "forgetting"))
+                for end, by in (("low", -0.1), ("high", 0.1))
+            }
+            rows.append(point.assign(**told, method=told["family"], **middle, **ends))
+    write_table(tmp_path / "fronts.csv", pd.concat(rows))
+    frame, picture = drawn("forgetting_learning", tmp_path)
+    panels = {ax.get_title(loc="left"): ax for ax in picture.axes if ax.axison}
+    assert list(panels) == [f"m{i}" for i in range(10)]
+    for name, ax in panels.items():
+        own = {line.get_gid() for line in ax.lines if line.get_gid()}
+        assert own == set(frame.loc[frame["of"] == name, "family"])
+        grey = max((line for line in ax.lines if not line.get_gid()), key=lambda line: len(line.get_xdata()))
+        assert sorted(grey.get_xdata()) == sorted(frame.loc[frame["of"] != name, "learned"])
+        inside = frame[frame["of"] == name]
+        assert (
+            inside["learned_low"].min() > ax.get_xlim()[0] and inside["learned_high"].max() < ax.get_xlim()[1]
+        )
+    assert len({panels[f"m{i}"].get_xlim() for i in range(1, 9)}) == 1
+    assert [text.get_text() for text in panels["m9"].texts] == ["own scale"]
+    assert [text.get_text() for text in panels["m0"].get_legend().get_texts()] == ["method", "random"]

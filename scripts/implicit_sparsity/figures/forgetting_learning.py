@@ -6,11 +6,16 @@ from implicit_sparsity.figures import base
 from implicit_sparsity.figures.base import Figure, option
 
 IDEAL = {"marker": "*", "markersize": 9, "color": "0.45", "linestyle": "none"}
+OTHERS = {"marker": "o", "markersize": 2, "color": "0.75", "linestyle": "none", "zorder": 0}
+TOGETHER, ACROSS = 8, 4  # as many fronts can be told apart in a panel; else a panel each, so many in a row
 
 
 @dataclass
 class ForgettingLearning(Figure):
-    """A front per method, a point per setting of its sweep: learned gain (x), Chaudhry's forgetting (y)."""
+    """A front per method, a point per setting of its sweep: learned gain (x), Chaudhry's forgetting (y).
+
+    More fronts than can be told apart get a panel each, a method's controls in its own, all others grey.
+    """
 
     TABLES = ("fronts",)
     EMPTY = "no trained stage in this study"
@@ -22,40 +27,77 @@ class ForgettingLearning(Figure):
         table = table[(table["score"] == self.score) & table["forgetting"].notna()]
         names = {"learned_gain": "learned", "forgetting": "forgotten"}
         names |= {f"forgetting_{end}": f"forgotten_{end}" for end in ("low", "high")}
-        columns = ["model", "order", "score", "family", "method", "seeds", "documents"]
+        columns = ["model", "order", "score", "family", "role", "of", "method", "seeds", "documents"]
         columns += [f"{axis}{end}" for axis in ("learned", "forgotten") for end in ("", "_low", "_high")]
         return table.rename(columns=names)[columns].reset_index(drop=True)
 
     def draw(self, frame):
-        cells = list(frame[["model", "order"]].drop_duplicates().itertuples(index=False, name=None))
+        cells = [part for _, part in frame.groupby(["model", "order"], sort=False)]
         families = base.ordered(frame["family"])
         looks = base.styles(families)
-        columns = min(len(cells), 3)
-        rows = -(-len(cells) // columns)
-        width = base.COLUMN + 0.5 if columns == 1 else base.WIDTH
-        figure, axes = base.panels(rows, columns, height=2.5, width=width, extra=0.75)
-        for ax in axes.flat[len(cells) :]:
-            ax.set_axis_off()
-        orders = {order for _, order in cells}
-        for ax, (model, order) in zip(axes.flat, cells):
-            self._panel(ax, frame[(frame["model"] == model) & (frame["order"] == order)], looks)
-            ax.set_title(base.readable(model) + (f", order {order}" if len(orders) > 1 else ""), loc="left")
+        crowded = max(part["family"].nunique() for part in cells) > TOGETHER
+        figure, axes = (self._apart if crowded else self._together)(frame, cells, looks)
         unit = {"loss": "nats/token"}.get(self.score, base.readable(self.score))
         for ax in axes[:, 0]:
             ax.set_ylabel(f"forgotten ({unit})")
-        for ax in axes[-1]:
-            ax.set_xlabel(f"learned ({unit})")
+        for column in axes.T:
+            [ax for ax in column if ax.axison][-1].set_xlabel(f"learned ({unit})")
         note = (
             "Learned: mean improvement on a domain just after its own stage, against the base model. "
             "Forgotten: mean drop from its best stage to the last one, all domains but the last. "
             "A line joins the settings of one method. " + intervals_note(frame)
         )
-        handles = [base.handle(base.readable(name), **looks[name]) for name in families]
+        handles = [] if crowded else [base.handle(base.readable(name), **looks[name]) for name in families]
+        handles += [base.handle("all other settings", **OTHERS)] if crowded else []
         base.annotate(figure, note, [*handles, base.handle("ideal corner", **IDEAL)])
         return figure
 
+    def _together(self, frame, cells, looks):
+        """A panel for each model and order, all fronts in it."""
+        columns = min(len(cells), 3)
+        width = base.COLUMN + 0.5 if columns == 1 else base.WIDTH
+        lines = -(-len(looks) // max(1, int(width / 1.35)))
+        rows, extra = -(-len(cells) // columns), 0.75 + 0.17 * max(0, lines - 2)
+        figure, axes = base.panels(rows, columns, height=2.5, width=width, extra=extra)
+        for ax in axes.flat[len(cells) :]:
+            ax.set_axis_off()
+        for ax, part in zip(axes.flat, cells):
+            self._panel(ax, part, looks)
+            ax.set_title(title_of(part, frame), loc="left")
+        return figure, axes
+
+    def _apart(self, frame, cells, looks):
+        """A panel for each method of each model and order, in the scale of all that learned anything."""
+        methods = [base.ordered(part["of"]) for part in cells]
+        rows = [-(-len(names) // ACROSS) for names in methods]
+        figure, axes = base.panels(sum(rows), ACROSS, height=1.45, extra=0.6)
+        for ax in axes.flat:
+            ax.set_axis_off()
+        for i, (part, names) in enumerate(zip(cells, methods)):
+            block = axes[sum(rows[:i]) : sum(rows[: i + 1])].ravel()
+            learned = part[part["learned"] > 0]
+            for ax, name in zip(block, names):
+                own = part[part["of"] == name]
+                ax.set_axis_on()
+                self._panel(ax, own, looks, size=3.5, corner=IDEAL | {"markersize": 6})
+                inside = learned if own["learned"].max() > 0 else own
+                base.limits(ax, inside, "learned", "forgotten")
+                others = part[part["of"] != name]
+                ax.plot(others["learned"], others["forgotten"], **OTHERS)
+                ax.set_title(base.readable(name), loc="left")
+                if inside is own:
+                    ax.text(0.98, 0.03, "own scale", transform=ax.transAxes, fontsize=5.5, ha="right")
+                if len(own["family"].unique()) > 1:
+                    roles = own.drop_duplicates("family").set_index("family")["role"]
+                    shown = {f: roles[f] for f in base.ordered(roles.index)}
+                    told = [base.handle(base.readable(role), **looks[f]) for f, role in shown.items()]
+                    ax.legend(handles=told, fontsize=5, loc="upper left", frameon=False, borderaxespad=0)
+            if len(cells) > 1:
+                block[0].set_title(f"{title_of(part, frame)}\n{block[0].get_title(loc='left')}", loc="left")
+        return figure, axes
+
     @staticmethod
-    def _panel(ax, part, looks):
+    def _panel(ax, part, looks, size=5.0, corner=IDEAL):
         for family, points in part.groupby("family", sort=False):
             points = points.sort_values("learned")
             ax.plot(points["learned"], points["forgotten"], **(looks[family] | {"marker": None}), gid=family)
@@ -66,14 +108,20 @@ class ForgettingLearning(Figure):
                     xerr=[[row.learned - row.learned_low], [row.learned_high - row.learned]],
                     yerr=[[row.forgotten - row.forgotten_low], [row.forgotten_high - row.forgotten]],
                     **(looks[family] | {"linestyle": "none"}),
-                    markersize=5,
-                    elinewidth=0.8,
+                    markersize=size,
+                    elinewidth=0.16 * size,
                 )
         ax.axhline(0, color="0.35", linewidth=0.7, zorder=1)
         ax.axvline(0, color="0.35", linewidth=0.7, zorder=1)
         ax.margins(0.22)
         # Learns everything, forgets nothing: outside the data, in the corner itself.
-        ax.plot([1], [0], transform=ax.transAxes, clip_on=False, zorder=5, **IDEAL)
+        ax.plot([1], [0], transform=ax.transAxes, clip_on=False, zorder=5, **corner)
+
+
+def title_of(part, frame) -> str:
+    """Model, and the order where there are several."""
+    model, order = part[["model", "order"]].iloc[0]
+    return base.readable(model) + (f", order {base.readable(order)}" if frame["order"].nunique() > 1 else "")
 
 
 def intervals_note(frame) -> str:
