@@ -21,7 +21,7 @@ all: .venv/run.stamp ## everything in results/ that config.yaml asks for (CORES=
 ladder: .venv/run.stamp ## and how overlap goes with width and routing, on small models trained here (a quarter of an hour more)
 	$(snakemake) -c$(CORES) all --config with=ladder
 
-comparison: .venv/run.stamp ## and every method with its controls at two or three learning rates (hours)
+comparison: .venv/run.stamp ## and every method with its controls at two or three learning rates (hours: docs/comparison.md)
 	$(snakemake) -c$(CORES) all --config with=comparison
 
 env: .venv/run.stamp ## only the environment that the workflow runs in

@@ -338,6 +338,24 @@ def test_an_optional_part_is_laid_when_it_is_asked_for():
     assert {"probe_table: probe=routing_overlap", "draw_figure: figure=overlap_by_width"} <= more
 
 
+def test_the_comparison_has_every_method_for_a_dense_model_with_its_controls_in_a_sweep():
+    part = yaml.safe_load((ROOT / "config.yaml").read_text())["optional"]["comparison"]
+    files = {path.stem for path in (ROOT / "scripts/implicit_sparsity/methods").glob("[a-z]*.py")}
+    named = {
+        job.split("method=")[1].split(",")[0]
+        for job in jobs("--config", "with=comparison")
+        if "method=" in job
+    }
+    families = {name.partition("_learning_rate_")[0] for name in named}
+    controlled = {"activation_mask_random", "orthogonal_random", "curvature_random", "selective_write_random"}
+    assert set(part["methods"]) | controlled <= families
+    assert files - {"base", "expert_mask"} == set(part["methods"]), "expert_mask is for mixtures alone"
+    for family in families:
+        settings = {name for name in named if name.startswith(f"{family}_learning_rate_")}
+        entry = max((name for name in part["methods"] if family.startswith(name)), key=len)
+        assert len(settings) == len(part["methods"][entry]["sweep"]["learning_rate"]) >= 2
+
+
 def test_a_later_file_has_its_say_over_an_optional_part_or_replaces_it():
     part = {"models": {"other": NANO["nano_dense"]}}
     asked = jobs("--config", "with=[ladder]", overlay="models: {nano_64: false}")
