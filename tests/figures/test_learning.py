@@ -6,6 +6,7 @@ import pytest
 from looking import drawn, lines
 from planted import BASE
 
+from implicit_sparsity.figures import base
 from implicit_sparsity.tables import read_table, write_table
 
 
@@ -98,6 +99,34 @@ def test_loss_curves_draw_the_declared_running_mean(one):
     assert rows["mean"].iloc[0] == pytest.approx(raw[:2].mean())
     expected = {tuple(part["mean"]) for _, part in frame.groupby(["stage", "method"])}
     assert {tuple(line.get_ydata()) for ax in picture.axes for line in lines(ax)} == expected
+
+
+def test_loss_curves_of_many_settings_are_one_line_a_method(one, tmp_path):
+    raw = read_table(one / "learning_curves.csv").query("method == 'lora'")
+    settings = [f"{name}_learning_rate_0p{i}" for name in ("lora", "ewc_random") for i in range(1, 31)]
+    runs = [raw.assign(method=name, loss=raw["loss"] + i) for i, name in enumerate(settings)]
+    write_table(tmp_path / "learning_curves.csv", pd.concat(runs))
+    frame, picture = drawn("loss_curves", tmp_path, window=1)
+    assert set(frame["method"]) == {"lora", "ewc"} and set(frame["n"]) == {30}
+    rows = frame[(frame["method"] == "ewc") & (frame["stage"] == 1)]
+    own = raw[
+        (raw["model"] == rows["model"].iloc[0])
+        & (raw["order"] == rows["order"].iloc[0])
+        & (raw["stage"] == 1)
+    ]
+    losses = own.groupby("step")["loss"].mean().to_numpy()
+    np.testing.assert_allclose(rows["mean"], losses + 44.5)
+    np.testing.assert_allclose(rows["high"] - rows["low"], 29)
+    said = " ".join(text.get_text() for text in picture.texts).replace("\n", " ")
+    assert "n = 30 runs" in said
+
+
+def test_a_legend_of_many_names_makes_the_page_longer():
+    with base.style():
+        figure, axes = base.panels(1, 1, height=1.5)
+        base.annotate(figure, "note", [base.handle(f"name {i}", color="k") for i in range(80)])
+        figure.draw_without_rendering()
+    assert axes[0, 0].get_position().height * figure.get_size_inches()[1] > 0.6
 
 
 def test_plasticity_draws_the_last_stages_beside_base(one):

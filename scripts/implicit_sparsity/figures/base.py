@@ -175,6 +175,9 @@ def annotate(figure, note: str, handles=()) -> None:
     columns = max(1, min(len(handles), int(width / 1.35)))
     below = 0.08 + 0.125 * len(lines)  # inches, as all of this
     band = below + 0.17 * -(-len(handles) // columns)
+    if band > height / 2:  # a long legend makes the page longer, not the panels flat
+        height = 0.75 * height + band
+        figure.set_size_inches(width, height)
     figure.get_layout_engine().set(rect=(0, band / height, 1, 1 - band / height))
     figure.text(0.01, 0.04 / height, "\n".join(lines), fontsize=6.5, va="bottom", ha="left", linespacing=1.2)
     if handles:

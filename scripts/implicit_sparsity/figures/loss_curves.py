@@ -4,12 +4,18 @@ from dataclasses import dataclass
 
 from implicit_sparsity.figures import base
 from implicit_sparsity.figures.base import Figure, option
+from implicit_sparsity.looks import family
 from implicit_sparsity.statistics import mean_range
+
+TOGETHER = 12  # as many lines can be told apart; else settings and controls of a method share one
 
 
 @dataclass
 class LossCurves(Figure):
-    """Training loss against optimizer step, smoothed by a running mean that the note declares."""
+    """Training loss against optimizer step, smoothed by a running mean that the note declares.
+
+    Of more methods than can be told apart, settings and controls of one are one line: their mean and range.
+    """
 
     TABLES = ("learning_curves",)
     EMPTY = "no trained stage in this study"
@@ -24,8 +30,12 @@ class LossCurves(Figure):
         smooth = table.groupby(run, sort=False)["loss"].transform(
             lambda loss: loss.rolling(self.window, center=True, min_periods=1).mean()
         )
-        by = ["model", "order", "stage", "domain", "method", "step"]
-        return mean_range(table.assign(loss=smooth), by, value="loss")
+        table = table.assign(loss=smooth, runs="seeds", run=table["seed"])
+        if table["method"].nunique() > TOGETHER:
+            each = table["method"] + "." + table["seed"].astype(str)
+            table = table.assign(method=table["method"].map(family), runs="settings", run=each)
+        by = ["model", "order", "stage", "domain", "method", "runs", "step"]
+        return mean_range(table, by, value="loss", over="run")
 
     def draw(self, frame):
         rows = list(frame[["model", "order"]].drop_duplicates().itertuples(index=False, name=None))
@@ -48,7 +58,7 @@ class LossCurves(Figure):
         for ax in axes[-1]:
             ax.set_xlabel("optimizer step")
         smooth = "every logged step" if self.window == 1 else f"running mean of {self.window} logged steps"
-        note = f"Training loss, {smooth}; panels in the order of training. {base.seeds_note(frame['n'])}"
+        note = f"Training loss, {smooth}; panels in the order of training. {runs_note(frame)}"
         base.annotate(figure, note, base.handles(looks))
         return figure
 
@@ -64,3 +74,11 @@ class LossCurves(Figure):
             base.line(ax, line, look, x="step", band=0.2 if (line["n"] > 1).any() else 0, every=marks)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=4))
         ax.yaxis.set_major_locator(MaxNLocator(nbins=5))
+
+
+def runs_note(frame) -> str:
+    """What a line is of."""
+    if (frame["runs"] == "seeds").all():
+        return base.seeds_note(frame["n"])
+    count = base.span(frame["n"])
+    return f"Settings of a method and its controls share a line: mean and range, n = {count} runs."
