@@ -22,6 +22,11 @@ def test_what_all_take_names_none():
     ]
     assert report.by_family([["a", "b", "c"]], {}) == ["a, b, c"]
     assert report.by_family([["a", "b", "c", "d"], ["e"]], {}) == ["a, b, c, d", "e"]
+    split = {"d_1": "d", "d_2": "d", "d_3": "d"}  # as many names as there are methods, but not all of them
+    assert report.by_family([["a", "b", "c", "d_1", "d_2"], ["d_3", "e"]], split) == [
+        "a, b, c, d_1, d_2",
+        "d_3, e",
+    ]
 
 
 def test_rows_of_memory():

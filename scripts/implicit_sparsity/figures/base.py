@@ -127,17 +127,6 @@ def line(ax, part, look, x="layer", y="mean", band=0.2, every=8, gid=None, **mor
         ax.fill_between(part[x], part["low"], part["high"], color=look["color"], alpha=band, linewidth=0)
 
 
-def limits(ax, frame, x: str, y: str, margin: float = 0.12) -> None:
-    """The limits that hold the columns x and y of ``frame`` with their intervals, and zero."""
-    for axis, name in (("x", x), ("y", y)):
-        low, high = (
-            min(0.0, frame[[name, f"{name}_low"]].min().min()),
-            max(0.0, frame[[name, f"{name}_high"]].max().max()),
-        )
-        room = margin * (high - low or 1.0)
-        ax.set(**{f"{axis}lim": (low - room, high + room)})
-
-
 def whole_numbers(ax, most: int = 5) -> None:
     """Layers, steps and the like have whole numbers on their axis."""
     from matplotlib.ticker import MaxNLocator

@@ -56,9 +56,8 @@ class ForgettingLearning(Figure):
         """A panel for each model and order, all fronts in it."""
         columns = min(len(cells), 3)
         width = base.COLUMN + 0.5 if columns == 1 else base.WIDTH
-        lines = -(-len(looks) // max(1, int(width / 1.35)))
-        rows, extra = -(-len(cells) // columns), 0.75 + 0.17 * max(0, lines - 2)
-        figure, axes = base.panels(rows, columns, height=2.5, width=width, extra=extra)
+        rows = -(-len(cells) // columns)
+        figure, axes = base.panels(rows, columns, height=2.5, width=width, extra=0.75)
         for ax in axes.flat[len(cells) :]:
             ax.set_axis_off()
         for ax, part in zip(axes.flat, cells):
@@ -81,7 +80,7 @@ class ForgettingLearning(Figure):
                 ax.set_axis_on()
                 self._panel(ax, own, looks, size=3.5, corner=IDEAL | {"markersize": 6})
                 inside = learned if own["learned"].max() > 0 else own
-                base.limits(ax, inside, "learned", "forgotten")
+                limit(ax, inside)
                 others = part[part["of"] != name]
                 ax.plot(others["learned"], others["forgotten"], **OTHERS)
                 ax.set_title(base.readable(name), loc="left")
@@ -116,6 +115,15 @@ class ForgettingLearning(Figure):
         ax.margins(0.22)
         # Learns everything, forgets nothing: outside the data, in the corner itself.
         ax.plot([1], [0], transform=ax.transAxes, clip_on=False, zorder=5, **corner)
+
+
+def limit(ax, frame, margin: float = 0.12) -> None:
+    """Limits that hold all intervals of ``frame``, and zero."""
+    for axis, name in (("x", "learned"), ("y", "forgotten")):
+        ends = frame[[name, f"{name}_low", f"{name}_high"]]
+        low, high = min(0.0, ends.min().min()), max(0.0, ends.max().max())
+        room = margin * (high - low or 1.0)
+        ax.set(**{f"{axis}lim": (low - room, high + room)})
 
 
 def title_of(part, frame) -> str:

@@ -57,7 +57,7 @@ class MethodComparison(Figure):
     def _panel(ax, part, looks):
         for y, row in enumerate(part.itertuples()):
             if row.forgetting != row.forgetting:
-                told = reached(row.note) if row.points > 1 else "one setting, no front"
+                told = "one setting, no front" if row.points == 1 else str(row.note).split(";")[0]
                 look = {"fontsize": 6, "color": "0.35", "ha": "center", "va": "center"}
                 blank = {"facecolor": "white", "linewidth": 0, "pad": 1}
                 ax.text(0.5, y, told, transform=ax.get_yaxis_transform(), bbox=blank, **look)
@@ -79,12 +79,6 @@ class MethodComparison(Figure):
         ax.set_yticks(range(len(part)), [base.readable(f, 34) + s for f, s in zip(part["family"], stars)])
         ax.set_ylim(len(part) - 0.5, -0.5)
         ax.margins(x=0.1)
-
-
-def reached(note: str) -> str:
-    """Why a front says nothing at that gain: what the note says of it, so far as it is about the front."""
-    told = str(note).split(";")[0]
-    return told if "front" in told else "not reached"
 
 
 def handles_of(frame) -> list:

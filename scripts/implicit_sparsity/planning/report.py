@@ -30,14 +30,14 @@ def hours(value: float) -> str:
     return f"{value:.1f}" if value >= 0.1 or not value else f"{value:.3f}"
 
 
-def of_model(plan: dict, hardware: dict, families=None) -> str:
+def of_model(plan: dict, hardware: dict, families: dict) -> str:
     """One model's plan; ``families``: variant -> the method that it is a setting of."""
     parameters = plan["parameters"]
     parts = ", ".join(f"{part.replace('_', ' ')} {number(n)}" for part, n in parameters["parts"].items())
     counts = f"{number(parameters['total'])} parameters, {number(parameters['active'])} of them active"
     lines = [f"## {plan['model']}", "", f"{counts} for a token: {parts}."]
     if plan["trainable"]:
-        lines += ["Trained in a stage: " + trainable(plan["trainable"], families or {}) + "."]
+        lines += ["Trained in a stage: " + trainable(plan["trainable"], families) + "."]
     lines += ["", memory(plan["memory"], hardware, families), ""]
     if hardware:
         lines += [work(plan["rules"], hardware), "", assumed(plan), ""]
@@ -62,18 +62,21 @@ def budget(found: list) -> str:
 
 
 def by_family(equal: list, families: dict) -> list[str]:
-    """A name for each group of variants: a family by its own where all of it
-    stands in one group, and all of them by none."""
+    """What each group of variants is called.
+
+    A family by its name where all of it is in one group, else by its variants; a group of everything, of more
+    than three, as such. "" is no variant, and has no name.
+    """
     homes: dict = {}
     for place, variants in enumerate(equal):
-        for variant in variants:
+        for variant in filter(None, variants):
             homes.setdefault(families.get(variant, variant), set()).add(place)
     told = []
     for variants in equal:
-        owners = {variant: families.get(variant, variant) for variant in variants}
-        names = (owner if len(homes[owner]) == 1 else variant for variant, owner in owners.items())
-        names = list(dict.fromkeys(filter(None, names)))
-        told.append("of all methods" if len(names) == len({*homes} - {""}) > 3 else ", ".join(names))
+        owners = {variant: families.get(variant, variant) for variant in filter(None, variants)}
+        names = dict.fromkeys(owner if len(homes[owner]) == 1 else name for name, owner in owners.items())
+        everything = set(names) == set(homes) and len(names) > 3
+        told.append("of all methods" if everything else ", ".join(names))
     return told
 
 
@@ -86,7 +89,7 @@ def trainable(numbers: dict, families: dict) -> str:
     return ", ".join(f"{name} {number(count)}" for name, (_, count) in zip(names, groups, strict=True))
 
 
-def memory(cases: dict, hardware: dict, families=None) -> str:
+def memory(cases: dict, hardware: dict, families: dict) -> str:
     """Memory at the fullest moment, GB, a row a rule and method; methods that take the same share one."""
     rules: dict = {}
     for case, sizes in cases.items():
@@ -95,7 +98,7 @@ def memory(cases: dict, hardware: dict, families=None) -> str:
     cases = {
         f"{rule} {name}".strip(): dict(sizes)
         for rule, same in rules.items()
-        for name, sizes in zip(by_family(list(same.values()), families or {}), same, strict=True)
+        for name, sizes in zip(by_family(list(same.values()), families), same, strict=True)
     }
     parts = list(dict.fromkeys(part for case in cases.values() for part in case if part != "total"))
     rows = [
