@@ -18,7 +18,7 @@ run_kinds := workflow corpora compute figures archive model
 all: .venv/run.stamp ## everything in results/ that config.yaml asks for (CORES=2)
 	$(snakemake) -c$(CORES) all
 
-ladder: .venv/run.stamp ## and how overlap goes with width and routing, on small models trained here (a quarter of an hour more)
+ladder: .venv/run.stamp ## and how overlap goes with width and routing, on small models trained here (reckoned: a quarter of an hour more)
 	$(snakemake) -c$(CORES) all --config with=ladder
 
 comparison: .venv/run.stamp ## and every method with its controls at two or three learning rates (hours: docs/comparison.md)
