@@ -117,7 +117,7 @@ def code(script, room=None, name=None):
     Remembered: hundreds of jobs share one, and reading the library for each took half of a dry run.
     """
     loaded = [provenance.module_name(room, name)] if room else []
-    return provenance.fingerprint(script, *loaded)
+    return fingerprints.fingerprint(script, *loaded)
 
 
 def source_options(wildcards):

@@ -13,7 +13,7 @@ import yaml
 
 sys.path.insert(0, os.path.join(workflow.basedir, "scripts"))
 
-from implicit_sparsity import provenance
+from implicit_sparsity import fingerprints, provenance
 
 YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 EXPONENT = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d{1,3}")  # YAML 1.1 takes 2e-3 for text

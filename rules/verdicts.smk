@@ -42,7 +42,7 @@ rule judge_claims:
     params:
         claims=config["claims"],
         # claims are found by name, so they are named here
-        code=provenance.fingerprint("judge_claims.py", *CLAIMS),
+        code=fingerprints.fingerprint("judge_claims.py", *CLAIMS),
         families=FAMILIES,
         figures=FIGURES,
         orders=config["orders"],

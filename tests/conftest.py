@@ -6,6 +6,8 @@ import pytest
 
 # before any test imports torch: two threads collapse where another process competes for the cores
 os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"
+# what was read of our own code is noted beside it, as in a user's checkout (fingerprints.py)
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # Snakemake's SLURM plugin asks sacct when it is imported, in every job: ten seconds where a cluster is
 # installed and does not run. Tests of a cluster name their own.
 os.environ.setdefault("SLURM_CONF", os.devnull)

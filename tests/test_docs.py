@@ -33,7 +33,18 @@ def call(folder, command, check=True, **more):
     """What a finished command said."""
     env = studies.environment(**more)
     done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=500)
-    assert done.returncode == 0 or not check, (command, (done.stdout + done.stderr)[-3000:])
+    if check and done.returncode:
+        raise AssertionError(
+            f"{command}\n{(done.stdout + done.stderr)[-6000:]}"
+        )  # whole: assert would cut it
+    return done.stdout + done.stderr
+
+
+def dry(folder, *arguments, check=True):
+    """What a dry run said; see warm.py."""
+    done = studies.snakemake(folder, "-n", *arguments)
+    if check and done.returncode:
+        raise AssertionError(f"{arguments}\n{(done.stdout + done.stderr)[-6000:]}")
     return done.stdout + done.stderr
 
 
@@ -166,7 +177,7 @@ def test_dear_commands_resolve(clone):
     assert {(), ("--config", "with=ladder"), ("--profile", "slurm")} <= set(targets)
     for options, wanted in targets.items():
         if options[:1] != ("--profile",):
-            call(clone, [*SNAKEMAKE, "-n", *sorted(wanted), *options, "-q", "rules"])
+            dry(clone, *sorted(wanted), *options, "-q", "rules")
             continue
         said = call(clone, [*SNAKEMAKE, *options, "--list-rules"])
         figures = {target for target in wanted if target.startswith("results/figures/")}
@@ -180,15 +191,15 @@ def test_what_is_called_wrong_goes_wrong(study, tmp_path):
     (study / "changed.yaml").write_text("training: {weight_decay: 0.01}\n")
     folder = tmp_path / "study"
     shutil.copytree(study, folder, symlinks=True)
-    assert re.search(r"^train_adapter +2$", call(folder, [*SNAKEMAKE, "-n", *change]), re.M)
-    assert NOTHING in call(folder, [*SNAKEMAKE, "-n", *change, "--rerun-triggers", "mtime"])
+    assert re.search(r"^train_adapter +2$", dry(folder, *change), re.M)
+    assert NOTHING in dry(folder, *change, "--rerun-triggers", "mtime")
     assert "No such file or directory: 'all'" in call(
         folder, [*SNAKEMAKE, "-c2", *change, "all"], check=False
     )
     stage = folder / "results/adapters/nano_dense/lora.forward.seed0.stage2/adapter_model.safetensors"
     before = stage.read_bytes()
     call(folder, [*SNAKEMAKE, "-c2", "--touch", "all", *change])
-    assert NOTHING in call(folder, [*SNAKEMAKE, "-n", *change]) and stage.read_bytes() == before
+    assert NOTHING in dry(folder, *change) and stage.read_bytes() == before
 
 
 def test_a_probe_is_a_file_and_an_entry(study):
@@ -210,7 +221,7 @@ def test_a_probe_is_a_file_and_an_entry(study):
     assert rows["code", "b", 3] == pytest.approx(np.exp2(-(p * np.log2(p)).sum()) / len(p))
     assert len(rows) == 2 * 2 * 4
     wrong = ["--config", "probes={effective_neurons: {scroe: sum_abs}}"]
-    assert "did you mean score?" in call(study, [*SNAKEMAKE, "-n", *wrong], check=False)
+    assert "did you mean score?" in dry(study, *wrong, check=False)
 
 
 def test_a_domain_is_an_entry(study):

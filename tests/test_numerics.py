@@ -71,8 +71,10 @@ def test_packing_refuses_a_layer_whose_state_it_cannot_reset():
         pass
 
 
-@pytest.mark.parametrize("how", ["packing", "gradient_checkpointing", "both"])
-@pytest.mark.parametrize("kind, name", PAIRS)
+ONE_ALONE = [(kind, "lora", how) for kind in KINDS for how in ("packing", "gradient_checkpointing")]
+
+
+@pytest.mark.parametrize("kind, name, how", [*((*pair, "both") for pair in PAIRS), *ONE_ALONE])
 def test_saving_memory_changes_no_step(trained, nano, kind, name, how, tmp_path):  # noqa: F811
     keys = ["packing", "gradient_checkpointing"] if how == "both" else [how]
     first, (_, _, plain, _) = trained(kind, name)[0][0], trained(kind, name)[1]

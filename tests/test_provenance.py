@@ -1,4 +1,4 @@
-"""Fingerprints follow code and nothing else; options are read from source as Python would see them."""
+"""Options are read from source as Python would see them."""
 
 import ast
 import sys
@@ -10,13 +10,6 @@ from implicit_sparsity import provenance
 from implicit_sparsity.provenance import Option
 
 FILES = {
-    "job.py": '"""A job."""\nfrom implicit_sparsity import direct\nprint(direct)\n',
-    "other.py": "import json\n",
-    "implicit_sparsity/__init__.py": "",
-    "implicit_sparsity/direct.py": "def late():\n    from .deep import far\n    return far.VALUE\n",
-    "implicit_sparsity/deep/__init__.py": "KIND = 1\n",
-    "implicit_sparsity/deep/far.py": "VALUE = 1\n",
-    "implicit_sparsity/unused.py": "VALUE = 1\n",
     "implicit_sparsity/methods/__init__.py": "",
     "implicit_sparsity/methods/base.py": (
         "from dataclasses import dataclass\n"
@@ -43,80 +36,6 @@ def root(tmp_path):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     return tmp_path
-
-
-def changed(root, name, text):
-    """Whether job.py's fingerprint changes when one file does; caches belong to one reading of the files."""
-    forget()
-    before = provenance.fingerprint("job.py", root=root)
-    (root / name).write_text(text)
-    forget()
-    return provenance.fingerprint("job.py", root=root) != before
-
-
-def forget():
-    provenance.tree.cache_clear()
-    provenance._digest.cache_clear()
-
-
-def test_closure_holds_what_is_imported_anywhere(root):
-    names = [path.relative_to(root).as_posix() for path in provenance.closure("job.py", root=root)]
-    assert names == [
-        "implicit_sparsity/__init__.py",
-        "implicit_sparsity/deep/__init__.py",
-        "implicit_sparsity/deep/far.py",
-        "implicit_sparsity/direct.py",
-        "job.py",
-    ]
-
-
-@pytest.mark.parametrize(
-    "name, text",
-    [
-        ("job.py", '"""A job, in other words."""\nfrom implicit_sparsity import direct\nprint(direct)\n'),
-        (
-            "job.py",
-            '"""A job."""\n\n\nfrom implicit_sparsity import direct  # a comment\n\nprint(  direct)\n',
-        ),
-        (
-            "implicit_sparsity/direct.py",
-            'def late():\n  """New."""\n  from .deep import far\n  return (far.VALUE)\n',
-        ),
-        ("implicit_sparsity/deep/far.py", "VALUE = 0x1\n"),
-        ("implicit_sparsity/unused.py", "VALUE = 2\n"),
-        ("other.py", "import os\n"),
-    ],
-)
-def test_words_and_form_do_not_count(root, name, text):
-    assert not changed(root, name, text)
-
-
-@pytest.mark.parametrize(
-    "name, text",
-    [
-        ("job.py", "from implicit_sparsity import direct\nprint(direct, 1)\n"),
-        ("implicit_sparsity/direct.py", "def late():\n    from .deep import far\n    return far.VALUE + 1\n"),
-        ("implicit_sparsity/deep/far.py", "VALUE = 2\n"),
-        ("implicit_sparsity/deep/far.py", "VALUE = 1.0\n"),
-        ("implicit_sparsity/deep/__init__.py", "KIND = 2\n"),
-        ("implicit_sparsity/deep/far.py", "VALUE = 1\n'a text that is no docstring'\n"),
-    ],
-)
-def test_code_counts_through_every_import(root, name, text):
-    assert changed(root, name, text)
-
-
-def test_module_loaded_by_name_is_added(root):
-    alone = provenance.fingerprint("job.py", root=root)
-    method = provenance.module_name("methods", "gated_lora")
-    assert provenance.fingerprint("job.py", method, root=root) != alone
-    names = {path.name for path in provenance.closure("job.py", method, root=root)}
-    assert {"gated_lora.py", "base.py"} <= names
-
-
-def test_missing_module_is_an_error(root):
-    with pytest.raises(FileNotFoundError, match="nowhere"):
-        provenance.fingerprint("nowhere.py", root=root)
 
 
 def test_option_fields_as_a_dataclass_would_have_them(root):

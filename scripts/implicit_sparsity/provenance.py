@@ -1,13 +1,11 @@
-"""Read the library as text: what a job's result depends on, and which options a method takes.
+"""Read the library as text: which modules there are, and which options what they are named after takes.
 
 The workflow imports this module while it is parsed, so it uses the standard library alone and never
-executes the code it describes. A fingerprint is the sha256 of the syntax trees of a script and of every local
-module it imports, directly or not; comments and formatting are not in a tree, docstrings are taken out.
+executes the code it describes.
 """
 
 import ast
 import difflib
-import hashlib
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -42,62 +40,6 @@ def module_path(module: str, root: Path = SCRIPTS) -> Path | None:
         if path.is_file():
             return path
     return None
-
-
-@cache
-def _imported(path: Path, root: Path) -> tuple[Path, ...]:
-    """Local files that one file imports anywhere, with every package above them."""
-    package = path.relative_to(root).parent.parts
-    names = set()
-    for node in ast.walk(tree(path)):
-        if isinstance(node, ast.Import):
-            names.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            above = package[: len(package) - node.level + 1] if node.level else ()
-            base = ".".join((*above, *([node.module] if node.module else [])))
-            names.add(base)  # `from a import b`: b is a module or a name, so ask for both
-            names.update(f"{base}.{alias.name}" for alias in node.names)
-    names = {".".join(parts[: i + 1]) for parts in (n.split(".") for n in names) for i in range(len(parts))}
-    return tuple(found for found in (module_path(name, root) for name in sorted(names)) if found)
-
-
-def closure(*modules: str, root: Path = SCRIPTS) -> list[Path]:
-    """Every local file that ``modules`` (dotted names or files under ``root``) run when imported."""
-    pending = []
-    for module in modules:
-        path = module_path(module, root)
-        if path is None:
-            raise FileNotFoundError(f"no module {module} under {root}")
-        dotted = [] if module.endswith(".py") else module.split(".")
-        parents = (module_path(".".join(dotted[:i]), root) for i in range(1, len(dotted)))
-        pending += [path, *(p for p in parents if p)]
-    found = set()
-    while pending:
-        path = pending.pop()
-        if path not in found:
-            found.add(path)
-            pending += _imported(path, root)
-    return sorted(found)
-
-
-@cache
-def _digest(path: Path) -> bytes:
-    """sha256 of one file's syntax tree, docstrings left out."""
-    parsed = ast.parse(path.read_bytes(), filename=str(path))  # not tree(): this copy is changed
-    for node in ast.walk(parsed):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            head = node.body[0] if node.body else None
-            if isinstance(head, ast.Expr) and isinstance(getattr(head.value, "value", None), str):
-                del node.body[0]
-    return hashlib.sha256(ast.dump(parsed).encode()).digest()
-
-
-def fingerprint(*modules: str, root: Path = SCRIPTS) -> str:
-    """Hex digest of the code that ``modules`` stand for: equal digests, equal behaviour of our own code."""
-    total = hashlib.sha256()
-    for path in closure(*modules, root=root):
-        total.update(path.relative_to(root).as_posix().encode() + b"\0" + _digest(path))
-    return total.hexdigest()
 
 
 def available(room: str, root: Path = SCRIPTS) -> list[str]:

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import studies
 import yaml
 
 from implicit_sparsity import origins
@@ -57,9 +58,7 @@ def config() -> dict:
 
 
 def snakemake(folder, *arguments, check=True):
-    command = [sys.executable, "-m", "snakemake", "--configfile", CONFIG, *arguments]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"}
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment)
+    done = studies.snakemake(folder, "--configfile", CONFIG, *arguments)
     assert done.returncode == 0 or not check, (done.stdout + done.stderr)[-3000:]
     return done.stdout + done.stderr
 
@@ -136,7 +135,7 @@ def test_every_artifact_says_what_it_is(study):
     for path in made:
         said = origins.read(path)
         assert said is not None, path
-        assert len(said["code"]) == 64 and len(said["made"]["commit"]) == 40, path
+        assert len(said["code"]) == 64 and len(said["made"]["commit"].removesuffix("-dirty")) == 40, path
         assert (
             said["made"]["device"]
             and "python" in said["versions"]

@@ -1,14 +1,12 @@
 """The preflight and the estimate as users run them, on a small study that has run to its end."""
 
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+import studies
 from test_shapes import QWEN_27B
 
 from implicit_sparsity.planning import jobs
@@ -34,17 +32,8 @@ HARDWARE = "hardware: {card: a100_80gb, cards: 4, price_per_hour: 2.5, currency:
 
 
 def snakemake(folder, *arguments, check=True):
-    command = [sys.executable, "-m", "snakemake", *arguments]
-    if "--configfile" not in arguments:
-        command += ["--configfile", "tests/nano.yaml", "small.yaml"]
-    done = subprocess.run(
-        command,
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        timeout=280,
-    )
+    configs = [] if "--configfile" in arguments else ["--configfile", "tests/nano.yaml", "small.yaml"]
+    done = studies.snakemake(folder, *arguments, *configs)
     assert done.returncode == 0 or not check, done.stderr[-3000:]
     return done
 

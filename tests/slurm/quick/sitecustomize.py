@@ -4,7 +4,9 @@ Snakemake's SLURM plugin waits ten seconds more each time, up to three minutes, 
 """
 
 import asyncio
+import sys
 
+sys.modules["bitsandbytes"] = None  # as in tests/lean, whose file is hidden by this one
 _sleep = asyncio.sleep
 
 

@@ -1,0 +1,58 @@
+"""Snakemake's command line in forks of one process that has imported it: dry runs without its two seconds.
+
+Each call is a process of its own, in its own folder, from ``snakemake.cli.main`` to its exit status. Only for
+what starts no jobs. ``python warm.py`` is the server: one call a line, as JSON, until its input ends.
+"""
+
+import contextlib
+import io
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from functools import cache
+
+
+def snakemake(folder, *arguments, environment) -> subprocess.CompletedProcess:
+    """What a finished ``snakemake ARGUMENTS`` said in ``folder``."""
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        given = {"arguments": [*map(str, arguments)], "environment": environment}
+        streams = [f"/proc/{os.getpid()}/fd/{file.fileno()}" for file in (out, err)]
+        given |= {"folder": str(folder), "streams": streams}
+        process = server()
+        print(json.dumps(given), file=process.stdin, flush=True)
+        status = int(process.stdout.readline())
+        said = [(f.seek(0), f.read().decode())[1] for f in (out, err)]
+    return subprocess.CompletedProcess(["snakemake", *arguments], status, *said)
+
+
+@cache
+def server() -> subprocess.Popen:
+    streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    return subprocess.Popen([sys.executable, __file__], **streams)
+
+
+def serve():
+    from snakemake import cli
+
+    with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):
+        cli.main(["--version"])  # imports the plugins
+    for line in sys.stdin:
+        given = json.loads(line)
+        if child := os.fork():
+            print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+            continue
+        os.environ.clear()
+        os.environ.update(given["environment"])
+        os.chdir(given["folder"])
+        for number, path in enumerate(given["streams"], 1):
+            os.dup2(os.open(path, os.O_WRONLY), number)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        sys.argv = ["snakemake", *given["arguments"]]
+        cli.main(sys.argv[1:])  # leaves with its status
+        sys.exit()
+
+
+if __name__ == "__main__":
+    serve()
