@@ -189,7 +189,7 @@ def made_tables():
 
 
 def check_tables():
-    """Every figure's tables are made, and no probe takes the name of another table."""
+    """Every figure's tables are made, of domains that there are, and no probe takes the name of another table."""
     for name in config["probes"]:
         if name in SCORES:
             refuse(("probes", name), "the name of another table", f"any name but {', '.join(SCORES)}")
@@ -199,6 +199,8 @@ def check_tables():
             if table not in made:
                 allowed = f"figures of {', '.join(made)}; or name {table} under probes"
                 refuse(("figures", name), f"a figure of the table {table}, which is not made", allowed)
+        if entry.get("domain"):
+            refuse_unknown(("figures", name, "domain"), entry["domain"], config["domains"], "domain")
 
 
 def check_needs():

@@ -159,6 +159,11 @@ WRONG = {
     "methods: {loar: {}}": ("methods.loar", "no module of methods", "did you mean lora?"),
     "methods: {wide: {uses: lroa}}": ("methods.wide.uses", "'lroa'", "did you mean lora?"),
     "probes: {overlap: {}}": ("probes.overlap", "no module of probes", "activation_overlap"),
+    "figures: {drift_by_layer: {domain: maths}}": (
+        "figures.drift_by_layer.domain",
+        "'maths'",
+        "did you mean math?",
+    ),
     "figures: {heatmaps: {}}": ("figures.heatmaps", "no module of figures", "r_heatmaps"),
     "probes: {activation_overlap: false}": ("figures.overlap_by_layer", "which is not made", "under probes"),
     "domains: {code: {sources: {stdlib: {limit: 5}}}}": (

@@ -18,6 +18,7 @@ from types import SimpleNamespace
 import multimodal
 import networks
 import pytest
+import studies
 import torch
 import train_adapter
 import yaml
@@ -287,7 +288,7 @@ class Job:
             "resources": {"gpu": gpu, "launcher": str(LAUNCHER)},
             "log": str(place / "job.log"),
         }
-        environment = os.environ | {"PYTHONPATH": str(ROOT / "scripts"), "OMP_NUM_THREADS": "1"}
+        environment = studies.environment(PYTHONPATH=str(ROOT / "scripts"))
         command = [sys.executable, "-c", JOB, json.dumps(given)]
         self.process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
 

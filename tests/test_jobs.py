@@ -1,7 +1,6 @@
 """The functions of the GPU rules, called as functions: files in, files out."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -16,6 +15,7 @@ import networks
 import numpy as np
 import prepare_model
 import pytest
+import studies
 import train_adapter
 
 from implicit_sparsity import errors, models
@@ -140,10 +140,7 @@ def start_training(folder, model, tokens):
     training = networks.TRAINING | {"steps": 40, "checkpoint_every": 3}
     what = [{}, "activation_mask", {"fraction": 0.1}, training, ["code"], "1", "o", "0"]
     given = {"folder": str(folder), "model": str(model), "tokens": [str(tokens["code"])], "what": what}
-    environment = os.environ | {
-        "PYTHONPATH": str(Path(prepare_model.__file__).parent),
-        "OMP_NUM_THREADS": "1",
-    }
+    environment = studies.environment(PYTHONPATH=str(Path(prepare_model.__file__).parent))
     return subprocess.Popen(
         [sys.executable, "-c", TRAIN, json.dumps(given)], env=environment, stderr=subprocess.DEVNULL
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import studies
 
 ROOT = Path(__file__).resolve().parents[1]
 OPTIONS = {"skip_first": 1, "groups": 4, "batch_tokens": 128, "top_k": [0.05, 3], "thresholds": [0.01, 0.1]}
@@ -34,7 +35,9 @@ def llama(nano):
 def run(model, documents, *arguments, **environment):
     script = [sys.executable, str(ROOT / "benchmarks" / "probing.py"), "--quick", "--model", str(model)]
     command = [*script, "--documents", *map(str, documents), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, env=os.environ | environment)
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=300, env=studies.environment(**environment)
+    )
 
 
 def test_every_pass_has_its_row_and_a_peer_that_cannot_be_installed_says_why(llama, tmp_path):

@@ -9,6 +9,7 @@ import types
 from pathlib import Path
 
 import pytest
+import studies
 import torch
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -25,7 +26,7 @@ def bench():
 
 def run(*arguments):
     command = [sys.executable, str(ROOT / "benchmarks" / "training.py"), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=580)
+    return subprocess.run(command, capture_output=True, text=True, timeout=580, env=studies.environment())
 
 
 def test_every_method_has_its_row(bench, tmp_path):
@@ -49,7 +50,8 @@ def test_a_process_of_its_own_finds_the_same_run(bench, tmp_path):
     asked = {"method": "lora", "options": {}, "place": place, "domains": ["code"], "steps": 2, "seed": 0}
     asked |= {"threads": 1, "previous": None, "save": None}
     command = [sys.executable, "-m", "stagecost.worker", json.dumps(asked)]
-    done = subprocess.run(command, cwd=ROOT / "benchmarks", capture_output=True, text=True, timeout=200)
+    streams = {"capture_output": True, "text": True, "timeout": 200}
+    done = subprocess.run(command, cwd=ROOT / "benchmarks", env=studies.environment(), **streams)
     assert done.returncode == 0, done.stderr[-2000:]
     apart, here = json.loads(done.stdout.splitlines()[-1]), bench.worker.measure(asked)
     assert {key: apart[key] for key in ("tokens", "parameters")} == {

@@ -18,6 +18,9 @@ from implicit_sparsity import provenance
 ROOT = Path(__file__).parent.parent
 MODELS = ("nano_dense", "nano_moe")
 STAGES = (1, 2)
+DOMAINS = ("code", "math", "medical")
+METHODS = ("activation_mask", "lora", "orthogonal")
+RUNS = [("nano_moe", "lora"), *(("nano_dense", method) for method in METHODS)]
 OVERVIEW = {"draw_figure overview"}  # of the tables of most probes, and of metrics
 OF_DRIFT = {"probe_table representation_drift", "probe_table routing_drift", "draw_figure drift_by_layer"}
 OF_DRIFT |= OVERVIEW
@@ -120,9 +123,9 @@ def trained(*runs, stages=STAGES, models=MODELS):
     """Jobs that train and score these runs (method.order.seedN), and the tables and figures after them."""
     jobs = set(TABLES_OF_TRAINING)
     jobs |= {f"draw_figure {figure}" for figure in OF_TRAINING}
-    for model in models:
-        for run in runs:
-            method, order, seed = run.split(".")
+    for run in runs:
+        method, order, seed = run.split(".")
+        for model in models if method.startswith("lora") else ("nano_dense",):
             for stage in stages:
                 jobs.add(f"train_adapter {model}.{method}.{order}.{seed[4:]}.{stage}")
                 jobs.add(f"evaluate_checkpoint {model}.{run}.stage{stage}")
@@ -256,8 +259,7 @@ def test_option_of_the_routing_drift(study, edit):
 
 def test_budget_of_the_drift(study, edit):
     edit("tests/nano.yaml", "drift: {documents: 5", "drift: {documents: 6")
-    runs = [f"{method}.forward.seed0" for method in ("activation_mask", "lora", "orthogonal")]
-    jobs = {f"measure_drift {model}.{run}.stage2" for model in MODELS for run in runs}
+    jobs = {f"measure_drift {model}.{method}.forward.seed0.stage2" for model, method in RUNS}
     assert planned(study) == drawn(jobs | OF_DRIFT)
 
 
@@ -270,8 +272,7 @@ def test_option_of_the_critical_sparsity(study, edit):
 
 def test_levels_of_the_thresholds(study, edit):
     edit("tests/nano.yaml", "levels: [0.5, 0.9]", "levels: [0.5, 0.8]")
-    domains = ("code", "general", "math", "medical")
-    jobs = {f"measure_thresholds {model}.base.{domain}" for model in MODELS for domain in domains}
+    jobs = {f"measure_thresholds {model}.base.{domain}" for model in MODELS for domain in DOMAINS}
     jobs |= {"probe_table critical_sparsity", "draw_figure critical_sparsity"}
     assert planned(study) == drawn(jobs | OVERVIEW)
 
@@ -296,8 +297,8 @@ def test_option_of_a_probe_with_a_figure_of_its_name(study, edit, probe, name, o
 
 def test_budget_of_the_held_out_task(study, edit):
     edit("tests/nano.yaml", "steps: 3, rank: 2", "steps: 4, rank: 2")
-    runs = [f"{m}.forward.seed0.stage2" for m in ("activation_mask", "lora", "orthogonal")]
-    jobs = {f"measure_plasticity {model}.{name}" for model in MODELS for name in ("base", *runs)}
+    jobs = {f"measure_plasticity {model}.{method}.forward.seed0.stage2" for model, method in RUNS}
+    jobs |= {f"measure_plasticity {model}.base" for model in MODELS}
     assert planned(study) == drawn(jobs | tables_and_figures("plasticity"))
 
 
@@ -309,7 +310,7 @@ def test_budget_of_the_input_spectra(study, edit):
 
 def test_budget_of_gradients(study, edit):
     edit("tests/nano.yaml", "gradients: {documents: 4", "gradients: {documents: 5")
-    jobs = {f"measure_gradients {m}.base.{d}" for m in MODELS for d in ("code", "general", "math", "medical")}
+    jobs = {f"measure_gradients {m}.base.{d}" for m in MODELS for d in DOMAINS}
     jobs |= {"probe_table gradient_overlap", "draw_figure gradients_by_layer"}
     assert planned(study) == drawn(jobs | OVERVIEW)
 
@@ -317,12 +318,10 @@ def test_budget_of_gradients(study, edit):
 def test_later_checkpoints_to_measure(study, edit):
     """Which checkpoints are measured says nothing about the one already measured."""
     edit("config.yaml", "stages: base", "stages: final")
-    methods = ("activation_mask", "lora", "orthogonal")
     jobs = {
         f"measure_activations {model}.{method}.forward.seed0.stage2.{domain}"
-        for model in MODELS
-        for method in methods
-        for domain in ("code", "general", "math", "medical")
+        for model, method in RUNS
+        for domain in DOMAINS
     }
     jobs |= {f"probe_table {name}" for name in ("activation_overlap", "activation_sparsity", "hubs")}
     jobs |= {f"draw_figure {name}" for name in ("overlap_by_layer", "sparsity_by_layer", "hubs")}
@@ -331,9 +330,7 @@ def test_later_checkpoints_to_measure(study, edit):
 
 def test_new_seed(study, edit):
     edit("config.yaml", "seeds: [0]", "seeds: [0, 1]")
-    assert planned(study) == drawn(
-        trained(*(f"{m}.forward.seed1" for m in ("activation_mask", "lora", "orthogonal")))
-    )
+    assert planned(study) == drawn(trained(*(f"{m}.forward.seed1" for m in METHODS)))
 
 
 def test_new_variant_of_a_method(study, edit):
@@ -343,7 +340,7 @@ def test_new_variant_of_a_method(study, edit):
 
 def test_domain_appended_to_an_order(study, edit):
     edit("tests/nano.yaml", "[code, math]", "[code, math, medical]")
-    runs = [f"{method}.forward.seed0" for method in ("activation_mask", "lora", "orthogonal")]
+    runs = [f"{method}.forward.seed0" for method in METHODS]
     jobs = {f"measure_capacity {model}" for model in MODELS} | tables_and_figures("capacity")
     assert planned(study) == drawn(trained(*runs, stages=(3,)) | jobs)
 
@@ -372,7 +369,6 @@ def test_moved_study(study, tmp_path):
     assert planned(tmp_path / "elsewhere") == set()
 
 
-METHODS = ("activation_mask", "lora", "orthogonal")
 IN_COMMON = ("probe_table", "draw_figure", *TABLES_OF_TRAINING)  # rules whose jobs read all models
 
 
