@@ -12,18 +12,18 @@ import subprocess
 import sys
 import tempfile
 from functools import cache
+from pathlib import Path
 
 
 def snakemake(folder, *arguments, environment) -> subprocess.CompletedProcess:
     """What a finished ``snakemake ARGUMENTS`` said in ``folder``."""
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        given = {"arguments": [*map(str, arguments)], "environment": environment}
-        streams = [f"/proc/{os.getpid()}/fd/{file.fileno()}" for file in (out, err)]
-        given |= {"folder": str(folder), "streams": streams}
+    with tempfile.TemporaryDirectory() as place:
+        streams = [Path(place, name) for name in ("out", "err")]
+        given = {"arguments": arguments, "environment": environment, "folder": folder, "streams": streams}
         process = server()
-        print(json.dumps(given), file=process.stdin, flush=True)
+        print(json.dumps(given, default=str), file=process.stdin, flush=True)
         status = int(process.stdout.readline())
-        said = [(f.seek(0), f.read().decode())[1] for f in (out, err)]
+        said = [path.read_text() for path in streams]
     return subprocess.CompletedProcess(["snakemake", *arguments], status, *said)
 
 
@@ -47,7 +47,7 @@ def serve():
         os.environ.update(given["environment"])
         os.chdir(given["folder"])
         for number, path in enumerate(given["streams"], 1):
-            os.dup2(os.open(path, os.O_WRONLY), number)
+            os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         sys.argv = ["snakemake", *given["arguments"]]
         cli.main(sys.argv[1:])  # leaves with its status
