@@ -26,12 +26,12 @@ PROBES = ("activations", "activation_sparsity", "drift", "representation_drift")
 FIGURES = ("sparsity_by_layer", "loss_curves")
 
 
-def copy_repository(folder: Path) -> Path:
-    """The working tree as a clone would have it."""
+def copy_repository(folder: Path, without: tuple[str, ...] = ()) -> Path:
+    """The working tree as a clone would have it; ``without``: beginnings of paths that are left out."""
     command = ["git", "ls-files", "-co", "--exclude-standard", "-z"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for name in filter(None, listed.split("\0")):
-        if (ROOT / name).is_file():
+        if (ROOT / name).is_file() and not name.startswith(without):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
     return folder
@@ -83,18 +83,22 @@ def environment(**more):
 
 def run(folder, *arguments, check=True, timeout=560, **more):
     """What a finished Snakemake said of the trimmed study."""
-    done = snakemake(folder, *arguments, "--configfile", *CONFIGS, timeout=timeout, **more)
-    said = done.stdout + done.stderr
+    return said(snakemake(folder, *arguments, "--configfile", *CONFIGS, timeout=timeout, **more), check)
+
+
+def said(done, check=True) -> str:
+    """What a finished process said; one that failed is an error unless that is not checked."""
+    text = done.stdout + done.stderr
     if check and done.returncode:
-        raise AssertionError(said[-6000:])  # whole: assert would cut it
-    return said
+        raise AssertionError(f"{done.args}\n{text[-6000:]}")  # whole: assert would cut it
+    return text
 
 
 def snakemake(folder, *arguments, timeout=560, **more) -> subprocess.CompletedProcess:
     """A finished ``snakemake ARGUMENTS`` in ``folder``; a dry run in a process that has its imports."""
     env = environment(**more)
     if "-n" in arguments:
-        return warm.snakemake(folder, *arguments, environment=env)
+        return warm.snakemake(folder, *arguments, environment=env, timeout=timeout)
     whole = [sys.executable, "-m", "snakemake", *map(str, arguments)]
     return subprocess.run(whole, cwd=folder, env=env, capture_output=True, text=True, timeout=timeout)
 

@@ -33,19 +33,12 @@ def call(folder, command, check=True, **more):
     """What a finished command said."""
     env = studies.environment(**more)
     done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=500)
-    if check and done.returncode:
-        raise AssertionError(
-            f"{command}\n{(done.stdout + done.stderr)[-6000:]}"
-        )  # whole: assert would cut it
-    return done.stdout + done.stderr
+    return studies.said(done, check)
 
 
 def dry(folder, *arguments, check=True):
     """What a dry run said; see warm.py."""
-    done = studies.snakemake(folder, "-n", *arguments)
-    if check and done.returncode:
-        raise AssertionError(f"{arguments}\n{(done.stdout + done.stderr)[-6000:]}")
-    return done.stdout + done.stderr
+    return studies.said(studies.snakemake(folder, "-n", *arguments), check)
 
 
 def translated(command: str) -> tuple[list[str], dict]:

@@ -30,8 +30,7 @@ TABLES_OF_TRAINING = {"collect_scores", "collect_stages", "compare_methods", "co
 
 def snakemake(folder, *arguments, check=True):
     done = studies.snakemake(folder, "--configfile", "tests/nano.yaml", *arguments, timeout=1500)
-    assert done.returncode == 0 or not check, done.stderr[-3000:]
-    return done.stdout + done.stderr
+    return studies.said(done, check)
 
 
 CONCLUSIONS = {"judge_claims", "write_latex", "write_chapter"}

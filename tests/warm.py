@@ -8,6 +8,7 @@ import contextlib
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -15,11 +16,12 @@ from functools import cache
 from pathlib import Path
 
 
-def snakemake(folder, *arguments, environment) -> subprocess.CompletedProcess:
-    """What a finished ``snakemake ARGUMENTS`` said in ``folder``."""
+def snakemake(folder, *arguments, environment, timeout) -> subprocess.CompletedProcess:
+    """What a finished ``snakemake ARGUMENTS`` said in ``folder``; after ``timeout`` seconds it is ended."""
     with tempfile.TemporaryDirectory() as place:
         streams = [Path(place, name) for name in ("out", "err")]
         given = {"arguments": arguments, "environment": environment, "folder": folder, "streams": streams}
+        given["timeout"] = timeout
         process = server()
         print(json.dumps(given, default=str), file=process.stdin, flush=True)
         status = int(process.stdout.readline())
@@ -43,6 +45,7 @@ def serve():
         if child := os.fork():
             print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
             continue
+        signal.alarm(given["timeout"])
         os.environ.clear()
         os.environ.update(given["environment"])
         os.chdir(given["folder"])

@@ -11,12 +11,12 @@ import ast
 import contextlib
 import hashlib
 import json
-import os
 import sys
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from .files import new_file, sha256
 from .provenance import SCRIPTS, module_path
 
 MOST = 5000  # notes: files times edits
@@ -109,8 +109,8 @@ def _digest(parsed: ast.Module) -> str:
 
 def _place(root: Path) -> Path:
     """Of the notes of this Python and of this file: both decide how a tree is written down."""
-    own = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:8]
-    return root / "__pycache__" / f"fingerprints.{sys.implementation.cache_tag}.{own}.json"
+    name = f"fingerprints.{sys.implementation.cache_tag}.{sha256(__file__)[:8]}.json"
+    return root / "__pycache__" / name
 
 
 @cache
@@ -129,9 +129,5 @@ def _keep(root: Path) -> None:
         return
     _unwritten.discard(root)
     recent = dict(list(_notes(root).items())[-MOST:])
-    place = _place(root)
-    temporary = place.with_name(f".{place.name}.{os.getpid()}")
-    with contextlib.suppress(OSError):
-        place.parent.mkdir(exist_ok=True)
+    with contextlib.suppress(OSError), new_file(_place(root), shared=True) as temporary:
         temporary.write_text(json.dumps(recent))
-        os.replace(temporary, place)

@@ -23,6 +23,7 @@ from implicit_sparsity.files import read_json
 
 ROOT = Path(__file__).parents[2]
 CONFIG = "mine.yaml"
+CHECKOUT = r"[0-9a-f]{40}(-dirty)?"  # a commit, and that tracked files were changed since
 NO_NETWORK = "https://w3id.org/ro/crate/1.1/context"
 
 
@@ -58,9 +59,7 @@ def config() -> dict:
 
 
 def snakemake(folder, *arguments, check=True):
-    done = studies.snakemake(folder, "--configfile", CONFIG, *arguments)
-    assert done.returncode == 0 or not check, (done.stdout + done.stderr)[-3000:]
-    return done.stdout + done.stderr
+    return studies.said(studies.snakemake(folder, "--configfile", CONFIG, *arguments), check)
 
 
 def module(name, *arguments):
@@ -78,12 +77,7 @@ def planned(folder) -> set:
 def study(tmp_path_factory):
     """A finished study in a checkout of its own."""
     folder = tmp_path_factory.mktemp("study") / "repository"
-    listing = ["git", "ls-files", "-co", "--exclude-standard", "-z"]
-    listed = subprocess.run(listing, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for name in filter(None, listed.split("\0")):
-        if (ROOT / name).is_file() and not name.startswith(("tests/", "docs/", "benchmarks/")):
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)
+    studies.copy_repository(folder, without=("tests/", "docs/", "benchmarks/"))
     (folder / CONFIG).write_text(yaml.safe_dump(config()))
     (folder / "data").mkdir()
     lines = [
@@ -135,7 +129,7 @@ def test_every_artifact_says_what_it_is(study):
     for path in made:
         said = origins.read(path)
         assert said is not None, path
-        assert len(said["code"]) == 64 and len(said["made"]["commit"].removesuffix("-dirty")) == 40, path
+        assert len(said["code"]) == 64 and re.fullmatch(CHECKOUT, said["made"]["commit"]), path
         assert (
             said["made"]["device"]
             and "python" in said["versions"]
