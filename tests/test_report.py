@@ -5,11 +5,10 @@ Tables are planted; figures, verdicts and LaTeX are made of them by the workflow
 
 import os
 import re
+import shutil
 import subprocess
 import sys
-import time
 
-import headless
 import numpy as np
 import planted_fronts
 import pytest
@@ -19,11 +18,15 @@ from collect_scores import collect_scores
 from collect_stages import collect_stages
 from continual_metrics import continual_metrics
 from planted import DOMAINS, noisy_scores, write_evals, write_scores, write_stages
+from playwright.sync_api import sync_playwright
 from probe_table import probe_table
 
 FIGURES = ("overlap_by_layer", "method_comparison")
 METHODS = ("lora", "activation_mask", "orthogonal")
 PICTURE = "document.querySelector('.p-3 > img')"
+FLAGS = "--no-sandbox --no-first-run --disable-background-networking --disable-component-update"
+FLAGS += " --disable-sync --disable-quic"
+NOWHERE = "--host-resolver-rules=MAP * ~NOTFOUND"  # with FLAGS alone it asks for updates and accounts
 RULES = ("all", "judge_claims", "write_latex", "write_chapter", "draw_figure")
 
 
@@ -73,44 +76,67 @@ def study(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def page(study, tmp_path_factory):
-    if headless.CHROMIUM is None:
-        pytest.skip("no Chromium here (apt-get install chromium)")
-    found = headless.Page((study / "results/report.html").as_uri(), tmp_path_factory.mktemp("profile"))
-    try:
-        found.wait("document.readyState == 'complete' && typeof app != 'undefined' && app !== undefined")
+def browser():
+    """The system's Chromium, without a network. Where CI runs it has to be there."""
+    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if program is None:
+        stop = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
+        stop("no Chromium here (apt-get install chromium)")
+    with sync_playwright() as driver:  # --headless is its default
+        found = driver.chromium.launch(executable_path=program, args=[*FLAGS.split(), NOWHERE])
         yield found
-    finally:
         found.close()
+
+
+@pytest.fixture(scope="module")
+def noted():
+    """What the page does meanwhile: the URLs it asks for, its exceptions, the console's errors."""
+    return {"requests": [], "errors": []}
+
+
+@pytest.fixture(scope="module")
+def page(study, browser, noted):
+    context = browser.new_context(viewport={"width": 1600, "height": 1000})
+    context.set_default_timeout(20_000)
+    context.on("request", lambda request: noted["requests"].append(request.url))
+    context.on("weberror", lambda failure: noted["errors"].append(str(failure.error)))
+    context.on("console", lambda said: said.type in ("error", "assert") and noted["errors"].append(said.text))
+    found = context.new_page()
+    found.goto((study / "results/report.html").as_uri())
+    found.wait_for_function("typeof app != 'undefined' && app !== undefined")
+    return found
 
 
 def test_the_report_opens_with_the_results_chapter(page):
     """Question, figure, verdict of every claim, the figures as large as they are to be read."""
-    text = page.run("document.body.innerText")
+    text = page.inner_text("body")
     for question in ("Do different domains use different neurons?", "end ahead?"):
         assert question in text
     for word in ("NOT RUN", "threshold", "95 % interval"):
         assert word in text
     pictures = "[...document.querySelectorAll('.prose img')]"
-    page.wait(f"{pictures}.length > 0 && {pictures}.every(i => i.complete && i.naturalWidth > 400)")
-    assert page.run("document.querySelector('.prose h2').getBoundingClientRect().top") >= 0, "out of reach"
-    assert page.run(f"{pictures}.length") == 3  # overlap once, the comparison for each of two claims
-    assert page.run(f"Math.min(...{pictures}.map(i => i.getBoundingClientRect().width))") > 400
+    page.wait_for_function(
+        f"{pictures}.length > 0 && {pictures}.every(i => i.complete && i.naturalWidth > 400)"
+    )
+    heading = "document.querySelector('.prose h2')"
+    assert page.evaluate(f"{heading}.getBoundingClientRect().top") >= 0, "out of reach"
+    assert page.evaluate(f"{pictures}.length") == 3  # overlap once, the comparison for each of two claims
+    assert page.evaluate(f"Math.min(...{pictures}.map(i => i.getBoundingClientRect().width))") > 400
 
 
 def test_a_click_on_a_figure_opens_it_and_it_is_to_be_seen(page):
-    page.run("document.querySelector('.prose a[href^=javascript] img').click()")
-    page.wait("document.body.innerText.includes('Overlap (intersection over union)')")
+    page.locator(".prose a[href^=javascript] img").first.click()
+    page.wait_for_function("document.body.innerText.includes('Overlap (intersection over union)')")
     for name in FIGURES:
-        page.run(
+        page.evaluate(
             f"app.setView({{content: 'img', contentPath: results['results/figures/{name}.png'].data_uri}})"
         )
-        page.wait(f"(i => i && i.complete && i.naturalWidth > 400)({PICTURE})")
-        assert page.run(f"{PICTURE}.getBoundingClientRect().width") > 400
+        page.wait_for_function(f"(i => i && i.complete && i.naturalWidth > 400)({PICTURE})")
+        assert page.evaluate(f"{PICTURE}.getBoundingClientRect().width") > 400
 
 
 def test_everything_has_a_caption_a_category_and_labels(page):
-    found = page.run("results")
+    found = page.evaluate("results")
     names = [f"results/figures/{name}.png" for name in FIGURES]
     names += [
         "results/verdicts.html",
@@ -129,39 +155,37 @@ def test_everything_has_a_caption_a_category_and_labels(page):
     assert found["results/latex/r_matrices.smollm2.main.tex"]["labels"] == {
         "table": "R matrices", "model": "smollm2", "order": "main",
     }  # fmt: skip
-    assert set(page.run("categories")) == {"Figures", "Tables", "Verdicts", "LaTeX tables"}
+    assert set(page.evaluate("categories")) == {"Figures", "Tables", "Verdicts", "LaTeX tables"}
 
 
 def test_search_finds_what_is_there_and_nothing_else(page):
     """Typed into the report's own field, as a reader does."""
-    page.run("app.setView({navbarMode: 'menu', content: 'rulegraph'})")
-    page.wait("document.querySelector('input') !== null")
+    page.evaluate("app.setView({navbarMode: 'menu', content: 'rulegraph'})")
+    page.wait_for_function("document.querySelector('input') !== null")
     for term, hits in (("method_comparison", 1), ("no such thing", 0)):
-        page.run("document.querySelector('input').select()")
-        page.ask("Input.insertText", text=term)
-        page.ask("Input.dispatchKeyEvent", type="keyDown", key="Enter", text="\r", windowsVirtualKeyCode=13)
-        page.wait("app.state.navbarMode == 'searchresults'")
-        page.wait(f"app.state.searchTerm == '{term}'")
+        page.locator("input").first.fill(term)
+        page.locator("input").first.press("Enter")
+        page.wait_for_function("app.state.navbarMode == 'searchresults'")
+        page.wait_for_function(f"app.state.searchTerm == '{term}'")
         rows = "[...document.querySelectorAll('#app tbody tr')].filter(r => !r.closest('.prose')).length"
-        page.wait(f"{rows} == {hits}")
-        page.run("app.setView({navbarMode: 'menu'})")
-        page.wait("document.querySelector('input') !== null")
+        page.wait_for_function(f"{rows} == {hits}")
+        page.evaluate("app.setView({navbarMode: 'menu'})")
+        page.wait_for_function("document.querySelector('input') !== null")
 
 
 def test_graph_and_runtimes_are_drawn(page):
-    page.run("app.setView({content: 'rulegraph', navbarMode: 'menu'})")
-    page.wait("document.querySelector('canvas, svg.marks') !== null")
-    page.run("app.setView({content: 'stats'})")
-    page.wait("document.querySelectorAll('canvas, svg.marks').length >= 2")
+    page.evaluate("app.setView({content: 'rulegraph', navbarMode: 'menu'})")
+    page.wait_for_function("document.querySelector('canvas, svg.marks') !== null")
+    page.evaluate("app.setView({content: 'stats'})")
+    page.wait_for_function("document.querySelectorAll('canvas, svg.marks').length >= 2")
 
 
-def test_no_error_and_no_request_leaves_the_machine(page):
+def test_no_error_and_no_request_leaves_the_machine(page, noted):
     """Last: of all that was opened before."""
-    time.sleep(0.2)
-    page.run("1")  # takes what has come meanwhile
-    assert page.errors == []
-    outside = [url for url in page.requests if not url.startswith(("file:", "data:", "blob:", "about:"))]
-    assert outside == []
+    page.wait_for_timeout(200)  # takes what has come meanwhile
+    assert noted["errors"] == []
+    schemes = {url.partition(":")[0] for url in noted["requests"]}
+    assert "file" in schemes and schemes <= {"file", "data", "blob", "about"}, noted["requests"]
 
 
 def test_the_report_names_no_host_that_it_would_load_from(study):
