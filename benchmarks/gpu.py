@@ -194,7 +194,7 @@ def main(args) -> None:
     os.environ["HF_HUB_OFFLINE"] = "1"
     import torch
 
-    from implicit_sparsity import models
+    from implicit_sparsity.models import loading
 
     args.device = "cuda" if torch.cuda.is_available() else "cpu"
     if args.device == "cpu":
@@ -202,7 +202,7 @@ def main(args) -> None:
             print("benchmarks/gpu.py: no GPU here, nothing measured; --nano runs it on the CPU at toy sizes")
             return  # and `make bench` goes on
         torch.set_num_threads(1)  # toy networks gain nothing from more
-    models.quiet()
+    loading.quiet()
     args.length = args.length or (64 if args.nano else 2048)
     card = meters.card_name(args.device).lower().replace(" ", "-")
     kind = "nano" if args.nano else "gpu"  # planning reads gpu*.json

@@ -68,16 +68,18 @@ class Documents:
 
 def train(config: dict, documents: Documents, folder: Path) -> float:
     """Seconds of one stage's steps; the adapter is saved to ``folder``."""
-    from implicit_sparsity import adapters, batching, methods, models, training
+    from implicit_sparsity.models import adapters, batching, loading
+    from implicit_sparsity.options import load
+    from implicit_sparsity.training import fit
 
     settings = {"steps": len(documents) // BATCH, "batch_size": BATCH, "learning_rate": 1e-3, "warmup": 1}
     settings |= {"weight_decay": 0.0, "clip": 1.0, "checkpoint_every": 10**6, "device": "cpu"}
-    model = adapters.add_lora(models.create(config, 0).requires_grad_(False), 8, 16)
+    model = adapters.add_lora(loading.create(config, 0).requires_grad_(False), 8, 16)
     rows = [documents[i] for i in range(len(documents))]
     batches = [batching.collate(rows[i : i + BATCH]) for i in range(0, len(rows), BATCH)]
     started = time.process_time()
     with tempfile.TemporaryDirectory() as scratch:
-        training.optimise(model, methods.load("lora", rank=8), batches, settings, scratch, 0)
+        fit.optimise(model, load("methods", "lora", rank=8), batches, settings, scratch, 0)
     took = time.process_time() - started
     model.save_pretrained(str(folder))
     return took
@@ -85,10 +87,11 @@ def train(config: dict, documents: Documents, folder: Path) -> float:
 
 def probe(config: dict, documents: Documents, folder: Path) -> float:
     """Seconds of a domain's activation pass; its store is written to ``folder``."""
-    from implicit_sparsity import activations, ffn, models
-    from implicit_sparsity.store import write_store
+    from implicit_sparsity.measurements import activations
+    from implicit_sparsity.models import ffn, loading
+    from implicit_sparsity.storage.store import write_store
 
-    model = models.create(config, 0).eval()
+    model = loading.create(config, 0).eval()
     options = {"top_k": [0.01], "thresholds": [0.01, 0.1], "skip_first": 1, "batch_tokens": BATCH * LENGTH}
     options["tokens"] = len(documents) * (LENGTH - 1)
     blocks = ffn.feed_forwards(model)

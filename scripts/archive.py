@@ -3,7 +3,7 @@
 import logging
 from pathlib import Path
 
-from implicit_sparsity import job
+from implicit_sparsity.workflow import job
 
 log = logging.getLogger(__name__)
 DEFAULTS = {"activations": False, "path": "archives/study.tar.gz", "weights": True}
@@ -14,8 +14,8 @@ def archive(options, run, study, snakefile):
 
     InputError where the study is not finished, or not all of it is where it can be restored from.
     """
-    from implicit_sparsity.archiving import packing, readiness
-    from implicit_sparsity.archiving.assembling import assemble
+    from implicit_sparsity.provenance.archiving import packing, readiness
+    from implicit_sparsity.provenance.archiving.assembling import assemble
 
     chosen = DEFAULTS | options
     packing.check_ending(chosen["path"])

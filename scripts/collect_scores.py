@@ -1,6 +1,6 @@
 """Collect every evaluation into one long table of scores."""
 
-from implicit_sparsity import job
+from implicit_sparsity.workflow import job
 
 KEYS = ("model", "method", "order", "seed", "stage", "domain")
 
@@ -14,8 +14,8 @@ def collect_scores(scores: str, evals: list[str]) -> None:
     """
     import pandas as pd
 
-    from implicit_sparsity import tables
     from implicit_sparsity.errors import InputError
+    from implicit_sparsity.storage import tables
 
     rows, seen = [], {}
     for path in [evals] if isinstance(evals, str) else evals:

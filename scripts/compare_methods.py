@@ -1,6 +1,6 @@
 """Compare methods at equal learning: fronts of forgetting against learning, tests, and the noise floor."""
 
-from implicit_sparsity import job
+from implicit_sparsity.workflow import job
 
 KEYS = ("model", "order", "score")
 UNITS = {"loss": "nat"}
@@ -15,12 +15,12 @@ def compare_methods(comparisons: str, fronts: str, evals: list[str], stages: str
     """
     import pandas as pd
 
-    from implicit_sparsity import evaluated_runs, method_comparison, tables
+    from implicit_sparsity.metrics import method_comparison
+    from implicit_sparsity.metrics.runs import read
+    from implicit_sparsity.storage import tables
 
     scores = tuple(options["margins"])
-    found = evaluated_runs.read(
-        [evals] if isinstance(evals, str) else evals, (*scores, method_comparison.COVARIATE)
-    )
+    found = read([evals] if isinstance(evals, str) else evals, (*scores, method_comparison.COVARIATE))
     budgets = read_budgets(stages)
     compared, points = [], []
     for model, evaluated in found.items():
@@ -44,7 +44,7 @@ def entrants_of(evaluated, families, order, domains, score, budgets) -> dict:
     """family -> Entrant of those that have a run in this order; none where base has no such score."""
     import numpy as np
 
-    from implicit_sparsity import fronts, method_comparison
+    from implicit_sparsity.metrics import fronts, method_comparison
 
     base, found, members = evaluated.base(domains, score), {}, {}
     for method, about in families.items():
@@ -70,7 +70,7 @@ def newest_divergence(evaluated, method, order, seeds, domains) -> float:
     """Mean over stages and seeds of KL(base || tuned) on the domain just trained; NaN where not measured."""
     import numpy as np
 
-    from implicit_sparsity import fronts, method_comparison
+    from implicit_sparsity.metrics import fronts, method_comparison
 
     score = method_comparison.COVARIATE
     if evaluated.base(domains, score) is None:
@@ -82,7 +82,7 @@ def newest_divergence(evaluated, method, order, seeds, domains) -> float:
 
 def read_budgets(path) -> dict:
     """model -> (method, order) -> {trainable: the most of any stage, tokens: of a run, mean over seeds}."""
-    from implicit_sparsity import tables
+    from implicit_sparsity.storage import tables
 
     columns = {"trainable": "audit.trainable_parameters", "tokens": "training.tokens"}
     table = tables.read_table(path, needs=("model", "method", "order", "seed"))

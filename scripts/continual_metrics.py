@@ -1,6 +1,6 @@
 """Arrange the scores as R matrices and compute every continual-learning metric from them."""
 
-from implicit_sparsity import job
+from implicit_sparsity.workflow import job
 
 BY = ["model", "method", "order", "seed", "metric"]
 CELLS = [*BY, "stage", "trained_domain", "domain", "position", "value", "higher_is_better"]
@@ -19,7 +19,7 @@ def continual_metrics(r_matrices: str, metrics: str, scores: str, orders: dict, 
     """
     import pandas as pd
 
-    from implicit_sparsity import tables
+    from implicit_sparsity.storage import tables
 
     needs = ("model", "method", "order", "seed", "stage", "domain", "metric", "value", "higher_is_better")
     frame = tables.read_table(scores, needs=needs)
@@ -99,7 +99,7 @@ def long_cells(key, table, trained) -> list[dict]:
 
 def long_metrics(key, table, trained, higher_is_better, joint=None) -> list[dict]:
     """Every metric of one R matrix [stage 0..T, domains]."""
-    from implicit_sparsity import continual
+    from implicit_sparsity.metrics import continual
 
     other = [domain for domain in table.columns if domain not in trained]
     values = continual.metrics(
@@ -120,7 +120,7 @@ def long_metrics(key, table, trained, higher_is_better, joint=None) -> list[dict
 
 def long_covariates(key, table, trained) -> list[dict]:
     """How far one run has moved from base, on what it trains; the first row is the mean over stages."""
-    from implicit_sparsity import continual
+    from implicit_sparsity.metrics import continual
 
     identity = {name: key[name] for name in ("model", "method", "order", "seed")} | {"score": COVARIATE}
     about = {"higher_is_better": False}

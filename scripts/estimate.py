@@ -5,8 +5,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from implicit_sparsity import job
 from implicit_sparsity.errors import InputError
+from implicit_sparsity.workflow import job
 
 
 def estimate(study, methods, checkpoints, snakefile):

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from implicit_sparsity import job
-from implicit_sparsity.files import write_json
+from implicit_sparsity.storage.files import write_json
+from implicit_sparsity.workflow import job
 
 
 def preflight(

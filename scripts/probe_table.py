@@ -1,6 +1,6 @@
 """Measure with one probe: what was measured of all models and checkpoints in, one long table out."""
 
-from implicit_sparsity import job
+from implicit_sparsity.workflow import job
 
 
 def probe_table(
@@ -34,9 +34,10 @@ def probe_table(
 
     import pandas as pd
 
-    from implicit_sparsity import probes, tables
+    from implicit_sparsity.options import load
+    from implicit_sparsity.storage import tables
 
-    measurement = probes.load(probe, **(options or {}))
+    measurement = load("probes", probe, **(options or {}))
     given = {"activations": stores, "reference": reference, "controls": controls, "thresholds": thresholds}
     given |= {"gradients": gradients, "drift": drift, "input_spectra": input_spectra}
     given |= {"held_out_task": held_out_task, "held_out_task_base": held_out_task_base}
@@ -69,8 +70,8 @@ def probe_table(
 
 def of_checkpoints(paths) -> dict:
     """(model, checkpoint) -> domain -> path of a store; a control is "domain.control", all domains are ""."""
-    from implicit_sparsity import store
     from implicit_sparsity.errors import InputError
+    from implicit_sparsity.storage import store
 
     groups = {}
     for path in [paths] if isinstance(paths, str) else paths or ():
@@ -104,7 +105,7 @@ def of_runs(folders) -> dict:
 
 def opened(paths, variables, optional) -> dict:
     """domain -> store in memory."""
-    from implicit_sparsity import store
+    from implicit_sparsity.storage import store
 
     return {domain: store.open_store(path, variables, optional) for domain, path in paths.items()}
 

@@ -3,12 +3,12 @@
 from collections import Counter
 from pathlib import Path
 
-from implicit_sparsity import job
 from implicit_sparsity.corpora import manifest
 from implicit_sparsity.corpora.records import read_jsonl, write_jsonl
 from implicit_sparsity.corpora.splits import Options, split
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.files import new_folder, write_json
+from implicit_sparsity.storage.files import new_folder, write_json
+from implicit_sparsity.workflow import job
 
 
 def split_domain(splits, sources, options, domain=None):

@@ -71,7 +71,7 @@ def split_experts(tensors: dict) -> dict:
 
 def save_shards(folder, tensors: dict, shards: int, save_file):
     """Shards and their index, named as the hub's are."""
-    from implicit_sparsity.files import write_json
+    from implicit_sparsity.storage.files import write_json
 
     names = sorted(tensors)
     placed = {}

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from implicit_sparsity.store import write_store
+from implicit_sparsity.storage.store import write_store
 
 DOMAINS = ("code", "math", "medical", "general")
 TOKENS = 1000
@@ -198,7 +198,7 @@ def write_drift(
     path, moved, domains=DOMAINS, documents=6, model="nano", checkpoint="lora.main.seed0.stage4", **more
 ):
     """A drift store of two references: hidden states ``moved(reference, layer) -> share`` away, 24 wide."""
-    from implicit_sparsity import drift
+    from implicit_sparsity.metrics import drift
 
     random, owner = np.random.default_rng(len(path.name)), np.repeat(np.arange(documents), 3)
     layers = more.pop("layers", 3)
@@ -258,8 +258,8 @@ def write_thresholds(path, found, domain, model="nano", **more):
     """A store of losses under thresholds and masks: ``found`` as ``noisy_losses`` gives it."""
     from types import SimpleNamespace
 
-    from implicit_sparsity import thresholding
-    from implicit_sparsity.calibration import Calibration
+    from implicit_sparsity.measurements import thresholding
+    from implicit_sparsity.measurements.calibration import Calibration
 
     losses, zeros = found["curve", 0, ""]
     one = SimpleNamespace(prompt=np.arange(9) < 3, meta={})

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from compare_methods import compare_methods
 
-from implicit_sparsity.fronts import Family
-from implicit_sparsity.tables import write_table
+from implicit_sparsity.metrics.fronts import Family
+from implicit_sparsity.storage.tables import write_table
 
 
 def documents(rng, sizes=(24, 24, 24)):

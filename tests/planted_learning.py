@@ -5,10 +5,10 @@ import pandas as pd
 from planted import DOMAINS, about
 from probe_table import probe_table
 
-from implicit_sparsity import second_moments
+from implicit_sparsity.measurements import input_spectra
 from implicit_sparsity.probes.write_interference import WriteInterference
-from implicit_sparsity.store import write_store
-from implicit_sparsity.tables import write_table
+from implicit_sparsity.storage.store import write_store
+from implicit_sparsity.storage.tables import write_table
 
 WIDTH, LAYERS = 24, 5
 SETS = {"hubs": 0.03, "idle": 0.6, "old": 0.1, "new": 0.1}
@@ -85,7 +85,7 @@ def spectra_store(path, rng, model, domains=DOMAINS):
         for i, domain in enumerate(domains):
             x = rng.normal(size=(LAYERS, 4, 100, WIDTH)) * np.roll(scales, 3 * i)
             half[domain] = {("ffn", layer): np.swapaxes(part, -1, -2) @ part for layer, part in enumerate(x)}
-    arrays, coords = second_moments.used(moments, {"main": list(domains)}, [0.95, 0.99])
+    arrays, coords = input_spectra.used(moments, {"main": list(domains)}, [0.95, 0.99])
     coords["layer"] = np.arange(LAYERS)
     return str(write_store(path, arrays, coords, attrs(model, "base") | {"options": BUDGET}))
 

@@ -22,7 +22,8 @@ import texts
 import yaml
 from texts import NOTHING, OUTSIDE, RESOLVED, ROOT, RUN
 
-from implicit_sparsity import provenance, store
+from implicit_sparsity.storage import store
+from implicit_sparsity.workflow.source import available, option_fields, signature_options
 
 TEXTS = {page.relative_to(ROOT).as_posix(): page.read_text(encoding="utf-8") for page in texts.PAGES}
 SNAKEMAKE = [sys.executable, "-m", "snakemake"]
@@ -293,14 +294,14 @@ def knobs() -> dict:
         found["models"] |= set(shapes[source]["properties"])
     found["domains"] = {"loader"}
     for loader in ("jsonl", "parquet", "hub"):
-        options = provenance.signature_options(f"implicit_sparsity.corpora.sources.{loader}", "documents")
+        options = signature_options(f"implicit_sparsity.corpora.sources.{loader}", "documents")
         found["domains"] |= set(options) - {"seed"}
     found["methods"] = set(schema["methods"]["additionalProperties"]["properties"])
-    found["methods"] |= set(provenance.option_fields("implicit_sparsity.methods.lora"))
+    found["methods"] |= set(option_fields("implicit_sparsity.methods.lora"))
     measured = schema["probes"]["properties"]
-    for name in sorted({*CONFIG["probes"], *measured, *provenance.available("probes")}):
+    for name in sorted({*CONFIG["probes"], *measured, *available("probes")}):
         read = measured.get(name, {}).get("properties")
-        options = read or provenance.option_fields(f"implicit_sparsity.probes.{name}")
+        options = read or option_fields(f"implicit_sparsity.probes.{name}")
         found[f"probes.{name}"] = {*options, *CONFIG["probes"].get(name, ())}
     return found
 

@@ -22,7 +22,7 @@ import pytest
 import studies
 from networks import TRAINING
 
-from implicit_sparsity import origins
+from implicit_sparsity.provenance import record
 
 EVALS = {"documents": 6, "choice_items": 3, "generate": [], "generation_items": 0, "max_new_tokens": 4}
 EVALS |= {"batch_tokens": 200}
@@ -40,7 +40,7 @@ def work(folder, given):
 
     from snakemake.iocontainers import InputFiles, Log, OutputFiles, Params, ResourceList, Wildcards
 
-    from implicit_sparsity import job
+    from implicit_sparsity.workflow import job
 
     os.chdir(folder)
     Path("errors").open("a").close()
@@ -165,7 +165,7 @@ def test_killed_at_random_moments(starter, jobs, undisturbed, tmp_path, kind):
         expected = {name: data for name, data in whole.items() if belongs(name, tmp_path, wholes)}
         assert unsigned(left) == unsigned(expected), "whole or not there"
         for name, data in left.items():
-            if name.endswith(origins.FOLDER) or origins.KEY.encode() in data:
+            if name.endswith(record.FOLDER) or record.KEY.encode() in data:
                 assert data == expected[name], "a record is whole or not there"
         if killed == KILLS:
             break
@@ -183,11 +183,11 @@ def test_killed_at_random_moments(starter, jobs, undisturbed, tmp_path, kind):
 
 def unsigned(found) -> dict:
     """The same without the record of provenance, a job's last act: Snakemake's mark says if it is missing."""
-    bare = {name: data for name, data in found.items() if not name.endswith(origins.FOLDER)}
+    bare = {name: data for name, data in found.items() if not name.endswith(record.FOLDER)}
     for name in [name for name in bare if name.endswith(".json")]:
         value = json.loads(bare[name])
         for place in (value, value.get("attributes", {})):
-            place.pop(origins.KEY, None)
+            place.pop(record.KEY, None)
         bare[name] = json.dumps(value, sort_keys=True)
     return bare
 

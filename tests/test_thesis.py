@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from implicit_sparsity import provenance
 from implicit_sparsity.corpora.mapping import table
 from implicit_sparsity.corpora.records import Dropped
+from implicit_sparsity.workflow import source
 
 ROOT = Path(__file__).parent.parent
 THESIS = yaml.safe_load((ROOT / "slurm/thesis.yaml").read_text())
@@ -245,7 +245,7 @@ def test_two_orders_three_seeds_and_a_front_of_every_method():
     assert all(sorted(order) == sorted(THESIS["domains"]) for order in THESIS["orders"].values())
     assert len(set(THESIS["seeds"])) == 3
     whole = THESIS["optional"]["whole"]["methods"]
-    assert set(THESIS["methods"]) | set(whole) == set(provenance.available("methods"))
+    assert set(THESIS["methods"]) | set(whole) == set(source.available("methods"))
     for entry in (*THESIS["methods"].values(), *whole.values()):
         assert len(entry["sweep"]["learning_rate"]) == 2
     assert THESIS["controls"] is True and set(THESIS["probed_methods"]) == set(CONFIG["methods"])

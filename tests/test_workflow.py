@@ -13,7 +13,7 @@ import pytest
 import studies
 import yaml
 
-from implicit_sparsity import provenance
+from implicit_sparsity.workflow import source
 
 ROOT = Path(__file__).parent.parent
 MODELS = ("nano_dense", "nano_moe")
@@ -75,8 +75,8 @@ def drawn(jobs):
     """These jobs, and the figures that say in their source that they read a table of theirs."""
     found = set(jobs)
     for name in yaml.safe_load((ROOT / "config.yaml").read_text())["figures"]:
-        place = provenance.module_name("figures", name)
-        read = [provenance.class_literal(place, kind, default=()) for kind in ("TABLES", "OPTIONAL")]
+        place = source.module_name("figures", name)
+        read = [source.class_literal(place, kind, default=()) for kind in ("TABLES", "OPTIONAL")]
         if tables_of(jobs) & {table for tables in read for table in tables}:
             found.add(f"draw_figure {name}")
     return found
@@ -170,8 +170,8 @@ WORDS = [
     ("scripts/implicit_sparsity/methods/lora.py", "\n\n\n", "\n# a comment\n\n\n"),
     ("scripts/implicit_sparsity/probes/hubs.py", '"""', '"""New words. '),
     ("scripts/implicit_sparsity/figures/hubs.py", "\n\n\n", "\n\n\n\n\n"),
-    ("scripts/implicit_sparsity/store.py", "import json\n", "import json  # a comment\n"),
-    ("scripts/implicit_sparsity/job.py", "import os\n", "import os  # a comment\n"),
+    ("scripts/implicit_sparsity/storage/store.py", "import json\n", "import json  # a comment\n"),
+    ("scripts/implicit_sparsity/workflow/job.py", "import os\n", "import os  # a comment\n"),
     ("scripts/implicit_sparsity/figures/thesis.mplstyle", "# Printed", "# As printed"),
     ("rules/adapters.smk", "with one method", "by one method"),
     ("rules/probes.smk", "# which checkpoints are measured, and", "# Which checkpoints, and"),
@@ -204,7 +204,7 @@ def test_code_of_one_method(study, edit):
 
 
 def test_code_that_one_script_imports(study, edit):
-    edit("scripts/implicit_sparsity/continual.py", "\n\n\n", "\n\nADDED = 1\n\n\n")
+    edit("scripts/implicit_sparsity/metrics/continual.py", "\n\n\n", "\n\nADDED = 1\n\n\n")
     assert planned(study) == drawn({"continual_metrics", "draw_figure r_heatmaps"} | OVERVIEW)
 
 
@@ -407,7 +407,7 @@ def test_code_of_one_probe(study, edit):
 
 
 def test_code_that_every_job_imports(study, edit, everything):
-    edit("scripts/implicit_sparsity/files.py", "\n\n\n", "\n\nADDED = 1\n\n\n")
+    edit("scripts/implicit_sparsity/storage/files.py", "\n\n\n", "\n\nADDED = 1\n\n\n")
     assert planned(study) == everything
 
 

@@ -70,10 +70,10 @@ RUN = {  # command: what it says
     "snakemake --unlock": "Unlocked working directory",
     "make explain FILE=results/figures/loss_curves.pdf": "results/corpora/math/splits",
     "make explain FILE=results/figures/forgetting_learning.pdf": "results/adapters/nano_dense/",
-    "PYTHONPATH=scripts python3 -m implicit_sparsity.explaining FILE": "results/models/nano_dense",
-    "PYTHONPATH=scripts python -m implicit_sparsity.metric_cards": (ROOT / "docs/metrics.md").read_text(
-        encoding="utf-8"
-    ),
+    "PYTHONPATH=scripts python3 -m implicit_sparsity.provenance.explaining FILE": "results/models/nano_dense",
+    "PYTHONPATH=scripts python -m implicit_sparsity.metrics.metric_docs": (
+        ROOT / "docs/metrics.md"
+    ).read_text(encoding="utf-8"),
 }
 WHOLE_ARCHIVE, HERE = "tests/archiving/test_archive_of_a_study.py", "tests/test_docs.py"
 THESIS = "tests/test_thesis.py"  # dry runs of all of it; tests/slurm has the profile on a real SLURM

@@ -25,8 +25,8 @@ def take(folders, tokens: int, options: dict):
 
     import numpy as np
 
-    from implicit_sparsity import activations
-    from implicit_sparsity.tokens import Tokens
+    from implicit_sparsity.corpora.tokens import Tokens
+    from implicit_sparsity.measurements import activations
 
     from .passes import Documents
 
@@ -60,18 +60,18 @@ class Worker:
     def __init__(self, settings: dict):
         import torch
 
-        from implicit_sparsity import models
+        from implicit_sparsity.models import loading
 
         torch.set_num_threads(1)
         self.settings, self.options, self.made = settings, settings["options"], {}
-        self.network = models.load(settings["model"], device="cpu")
+        self.network = loading.load(settings["model"], device="cpu")
 
     def run(self, do: str, tokens: int, keep: bool, plain: bool, sums: str | None) -> dict:
         import numpy as np
         import torch
 
-        from implicit_sparsity import ffn
-        from implicit_sparsity.accumulators import ActivationStatistics
+        from implicit_sparsity.measurements.accumulators import ActivationStatistics
+        from implicit_sparsity.models import ffn
 
         from . import passes
         from .plain import PlainStatistics

@@ -13,8 +13,10 @@ def measure(network, length: int, batch: int, rounds: int, meter) -> dict:
     import numpy as np
     import torch
 
-    from implicit_sparsity import activations, ffn, models
-    from implicit_sparsity.accumulators import ActivationStatistics
+    from implicit_sparsity.measurements import activations
+    from implicit_sparsity.measurements.accumulators import ActivationStatistics
+    from implicit_sparsity.models import ffn
+    from implicit_sparsity.models.forward import hidden_states
 
     vocabulary = network.config.get_text_config().vocab_size
     ids = list(np.random.default_rng(0).integers(3, vocabulary, (batch, length), dtype=np.uint32))
@@ -24,7 +26,7 @@ def measure(network, length: int, batch: int, rounds: int, meter) -> dict:
         tokens = torch.from_numpy(np.stack(ids).astype(np.int64))
         with torch.inference_mode():
             mask = torch.ones_like(tokens)
-            models.hidden_states(network, tokens.to(meter.device), mask.to(meter.device))
+            hidden_states(network, tokens.to(meter.device), mask.to(meter.device))
 
     def probe():
         activations.run(network, ids, keeps, found, batch * length)

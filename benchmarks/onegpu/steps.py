@@ -39,8 +39,8 @@ def synthetic_stage(network, length: int, count: int, domains: list, training: d
     """A stage like any other but for its documents: ``count`` of random ids a split."""
     import numpy as np
 
-    from implicit_sparsity.stages import Stage
-    from implicit_sparsity.tokens import Document
+    from implicit_sparsity.corpora.tokens import Document
+    from implicit_sparsity.training.stage import Stage
 
     class Synthetic(Stage):
         def documents(self, split, domain=None):
@@ -75,7 +75,8 @@ def _timed(method, meter):
 
 def measure(make, name: str, length: int, batch: int, steps: int, meter, precision: str) -> dict:
     """{seconds_per_step, peak_memory_gb, note} of a method; ``make()`` gives a fresh network."""
-    from implicit_sparsity import methods, training
+    from implicit_sparsity.options import load
+    from implicit_sparsity.training import fit
 
     def stage_of(domains, count, previous=None):
         options = settings(count, batch, precision, meter.device)
@@ -85,10 +86,10 @@ def measure(make, name: str, length: int, batch: int, steps: int, meter, precisi
         previous, domains = None, ["first"]
         if name in SECOND_STAGE:
             previous, domains = f"{folder}/adapter", ["first", "second"]
-            _first_stage(stage_of(["first"], 1), methods.load(name, **METHODS[name]), previous)
+            _first_stage(stage_of(["first"], 1), load("methods", name, **METHODS[name]), previous)
             meter.clear()
-        method, ends = _timed(methods.load(name, **METHODS[name]), meter)
-        training.train(stage_of(domains, steps + WARM_UP, previous), method, f"{folder}/scratch")
+        method, ends = _timed(load("methods", name, **METHODS[name]), meter)
+        fit.train(stage_of(domains, steps + WARM_UP, previous), method, f"{folder}/scratch")
     each = [b - a for a, b in itertools.pairwise(ends)][WARM_UP - 1 :]
     note = f"stage {len(domains)}, median of {len(each)} steps"
     return {"seconds_per_step": statistics.median(each), "peak_memory_gb": meter.peak_gb(), "note": note}
@@ -98,9 +99,9 @@ def _first_stage(stage, method, folder) -> None:
     """One step in a first domain, so that there is a past to protect."""
     from pathlib import Path
 
-    from implicit_sparsity import training
+    from implicit_sparsity.training import fit
 
     with tempfile.TemporaryDirectory() as scratch:
-        state = training.fit(stage, method, scratch)["state"]
+        state = fit.fit(stage, method, scratch)["state"]
     Path(folder).mkdir()
     stage.save(method, folder, state)

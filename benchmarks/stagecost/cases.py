@@ -42,9 +42,9 @@ def methods() -> list[str]:
 
 def says(method: str, literal: str):
     """A literal of a method's class, such as STARTS."""
-    from implicit_sparsity import provenance
+    from implicit_sparsity.workflow import source
 
-    return provenance.class_literal(provenance.module_name("methods", method), literal)
+    return source.class_literal(source.module_name("methods", method), literal)
 
 
 def kind(method: str) -> str:
@@ -75,10 +75,10 @@ def _of_the_study() -> dict:
 def _create(name, nano, folder) -> Path:
     from onegpu import networks
 
-    from implicit_sparsity import models
+    from implicit_sparsity.models import loading
 
     config = networks.NANO[{"dense": "qwen3_5_27b", "mixture": "qwen3_5_35b_a3b"}[name]]
-    models.create(config if nano else config | LARGER, 0).save_pretrained(str(folder))
+    loading.create(config if nano else config | LARGER, 0).save_pretrained(str(folder))
     return folder
 
 
@@ -86,8 +86,8 @@ def stage(place: dict, domains, training: dict, seed: int, previous=None):
     """A stage like any other, but that it trains on each document once: ``steps`` batches of them."""
     import numpy as np
 
-    from implicit_sparsity.stages import Stage
-    from implicit_sparsity.tokens import Document
+    from implicit_sparsity.corpora.tokens import Document
+    from implicit_sparsity.training.stage import Stage
 
     count = training["steps"] * training["batch_size"]
 

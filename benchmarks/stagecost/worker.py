@@ -17,17 +17,19 @@ SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
 def ours(settings: dict, gauge) -> dict:
     """A stage through the project's own loop, from its beginning to the tensors that the next stage needs."""
-    from implicit_sparsity import audit, files, methods, training
+    from implicit_sparsity.options import load
+    from implicit_sparsity.storage import files
+    from implicit_sparsity.training import audit, fit
     from stagecost import cases
 
-    method = methods.load(settings["method"], **settings["options"])
+    method = load("methods", settings["method"], **settings["options"])
     method.begin, method.end = gauge.around("begin", method.begin), gauge.around("end", method.end)
     stage = cases.stage(
         settings["place"], settings["domains"], _training(settings), settings["seed"], settings["previous"]
     )
     audits = gauge.watching("audit", audit.Audit, "__init__", "close")
     with audits, tempfile.TemporaryDirectory() as scratch:
-        result = training.fit(stage, method, scratch)
+        result = fit.fit(stage, method, scratch)
     if settings["save"]:
         with files.new_folder(settings["save"]) as folder:
             stage.save(method, folder, result["state"])

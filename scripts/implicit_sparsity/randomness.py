@@ -13,3 +13,8 @@ def stream_seed(seed: int, *names: str) -> int:
     """
     digest = hashlib.sha256("/".join([str(int(seed)), *names]).encode()).digest()
     return int.from_bytes(digest[:4], "big") >> 1
+
+
+def derive_seed(seed: int, *names: str) -> int:
+    """A 32-bit seed of its own for each purpose: the first bytes of sha256 over the seed and the names."""
+    return int.from_bytes(hashlib.sha256(":".join([str(seed), *names]).encode()).digest()[:4], "big")

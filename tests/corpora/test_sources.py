@@ -7,14 +7,14 @@ from collections import Counter
 import pytest
 from corpora_samples import run_python
 
-from implicit_sparsity.corpora import sources
+from implicit_sparsity.corpora import loaders
 from implicit_sparsity.corpora.collect import collect
 from implicit_sparsity.corpora.records import read_jsonl
 from implicit_sparsity.corpora.sources.reasoning_gym_logic import RELATIONS, _follows
 from implicit_sparsity.errors import InputError
 
 LOCAL = {"jsonl", "parquet", "hub"}
-SHIPPED = [name for name in sources.names() if name not in LOCAL]
+SHIPPED = [name for name in loaders.names() if name not in LOCAL]
 COLLECT = """
 import sys; from implicit_sparsity.corpora.collect import collect
 for name in sys.argv[2:]:

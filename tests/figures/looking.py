@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from draw_figure import draw_figure
 
-from implicit_sparsity import figures
-from implicit_sparsity.tables import read_table
+from implicit_sparsity.options import load
+from implicit_sparsity.storage.tables import read_table
 
 FIGURES = (
     "overlap_by_layer",
@@ -33,13 +33,13 @@ FIGURES = (
 
 def needed(name, tables):
     """Paths of the tables that a figure reads, and of those that are there and it can do without."""
-    drawing = figures.load(name)
+    drawing = load("figures", name)
     optional = [tables / f"{table}.csv" for table in drawing.OPTIONAL]
     return [*(tables / f"{table}.csv" for table in drawing.TABLES), *(p for p in optional if p.exists())]
 
 
 def frame_of(name, tables, **options):
-    drawing = figures.load(name, **options)
+    drawing = load("figures", name, **options)
     return drawing, drawing.frame({path.stem: read_table(path, empty=True) for path in needed(name, tables)})
 
 

@@ -7,10 +7,10 @@ from looking import FIGURES, draw, frame_of, needed, texts
 from planted import DOMAINS, noisy_scores, write_scores
 from probe_table import probe_table
 
-from implicit_sparsity import figures
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.figures import base
-from implicit_sparsity.tables import read_table, write_table
+from implicit_sparsity.options import load
+from implicit_sparsity.storage.tables import read_table, write_table
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -47,7 +47,7 @@ def test_a_study_of_dense_models_has_no_routing_to_draw(tmp_path):
 
 @pytest.mark.parametrize("name", ["write_interference", "drift_by_layer", "loss_curves", "r_heatmaps"])
 def test_what_needs_training_says_so(name):
-    assert "no trained" in figures.load(name).EMPTY
+    assert "no trained" in load("figures", name).EMPTY
 
 
 def test_rows_that_no_option_asks_for_are_still_an_error(one, tmp_path):

@@ -6,7 +6,7 @@ import pytest
 from looking import drawn, frame_of, lines
 
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.tables import read_table
+from implicit_sparsity.storage.tables import read_table
 
 
 def test_sparsity_draws_the_frame(tables):

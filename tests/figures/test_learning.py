@@ -7,7 +7,7 @@ from looking import drawn, lines
 from planted import BASE
 
 from implicit_sparsity.figures import base
-from implicit_sparsity.tables import read_table, write_table
+from implicit_sparsity.storage.tables import read_table, write_table
 
 
 def test_heatmaps_draw_the_frame(tables):

@@ -7,7 +7,7 @@ import pytest
 from looking import drawn, frame_of, lines, texts
 
 from implicit_sparsity.figures import overview
-from implicit_sparsity.tables import read_table
+from implicit_sparsity.storage.tables import read_table
 
 MEASURED = ["neurons (IoU)", "separation (SEP)", "gradients (cosine)", "experts (IoU)"]
 MEASURED += ["zeros at +1 % loss", "loss, 50 % masked", "drift (relative L2)", "learned, forgotten"]

@@ -5,7 +5,7 @@ import pytest
 from looking import draw, drawn, lines
 
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.tables import read_table
+from implicit_sparsity.storage.tables import read_table
 
 
 def test_overlap_draws_the_frame(one):

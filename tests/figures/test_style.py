@@ -1,7 +1,7 @@
 """One look a name in all figures, and no trace of the style behind them."""
 
-from implicit_sparsity import provenance
 from implicit_sparsity.figures import base
+from implicit_sparsity.workflow import source
 
 
 def test_styles_are_fixed_for_known_names_and_unique_for_all():
@@ -18,7 +18,7 @@ def test_styles_are_fixed_for_known_names_and_unique_for_all():
 
 def test_a_method_looks_the_same_whoever_else_is_drawn():
     """Every method, a control, settings of a sweep, and a method of one's own beside few and beside many."""
-    assert set(provenance.available("methods")) <= set(base.KNOWN)
+    assert set(source.available("methods")) <= set(base.KNOWN)
     own = ["lora_learning_rate_0p0003", "activation_mask_random", "my_own_method"]
     few, many = base.styles(["lora", *own]), base.styles([*base.KNOWN, *own, "lora_slow", "zeta"])
     assert all(few[name] == many[name] for name in few)

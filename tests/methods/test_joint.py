@@ -6,17 +6,18 @@ import networks
 import pytest
 from test_methods import train, trained  # noqa: F401 (a fixture)
 
-from implicit_sparsity import methods, stages
+from implicit_sparsity.options import load
+from implicit_sparsity.training.stage import Stage
 
 
 def pool(nano, domains, folders, steps, seed=0):
     """What joint training mixes, as a count of (domain, document)."""
     settings = networks.TRAINING | {"steps": steps}
-    stage = stages.Stage(str(nano("dense")[0]), domains, folders, seed, settings, model="not run")
+    stage = Stage(str(nano("dense")[0]), domains, folders, seed, settings, model="not run")
     owner = {
         bytes(d.ids): (name, i) for name in domains for i, d in enumerate(stage.documents("train", name))
     }
-    mixed = methods.load("joint").mix(stage.documents("train"), stage)
+    mixed = load("methods", "joint").mix(stage.documents("train"), stage)
     return Counter(owner[bytes(document.ids)] for document in mixed)
 
 

@@ -4,22 +4,13 @@ import networks
 import pytest
 import torch
 
-from implicit_sparsity import (
-    adapters,
-    audit,
-    ffn,
-    files,
-    losses,
-    lowrank,
-    methods,
-    models,
-    stages,
-    state,
-    subspace,
-    training,
-)
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.methods.orthogonal import Orthogonal
+from implicit_sparsity.models import adapters, ffn, loading, losses, lowrank
+from implicit_sparsity.options import load
+from implicit_sparsity.storage import files, tensors
+from implicit_sparsity.training import audit, fit, stage
+from implicit_sparsity.updates import subspace
 
 SMALL = {"max_rank": 6, "sample_tokens": 128}
 FORMS = [
@@ -36,11 +27,11 @@ def train(nano, kind, options, count, folder, previous=None, **more):
     model, tokens = nano(kind)
     domains = ["code", "math"][:count]
     settings = networks.TRAINING | {"steps": 3} | more
-    here = stages.Stage(
+    here = stage.Stage(
         str(model), domains, [tokens[d] for d in domains], 0, settings, previous and str(previous)
     )
-    method = methods.load("orthogonal", **SMALL | options)
-    result = training.fit(here, method, folder.parent / f"{folder.name}.scratch")
+    method = load("methods", "orthogonal", **SMALL | options)
+    result = fit.fit(here, method, folder.parent / f"{folder.name}.scratch")
     with files.new_folder(folder) as new:
         here.save(method, new, result["state"])
     return here, method, result
@@ -58,10 +49,10 @@ def test_update_is_blind_to_what_is_protected(nano, kind, options, tmp_path):
     here, method, result = pair(nano, kind, options, tmp_path)
     assert result["audit"]["leak_steps_audited"] == 3
     assert result["audit"]["leak_max_step"] <= 1e-5 and result["audit"]["leak_total"] <= 1e-5
-    known = state.load_state(tmp_path / "1")
+    known = tensors.load_state(tmp_path / "1")
     protected = method.bases if options.get("subspace") == "random" else known
-    a = lowrank.snapshot(adapters.add_adapter(models.load(nano(kind)[0]), tmp_path / "1"))
-    b = lowrank.factors(adapters.add_adapter(models.load(nano(kind)[0]), tmp_path / "2"))
+    a = lowrank.snapshot(adapters.add_adapter(loading.load(nano(kind)[0]), tmp_path / "1"))
+    b = lowrank.factors(adapters.add_adapter(loading.load(nano(kind)[0]), tmp_path / "2"))
     assert b.keys() == known.keys() == a.keys()
     for name, factor in b.items():
         change = factor.views[1] @ factor.views[0] - a[name][1] @ a[name][0]
@@ -124,15 +115,15 @@ def test_a_full_subspace_is_one_clear_line(nano, tmp_path):
 
 def test_options_that_contradict_each_other_are_one_clear_line():
     with pytest.raises(InputError, match="above max_rank"):
-        methods.load("orthogonal", fixed_rank=9, max_rank=8)
+        load("methods", "orthogonal", fixed_rank=9, max_rank=8)
     with pytest.raises(InputError, match="neither 0 nor 1"):
-        methods.load("orthogonal", form="frozen", strength=0.5)
+        load("methods", "orthogonal", form="frozen", strength=0.5)
 
 
 def test_gradient_samples_have_the_right_singular_vectors_of_autograds_own_gradients(nano):
     """Against torch.autograd.grad of the whole weights, document by document, fused experts included."""
     for kind in ("dense", "mixture"):
-        model = adapters.add_lora(models.load(nano(kind)[0]), 2, 2.0)
+        model = adapters.add_lora(loading.load(nano(kind)[0]), 2, 2.0)
         found = lowrank.factors(model)
         ids = torch.randint(3, 300, (2, 9), generator=torch.Generator().manual_seed(1))
         mask = torch.ones_like(ids)

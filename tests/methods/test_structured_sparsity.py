@@ -6,8 +6,12 @@ import torch
 from torch.ao.pruning import WeightNormSparsifier
 from torch.sparse import _semi_structured_conversions as semi_structured
 
-from implicit_sparsity import audit, files, methods, models, stages, state, tracks, training, wanda
 from implicit_sparsity.errors import InputError
+from implicit_sparsity.models import loading
+from implicit_sparsity.options import load
+from implicit_sparsity.storage import files, tensors
+from implicit_sparsity.training import audit, fit, stage
+from implicit_sparsity.updates import freed_weights, wanda
 
 DOMAINS = ["code", "math", "medical"]
 IDS = torch.randint(3, 300, (2, 12), generator=torch.Generator().manual_seed(0))
@@ -72,7 +76,7 @@ def test_recovery_is_the_least_squares_fit_of_every_row():
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 7])
 def test_tracks_are_disjoint_and_cover_what_is_free(count):
     keep = wanda.two_of_four(torch.randn(3, 10, 24, generator=generator()), torch.ones(1, 24))
-    dealt = [tracks.positions(keep, t, count) for t in range(count)]
+    dealt = [freed_weights.positions(keep, t, count) for t in range(count)]
     joined = torch.cat(dealt)
     assert len(joined) == len(joined.unique()) == 3 * 10 * 12, "disjoint, and half of all"
     assert torch.equal(joined.sort().values, (~keep).flatten().nonzero().flatten().int()), "all that is free"
@@ -82,15 +86,15 @@ def test_tracks_are_disjoint_and_cover_what_is_free(count):
 
 def test_a_mask_survives_its_bits():
     keep = torch.rand(3, 5, 7, generator=generator()) > 0.5
-    bits = tracks.pack(keep)
+    bits = freed_weights.pack(keep)
     assert bits.dtype == torch.uint8 and len(bits) == -(-105 // 8)
-    assert torch.equal(tracks.unpack(bits, keep.shape), keep)
+    assert torch.equal(freed_weights.unpack(bits, keep.shape), keep)
 
 
 @pytest.mark.parametrize("kind", ["dense", "mixture"])
 def test_calibration_inputs_give_each_weights_outputs(nano, kind):
     """Norms by hand of a dense layer's inputs; every routed token of a mixture is in exactly K experts'."""
-    model = models.load(nano(kind)[0])
+    model = loading.load(nano(kind)[0])
     found = wanda.weights(model, "mlp")
     ids = torch.randint(3, 300, (2, 9), generator=generator(2))
     mask = torch.ones_like(ids)
@@ -114,11 +118,11 @@ def test_calibration_inputs_give_each_weights_outputs(nano, kind):
 def train(nano, kind, options, count, folder, previous=None, **more):
     model, tokens = nano(kind)
     domains, settings = DOMAINS[:count], networks.TRAINING | {"steps": 3} | more
-    here = stages.Stage(
+    here = stage.Stage(
         str(model), domains, [tokens[d] for d in domains], 0, settings, previous and str(previous)
     )
-    method = methods.load("structured_sparsity", **{"learning_rate": 2e-3} | options)
-    result = training.fit(here, method, folder.parent / f"{folder.name}.scratch")
+    method = load("methods", "structured_sparsity", **{"learning_rate": 2e-3} | options)
+    result = fit.fit(here, method, folder.parent / f"{folder.name}.scratch")
     with method.running(here.model), torch.no_grad():
         result["logits"] = here.model(input_ids=IDS).logits
     with files.new_folder(folder) as new:
@@ -136,25 +140,25 @@ def train(nano, kind, options, count, folder, previous=None, **more):
 )
 def test_each_domain_writes_its_track_and_nothing_else(nano, kind, options, more, tmp_path):
     """Of the saved models alone: between stages exactly the track's positions moved, bit by bit."""
-    base = wanda.weights(models.load(nano(kind)[0]), options.get("targets", "mlp"))
+    base = wanda.weights(loading.load(nano(kind)[0]), options.get("targets", "mlp"))
     previous, before = None, None
     for count in range(1, options["tracks"] + 1):
         folder = tmp_path / str(count)
         _, result = train(nano, kind, options, count, folder, previous, **more)
         found = result["audit"]
         assert found["leak_max_step"] == 0 and found["leak_steps_audited"] == 3
-        bits, model = state.load_state(folder), models.load(folder)
+        bits, model = tensors.load_state(folder), loading.load(folder)
         now = {name: p.detach() for name, p in model.named_parameters()}
         assert sum(len(b) for b in bits.values()) <= sum(w.tensor.numel() for w in base.values()) / 8 + len(
             bits
         )
         trained = 0
         for name, weight in base.items():
-            keep = tracks.unpack(bits[f"kept.{name}"], weight.view.shape)
+            keep = freed_weights.unpack(bits[f"kept.{name}"], weight.view.shape)
             assert (keep.unflatten(-1, (-1, 4)).sum(-1) == 2).all()
             value = now[name].reshape(weight.view.shape)
             mine = torch.zeros(keep.numel(), dtype=torch.bool)
-            mine[tracks.positions(keep, count - 1, options["tracks"]).long()] = True
+            mine[freed_weights.positions(keep, count - 1, options["tracks"]).long()] = True
             mine = mine.view_as(keep)
             trained += int(mine.sum())
             if before is None:
@@ -168,7 +172,7 @@ def test_each_domain_writes_its_track_and_nothing_else(nano, kind, options, more
             frozen = [n for n in now if n not in base]
             assert frozen and all(torch.equal(now[n], before[n]) for n in frozen)
         with torch.no_grad():
-            again = models.load(folder, more.get("precision", "fp32"))(input_ids=IDS).logits
+            again = loading.load(folder, more.get("precision", "fp32"))(input_ids=IDS).logits
         assert torch.equal(again, result["logits"]), "what is saved is what was trained, to the bit"
         previous, before = folder, now
     with pytest.raises(InputError, match="raise tracks"):
@@ -198,15 +202,17 @@ def test_shared_control_writes_the_first_track_again(nano, tmp_path):
 def test_audit_catches_a_track_that_is_not_the_domains_own(nano, tmp_path, monkeypatch):
     """Positions of all tracks together, or of kept weights: the same audit fails the stage."""
     train(nano, "dense", {}, 1, tmp_path / "1")
-    monkeypatch.setattr(tracks, "positions", lambda keep, *_: (~keep).flatten().nonzero().flatten().int())
+    monkeypatch.setattr(
+        freed_weights, "positions", lambda keep, *_: (~keep).flatten().nonzero().flatten().int()
+    )
     with pytest.raises(audit.StageFailed, match="where it must not"):
         train(nano, "dense", {}, 2, tmp_path / "2", tmp_path / "1")
-    monkeypatch.setattr(tracks, "positions", lambda keep, *_: keep.flatten().nonzero().flatten().int())
+    monkeypatch.setattr(freed_weights, "positions", lambda keep, *_: keep.flatten().nonzero().flatten().int())
     with pytest.raises(audit.StageFailed, match="where it must not"):
         train(nano, "dense", {}, 2, tmp_path / "3", tmp_path / "1")
 
 
 def test_widths_that_four_does_not_divide_are_one_clear_line():
-    model = models.create(networks.LLAMA | {"intermediate_size": 66}, 0)
+    model = loading.create(networks.LLAMA | {"intermediate_size": 66}, 0)
     with pytest.raises(InputError, match=r"down_proj.weight has 66 inputs"):
         wanda.weights(model)

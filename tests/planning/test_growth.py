@@ -9,8 +9,8 @@ import pytest
 import yaml
 from test_shapes import QWEN_27B
 
-from implicit_sparsity import models
 from implicit_sparsity.errors import InputError
+from implicit_sparsity.models import loading
 from implicit_sparsity.planning import cases, costs, growth, measured, shapes, work
 from implicit_sparsity.planning.costs import Job
 
@@ -34,7 +34,7 @@ def test_doubled_shapes_are_those_of_doubled_networks(kind, factor):
         for name in config:
             wide = ("hidden_size", "intermediate_size", "_heads", "key_heads", "value_heads")
             config[name] = config[name] * 2 if name.endswith(wide) else config[name]
-    real = sum(p.numel() for p in models.create(config, 0).parameters())
+    real = sum(p.numel() for p in loading.create(config, 0).parameters())
     grown = growth.FACTORS[factor](shapes.of_config(networks.CONFIGS[kind]))
     assert grown.total == pytest.approx(real, rel=0.03)
 

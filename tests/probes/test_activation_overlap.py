@@ -7,7 +7,7 @@ from planted import DOMAINS, noisy_scores, planted_sets, write_scores
 from probe_table import probe_table
 
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.overlap import chance_iou
+from implicit_sparsity.metrics.overlap import chance_iou
 
 
 def table(folder, probe, scores, controls=None, options=None, **more):

@@ -9,11 +9,12 @@ from measure_capacity import measure_capacity
 from planted import about
 from probe_table import probe_table
 
-from implicit_sparsity import capacity, jackknife, second_moments
 from implicit_sparsity.errors import InputError
+from implicit_sparsity.measurements import input_spectra
+from implicit_sparsity.metrics import capacity, intervals
 from implicit_sparsity.probes.capacity import Capacity
-from implicit_sparsity.store import open_store, write_store
-from implicit_sparsity.tables import read_table
+from implicit_sparsity.storage.store import open_store, write_store
+from implicit_sparsity.storage.tables import read_table
 
 OPTIONS = {"layers": 8, "tokens": 200, "groups": 4, "energy": [0.95, 0.99]}
 OPTIONS |= {"down": True, "skip_first": 1, "batch_tokens": 256}
@@ -38,7 +39,7 @@ def planted(subspaces, width=30, layers=2, groups=4):
 
 
 def rows_of(tmp_path, moments, orders, energy=(0.95, 0.99), **options):
-    arrays, coords = second_moments.used(moments, orders, list(energy))
+    arrays, coords = input_spectra.used(moments, orders, list(energy))
     layers = sorted({layer for _, layer in next(iter(moments["a"].values()))})
     attrs = ATTRS | {"options": OPTIONS}
     store = write_store(tmp_path / "s.zarr", arrays, coords | {"layer": np.array(layers)}, attrs)
@@ -147,7 +148,7 @@ def test_intervals_cover(documents=16, width=24):
         )
         moments = capacity.replicates(np.swapaxes(x, -1, -2) @ x)
         k = capacity.dimensions(np.linalg.eigvalsh(moments), energy)[:, 0]
-        found.append([k[0], *jackknife.interval(k)])
+        found.append([k[0], *intervals.jackknife_interval(k)])
     value, low, high = np.array(found).T
     covered = np.mean((low <= value.mean()) & (value.mean() <= high))
     assert 0.92 <= covered <= 0.98, covered
@@ -158,23 +159,24 @@ def test_measured_moments_are_those_of_the_layers_inputs(nano, tmp_path, kind, p
     """Against inputs taken out one document at a time; equal runs give equal bytes."""
     import torch
 
-    from implicit_sparsity import ffn, hooks, models
-    from implicit_sparsity.tokens import Tokens
+    from implicit_sparsity.corpora.tokens import Tokens
+    from implicit_sparsity.models import ffn, forward, loading
+    from implicit_sparsity.models.hooks.watching import module_inputs
 
     folder, tokens = nano(kind)
-    network, shards = models.load(folder, device="cpu"), Tokens(tokens["code"])
+    network, shards = loading.load(folder, device="cpu"), Tokens(tokens["code"])
     split, special = shards.split("probe_a"), shards.index["special_ids"]
-    found = second_moments.measure(network, [0, 3], split, special, OPTIONS)
+    found = input_spectra.measure(network, [0, 3], split, special, OPTIONS)
     assert set(found) == {(place, layer) for place in places for layer in (0, 3)}
     seen, left, total = [], 200, {}
-    with hooks.module_inputs({3: ffn.feed_forwards(network)[3].mlp}, lambda _, x: seen.append(x[0])):
+    with module_inputs({3: ffn.feed_forwards(network)[3].mlp}, lambda _, x: seen.append(x[0])):
         for number, document in enumerate(split):
             ids = np.asarray(document.ids)
             keep = np.flatnonzero(~np.isin(ids, special) & (np.arange(len(ids)) > 0))
             take = min(left, 50, len(keep))
             keep = keep[[int((i + 0.5) * len(keep) / take) for i in range(take)]]
             with torch.inference_mode():
-                models.hidden_states(network, torch.from_numpy(ids.astype(np.int64))[None])
+                forward.hidden_states(network, torch.from_numpy(ids.astype(np.int64))[None])
             x = seen[-1][keep].double().numpy()
             total[number % 4] = total.get(number % 4, 0) + x.T @ x
             left -= len(keep)
@@ -204,17 +206,17 @@ def test_measured_moments_are_those_of_the_layers_inputs(nano, tmp_path, kind, p
 def test_a_nan_too_few_documents_and_no_store(nano, tmp_path):
     import torch
 
-    from implicit_sparsity import models
-    from implicit_sparsity.tokens import Tokens
+    from implicit_sparsity.corpora.tokens import Tokens
+    from implicit_sparsity.models import loading
 
     folder, tokens = nano("llama")
-    network, split = models.load(folder, device="cpu"), Tokens(tokens["code"]).split("probe_a")
+    network, split = loading.load(folder, device="cpu"), Tokens(tokens["code"]).split("probe_a")
     with pytest.raises(InputError, match="are wanted"):
-        second_moments.measure(network, [0], split, [], OPTIONS | {"tokens": 9999}, tokens["code"])
+        input_spectra.measure(network, [0], split, [], OPTIONS | {"tokens": 9999}, tokens["code"])
     with torch.no_grad():
         network.model.embed_tokens.weight[:] = float("nan")
     with pytest.raises(InputError, match="ffn in layer 0 are not finite"):
-        second_moments.measure(network, [0], split, [], OPTIONS, tokens["code"])
+        input_spectra.measure(network, [0], split, [], OPTIONS, tokens["code"])
     assert Capacity().rows({}) == []
     spans = {"one": range(4), "two": range(4, 8)}
     dead = planted(spans)

@@ -6,11 +6,12 @@ import pytest
 from planted import DOMAINS, LEVELS, noisy_losses, write_scores, write_thresholds
 from probe_table import probe_table
 
-from implicit_sparsity import probes, sparsity
 from implicit_sparsity.errors import InputError
+from implicit_sparsity.metrics import sparsity
+from implicit_sparsity.options import load
 from implicit_sparsity.probes.critical_sparsity import separation
-from implicit_sparsity.store import open_store
-from implicit_sparsity.tables import read_table
+from implicit_sparsity.storage.store import open_store
+from implicit_sparsity.storage.tables import read_table
 
 SHARES = np.array([0.0, *LEVELS["levels"]])
 
@@ -144,7 +145,7 @@ def test_no_cross_level_no_cross_rows(tmp_path):
     store = open_store(
         write_thresholds(tmp_path / "s.zarr", noisy_losses(np.random.default_rng(1), "code"), "code")
     )
-    frame = pd.DataFrame(probes.load("critical_sparsity").rows({"code": store.isel(cross=slice(0))}))
+    frame = pd.DataFrame(load("probes", "critical_sparsity").rows({"code": store.isel(cross=slice(0))}))
     assert set(frame["measure"]) == {"curve", "critical_sparsity", "zeros"}
 
 

@@ -8,10 +8,12 @@ import pytest
 from planted import DOMAINS, noisy_gradients, write_gradients
 from probe_table import probe_table
 
-from implicit_sparsity import gradients, probes, sketches
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.store import open_store
-from implicit_sparsity.tables import read_table
+from implicit_sparsity.measurements import gradient_sketches
+from implicit_sparsity.metrics import gradients
+from implicit_sparsity.options import load
+from implicit_sparsity.storage.store import open_store
+from implicit_sparsity.storage.tables import read_table
 
 QUICK = {"resamples": 200, "permutations": 40, "k": (2,)}
 
@@ -22,7 +24,7 @@ def measure(folder, planted, columns=4, **options):
         domain: open_store(write_gradients(folder / f"{domain}.zarr", values, domain, columns=columns))
         for domain, values in planted.items()
     }
-    return pd.DataFrame(probes.load("gradient_overlap", **QUICK | options).rows(datasets))
+    return pd.DataFrame(load("probes", "gradient_overlap", **QUICK | options).rows(datasets))
 
 
 def part(frame, quantity, measure="cosine", own=False, kind=None):
@@ -112,8 +114,8 @@ def test_sketch_error_is_how_far_sketches_of_the_same_gradients_scatter(tmp_path
 
     sketched = np.empty((2, 8, len(names), dim))
     for i, name in enumerate(names):  # one gradient, sketched as if it were that of many weights
-        a = sketches.projection(name, (rank, width), rank)
-        sketch = sketches.Sketch(name, rows, rank, dim)
+        a = gradient_sketches.projection(name, (rank, width), rank)
+        sketch = gradient_sketches.Sketch(name, rows, rank, dim)
         for place in np.ndindex(2, 8):
             sketched[(*place, i)] = sketch((torch.tensor(exact[place], dtype=torch.float32) @ a.T)[None])
     planted = {name: sketched[i].reshape(2, 4, len(names), dim) for i, name in enumerate(("code", "math"))}
@@ -144,7 +146,7 @@ def test_a_layer_of_zeros_is_nan_and_leaves_the_others_alone(tmp_path):
 
 def test_every_row_says_what_it_is(tmp_path):
     frame = measure(tmp_path, noisy_gradients(np.random.default_rng(7), 0.5))
-    assert list(frame.columns) == list(probes.load("gradient_overlap").COLUMNS)
+    assert list(frame.columns) == list(load("probes", "gradient_overlap").COLUMNS)
     assert (frame["n"] == 16).all() and set(frame["unit"]) == {"1", "radians", "dimensions"}
     assert not frame.duplicated(["layer", "kind", "domain_a", "domain_b", "measure", "k", "quantity"]).any()
     assert set(zip(frame["layer"], frame["kind"])) == {

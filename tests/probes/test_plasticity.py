@@ -8,12 +8,14 @@ from measure_plasticity import measure_plasticity
 from planted import DOMAINS
 from probe_table import probe_table
 
-from implicit_sparsity import jackknife, models, plasticity, spectra
+from implicit_sparsity.corpora.tokens import Tokens
 from implicit_sparsity.errors import InputError
+from implicit_sparsity.measurements import plasticity
+from implicit_sparsity.metrics import intervals, spectra
+from implicit_sparsity.models import loading
 from implicit_sparsity.probes.plasticity import steps_to
-from implicit_sparsity.store import open_store
-from implicit_sparsity.tables import read_table
-from implicit_sparsity.tokens import Tokens
+from implicit_sparsity.storage.store import open_store
+from implicit_sparsity.storage.tables import read_table
 
 OPTIONS = {
     "tasks": 2,
@@ -65,7 +67,7 @@ def with_dead_neurons(folder, source, share=0.5):
     import torch
 
     shutil.copytree(source, folder)
-    network = models.load(folder, device="cpu")
+    network = loading.load(folder, device="cpu")
     with torch.no_grad():
         for layer in network.model.layers:
             n = int(share * layer.mlp.gate_proj.weight.shape[0])
@@ -166,7 +168,7 @@ def test_intervals_of_ranks_cover(decay, documents=12, positions=6, width=20):
         means = rng.normal(size=(documents, width))
         x = (means[owner] + rng.normal(size=(len(owner), width))) * scale
         values = plasticity.ranks(x[None], owner)
-        found.append([[v[0, 0], *jackknife.interval(v[0], "log")] for v in values.values()])
+        found.append([[v[0, 0], *intervals.jackknife_interval(v[0], "log")] for v in values.values()])
     value, low, high = np.array(found).transpose(2, 0, 1)
     truth = value.mean(axis=0)
     covered = ((low <= truth) & (truth <= high)).mean(axis=0)

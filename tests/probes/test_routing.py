@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from planted import about
 
-from implicit_sparsity import probes
+from implicit_sparsity.options import load
 from implicit_sparsity.probes.base import per_token
-from implicit_sparsity.store import open_store, write_store
+from implicit_sparsity.storage.store import open_store, write_store
 
 EXPERT = np.array([0, 0, 1, 1, -1])  # two experts of two neurons, then a shared expert of one
 
@@ -36,7 +36,7 @@ def test_means_are_over_the_tokens_routed_there(mixture):
 
 
 def test_only_reached_neurons_count_as_activations(mixture):
-    rows = probes.load("activation_sparsity", top_p=[0.5]).rows({"code": mixture})
+    rows = load("probes", "activation_sparsity", top_p=[0.5]).rows({"code": mixture})
     found = {(row["measure"], row["parameter"]): row["value"] for row in rows if row["parameter"] is not None}
     zero = next(row["value"] for row in rows if row["measure"] == "zero_share")
     assert zero == pytest.approx(12 / (10 + 10 + 100))
@@ -45,7 +45,7 @@ def test_only_reached_neurons_count_as_activations(mixture):
 
 
 def test_overlap_of_experts_in_use(mixture):
-    rows = probes.load("activation_overlap", k=[2, 4]).rows({"code": mixture, "math": mixture}, {})
+    rows = load("probes", "activation_overlap", k=[2, 4]).rows({"code": mixture, "math": mixture}, {})
     signal = {
         row["k"]: row["value"] for row in rows if row["quantity"] == "signal" and row["measure"] == "iou"
     }

@@ -10,10 +10,11 @@ import pytest
 from planted import DOMAINS, TOKENS, noisy_scores, write_routing, write_scores
 from probe_table import probe_table
 
-from implicit_sparsity import overlap, probes
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.store import open_store
-from implicit_sparsity.tables import read_table
+from implicit_sparsity.metrics import overlap
+from implicit_sparsity.options import load
+from implicit_sparsity.storage.store import open_store
+from implicit_sparsity.storage.tables import read_table
 
 GOLDEN = Path(__file__).resolve().parents[3] / "shared/golden/olmoe_routing.json"
 EXPERTS, ACTIVE = 16, 4
@@ -25,7 +26,7 @@ def measure(folder, counts, active=ACTIVE, **options):
         domain: open_store(write_routing(folder / f"{domain}.zarr", routed, domain, active))
         for domain, routed in counts.items()
     }
-    return pd.DataFrame(probes.load("routing_overlap", **options).rows(datasets))
+    return pd.DataFrame(load("probes", "routing_overlap", **options).rows(datasets))
 
 
 def values(frame, measure, quantity, own=False):
@@ -112,7 +113,7 @@ def test_weight_and_tokens_are_different_scores(tmp_path):
     datasets = {"code": store, "general": other}
     iou = {
         score: values(
-            pd.DataFrame(probes.load("routing_overlap", score=score).rows(datasets)), "iou", "signal"
+            pd.DataFrame(load("probes", "routing_overlap", score=score).rows(datasets)), "iou", "signal"
         )
         for score in ("tokens", "weight")
     }
@@ -175,7 +176,7 @@ def test_broken_stores_are_one_line(tmp_path):
     dense = open_store(write_scores(tmp_path / "d.zarr", np.ones((2, 5)), "law"))
     moe = open_store(write_routing(tmp_path / "m.zarr", good["code"], "code", ACTIVE))
     with pytest.raises(InputError, match="without routing"):
-        probes.load("routing_overlap").rows({"code": moe, "law": dense})
+        load("probes", "routing_overlap").rows({"code": moe, "law": dense})
 
 
 @pytest.mark.skipif(not GOLDEN.exists(), reason=f"{GOLDEN} is not there")

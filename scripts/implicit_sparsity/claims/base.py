@@ -9,8 +9,8 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from implicit_sparsity import judging
-from implicit_sparsity.judging import Evidence, Found
+from implicit_sparsity.metrics import verdict
+from implicit_sparsity.metrics.verdict import Evidence, Found
 from implicit_sparsity.options import Options, option
 
 __all__ = ["Claim", "Evidence", "ForgetsLess", "Found", "OfMethods", "Study", "by_seed", "last_stages"]
@@ -175,7 +175,7 @@ def of_family(frame, families: dict, family: str):
 
 def by_seed(frame, value, low, high):
     """Arrays over seeds of (value, low, high), a family's settings averaged (``judging.together``)."""
-    from implicit_sparsity.judging import together
+    from implicit_sparsity.metrics.verdict import together
 
     found = [together(part[value], part[low], part[high]) for _, part in frame.groupby("seed")]
     return tuple(np.array(x) for x in zip(*found))
@@ -195,7 +195,7 @@ def separations(claim: Claim, found: Found, part, model: str, what: str = "") ->
     if known.empty:
         found.skip(f"{model}: SEP is not defined in any layer")
         return
-    three = judging.together(known["value"], known["low"], known["high"])
+    three = verdict.together(known["value"], known["low"], known["high"])
     noise = null["high"].mean() if len(null) else np.nan
     lost = len(sep) - len(known)
     detail = f"{known['layer'].nunique()} layers, {len(known.groupby(['domain_a', 'domain_b']))} pairs"

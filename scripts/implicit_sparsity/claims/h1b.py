@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from implicit_sparsity.claims.base import Claim, option, separations
+from .base import Claim, option, separations
 
 
 @dataclass

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from implicit_sparsity import judging
-from implicit_sparsity.claims.base import Claim, option, origin, own_documents
+from implicit_sparsity.metrics import verdict
+
+from .base import Claim, option, origin, own_documents
 
 
 @dataclass
@@ -37,7 +38,7 @@ class H1c(Claim):
             if cosines.empty:
                 found.skip(f"{model}: documents of a domain share no direction (probes.gradients.documents)")
                 continue
-            three = judging.together(*folded(cosines["value"], cosines["low"], cosines["high"]))
+            three = verdict.together(*folded(cosines["value"], cosines["low"], cosines["high"]))
             noise = pairs.loc[pairs["quantity"] == "sketch_error", "value"].mean()
             told = "; ".join(f"{r.domain_a}-{r.domain_b} {r.value:.2f}" for r in cosines.itertuples())
             n = own_documents(part) or cosines["n"].max()

@@ -6,7 +6,7 @@ halves of one; 1, no more alike than with experts renamed at random. Dense model
 
 from dataclasses import dataclass
 
-from implicit_sparsity.claims.base import Claim, option, separations
+from .base import Claim, option, separations
 
 
 @dataclass

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from implicit_sparsity import judging
-from implicit_sparsity.claims.base import OfMethods, by_seed, last_stages, of_family, option
+from implicit_sparsity.metrics import verdict
+
+from .base import OfMethods, by_seed, last_stages, of_family, option
 
 
 @dataclass
@@ -53,7 +54,7 @@ class H3a(OfMethods):
         ratio = wrote[[]].assign(
             value=wrote["value"] / had["value"], low=wrote["low"] / high, high=wrote["high"] / low
         )
-        *three, spread = judging.over_seeds(*by_seed(ratio.reset_index(), "value", "low", "high"))
+        *three, spread = verdict.over_seeds(*by_seed(ratio.reset_index(), "value", "low", "high"))
         neutral = (renamed["value"] / had["value"]).mean()
         null = (renamed["high"] / had["value"]).mean() - neutral
         seeds = part["seed"].nunique()

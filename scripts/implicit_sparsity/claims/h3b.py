@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from implicit_sparsity import judging
-from implicit_sparsity.claims.base import OfMethods, by_seed, last_stages, of_family, option
+from implicit_sparsity.metrics import verdict
+
+from .base import OfMethods, by_seed, last_stages, of_family, option
 
 
 @dataclass
@@ -46,7 +47,7 @@ class H3b(OfMethods):
         if slower.empty:
             found.skip(f"{model}, {method}: the base model did not learn the held-out task")
             return
-        *three, spread = judging.over_seeds(*by_seed(slower, "value", "low", "high"))
+        *three, spread = verdict.over_seeds(*by_seed(slower, "value", "low", "high"))
         apart = part.loc[part["quantity"] == "floor", "value"].mean()
         noise = np.nan if np.isnan(apart) else np.nanmax([apart, spread])
         about = {"n": slower["n"].max(), "seeds": slower["seed"].nunique(), "unit": "nat", "order": order}

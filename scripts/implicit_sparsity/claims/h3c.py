@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from implicit_sparsity import judging
-from implicit_sparsity.claims.base import Claim, option
+from implicit_sparsity.metrics import verdict
+
+from .base import Claim, option
 
 ENDS = ["value", "low", "high"]
 
@@ -42,8 +43,8 @@ class H3c(Claim):
                 part[part["quantity"] == name].set_index("after")[ENDS] / width
                 for name in ("signal", "floor")
             )
-            steps = [judging.difference(tuple(grown.loc[t]), tuple(floor.loc[t])) for t in grown.index]
-            three = judging.together(*np.array(steps).T)
+            steps = [verdict.difference(tuple(grown.loc[t]), tuple(floor.loc[t])) for t in grown.index]
+            three = verdict.together(*np.array(steps).T)
             noise = floor["value"].mean(skipna=False)
             detail = f"{len(steps)} further domains, width {width:.0f}: "
             detail += ", ".join(f"{step[0] * width:+.0f}" for step in steps) + " dimensions (n: groups)"

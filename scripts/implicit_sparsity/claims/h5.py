@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from implicit_sparsity import rounds
-from implicit_sparsity.claims.base import OfMethods, option
-from implicit_sparsity.correlations import rank_correlation, zou_difference
+from implicit_sparsity.metrics import stagewise
+from implicit_sparsity.metrics.inference import rank_correlation, zou_difference
+
+from .base import OfMethods, option
 
 
 @dataclass
@@ -40,10 +41,10 @@ class H5(OfMethods):
         if table not in tables or tables[table].empty:
             found.miss(f"the table {table}")
             return
-        alike = rounds.alike(
+        alike = stagewise.alike(
             *(tables.get(n) for n in ("activation_overlap", "gradient_overlap")), self.predictor, self.k
         )
-        pairs = rounds.pairs(tables["r_matrices"], study.families, self.method, self.score)
+        pairs = stagewise.pairs(tables["r_matrices"], study.families, self.method, self.score)
         if pairs.empty:
             found.miss(f"runs of the method {self.method} over two domains or more")
         elif pairs["kl"].isna().all():

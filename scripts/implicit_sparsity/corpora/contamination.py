@@ -9,7 +9,7 @@ many copies of one leaked template are a leak.
 
 from collections import Counter
 
-from implicit_sparsity.corpora.dedupe import signatures, similarity, words
+from .dedupe import signatures, similarity, words
 
 COMMON = 5
 

@@ -8,7 +8,7 @@ import re
 
 import numpy as np
 
-from implicit_sparsity.corpora.records import Dropped
+from .records import Dropped
 
 PERMUTATIONS = 128
 SHINGLE = 3

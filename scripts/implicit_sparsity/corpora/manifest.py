@@ -4,7 +4,7 @@ import dataclasses
 import platform
 from pathlib import Path
 
-from implicit_sparsity.files import read_json, sha256, version
+from implicit_sparsity.storage.files import read_json, sha256, version
 
 
 def of_sources(paths: list) -> dict:

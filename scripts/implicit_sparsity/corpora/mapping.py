@@ -12,9 +12,10 @@ file is the id; without ``group`` every document is its own.
 import re
 from collections.abc import Iterable, Iterator
 
-from implicit_sparsity.corpora.records import BadRecord, Dropped, Limits, checked
-from implicit_sparsity.corpora.sampling import sample, within
 from implicit_sparsity.errors import InputError
+
+from .records import BadRecord, Dropped, Limits, checked
+from .sampling import sample, within
 
 MAPPED = ("id", "group", "prompt", "completion", "choices", "answer")
 

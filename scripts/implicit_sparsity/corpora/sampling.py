@@ -4,12 +4,7 @@ import hashlib
 import heapq
 from collections.abc import Iterable, Iterator
 
-from implicit_sparsity.corpora.records import Dropped
-
-
-def derive_seed(seed: int, *names: str) -> int:
-    """A 32-bit seed of its own for each purpose: the first bytes of sha256 over the seed and the names."""
-    return int.from_bytes(hashlib.sha256(":".join([str(seed), *names]).encode()).digest()[:4], "big")
+from .records import Dropped
 
 
 def order_key(seed: int, identifier: str) -> bytes:

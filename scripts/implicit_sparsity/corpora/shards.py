@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from implicit_sparsity.corpora.encoding import Encoder, Options
-from implicit_sparsity.corpora.records import read_jsonl
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.files import new_folder, read_json, sha256, write_json
-from implicit_sparsity.tokens import PARTS, shard_name
+from implicit_sparsity.storage.files import new_folder, read_json, sha256, write_json
+
+from .encoding import Encoder, Options
+from .records import read_jsonl
+from .tokens import PARTS, shard_name
 
 
 def tokenize(tokens, model, splits, options: dict) -> dict:

@@ -10,11 +10,13 @@ Everything is ordered by SHA-256 of the seed and the record's id, so the files d
 from collections import Counter
 from dataclasses import dataclass, field
 
-from implicit_sparsity.corpora.contamination import contaminated
-from implicit_sparsity.corpora.dedupe import unique
-from implicit_sparsity.corpora.distractors import with_choices
-from implicit_sparsity.corpora.sampling import derive_seed, order_key
 from implicit_sparsity.errors import InputError
+from implicit_sparsity.randomness import derive_seed
+
+from .contamination import contaminated
+from .dedupe import unique
+from .distractors import with_choices
+from .sampling import order_key
 
 SPLITS = ("train", "probe_a", "probe_b", "select", "eval")
 EVAL_MARGIN = 1.5  # eval gets more groups than its size asks for: some of its documents will be contaminated

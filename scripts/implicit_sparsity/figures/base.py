@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from implicit_sparsity import origins
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.looks import KNOWN, TRIPLE, ordered, styles
 from implicit_sparsity.options import Options, option
+from implicit_sparsity.provenance import record
+from implicit_sparsity.report.style import KNOWN, TRIPLE, ordered, styles
 
 __all__ = ["KNOWN", "TRIPLE", "Figure", "option", "ordered", "styles"]
 
@@ -250,7 +250,7 @@ def refuse_empty(frame, drawing, tables: dict, paths) -> None:
 def save(figure, pdf, png) -> None:
     """Write PDF and PNG without dates, so that equal figures are equal files; each appears whole."""
     with style():
-        said = origins.text()  # what the figure is made of, within it
+        said = record.text()  # what the figure is made of, within it
         about = ({"CreationDate": None, "Keywords": said}, {"Software": None, "Comment": said})
         for path, metadata in zip((pdf, png), about):
             metadata = {key: value for key, value in metadata.items() if key != "Comment" or value}

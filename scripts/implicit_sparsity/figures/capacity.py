@@ -5,8 +5,8 @@ Rows of panels are models; the left column has the number of domains on its axis
 
 from dataclasses import dataclass
 
-from implicit_sparsity.figures import base
-from implicit_sparsity.figures.base import Figure, option
+from . import base
+from .base import Figure, option
 
 LOOKS = {
     "used": base.TRIPLE["signal"],

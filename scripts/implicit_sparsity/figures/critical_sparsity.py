@@ -6,8 +6,8 @@ critical points. Right: the loss on a domain (column) with the mask of another (
 
 from dataclasses import dataclass
 
-from implicit_sparsity.figures import base
-from implicit_sparsity.figures.base import Figure, option
+from . import base
+from .base import Figure, option
 
 TICKS = (-1, -0.1, -0.01, 0, 0.01, 0.1, 1, 10, 100)  # increase of the loss, as a share
 KEEP = ("model", "revision", "checkpoint", "measure", "domain_a", "domain_b", "level", "realised", "quantity")

@@ -6,8 +6,9 @@ Rows of panels are models, columns measures.
 from dataclasses import dataclass
 
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.figures import base
-from implicit_sparsity.figures.base import Figure, option
+
+from . import base
+from .base import Figure, option
 
 TITLES = {
     "relative_l2": "relative L2",

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from implicit_sparsity.figures import base
-from implicit_sparsity.figures.base import Figure, option
+from . import base
+from .base import Figure, option
 
 IDEAL = {"marker": "*", "markersize": 9, "color": "0.45", "linestyle": "none"}
 OTHERS = {"marker": "o", "markersize": 2, "color": "0.75", "linestyle": "none", "zorder": 0}

@@ -5,8 +5,8 @@ Rows of panels are models, columns kinds of weights.
 
 from dataclasses import dataclass
 
-from implicit_sparsity.figures import base
-from implicit_sparsity.figures.base import Figure, option
+from . import base
+from .base import Figure, option
 
 KINDS = ("attention", "deltanet", "ffn", "experts", "shared_expert", "router")
 LOOKS = {

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
-from implicit_sparsity.figures import base
-from implicit_sparsity.figures.base import Figure, option
-from implicit_sparsity.looks import family
-from implicit_sparsity.statistics import mean_range
+from implicit_sparsity.metrics.intervals import mean_range
+from implicit_sparsity.report.style import family
+
+from . import base
+from .base import Figure, option
 
 TOGETHER = 12  # as many lines can be told apart; else settings and controls of a method share one
 

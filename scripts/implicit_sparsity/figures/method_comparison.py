@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from implicit_sparsity.figures import base
-from implicit_sparsity.figures.base import Figure, option
+from . import base
+from .base import Figure, option
 
 NOISE = {"color": "0.85", "linewidth": 0, "zorder": 0}
 MARGIN = {"color": "0.35", "linestyle": (0, (1, 1)), "linewidth": 0.8}

@@ -5,8 +5,8 @@ Rows of panels are models (and checkpoints, where several are asked for), column
 
 from dataclasses import dataclass
 
-from implicit_sparsity.figures import base
-from implicit_sparsity.figures.base import Figure, option
+from . import base
+from .base import Figure, option
 
 LOOKS = base.TRIPLE | {"floor_hub": {"color": "#999999", "linestyle": (0, (3, 1, 1, 1)), "marker": None}}
 LABELS = {"ceiling": "within a domain (ceiling)", "signal": "between domains", "floor": "chance (floor)"}

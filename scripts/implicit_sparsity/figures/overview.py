@@ -7,8 +7,8 @@ it forgot. A panel that a study has nothing for says so.
 
 from dataclasses import dataclass
 
-from implicit_sparsity.figures import base
-from implicit_sparsity.figures.base import Figure, option
+from . import base
+from .base import Figure, option
 
 PANELS = {
     "overlap": "neurons (IoU)",

@@ -6,8 +6,8 @@ the base model and the last stage of each method.
 
 from dataclasses import dataclass
 
-from implicit_sparsity.figures import base
-from implicit_sparsity.figures.base import Figure, option
+from . import base
+from .base import Figure, option
 
 PANELS = {
     "curve": ("step", "loss (nats per token)"),

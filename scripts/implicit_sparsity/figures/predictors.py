@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from implicit_sparsity import rounds
-from implicit_sparsity.correlations import rank_correlation
-from implicit_sparsity.figures import base
-from implicit_sparsity.figures.base import Figure, option
+from implicit_sparsity.metrics import stagewise
+from implicit_sparsity.metrics.inference import rank_correlation
+
+from . import base
+from .base import Figure, option
 
 PANELS = {
     "overlap": "neuron overlap at base (IoU)",
@@ -30,14 +31,14 @@ class Predictors(Figure):
 
     def frame(self, tables):
         families = {row.method: {"family": row.family} for row in tables["fronts"].itertuples()}
-        pairs = rounds.pairs(tables["r_matrices"], families, self.method, self.score)
+        pairs = stagewise.pairs(tables["r_matrices"], families, self.method, self.score)
         means = pairs.groupby(["model", "old", "new"], sort=False)[["forgotten", "kl"]].mean()
         means["runs"] = pairs.groupby(["model", "old", "new"], sort=False).size()
         means = means.reset_index()
         for predictor, name in (("overlap", "activation_overlap"), ("gradient", "gradient_overlap")):
             found = {}
             if name in tables:
-                found = rounds.alike(
+                found = stagewise.alike(
                     tables.get("activation_overlap"), tables.get("gradient_overlap"), predictor, self.k
                 )
             keys = [(row.model, frozenset((row.old, row.new))) for row in means.itertuples()]
@@ -50,7 +51,7 @@ class Predictors(Figure):
         families = {row.method: {"family": row.family} for row in tables["fronts"].itertuples()}
         return (
             super().nothing(tables)
-            or rounds.pairs(tables["r_matrices"], families, self.method, self.score).empty
+            or stagewise.pairs(tables["r_matrices"], families, self.method, self.score).empty
         )
 
     def draw(self, frame):

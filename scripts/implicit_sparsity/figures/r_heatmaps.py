@@ -8,9 +8,10 @@ trained.
 
 from dataclasses import dataclass
 
-from implicit_sparsity.figures import base
-from implicit_sparsity.figures.base import Figure, option
-from implicit_sparsity.statistics import mean_range
+from implicit_sparsity.metrics.intervals import mean_range
+
+from . import base
+from .base import Figure, option
 
 
 @dataclass

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
-from implicit_sparsity import rounds
-from implicit_sparsity.figures import base
-from implicit_sparsity.figures.base import Figure, option
+from implicit_sparsity.metrics import stagewise
+
+from . import base
+from .base import Figure, option
 
 
 @dataclass
@@ -21,13 +22,13 @@ class Rounds(Figure):
         families = {
             row.method: {"family": row.family, "role": row.role} for row in tables["fronts"].itertuples()
         }
-        found = rounds.curves(tables["r_matrices"], tables["scores"], families, self.score)
-        found = rounds.best_settings(found)
+        found = stagewise.curves(tables["r_matrices"], tables["scores"], families, self.score)
+        found = stagewise.best_settings(found)
         kept = {about["family"] for about in families.values() if about["role"] == "method"} - {self.against}
         parts = []
         for (model, order), part in found.groupby(["model", "order"], sort=False):
             for family in base.ordered(set(part["family"]) & kept):
-                ahead = rounds.ahead(part, family, self.against)
+                ahead = stagewise.ahead(part, family, self.against)
                 ahead = base.spread(ahead, ["stage"], units="documents") if len(ahead) else ahead
                 parts.append(ahead.assign(model=model, order=order, family=family, against=self.against))
         return self._joined(parts)

@@ -5,8 +5,8 @@ Rows of panels are the mixtures of experts that were measured, columns measures.
 
 from dataclasses import dataclass
 
-from implicit_sparsity.figures import base
-from implicit_sparsity.figures.base import Figure, option
+from . import base
+from .base import Figure, option
 
 TITLES = {
     "iou": "expert sets (IoU)",

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from implicit_sparsity.figures import base
-from implicit_sparsity.figures.base import Figure, option
+from . import base
+from .base import Figure, option
 
 TITLES = {
     "zero_share": "per token: exactly zero",

@@ -5,8 +5,8 @@ Rows of panels are models, columns sets of neurons; lines are methods, beside th
 
 from dataclasses import dataclass
 
-from implicit_sparsity.figures import base
-from implicit_sparsity.figures.base import Figure, option
+from . import base
+from .base import Figure, option
 
 SETS = {"hubs": "hubs", "old": "old domains' top", "new": "the new domain's top", "idle": "idle"}
 NULLS = {

@@ -103,7 +103,7 @@ class LoraMethod(Method):
     router: bool = option(False, help="adapt the routers of a mixture of experts, too")
 
     def begin(self, stage):
-        from implicit_sparsity import adapters
+        from implicit_sparsity.models import adapters
 
         if stage.previous is not None:
             return adapters.add_adapter(stage.model, stage.previous, trainable=True)
@@ -111,7 +111,7 @@ class LoraMethod(Method):
 
     def new_adapter(self, stage):
         """The stage's model with a fresh LoRA of its own."""
-        from implicit_sparsity import adapters
+        from implicit_sparsity.models import adapters
 
         stage.seed_everything("initialisation")
         options = {"dropout": self.dropout, "router": self.router}

@@ -38,13 +38,13 @@ class SelfDistillation(LoraMethod):
 
     @contextmanager
     def running(self, model):
-        from implicit_sparsity import distillation
+        from implicit_sparsity.updates import distillation
 
         with distillation.last_states(model) as self.states:
             yield
 
     def loss(self, model, batch, loss):
-        from implicit_sparsity import distillation
+        from implicit_sparsity.updates import distillation
 
         if not self.weight:
             return loss

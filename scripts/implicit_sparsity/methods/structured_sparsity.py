@@ -50,7 +50,7 @@ class StructuredSparsity(Method):
     adapter = False
 
     def begin(self, stage):
-        from implicit_sparsity import tracks, wanda
+        from implicit_sparsity.updates import freed_weights, wanda
 
         number = 0 if self.track == "shared" else len(stage.domains) - 1
         if number >= self.tracks:
@@ -62,15 +62,15 @@ class StructuredSparsity(Method):
         self.bits = stage.previous_state() or self.prune(stage, found)
         places, self.foreign = {}, {}
         for name, weight in found.items():
-            keep = tracks.unpack(self.bits[f"kept.{name}"], weight.view.shape).to(weight.tensor.device)
-            places[name] = tracks.positions(keep, number, self.tracks)
+            keep = freed_weights.unpack(self.bits[f"kept.{name}"], weight.view.shape).to(weight.tensor.device)
+            places[name] = freed_weights.positions(keep, number, self.tracks)
             self.foreign[name] = self.not_mine(keep, places[name].long(), number)
-        self.trained = tracks.Tracks.attach(stage.model, found, places)
+        self.trained = freed_weights.Tracks.attach(stage.model, found, places)
         return stage.model
 
     def prune(self, stage, found) -> dict:
         """Prune and mend the weights in place; {kept.<name>: bits}."""
-        from implicit_sparsity import tracks, wanda
+        from implicit_sparsity.updates import freed_weights, wanda
 
         inputs = wanda.calibration(stage.model, stage.select_batches(self.sample_tokens), found)
         bits = {}
@@ -82,7 +82,7 @@ class StructuredSparsity(Method):
                 if self.recovery == "least_squares" and x is not None:
                     view[expert] = wanda.recover(view[expert], keep[expert], x).to(view.dtype)
             view.mul_(keep)
-            bits[f"kept.{name}"] = tracks.pack(keep)
+            bits[f"kept.{name}"] = freed_weights.pack(keep)
         return bits
 
     def not_mine(self, keep, places, number):
@@ -107,7 +107,7 @@ class StructuredSparsity(Method):
         return self.bits
 
     def save(self, stage, folder):
-        from implicit_sparsity import models
+        from implicit_sparsity.models import loading
 
         self.trained.settle(stage.model)
-        models.save(stage.model, folder, stage.training.get("precision", "fp32"))
+        loading.save(stage.model, folder, stage.training.get("precision", "fp32"))

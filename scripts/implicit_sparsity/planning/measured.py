@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.files import read_json
+from implicit_sparsity.storage.files import read_json
 
 WHAT = {"train": "train", "probe": "probe"}
 

@@ -6,7 +6,7 @@ H as in ``saved``; V words of the vocabulary.
 
 from dataclasses import dataclass, replace
 
-from implicit_sparsity.losses import LOGITS_AT_ONCE
+from implicit_sparsity.models.losses import LOGITS_AT_ONCE
 
 from . import saved
 from .cards import CONTEXT, FRAGMENTATION

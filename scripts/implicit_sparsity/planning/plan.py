@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from implicit_sparsity.files import read_json
+from implicit_sparsity.storage.files import read_json
 
 from . import cases, jobs, kernels, measured, shapes, storage
 from .cards import UTILISATION
@@ -20,7 +20,7 @@ def configuration(name: str, base: dict, prepared) -> dict:
     if base["source"] == "path":
         return read_json(Path(base["path"]) / "config.json")
     if base["source"] == "hub":
-        from implicit_sparsity.hub import Repository
+        from implicit_sparsity.storage.hub import Repository
 
         found = Repository(base["repo"], base["revision"], at=f"models.{name}.").cached("config.json")
         return read_json(found)

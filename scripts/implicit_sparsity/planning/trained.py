@@ -7,7 +7,7 @@ No method is named here.
 
 from dataclasses import dataclass
 
-from implicit_sparsity import provenance
+from implicit_sparsity.workflow import source
 
 from .saved import FFN
 
@@ -116,19 +116,19 @@ class Trained:
 
 def of_method(shape, name: str, entry: dict) -> Trained:
     """A config entry of ``methods`` on a network; options that it leaves out have the method's defaults."""
-    module = provenance.module_name("methods", provenance.method_module(name, entry))
-    known = {key: option.default for key, option in provenance.option_fields(module).items()} | entry
+    module = source.module_name("methods", source.method_module(name, entry))
+    known = {key: option.default for key, option in source.option_fields(module).items()} | entry
     told = {
         key: known[key]
         for key in ("rank", "targets", "fraction", "max_rank", "sample_tokens")
         if key in known
     }
-    constrained = bool(provenance.class_literal(module, "constrained", default=False))
-    trains = provenance.class_literal(module, "TRAINS")
+    constrained = bool(source.class_literal(module, "constrained", default=False))
+    trains = source.class_literal(module, "TRAINS")
     unused = {"lora": ("fraction",), "neurons": ("rank", "max_rank", "targets")}
     told = {key: value for key, value in told.items() if key not in unused.get(trains, ())}
-    per_domain = provenance.class_literal(module, "BUDGET") == "domains"
-    whole = not provenance.class_literal(module, "adapter", default=True) or known.get("form") == "branch"
+    per_domain = source.class_literal(module, "BUDGET") == "domains"
+    whole = not source.class_literal(module, "adapter", default=True) or known.get("form") == "branch"
     return Trained(
         shape,
         **told,
@@ -137,6 +137,6 @@ def of_method(shape, name: str, entry: dict) -> Trained:
         per_domain=per_domain,
         tracks=known["tracks"] if trains == "tracks" else 0,
         whole=whole,
-        kept=provenance.class_literal(module, "STATE"),
-        stacked=bool(provenance.class_literal(module, "STACKED", default=False)),
+        kept=source.class_literal(module, "STATE"),
+        stacked=bool(source.class_literal(module, "STACKED", default=False)),
     )

@@ -16,18 +16,9 @@ from functools import partial
 
 import numpy as np
 
-from implicit_sparsity import comparing, overlap, statistics
-from implicit_sparsity.probes.base import (
-    Probe,
-    by_control,
-    by_kind,
-    check_comparable,
-    documents,
-    halves_of,
-    option,
-    per_token,
-    where,
-)
+from implicit_sparsity.metrics import inference, overlap, separation
+
+from .base import Probe, by_control, by_kind, check_comparable, documents, halves_of, option, per_token, where
 
 
 @dataclass
@@ -79,10 +70,10 @@ class ActivationOverlap(Probe):
         for i, layer in enumerate(layers):
             halves = {d: self._halves(dataset, scores[d], i) for d, dataset in datasets.items()}
             pooled = np.mean([_share(score[:, i].mean(axis=0)) for score in scores.values()], axis=0)
-            here = comparing.Layer(halves, self.draws)
+            here = separation.Layer(halves, self.draws)
             for measure in self._measures(neurons, pooled):
                 keys = {"measure": measure.name, "k": measure.k, "top": measure.top}
-                for a, b, parts in comparing.compared(here, measure):
+                for a, b, parts in separation.compared(here, measure):
                     n = count[a] + (count[b] if a != b else 0)
                     about = {"layer": int(layer), "domain_a": a, "domain_b": b, **keys}
                     rows += [about | row | {"n": n} | shape for row in long(parts, measure.unit)]
@@ -116,10 +107,10 @@ class ActivationOverlap(Probe):
         """Everything compared in one layer."""
         for k in self.k:
             top = overlap.size_of(k, neurons)
-            yield comparing.iou(k, top, neurons, floor_hub=overlap.hub_matched_iou(pooled, top))
-        measure = partial(comparing.Measure, k=np.nan, top=neurons)
+            yield separation.iou(k, top, neurons, floor_hub=overlap.hub_matched_iou(pooled, top))
+        measure = partial(separation.Measure, k=np.nan, top=neurons)
         yield measure(
-            "spearman", prepare=statistics.ranks, compare=statistics.correlation, floors={"floor": 0.0}
+            "spearman", prepare=inference.ranks, compare=inference.correlation, floors={"floor": 0.0}
         )
         floors = {"floor": overlap.chance_weighted_jaccard}
         yield measure("weighted_jaccard", compare=overlap.weighted_jaccard, floors=floors)

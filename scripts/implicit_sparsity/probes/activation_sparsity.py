@@ -12,8 +12,9 @@ from functools import partial
 
 import numpy as np
 
-from implicit_sparsity import comparing, sparsity, statistics
-from implicit_sparsity.probes.base import Probe, group_sums, option, per_token, routed_per_neuron
+from implicit_sparsity.metrics import intervals, separation, sparsity
+
+from .base import Probe, group_sums, option, per_token, routed_per_neuron
 
 
 @dataclass
@@ -84,7 +85,7 @@ class ActivationSparsity(Probe):
         found = {}
 
         def reach(key, h, i, statistic, stratum):
-            value, low, high = statistics.smooth_interval(statistic, stratum)
+            value, low, high = intervals.smooth_interval(statistic, stratum)
             found.setdefault(key, np.full((2, *shape), np.nan))[:, h, i] = low - value, high - value
 
         for h, i in np.ndindex(*shape):
@@ -110,4 +111,4 @@ def _share(sums):
 
 
 def _of_mean(function, owner, sums):
-    return function(comparing.scores(*sums, owner))
+    return function(separation.scores(*sums, owner))

@@ -18,9 +18,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from implicit_sparsity import capacity, jackknife
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.probes.base import Probe, option, where
+from implicit_sparsity.metrics import capacity, intervals
+
+from .base import Probe, option, where
 
 
 @dataclass
@@ -102,7 +103,7 @@ class Capacity(Probe):
 
     def _interval(self, values, whole=False, rounded=np.ceil):
         """Dimensions are whole numbers in one layer; the interval keeps what was read off between two."""
-        low, high = jackknife.interval(values, self.scale if (values > 0).all() else "linear")
+        low, high = intervals.jackknife_interval(values, self.scale if (values > 0).all() else "linear")
         value = rounded(values[0]) if whole else values[0]
         return {"value": float(value), "low": float(low), "high": float(high)}
 
@@ -112,7 +113,7 @@ def _inverse(count):
     reached.
     """
     rate = np.where(np.isinf(count), 0.0, 1 / np.where(np.isinf(count), 1.0, count))
-    low, high = jackknife.interval(rate)
+    low, high = intervals.jackknife_interval(rate)
     ends = [float("inf") if end <= 0 else float(1 / end) for end in (high, low)]
     ends = [np.nan if np.isnan(low) else end for end in ends]
     return {"value": float(count[0]), "low": ends[0], "high": ends[1]}

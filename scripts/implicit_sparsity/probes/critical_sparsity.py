@@ -25,9 +25,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from implicit_sparsity import overlap, sparsity
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.probes.base import Probe, option, where
+from implicit_sparsity.metrics import overlap, sparsity
+
+from .base import Probe, option, where
 
 ALL = -1  # of no single layer
 RANDOM = "random"

@@ -27,10 +27,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from implicit_sparsity import document_gradients, gradients, overlap
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.probes.base import Probe, option, where
+from implicit_sparsity.metrics import document_gradients, gradients, overlap
 from implicit_sparsity.randomness import stream_seed
+
+from .base import Probe, option, where
 
 WHOLE = (-1, "all")
 UNITS = {"subspace": "1", "angle": "radians"}

@@ -19,9 +19,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from implicit_sparsity import jackknife
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.probes.base import Probe, option, where
+from implicit_sparsity.metrics import intervals
+
+from .base import Probe, option, where
 
 RANKS = {"effective_rank": "directions", "stable_rank": "directions", "dormant_share": "1"}
 NATS = "nats per token"
@@ -135,7 +136,7 @@ def _widths(now, before):
             values["difference"] = values["signal"] - before[measure].transpose(*dims).values
         for quantity, value in values.items():
             scale = "log" if quantity == "signal" and unit == "directions" else "linear"
-            low, high = jackknife.interval(value, scale)
+            low, high = intervals.jackknife_interval(value, scale)
             for place in np.ndindex(low.shape):
                 yield _at(now, measure, place) | {
                     "quantity": quantity,

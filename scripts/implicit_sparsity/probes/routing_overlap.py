@@ -26,9 +26,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from implicit_sparsity import comparing, overlap, statistics
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.probes.base import Probe, by_kind, check_comparable, documents, option, where
+from implicit_sparsity.metrics import intervals, overlap, separation
+
+from .base import Probe, by_kind, check_comparable, documents, option, where
 
 VARIABLES = {"tokens": "routed_tokens", "weight": "routed_weight"}
 
@@ -111,19 +112,19 @@ class RoutingOverlap(Probe):
 
     def _measured(self, halves, experts, active):
         """(keys, {quantity: (value, low, high)}) of one layer; ``halves``: two of every domain."""
-        layer = comparing.Layer(halves, self.draws)
+        layer = separation.Layer(halves, self.draws)
         for measure in self._comparisons(experts, active):
-            for a, b, parts in comparing.compared(layer, measure):
+            for a, b, parts in separation.compared(layer, measure):
                 yield _keys(a, b, measure.name, measure.k, measure.top, measure.unit), parts
         yield from self._specialisation(halves, experts, active)
 
     def _comparisons(self, experts, active):
         for k in (k or active for k in self.k):
-            yield comparing.iou(k, overlap.size_of(k, experts), experts)
+            yield separation.iou(k, overlap.size_of(k, experts), experts)
         for name, unit, sign in (("weighted_jaccard", "1", 1), ("jensen_shannon_bits", "bits", -1)):
             compare, chance = getattr(overlap, name), getattr(overlap, f"chance_{name}")
             floors = {"floor": chance}
-            yield comparing.Measure(name, np.nan, experts, compare, unit=unit, sign=sign, floors=floors)
+            yield separation.Measure(name, np.nan, experts, compare, unit=unit, sign=sign, floors=floors)
 
     def _specialisation(self, halves, experts, active):
         """Of each domain and of all: value, interval where there are groups, floor where there is one."""
@@ -131,10 +132,10 @@ class RoutingOverlap(Probe):
         names = [(d, m) for d in halves for m in ("max_specialisation", "max_share", "effective_experts")]
         names += [("", "normalised_information"), ("", "floor")]
         low = high = np.full(len(names), np.nan)
-        if all(half.groups >= statistics.FEWEST for half in flat):
+        if all(half.groups >= intervals.FEWEST for half in flat):
             specialised = partial(_specialised, active=active)
             sums = (half.sums for half in flat)
-            _, low, high = statistics.smooth_interval(specialised, *sums, draws=self.draws)
+            _, low, high = intervals.smooth_interval(specialised, *sums, draws=self.draws)
         value = _specialised(*(half.score for half in flat), active=active)
         found = {name: three for name, *three in zip(names, value, low, high)}
         floors = {"max_specialisation": active / experts, "max_share": 1 / len(halves)}
@@ -153,7 +154,7 @@ class RoutingOverlap(Probe):
 
 def _half(share, groups):
     """Scores are shares of what was routed, of groups of documents too."""
-    return comparing.Half(share, groups, None if groups is None else groups.sum(axis=-1, keepdims=True))
+    return separation.Half(share, groups, None if groups is None else groups.sum(axis=-1, keepdims=True))
 
 
 def _specialised(*halves, active):

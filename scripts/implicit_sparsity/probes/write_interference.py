@@ -23,10 +23,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from implicit_sparsity import comparing, neuron_sets, overlap, writes
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.files import read_json
-from implicit_sparsity.probes.base import Probe, check_comparable, group_sums, option, per_token
+from implicit_sparsity.measurements import write_energy
+from implicit_sparsity.metrics import neuron_sets, overlap, separation
+from implicit_sparsity.storage.files import read_json
+
+from .base import Probe, check_comparable, group_sums, option, per_token
 
 COUNT, WEIGHTS, WRITES = 0, 1, {"increment": 2, "total": 3}  # columns of what a neuron has
 
@@ -68,7 +70,7 @@ class WriteInterference(Probe):
         check_comparable(reference, self.tolerance)
         (model,) = models.values()
         first = next(iter(reference.values()))
-        layout = writes.Layout.of_store(first, read_json(Path(model) / "config.json"))
+        layout = write_energy.Layout.of_store(first, read_json(Path(model) / "config.json"))
         study = read_json(stages[max(stages)] / "stage.json")["study"]
         found = self._energies(stages, study, model, layout)
         energy = np.stack([found[write].neurons for write in WRITES], axis=-1)
@@ -101,11 +103,11 @@ class WriteInterference(Probe):
             raise InputError("the stage before it is not there", path=stages[last])
         before = stages[last - 1] if follows else None
         if whole:
-            total = writes.Whole(stages[last], model).energies(layout)
-            increment = writes.Whole(stages[last], before).energies(layout) if follows else total
+            total = write_energy.Whole(stages[last], model).energies(layout)
+            increment = write_energy.Whole(stages[last], before).energies(layout) if follows else total
         else:
-            total = writes.Adapter(stages[last], layout).energies()
-            increment = writes.Adapter(stages[last], layout, before).energies() if follows else total
+            total = write_energy.Adapter(stages[last], layout).energies()
+            increment = write_energy.Adapter(stages[last], layout, before).energies() if follows else total
         return {"increment": increment, "total": total}
 
     def _rows(self, layers, energy, numbers, found, study):
@@ -159,14 +161,14 @@ class WriteInterference(Probe):
 @cache
 def _weights(model, layout) -> np.ndarray:
     """||W||^2 of every neuron of the base model; a table has many checkpoints of one."""
-    return writes.Whole(model).energies(layout, neurons_only=True).neurons
+    return write_energy.Whole(model).energies(layout, neurons_only=True).neurons
 
 
 def _half(dataset, score, i):
     if "group_sum_abs" not in dataset:
-        return comparing.Half(score)
+        return separation.Half(score)
     sums, counts, owner = group_sums(dataset, i)
-    return comparing.Half(score, sums[0], counts[0], owner)
+    return separation.Half(score, sums[0], counts[0], owner)
 
 
 def _share(name, column):

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from implicit_sparsity.corpora.records import Dropped
 from implicit_sparsity.corpora.sampling import order_key, sample, within
-from implicit_sparsity.files import package_file, version
+from implicit_sparsity.storage.files import package_file, version
 
 LICENCE = "HPO licence (https://hpo.jax.org/app/license)"
 QUESTION = "Which clinical finding is defined as follows? "

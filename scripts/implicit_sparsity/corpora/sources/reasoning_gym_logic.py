@@ -18,7 +18,7 @@ from itertools import product
 from implicit_sparsity.corpora.records import Dropped
 from implicit_sparsity.corpora.sampling import order_key, too_long
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.files import version
+from implicit_sparsity.storage.files import version
 
 LICENCE = "Apache-2.0"
 TASKS = ("syllogism", "family_relationships", "knights_knaves")
