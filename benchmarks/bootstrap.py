@@ -25,15 +25,15 @@ NEURONS, DOCUMENTS, DRAWS = 17_408, 500, 48  # documents of each half
 def planted(rng):
     """domain -> two halves of one layer, float32 sums [documents, neurons]."""
     hubs = rng.standard_normal(NEURONS, np.float32)
-    found = {}
+    result = {}
     for domain in ("a", "b"):
         use = hubs + 0.7 * rng.standard_normal(NEURONS, np.float32)
-        found[domain] = []
+        result[domain] = []
         for _ in "ab":
             sums = np.exp(use + 0.8 * rng.standard_normal((DOCUMENTS, NEURONS), np.float32))
             counts = np.ones((DOCUMENTS, 1))
-            found[domain].append(separation.Half(sums.mean(0, dtype=np.float64), sums, counts))
-    return found
+            result[domain].append(separation.Half(sums.mean(0, dtype=np.float64), sums, counts))
+    return result
 
 
 def main():

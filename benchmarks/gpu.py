@@ -67,15 +67,15 @@ class Run:
         tokens = self.args.length * (self.args.batch if what == "train" else self.args.probe_batch)
         blank = {"tokens_per_s": None, "peak_memory_gb": None, "utilisation": None, "seconds_per_step": None}
         if left < max(self.longest, 1.0):
-            found = [blank | {"note": f"left out: {left:.0f} s of the budget left"} for _ in wanted]
+            result = [blank | {"note": f"left out: {left:.0f} s of the budget left"} for _ in wanted]
         else:
             try:
-                found = measure()
+                result = measure()
             except Exception as error:  # on a borrowed card one broken case must not cost the others
-                found = [blank | {"note": self._why(error)} for _ in wanted]
+                result = [blank | {"note": self._why(error)} for _ in wanted]
         self.meter.clear()
         self.longest = max(self.longest, time.monotonic() - began)
-        for (kind, method), row in zip(wanted, found, strict=True):
+        for (kind, method), row in zip(wanted, result, strict=True):
             length, batch = self.args.length, tokens // self.args.length
             label = {"model": name, "what": kind, "method": method, "sequence_length": length, "batch": batch}
             self.rows.append(label | row)
@@ -104,21 +104,21 @@ class Run:
         from implicit_sparsity.planning import shapes
 
         network, args = self._make(config), self.args
-        found = passes.measure(network, args.length, args.probe_batch, args.steps, self.meter)
+        result = passes.measure(network, args.length, args.probe_batch, args.steps, self.meter)
         tokens = args.length * args.probe_batch
         flops = networks.forward_flops(shapes.of_network(network), tokens, args.length)
-        more = found["probe"]["peak_memory_gb"] - found["forward"]["peak_memory_gb"]
-        found["forward"]["note"] = "head left out"
-        found["probe"]["note"] = f"{found['ratio']:.3f} x the forward pass's time, {more:+.2f} GB"
-        found["probe"] |= {"time_ratio": found["ratio"], "more_memory_gb": more}
-        return [self._rated(found[kind], tokens, flops, flops) for kind in ("forward", "probe")]
+        more = result["probe"]["peak_memory_gb"] - result["forward"]["peak_memory_gb"]
+        result["forward"]["note"] = "head left out"
+        result["probe"]["note"] = f"{result['ratio']:.3f} x the forward pass's time, {more:+.2f} GB"
+        result["probe"] |= {"time_ratio": result["ratio"], "more_memory_gb": more}
+        return [self._rated(result[kind], tokens, flops, flops) for kind in ("forward", "probe")]
 
     def _steps(self, config, method) -> list:
         from implicit_sparsity.planning import shapes
 
         args = self.args
         shape = shapes.of_config(config)
-        found = steps.measure(
+        result = steps.measure(
             lambda: self._make(config),
             method,
             args.length,
@@ -132,7 +132,7 @@ class Run:
             networks.step_flops(shape, method, options, tokens, args.length, recompute)
             for recompute in (True, False)
         ]
-        return [self._rated(found, tokens, *flops)]
+        return [self._rated(result, tokens, *flops)]
 
     def _rated(self, row, tokens, flops, model_flops) -> dict:
         seconds = row["seconds_per_step"]
@@ -145,7 +145,7 @@ class Run:
     def result(self) -> dict:
         return {
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
-            "device": meters.card_name(self.args.device),
+            "device": meters.gpu_name(self.args.device),
             "versions": meters.versions(self.args.device),
             "commit": meters.commit(ROOT),
             "cut_layers": self.args.layers,
@@ -204,10 +204,10 @@ def main(args) -> None:
         torch.set_num_threads(1)  # toy networks gain nothing from more
     loading.quiet()
     args.length = args.length or (64 if args.nano else 2048)
-    card = meters.card_name(args.device).lower().replace(" ", "-")
+    gpu = meters.gpu_name(args.device).lower().replace(" ", "-")
     kind = "nano" if args.nano else "gpu"  # planning reads gpu*.json
     cut = f"-{args.layers}-layers" if args.layers else ""
-    args.out = args.out or ROOT / "benchmarks" / "results" / f"{kind}-{card}{cut}.json"
+    args.out = args.out or ROOT / "benchmarks" / "results" / f"{kind}-{gpu}{cut}.json"
     run = Run(args)
     for model in args.models:
         run.model(model)

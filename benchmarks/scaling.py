@@ -108,17 +108,17 @@ def measure(factors: dict) -> dict:
         network(factors["layers"], factors["width"]),
         Documents(STEPS * BATCH * factors["tokens"]),
     )
-    found = dict.fromkeys(("train", "probe", "adapters", "stores"), 0.0)
+    result = dict.fromkeys(("train", "probe", "adapters", "stores"), 0.0)
     with tempfile.TemporaryDirectory() as place:
         for domain in range(factors["domains"]):
             folder = Path(place) / f"{domain}.zarr"
-            found["probe"] += probe(config, documents, folder)
-            found["stores"] += size_of(folder)
+            result["probe"] += probe(config, documents, folder)
+            result["stores"] += size_of(folder)
             for method in METHODS[: factors["methods"]]:
                 folder = Path(place) / f"{method}.{domain}"
-                found["train"] += train(config, documents, folder)
-                found["adapters"] += size_of(folder, "*.safetensors")
-    return found
+                result["train"] += train(config, documents, folder)
+                result["adapters"] += size_of(folder, "*.safetensors")
+    return result
 
 
 def size_of(folder: Path, pattern: str = "*") -> int:
@@ -161,14 +161,14 @@ def main(arguments) -> None:
         formula = [predicted(BASE | {factor: size}) for size in SIZES]
         for what in ("train", "probe", "adapters", "stores"):
             best = [min(run[what] for run in again) for again in runs]
-            found, expected = slope(best), slope([size[what] for size in formula])
+            result, expected = slope(best), slope([size[what] for size in formula])
             rows.append(
-                {"factor": factor, "what": what, "values": best, "measured": found, "formula": expected}
+                {"factor": factor, "what": what, "values": best, "measured": result, "formula": expected}
             )
             unit = "s" if what in ("train", "probe") else "MB"
             shown = ", ".join(f"{value if unit == 's' else value / 1e6:.2f}" for value in best)
             print(f"{factor:8s} {what:9s} x1, x2, x4: {shown:24s} {unit:3s} ", end="")
-            print(f"exponent {found:5.2f}, formula {expected:5.2f}", flush=True)
+            print(f"exponent {result:5.2f}, formula {expected:5.2f}", flush=True)
     print(f"{time.perf_counter() - started:.0f} s, torch {torch.__version__}, one thread")
     if arguments.json:
         Path(arguments.json).write_text(

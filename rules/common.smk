@@ -30,7 +30,7 @@ STORE = "results/activations/{model}/{checkpoint}/{domain}.zarr"
 GRADIENTS = "results/gradients/{model}/{checkpoint}/{domain}.zarr"
 THRESHOLDS = "results/thresholds/{model}/{checkpoint}/{domain}.zarr"
 DRIFT = "results/drift/{model}/{checkpoint}.zarr"
-TASK = "results/held_out_task/{model}/{checkpoint}.zarr"
+TASK = "results/plasticity_task/{model}/{checkpoint}.zarr"
 SPECTRA = "results/input_spectra/{model}.zarr"
 CONTROL = "results/activations/{model}/base/{domain}.{control}.zarr"
 ADAPTER = "results/adapters/{model}/{method}.{order}.seed{seed}.stage{stage}"
@@ -238,4 +238,4 @@ def table(name):
 
 
 onsuccess:
-    shutil.rmtree("results/.kept", ignore_errors=True)  # of groups that failed on the way, see kept.py
+    shutil.rmtree("results/.output_cache", ignore_errors=True)  # of groups that failed on the way, see output_cache.py

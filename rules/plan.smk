@@ -16,7 +16,7 @@ ASKED = {
     }
     | {
         name: probed(model, name) if name in NEEDS else []
-        for name in ("gradients", "drift", "held_out_task", "thresholds")
+        for name in ("gradients", "drift", "plasticity_task", "thresholds")
     }
     for model in MODELS
 }

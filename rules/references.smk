@@ -7,7 +7,7 @@ import copy
 
 LOCAL_KEYS = ("loader", "limit")  # keys of a source that are the workflow's, not the loader's
 # Entries of probes that run the network; all others are modules of probes/.
-MEASUREMENTS = ("activations", "gradients", "thresholds", "drift", "held_out_task", "input_spectra")
+MEASUREMENTS = ("activations", "gradients", "thresholds", "drift", "plasticity_task", "input_spectra")
 # Tables that are made of every trained study.
 SCORES = (
     "scores",
@@ -131,7 +131,7 @@ def check_budgets():
     check_gradients(config["probes"].get("gradients"))
     check_thresholds(config["probes"].get("thresholds"))
     check_drift(config["probes"].get("drift"))
-    check_held_out_task(config["probes"].get("held_out_task"))
+    check_plasticity_task(config["probes"].get("plasticity_task"))
     narrowest = min(config["models"], key=lambda name: width(config["models"][name]))
     limit = width(config["models"][narrowest])
     for probe, options in config["probes"].items():
@@ -171,12 +171,12 @@ def check_drift(options):
         refuse(("probes", "drift", "documents"), options["documents"], allowed)
 
 
-def check_held_out_task(options):
+def check_plasticity_task(options):
     """A half has the documents that ranks are measured on."""
     available = config["splits"]["probe"]
     if options and options["documents"] > available:
         allowed = f"integer <= splits.probe ({available})"
-        refuse(("probes", "held_out_task", "documents"), options["documents"], allowed)
+        refuse(("probes", "plasticity_task", "documents"), options["documents"], allowed)
 
 
 def made_tables():

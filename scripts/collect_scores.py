@@ -19,12 +19,12 @@ def collect_scores(scores: str, evals: list[str]) -> None:
 
     rows, seen = [], {}
     for path in [evals] if isinstance(evals, str) else evals:
-        found = read_scores(path)
-        identity = tuple(found[0][key] for key in KEYS)
+        result = read_scores(path)
+        identity = tuple(result[0][key] for key in KEYS)
         if identity in seen:
             raise InputError(f"the same evaluation as {seen[identity]}", path=path)
         seen[identity] = path
-        rows += found
+        rows += result
     frame = pd.DataFrame(rows).astype({"seed": "Int64", "stage": "Int64"})
     tables.write_table(scores, frame)
 

@@ -63,14 +63,14 @@ def joint_scores(arranged, key, joint, higher_is_better):
 
     None where the study has none. A joint method's own intransigence is against itself.
     """
-    found = [
+    result = [
         table[trained].iloc[-1]
         for name in joint
         for (table, trained), _ in [arranged.get((key[0], name, *key[2:]), ((None, None), None))]
         if table is not None and table[trained].iloc[-1].notna().all()
     ]
     sign = 1 if higher_is_better else -1
-    return max(found, key=lambda row: sign * row.mean(), default=None)
+    return max(result, key=lambda row: sign * row.mean(), default=None)
 
 
 def domains_of(orders, name, path) -> list[str]:
@@ -113,7 +113,7 @@ def long_metrics(key, table, trained, higher_is_better, joint=None) -> list[dict
     return [
         identity
         | {"metric": metric, "value": value, "higher_is_better": continual.better(metric, higher_is_better)}
-        | {"formula": continual.CARDS[metric].formula}
+        | {"formula": continual.METRIC_DOCS[metric].formula}
         for metric, value in values.items()
     ]
 
@@ -123,10 +123,10 @@ def long_covariates(key, table, trained) -> list[dict]:
     from implicit_sparsity.metrics import continual
 
     identity = {name: key[name] for name in ("model", "method", "order", "seed")} | {"score": COVARIATE}
-    about = {"higher_is_better": False}
+    metadata = {"higher_is_better": False}
     return [
         identity
-        | {"metric": metric, "value": value, **about}
+        | {"metric": metric, "value": value, **metadata}
         | {"formula": (continual.COVARIATES.get(metric) or continual.COVARIATES["kl_newest_<k>"]).formula}
         for metric, value in continual.divergences(table[trained].iloc[1:]).items()
     ]

@@ -21,9 +21,9 @@ def draw_figure(
     drawing = load("figures", figure, **(options or {}))
     paths = {Path(path).stem: path for path in ([tables] if isinstance(tables, str) else tables)}
     wanted = (*drawing.TABLES, *drawing.OPTIONAL)
-    found = {name: read_table(path, empty=True) for name, path in paths.items() if name in wanted}
-    frame = drawing.frame(found)
-    base.refuse_empty(frame, drawing, found, paths.values())
+    result = {name: read_table(path, empty=True) for name, path in paths.items() if name in wanted}
+    frame = drawing.frame(result)
+    base.refuse_empty(frame, drawing, result, paths.values())
     write_table(csv, frame)
     base.save(drawing.picture(frame), pdf, png)
 

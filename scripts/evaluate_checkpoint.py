@@ -13,7 +13,7 @@ from implicit_sparsity.workflow import job
 
 # beside results/evals/<model>/, by the hash of all that they depend on: scores, and what the base model made
 # of the documents, which is the same for every checkpoint that is compared with it
-FINISHED, BEFORE = ".finished", ".before"
+FINISHED, BASE_OUTPUTS = ".finished", ".before"
 
 
 def evaluate_checkpoint(
@@ -30,13 +30,16 @@ def evaluate_checkpoint(
     digests = {domain: identity.digest(shard.index) for domain, shard in shards.items()}
     place = Path(evals[0]).parent.parent
 
-    def kept(room, ending, *more):
+    def retained(room, ending, *more):
         keys = {d: identity.digest([*depends, *more, d, digest]) for d, digest in digests.items()}
         return {domain: place / room / f"{key}.{ending}" for domain, key in keys.items()}
 
-    finished, before = kept(FINISHED, "json", study["adapter_sha256"]), kept(BEFORE, "safetensors")
+    finished, base_outputs = (
+        retained(FINISHED, "json", study["adapter_sha256"]),
+        retained(BASE_OUTPUTS, "safetensors"),
+    )
     wanted = {d: shards[d] for d in domains if not finished[d].exists()}
-    score(wanted, finished, before, model, adapter, base, options)
+    score(wanted, finished, base_outputs, model, adapter, base, options)
     for path, domain in zip(evals, domains, strict=True):
         settings = {
             "config": {
@@ -52,12 +55,12 @@ def evaluate_checkpoint(
         write_json(path, evaluation.as_lm_eval(domain, scores, study_here, options, settings))
 
 
-def score(shards, finished, before, model, adapter, base, options) -> None:
+def score(shards, finished, base_outputs, model, adapter, base, options) -> None:
     """Load the checkpoint, unless there is nothing to score, and write each domain's scores."""
     if not shards:
         return
     documents = {domain: evaluation.scored_documents(shard, options) for domain, shard in shards.items()}
-    network, past = kl_to_base.load(model, adapter, base, documents, options["batch_tokens"], before)
+    network, past = kl_to_base.load(model, adapter, base, documents, options["batch_tokens"], base_outputs)
     tokenizer = evaluation.tokenizer_of(model)
     for domain, shard in shards.items():
         stop = evaluation.stop_token(shard, tokenizer)

@@ -29,13 +29,13 @@ def judge_claims(
 
     chosen = {name: load("claims", name, **options) for name, options in sorted((claims or {}).items())}
     paths = [tables] if isinstance(tables, str) else tables or []
-    found = {Path(path).stem: read_table(path, empty=True) for path in paths}
-    judged = verdict_pages.judge(chosen, found, Study(families or {}, orders or {}), figures or [])
+    result = {Path(path).stem: read_table(path, empty=True) for path in paths}
+    judged = verdict_pages.judge(chosen, result, Study(families or {}, orders or {}), figures or [])
     blocks = verdict_pages.blocks(judged)
     files.write_json(verdicts, judged)
     for path, text in (
         (page, verdict_pages.markdown(blocks)),
-        (web, verdict_pages.standing(verdict_pages.web(blocks), "Verdicts")),
+        (web, verdict_pages.standalone(verdict_pages.web(blocks), "Verdicts")),
     ):
         with files.new_file(path) as partial:
             partial.write_text(text, encoding="utf-8", newline="\n")

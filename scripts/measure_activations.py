@@ -25,9 +25,9 @@ def measure_activations(
                 network, blocks, split, shards.index["special_ids"], options, bar, tokens
             )
         )
-    about = {"domain": domain, "tokens_sha256": identity.digest(shards.index)}
+    metadata = {"domain": domain, "tokens_sha256": identity.digest(shards.index)}
     attrs = identity.attributes(
-        activations.TITLE, model, name, checkpoint, options, code, "measure_activations", **about
+        activations.TITLE, model, name, checkpoint, options, code, "measure_activations", **metadata
     )
     write_store(store, *activations.as_store(halves, blocks, options), attrs)
 

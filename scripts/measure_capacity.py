@@ -16,17 +16,17 @@ def measure_capacity(store, model, tokens, base, domains, orders, options, name=
 
     network = loading.load(model, **loading.settings(base))
     layers = capacity.layers_of(len(ffn.feed_forwards(network)), options["layers"])
-    found = {half: {} for half in "ab"}
+    result = {half: {} for half in "ab"}
     for domain, folder in zip(domains, tokens, strict=True):
         shards = Tokens(folder)
-        for half, moments in found.items():
+        for half, moments in result.items():
             split, special = shards.split(f"probe_{half}"), shards.index["special_ids"]
             moments[domain] = input_spectra.measure(network, layers, split, special, options, folder)
-    arrays, coords = input_spectra.used(found, orders, options["energy"])
-    about = {"domain": "", "orders": orders}
-    about |= {"tokens_sha256": identity.digest([Tokens(folder).index for folder in tokens])}
+    arrays, coords = input_spectra.used(result, orders, options["energy"])
+    metadata = {"domain": "", "orders": orders}
+    metadata |= {"tokens_sha256": identity.digest([Tokens(folder).index for folder in tokens])}
     title = "Input dimensions of {model} in use"
-    attrs = identity.attributes(title, model, name, "base", options, code, "measure_capacity", **about)
+    attrs = identity.attributes(title, model, name, "base", options, code, "measure_capacity", **metadata)
     write_store(store, arrays, coords | {"layer": np.array(layers)}, attrs)
 
 

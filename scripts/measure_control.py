@@ -26,16 +26,16 @@ def measure_control(stores, model, tokens, base, domains, control, options, name
     halves = {(d, half): shards[d].split(f"probe_{half}") for d in domains for half in ("a", "b")}
     taken = controls.budgets(control, halves, template, index["special_ids"], options)
     for domain, path in zip(domains, stores, strict=True):
-        found = []
+        result = []
         for half in ("a", "b"):
             bar, where = job.progress(f"{domain} {half}, {control}"), shards[domain].folder
-            found.append(activations.measure(network, blocks, *taken[domain, half], options, bar, where))
-        about = {"domain": domain, "control": control}
-        about |= {"tokens_sha256": identity.digest(shards[domain].index)}
+            result.append(activations.measure(network, blocks, *taken[domain, half], options, bar, where))
+        metadata = {"domain": domain, "control": control}
+        metadata |= {"tokens_sha256": identity.digest(shards[domain].index)}
         attrs = identity.attributes(
-            activations.TITLE, model, name, "base", options, code, "measure_control", **about
+            activations.TITLE, model, name, "base", options, code, "measure_control", **metadata
         )
-        write_store(path, *activations.as_store(found, blocks, options), attrs)
+        write_store(path, *activations.as_store(result, blocks, options), attrs)
 
 
 if __name__ == "__main__":

@@ -27,9 +27,9 @@ def measure_drift(
         which: representation_drift.visit(model, folder, base, references, options["batch_tokens"])
         for which, folder in networks.items()
     }
-    about = {"tokens_sha256": identity.digest({domain: shard.index for domain, shard in shards.items()})}
+    metadata = {"tokens_sha256": identity.digest({domain: shard.index for domain, shard in shards.items()})}
     title = "Drift of {model} at {checkpoint}"
-    attrs = identity.attributes(title, model, name, checkpoint, options, code, "measure_drift", **about)
+    attrs = identity.attributes(title, model, name, checkpoint, options, code, "measure_drift", **metadata)
     write_store(store, *representation_drift.as_store(seen, references, options["directions"]), attrs)
 
 

@@ -22,9 +22,11 @@ def measure_gradients(
     for half in ("a", "b"):
         split, bar = shards.split(f"probe_{half}"), job.progress(f"{domain} {half}")
         halves.append(gradient_sketches.measure_half(sketcher, split, options["documents"], bar, tokens))
-    about = {"domain": domain, "tokens_sha256": identity.digest(shards.index)}
+    metadata = {"domain": domain, "tokens_sha256": identity.digest(shards.index)}
     title = "Sketched gradients of {model} ({checkpoint}) on {domain}"
-    attrs = identity.attributes(title, model, name, checkpoint, options, code, "measure_gradients", **about)
+    attrs = identity.attributes(
+        title, model, name, checkpoint, options, code, "measure_gradients", **metadata
+    )
     write_store(store, *gradient_sketches.as_store(halves, sketcher.names, rank), attrs)
 
 

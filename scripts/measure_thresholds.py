@@ -33,25 +33,27 @@ def measure_thresholds(
     blocks, calibrations = ffn.feed_forwards(network), {}
     weights = identity.weights_digest(model)
     for place, path in enumerate(stores):
-        found = open_store(path, ("tokens", "histogram", "sum_abs"), ("routed_tokens",))
-        made = calibration.calibrate(found, weights, blocks, path)
+        result = open_store(path, ("tokens", "histogram", "sum_abs"), ("routed_tokens",))
+        made = calibration.calibrate(result, weights, blocks, path)
         if options["per"] == "expert" and blocks[0].experts:
             shards = Tokens(calibrating[place])
             split, special = shards.split(f"probe_{calibration.HALF}"), shards.index["special_ids"]
             size = options["batch_tokens"]
-            made = calibration.by_expert(network, blocks, made, split, special, found.attrs["options"], size)
-        calibrations[found.attrs["domain"]] = made
+            made = calibration.by_expert(network, blocks, made, split, special, result.attrs["options"], size)
+        calibrations[result.attrs["domain"]] = made
     if domain not in calibrations:
         raise InputError(f"no store of {domain} among those that calibrate", path=stores[0])
     half, key = Tokens(tokens).split("probe_b"), "probes.thresholds.documents"
     documents = reference_documents.first_documents(half, options["documents"], key, tokens)
     bar = job.progress(f"{domain} b, thresholds")
-    about = {"domain": domain, "calibrated_at": found.attrs["checkpoint"]}
-    about |= {"tokens_sha256": identity.digest(Tokens(tokens).index)}
-    about |= {"passes": len(thresholding.conditions(domain, calibrations, options))}
+    metadata = {"domain": domain, "calibrated_at": result.attrs["checkpoint"]}
+    metadata |= {"tokens_sha256": identity.digest(Tokens(tokens).index)}
+    metadata |= {"passes": len(thresholding.conditions(domain, calibrations, options))}
     losses = thresholding.measure(network, documents, domain, calibrations, options, bar, tokens)
     title = "Losses of {model} ({checkpoint}) on {domain}, activations set to zero"
-    attrs = identity.attributes(title, model, name, checkpoint, options, code, "measure_thresholds", **about)
+    attrs = identity.attributes(
+        title, model, name, checkpoint, options, code, "measure_thresholds", **metadata
+    )
     arrays, coords = thresholding.as_store(losses, documents, domain, calibrations, options)
     write_store(store, arrays, coords, attrs)
 

@@ -19,16 +19,16 @@ def prepare_model(folder, model, base, splits=(), template=None):
         if base["source"] == "scratch":
             from implicit_sparsity.training import pretraining
 
-            said = pretraining.from_scratch(temporary, base, splits, template)
+            reported = pretraining.from_scratch(temporary, base, splits, template)
         else:
-            said = sources.prepare(temporary, model, base, downloads)
-        known = said.pop("files", {})
+            reported = sources.prepare(temporary, model, base, downloads)
+        known = reported.pop("files", {})
         shape = sources.check_shape(temporary, model, base)
         files = sorted(path for path in temporary.iterdir() if path.is_file())
         manifest = {
             "name": model,
             "source": base["source"],
-            **said,
+            **reported,
             "shape": shape,
             "files": {path.name: known.get(path.name) or sha256(path) for path in files},
             "versions": identity.versions(),

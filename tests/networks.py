@@ -51,7 +51,7 @@ TRAINING = {
     "weight_decay": 0.01,
     "clip": 1.0,
     "checkpoint_every": 100,
-    "leak_tolerance": 1e-4,
+    "constraint_tolerance": 1e-4,
     "device": "cpu",
 }
 WORDS = {

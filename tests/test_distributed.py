@@ -295,8 +295,8 @@ class Job:
 
     def saved(self):
         """The last step that has a whole restart point."""
-        found = self.place.glob(".partial-stage-*/*/complete")
-        return max((int(path.parent.name.split("-")[1]) for path in found), default=0)
+        result = self.place.glob(".partial-stage-*/*/complete")
+        return max((int(path.parent.name.split("-")[1]) for path in result), default=0)
 
     def workers(self):
         return [int(path.read_text()) for path in sorted(self.place.glob(".partial-stage-*/worker-*.pid"))]
@@ -310,12 +310,12 @@ class Job:
 
     def end(self):
         """(exit status, last line on the terminal), once it and its workers are gone."""
-        _, said = self.process.communicate(timeout=LIMIT)
+        _, reported = self.process.communicate(timeout=LIMIT)
         end = time.monotonic() + LIMIT
         while any(alive(pid) for pid in self.workers()):
             assert time.monotonic() < end, "a worker stays behind"
             time.sleep(0.02)
-        return self.process.returncode, said.strip().splitlines()[-1:] or [""]
+        return self.process.returncode, reported.strip().splitlines()[-1:] or [""]
 
 
 def alive(pid):

@@ -88,9 +88,9 @@ def trained(nano, tmp_path_factory):
 @pytest.mark.parametrize(("kind", "name"), PAIRS)
 def test_trains_what_it_declares_and_nothing_else(trained, kind, name):
     for count, (_, method, result, _) in enumerate(trained(kind, name), 1):
-        found = result["audit"]
-        assert found["without_gradient"] == found["frozen_moved"] == 0
-        assert found["trainable_parameters"] > 0
+        outcome = result["audit"]
+        assert outcome["without_gradient"] == outcome["frozen_moved"] == 0
+        assert outcome["trainable_parameters"] > 0
         steps = 4 * (count if method.BUDGET == "domains" else 1)
         assert [row["step"] for row in result["curve"]] == list(range(1, steps + 1))
 
@@ -118,9 +118,9 @@ def test_second_stage_holds_its_promise_on_every_step(trained, kind, name):
     _, method, result, _ = trained(kind, name)[1]
     if not method.constrained:
         pytest.skip("the method promises nothing")
-    found = result["audit"]
-    assert found["leak_steps_audited"] == 4
-    assert found["leak_max_step"] <= 1e-5 and found["leak_total"] <= 1e-5
+    outcome = result["audit"]
+    assert outcome["constraint_steps_audited"] == 4
+    assert outcome["constraint_violation_max_step"] <= 1e-5 and outcome["constraint_violation_total"] <= 1e-5
 
 
 @pytest.mark.parametrize(("kind", "name"), PAIRS)

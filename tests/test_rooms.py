@@ -86,7 +86,7 @@ def test_a_heavy_package_has_its_keepers(graph, package):
 
 
 def room_of(name):
-    """The room of a module, or the module where it lies at the root: ``implicit_sparsity.models.ffn`` -> models."""
+    """The room of a module (``implicit_sparsity.models.ffn`` -> models), or the module that lies at the root."""
     return short(name).split(".")[0]
 
 
@@ -156,10 +156,10 @@ def test_library_knows_nothing_of_the_workflow(graph):
 def test_neighbours_in_a_room_know_their_base_only(graph, room):
     for name in modules(room):
         imported = {
-            short(found) for found in graph.find_modules_directly_imported_by(f"{PACKAGE}.{room}.{name}")
+            short(result) for result in graph.find_modules_directly_imported_by(f"{PACKAGE}.{room}.{name}")
         }
         rooms = ("methods", "probes", "figures", "claims")
-        inside = {found for found in imported if found.split(".")[0] in rooms}
+        inside = {result for result in imported if result.split(".")[0] in rooms}
         assert inside <= {room, f"{room}.base"}, name
 
 
@@ -169,7 +169,7 @@ def test_nobody_names_a_single_method_probe_or_figure(graph):
         for name in modules(room.replace(".", "/")):
             importers = graph.find_modules_that_directly_import(f"{PACKAGE}.{room}.{name}")
             assert {
-                found for found in importers if not found.startswith(f"{PACKAGE}.corpora.sources.")
+                result for result in importers if not result.startswith(f"{PACKAGE}.corpora.sources.")
             } == set(), name
 
 

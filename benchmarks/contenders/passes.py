@@ -118,10 +118,10 @@ def _reduced(watch):
                 statistics.begin_batch(counted, group)
                 watch(ids, mask, reduce)
             statistics.documents += len(ids)
-        for layer, found in held:
+        for layer, result in held:
             if layer is None:
-                statistics.begin_batch(*found)
+                statistics.begin_batch(*result)
             else:
-                reduce(layer, found)
+                reduce(layer, result)
 
     return run

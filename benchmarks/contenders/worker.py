@@ -86,15 +86,15 @@ class Worker:
         before = memory("VmRSS")
         with torch.inference_mode():
             wall, processor = time.perf_counter(), time.process_time()
-            found = (PlainStatistics if plain else ActivationStatistics)(
+            result = (PlainStatistics if plain else ActivationStatistics)(
                 self.blocks, options["top_k"], options["thresholds"], "cpu", groups
             )
-            self.made[do](found, documents, keep)
+            self.made[do](result, documents, keep)
             wall, processor = time.perf_counter() - wall, time.process_time() - processor
         peak = memory("VmHWM") - before
         if sums:
-            np.save(sums, found.sum_abs.numpy(), allow_pickle=False)
-        counted = {"tokens": found.tokens, "documents": found.documents}
+            np.save(sums, result.sum_abs.numpy(), allow_pickle=False)
+        counted = {"tokens": result.tokens, "documents": result.documents}
         return {"seconds": wall, "processor_seconds": processor, "peak_mb": peak} | counted
 
 

@@ -29,7 +29,7 @@ def measure(network, length: int, batch: int, rounds: int, meter) -> dict:
             hidden_states(network, tokens.to(meter.device), mask.to(meter.device))
 
     def probe():
-        activations.run(network, ids, keeps, found, batch * length)
+        activations.run(network, ids, keeps, result, batch * length)
 
     def peak(run):
         run()  # what libraries keep once they have run is not the pass's
@@ -43,7 +43,7 @@ def measure(network, length: int, batch: int, rounds: int, meter) -> dict:
         return meter.now() - started
 
     plain_peak = peak(forward)
-    found = ActivationStatistics(ffn.feed_forwards(network), (0.01,), (0.01, 0.1), meter.device)
+    result = ActivationStatistics(ffn.feed_forwards(network), (0.01,), (0.01, 0.1), meter.device)
     probe_peak = peak(probe)
     plain, probed = zip(*((seconds(forward), seconds(probe)) for _ in range(rounds)), strict=True)
     return {

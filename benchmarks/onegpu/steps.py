@@ -28,7 +28,7 @@ def settings(steps: int, batch: int, precision: str, device: str) -> dict:
         "weight_decay": 0.0,
         "clip": 1.0,
         "checkpoint_every": 10**6,
-        "leak_tolerance": 1e-3,
+        "constraint_tolerance": 1e-3,
         "precision": precision,
         "gradient_checkpointing": True,
         "device": device,

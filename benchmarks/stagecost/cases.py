@@ -23,7 +23,7 @@ TRAINING = {
     "weight_decay": 0.0,
     "clip": 1.0,
     "checkpoint_every": 10**6,
-    "leak_tolerance": 1e-3,
+    "constraint_tolerance": 1e-3,
 }
 LARGER = {  # a mixture with random weights, where a step takes about as long as SmolLM2's
     "hidden_size": 256,
@@ -55,13 +55,13 @@ def kind(method: str) -> str:
 def places(nano: bool, kinds, scratch) -> dict:
     """{kind: {model, tokens}}: the default study's SmolLM2 and its documents; random networks and synthetic
     documents for mixtures and at nano size. FileNotFoundError where the study was not run."""
-    found = {}
+    result = {}
     for name in kinds:
         if name == "dense" and not nano:
-            found[name] = _of_the_study()
+            result[name] = _of_the_study()
         else:
-            found[name] = {"model": str(_create(name, nano, Path(scratch) / name)), "tokens": None}
-    return found
+            result[name] = {"model": str(_create(name, nano, Path(scratch) / name)), "tokens": None}
+    return result
 
 
 def _of_the_study() -> dict:
@@ -94,8 +94,8 @@ def stage(place: dict, domains, training: dict, seed: int, previous=None):
     class Measured(Stage):
         def documents(self, split, domain=None):
             if place["tokens"]:
-                found = super().documents(split, domain)
-                return found[:count] if split == "train" else found
+                result = super().documents(split, domain)
+                return result[:count] if split == "train" else result
             random = np.random.default_rng([seed, self.domains.index(domain or self.domain)])
             vocabulary = self.model.config.get_text_config().vocab_size
             ids = [random.integers(3, vocabulary, n, np.uint32) for n in random.integers(24, 128, count)]

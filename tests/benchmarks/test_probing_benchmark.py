@@ -44,8 +44,8 @@ def test_every_pass_has_its_row_and_a_peer_that_cannot_be_installed_says_why(lla
     out, nothing = tmp_path / "found.json", {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path)}
     done = run(*llama, "--out", out, "--peers", tmp_path / "peers", **nothing)
     assert done.returncode == 0, done.stderr[-2000:]
-    found = json.loads(out.read_text())
-    rows = {row["pass"]: row for row in found["rows"]}
+    result = json.loads(out.read_text())
+    rows = {row["pass"]: row for row in result["rows"]}
     assert len(rows) == 7 and list(rows)[:2] == ["backbone", "ours"]
     for name in ("backbone", "ours"):
         row = rows.pop(name)
@@ -54,8 +54,8 @@ def test_every_pass_has_its_row_and_a_peer_that_cannot_be_installed_says_why(lla
             assert math.isfinite(middle) and 0 < low <= middle <= high
         assert row["note"] == ""
     assert all(row["note"].startswith("pip: ERROR: No matching") for row in rows.values()), rows
-    assert [row["pass"] for row in found["memory"]] == ["backbone", "ours"]
-    assert all(math.isfinite(peak) and peak >= 0 for row in found["memory"] for peak in row["peak_mb"])
+    assert [row["pass"] for row in result["memory"]] == ["backbone", "ours"]
+    assert all(math.isfinite(peak) and peak >= 0 for row in result["memory"] for peak in row["peak_mb"])
     assert "| nnsight | not measured: pip: ERROR" in done.stdout
     assert done.stdout.count("goal: ") == 5 and done.stdout.count(": not measured\n") == 4
 
@@ -74,10 +74,10 @@ def statistics_of(contenders, network, documents, plain, run=None):
 
     kind = contenders.plain.PlainStatistics if plain else ActivationStatistics
     groups = OPTIONS["groups"]
-    found = kind(ffn.feed_forwards(network), OPTIONS["top_k"], OPTIONS["thresholds"], "cpu", groups)
+    result = kind(ffn.feed_forwards(network), OPTIONS["top_k"], OPTIONS["thresholds"], "cpu", groups)
     with torch.inference_mode():
-        (run or contenders.passes.ours(network))(found, documents, False)
-    return found.arrays()
+        (run or contenders.passes.ours(network))(result, documents, False)
+    return result.arrays()
 
 
 def test_plain_pytorch_comes_to_the_same_statistics(contenders, llama):

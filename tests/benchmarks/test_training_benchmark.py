@@ -19,9 +19,9 @@ ROOT = Path(__file__).resolve().parents[2]
 def bench():
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(ROOT / "benchmarks"))
-        from stagecost import cases, gauge, told, worker
+        from stagecost import cases, memory_meter, worker
 
-        yield types.SimpleNamespace(cases=cases, gauge=gauge, told=told, worker=worker)
+        yield types.SimpleNamespace(cases=cases, memory_meter=memory_meter, summary=summary, worker=worker)
 
 
 def run(*arguments):
@@ -66,24 +66,24 @@ def test_a_process_of_its_own_finds_the_same_run(bench, tmp_path):
 
 
 def test_a_phase_has_its_own_seconds_and_its_own_peak(bench):
-    gauge = bench.gauge.Gauge()
-    if gauge.gpu:
+    memory_meter = bench.memory_meter.MemoryMeter()
+    if memory_meter.gpu:
         pytest.skip("resident memory is read where there is no card")
-    gauge.around("large", lambda: torch.ones(2**26).sum())()  # 256 MiB
-    gauge.around("small", lambda: time.sleep(0.05))()
-    gauge.around("small", lambda: time.sleep(0.05))()
-    large, small = gauge.phases["large"], gauge.phases["small"]
+    memory_meter.around("large", lambda: torch.ones(2**26).sum())()  # 256 MiB
+    memory_meter.around("small", lambda: time.sleep(0.05))()
+    memory_meter.around("small", lambda: time.sleep(0.05))()
+    large, small = memory_meter.phases["large"], memory_meter.phases["small"]
     assert large["peak_mb"] - small["peak_mb"] > 200
     assert small["seconds"] >= 0.1 and small["cpu_seconds"] < 0.05
 
 
 def test_what_costs_more_has_its_reason_and_a_goal_its_verdict(bench):
     row = {"method": "activation_mask", "network": "dense", "time": 0.9, "memory": 1.2}
-    assert bench.told.notes(row) == ["goal time <= 1: met", "goal memory <= 1: missed"]
+    assert bench.reported.notes(row) == ["goal time <= 1: met", "goal memory <= 1: missed"]
     row = {"method": "osf", "network": "dense", "time": 1.4, "memory": 1.6}
-    assert bench.told.notes(row) == [bench.cases.REASONS["osf"]]
-    assert bench.told.notes(row | {"memory": 1.5}) == []
-    assert bench.told.notes(row | {"method": "lora"}) == ["no reason known: look into it"]
+    assert bench.reported.notes(row) == [bench.cases.REASONS["osf"]]
+    assert bench.reported.notes(row | {"memory": 1.5}) == []
+    assert bench.reported.notes(row | {"method": "lora"}) == ["no reason known: look into it"]
     assert {*bench.cases.REASONS, *bench.cases.GOALS, *bench.cases.OPTIONS} <= {*bench.cases.methods()}
 
 

@@ -94,8 +94,15 @@ def test_every_claim_of_the_science_is_here():
     assert source.available("claims") == ids == sorted(CASES)
     for name in ids:
         claim = load("claims", name, threshold=OPTIONS[name]["threshold"])
-        for said in (claim.QUESTION, claim.STATEMENT, claim.REFUTED, claim.EFFECT, claim.NOISE, claim.MEAN):
-            assert said, name
+        for reported in (
+            claim.QUESTION,
+            claim.STATEMENT,
+            claim.REFUTED,
+            claim.EFFECT,
+            claim.NOISE,
+            claim.MEAN,
+        ):
+            assert reported, name
         assert claim.FIGURE in source.available("figures")
         with pytest.raises(InputError, match="threshold"):
             load("claims", name)  # set beforehand, or no claim is judged
@@ -103,11 +110,11 @@ def test_every_claim_of_the_science_is_here():
 
 @pytest.mark.parametrize("claim, case", ALL)
 def test_planted_studies(claim, case, tmp_path):
-    found = found_of(claim, STUDIES[claim](*CASES[claim][case]), tmp_path)
-    verdict, why = conclude(found)
-    assert verdict == ("INCONCLUSIVE" if case == "noise" else case), (why, found.evidence)
+    result = found_of(claim, STUDIES[claim](*CASES[claim][case]), tmp_path)
+    verdict, why = conclude(result)
+    assert verdict == ("INCONCLUSIVE" if case == "noise" else case), (why, result.evidence)
     if case == "noise":
-        assert all("noise floor" in piece.judged()[1] for piece in found.evidence)
+        assert all("noise floor" in piece.judged()[1] for piece in result.evidence)
 
 
 @pytest.mark.parametrize("claim", sorted(set(CASES) - {"h5"}))
@@ -123,9 +130,9 @@ def test_effect_interval_and_noise_are_the_planted_ones(claim, tmp_path):
 
 @pytest.mark.parametrize("claim", sorted(CASES))
 def test_a_claim_whose_tables_are_not_made_is_not_run(claim, tmp_path):
-    found = found_of(claim, {}, tmp_path)
-    assert conclude(found) == ("NOT RUN", "; ".join(found.missing))
-    assert found.missing[0] == f"the table {load('claims', claim, **OPTIONS[claim]).TABLES[0]}"
+    result = found_of(claim, {}, tmp_path)
+    assert conclude(result) == ("NOT RUN", "; ".join(result.missing))
+    assert result.missing[0] == f"the table {load('claims', claim, **OPTIONS[claim]).TABLES[0]}"
     frames = STUDIES[claim](*CASES[claim]["SUPPORTED"])
     empty = {name: frame.iloc[:0] for name, frame in frames.items()}
     assert "rows of the table" in conclude(found_of(claim, empty, tmp_path))[1]
@@ -135,10 +142,10 @@ def test_a_claim_whose_tables_are_not_made_is_not_run(claim, tmp_path):
 def test_claims_about_methods_take_seeds_and_orders(claim, tmp_path):
     case = CASES[claim]["SUPPORTED"]
     few = 1 if claim in ("h2a", "h2b") else (0,)
-    found = found_of(claim, STUDIES[claim](*case, seeds=few), tmp_path)
-    verdict, why = conclude(found)
+    result = found_of(claim, STUDIES[claim](*case, seeds=few), tmp_path)
+    verdict, why = conclude(result)
     assert verdict == "NOT RUN" and "3 seeds" in why and "there is 1" in why
-    assert claim == "h5" or found.evidence, "what there is is shown all the same"
+    assert claim == "h5" or result.evidence, "what there is is shown all the same"
     one = {"forward": ORDERS["forward"]}
     verdict, why = conclude(found_of(claim, STUDIES[claim](*case, orders=one), tmp_path))
     assert verdict == "NOT RUN" and ("2 orders" in why or "10 ordered pairs" in why)
@@ -207,13 +214,13 @@ def test_sweeps_are_taken_together(tmp_path):
     families = planted.FAMILIES | {"lora_slow": planted.FAMILIES["lora"]}
     study = planted.Study(families, ORDERS)
     both = on_disk(tmp_path, {"write_interference": pd.concat([table, slow])})
-    found = load("claims", "h3a", **OPTIONS["h3a"]).judge(both, study)
-    assert [piece.effect for piece in found.evidence] == pytest.approx([2.5, 2.5])
+    result = load("claims", "h3a", **OPTIONS["h3a"]).judge(both, study)
+    assert [piece.effect for piece in result.evidence] == pytest.approx([2.5, 2.5])
 
     frames = planted.crossing(0.3, 0.2, 0.05)
     for name, frame in frames.items():
         worse = frame[frame["method"] == "lora"].assign(method="lora_slow")
         worse["value"] += worse["stage"] * 0.1
         frames[name] = pd.concat([frame, worse])
-    found = load("claims", "h4", **OPTIONS["h4"]).judge(on_disk(tmp_path, frames), study)
-    assert [piece.effect for piece in found.evidence] == pytest.approx([0.3] * len(found.evidence))
+    result = load("claims", "h4", **OPTIONS["h4"]).judge(on_disk(tmp_path, frames), study)
+    assert [piece.effect for piece in result.evidence] == pytest.approx([0.3] * len(result.evidence))

@@ -46,11 +46,11 @@ def test_same_bytes_in_another_process(collected, tmp_path, name):
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_records_are_good(records, name):
-    found = records[name]
-    assert len(found) == len({r["id"] for r in found}) == 40
-    assert all(r["id"].startswith(f"{name}:") and r["source"] == name for r in found)
-    assert len({r["group"] for r in found}) >= 8
-    assert all(r["prompt"].strip() and r["completion"] == r["completion"].rstrip() for r in found)
+    result = records[name]
+    assert len(result) == len({r["id"] for r in result}) == 40
+    assert all(r["id"].startswith(f"{name}:") and r["source"] == name for r in result)
+    assert len({r["group"] for r in result}) >= 8
+    assert all(r["prompt"].strip() and r["completion"] == r["completion"].rstrip() for r in result)
 
 
 def test_limit_seed_and_length_choose_documents(tmp_path):

@@ -47,9 +47,9 @@ def test_matched_tokens_are_equally_many_of_each_id():
     for number, key in enumerate([("x", "a"), ("x", "b"), ("y", "a"), ("y", "b")]):
         ids = [rng.integers(number // 2, 8, 30) for _ in range(4)]
         taken[key] = (ids, [rng.random(30) > 0.3 for _ in ids], {"first": 2})
-    found = controls.matched(taken)
+    result = controls.matched(taken)
     counts = []
-    for key, (ids, keeps, excluded) in found.items():
+    for key, (ids, keeps, excluded) in result.items():
         before = np.concatenate([i[k] for i, k in zip(*taken[key][:2], strict=True)])
         after = np.concatenate([i[k] for i, k in zip(ids, keeps, strict=True)])
         counts.append(np.bincount(after, minlength=8))
@@ -104,9 +104,9 @@ def test_bare_documents_are_those_of_the_pass(nano):
     encoder = Encoder(model / "tokenizer.json", Options(index["template"], 64, 2))
     template = encoder.before, encoder.between, encoder.after
     halves = {(d, h): shards[d].split(f"probe_{h}") for d in shards for h in "ab"}
-    found = controls.budgets("bare", halves, template, index["special_ids"], OPTIONS)
+    result = controls.budgets("bare", halves, template, index["special_ids"], OPTIONS)
     specials = set(index["special_ids"])
-    for key, (ids, _, excluded) in found.items():
+    for key, (ids, _, excluded) in result.items():
         assert not specials & {int(token) for tokens in ids for token in tokens}
         for number, tokens_ in enumerate(ids[:-1]):  # the last one may be cut at the budget
             text = SimpleNamespace(ids=halves[key][number].ids)

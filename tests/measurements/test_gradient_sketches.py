@@ -32,11 +32,11 @@ def exact(folder, names, document):
     model = loading.load(folder).requires_grad_(True)
     completion_loss(model, collate([document])).backward()
     weights = dict(model.named_parameters())
-    found = {}
+    result = {}
     for name in names:
         gradient = (weights[name] if name in weights else weights[f"{name}.weight"]).grad
-        found[name] = gradient if gradient.dim() == 3 else gradient.unsqueeze(0)
-    return found
+        result[name] = gradient if gradient.dim() == 3 else gradient.unsqueeze(0)
+    return result
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -53,9 +53,9 @@ def test_gradient_of_b_is_the_exact_gradient_projected(nano, kind):
     for i, (name, factor) in enumerate(sketcher.factors.items()):
         a, _ = factor.views
         projected = gradients[name] @ a.transpose(1, 2)
-        found = factor.shaped(*(p if p.grad is None else p.grad for p in factor.weights))[1]
+        result = factor.shaped(*(p if p.grad is None else p.grad for p in factor.weights))[1]
         scale = float(projected.norm())
-        assert float((found - projected).norm()) <= 1e-4 * scale + 1e-9, name
+        assert float((result - projected).norm()) <= 1e-4 * scale + 1e-9, name
         assert norm[i] == pytest.approx(scale, rel=1e-4, abs=1e-9)
         assert np.abs(sketch[i] - sketcher.sketches[name](projected).detach().numpy()).max() <= 1e-4 * scale
 
@@ -83,16 +83,16 @@ def test_inner_products_are_unbiased_and_as_far_off_as_predicted(nano, kind, nam
     folder, tokens = nano(kind)
     g, h = (exact(folder, [name], document)[name] for document in documents(tokens, 2))
     draws = 1500
-    found, (experts, rows, width) = np.empty(draws), g.shape
+    result, (experts, rows, width) = np.empty(draws), g.shape
     for seed in range(draws):
         a = gradient_sketches.projection(name, (experts * rank, width), rank, seed).unflatten(
             0, (experts, -1)
         )
         sketch = gradient_sketches.Sketch(name, experts * rows, rank, dim, seed=seed)
-        found[seed] = float(sketch(g @ a.transpose(1, 2)) @ sketch(h @ a.transpose(1, 2)))
+        result[seed] = float(sketch(g @ a.transpose(1, 2)) @ sketch(h @ a.transpose(1, 2)))
     variance = predicted_variance(g, h, rank, dim)
-    assert found.mean() == pytest.approx(float((g * h).sum()), abs=4 * (variance / draws) ** 0.5)
-    assert 0.75 < found.var() / variance < 1.2
+    assert result.mean() == pytest.approx(float((g * h).sum()), abs=4 * (variance / draws) ** 0.5)
+    assert 0.75 < result.var() / variance < 1.2
 
 
 def hooked(model):
@@ -107,8 +107,8 @@ def test_gradients_with_checkpointing_are_the_same_and_nothing_is_left_behind(na
     thrifty = gradient_sketches.GradientSketcher(loading.load(folder), 4, 64, checkpointing=True)
     before = hooked(thrifty.model)
     expected = list(plain.documents(documents(tokens)))
-    found = list(thrifty.documents(documents(tokens)))
-    for (a, _, _), (b, _, _) in zip(expected, found, strict=True):
+    result = list(thrifty.documents(documents(tokens)))
+    for (a, _, _), (b, _, _) in zip(expected, result, strict=True):
         assert np.allclose(a, b, rtol=1e-3, atol=1e-5 * np.abs(a).max())
     assert not thrifty.model.training
     assert hooked(thrifty.model) == before
@@ -130,12 +130,12 @@ def test_a_stage_that_was_trained_is_at_work_beside_the_probe(nano, tmp_path, ki
             loading.load(folder), tmp_path / "stage", name=adapters.EARLIER
         ).eval(),
     }
-    found = {}
+    result = {}
     for name, network in networks.items():
         sketcher = gradient_sketches.GradientSketcher(network, 4, 64)
         sketch, _, loss = next(sketcher.documents(documents(tokens, 1)))
-        found[name] = dict(zip(sketcher.names, sketch, strict=True)), loss
-    (base, before), (merged, after), (beside, beside_loss) = found.values()
+        result[name] = dict(zip(sketcher.names, sketch, strict=True)), loss
+    (base, before), (merged, after), (beside, beside_loss) = result.values()
     assert beside_loss == pytest.approx(after, rel=1e-4) and abs(before - after) > 0.01
     routers = {name for name in merged if gradient_sketches.kind_of(name) == "router"}
     assert set(merged) - set(beside) == (routers if not router else set()) and set(merged) == set(base)

@@ -118,14 +118,17 @@ def test_no_shape_depends_on_a_value(monkeypatch):
         half = {"dtype": torch.bfloat16}
         # what begin_batch copies to the device
         statistics.keep, statistics.sampled = torch.zeros(2, 40, dtype=torch.bool)
-        statistics.kept_rows, statistics.sampled_rows = torch.zeros_like(rows), torch.zeros_like(sampled)
+        statistics.retained_rows, statistics.sampled_rows = torch.zeros_like(rows), torch.zeros_like(sampled)
         statistics.group_of = torch.zeros(40, dtype=torch.int64)
-        statistics.kept_groups, statistics.sampled_groups = statistics.kept_rows, statistics.sampled_rows
+        statistics.retained_groups, statistics.sampled_groups = (
+            statistics.retained_rows,
+            statistics.sampled_rows,
+        )
         statistics.observe(block, 8 * 160, None, torch.zeros(40, 320, **half), None)
         routed = torch.zeros(80, dtype=torch.int64), torch.zeros(80, dtype=torch.int64)
         statistics.observe_routed(block, *routed, torch.zeros(80, 160, **half), torch.zeros(80, **half))
         with pytest.raises((DataDependentOutputException, DynamicOutputShapeException)):
-            torch.bincount(statistics.kept_rows)  # as a boolean mask, unique and item would
+            torch.bincount(statistics.retained_rows)  # as a boolean mask, unique and item would
 
 
 @pytest.mark.parametrize("routed", [False, True])

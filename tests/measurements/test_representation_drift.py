@@ -72,20 +72,20 @@ def rows(dataset, probe="representation_drift"):
 @pytest.mark.parametrize("kind", ["dense", "mixture", "llama"])
 def test_the_same_network_has_not_moved(nano, tmp_path, kind):
     same = changed(nano(kind)[0], tmp_path / "same", lambda name, weight: weight)
-    found = measure(tmp_path, nano, kind, same)
+    result = measure(tmp_path, nano, kind, same)
     for name in ("relative_l2", "drift_excess"):
-        assert (signal(found, name) == 0).all(), name
+        assert (signal(result, name) == 0).all(), name
     for name, value in (("cosine", 1), ("cka", 1), ("cka_positions", 1)):
-        assert signal(found, name) == pytest.approx(value, abs=1e-12)
-    assert signal(found, "largest_angle").max() < 1e-7
-    assert (found["kl"] == 0).all()
-    assert ("rerouted" in found) == (kind == "mixture")
+        assert signal(result, name) == pytest.approx(value, abs=1e-12)
+    assert signal(result, "largest_angle").max() < 1e-7
+    assert (result["kl"] == 0).all()
+    assert ("rerouted" in result) == (kind == "mixture")
     if kind == "mixture":
-        assert (found["rerouted"] == 0).all()
-    frame = rows(found)
+        assert (result["rerouted"] == 0).all()
+    frame = rows(result)
     assert {"base"} == set(frame["reference"]) and {6} == set(frame["n"])
-    told = frame[(frame["quantity"] == "signal") & frame["measure"].isin(["relative_l2", "kl"])]
-    assert (told[["value", "low", "high"]] == 0).all(axis=None)
+    reported = frame[(frame["quantity"] == "signal") & frame["measure"].isin(["relative_l2", "kl"])]
+    assert (reported[["value", "low", "high"]] == 0).all(axis=None)
 
 
 @pytest.mark.parametrize("kind", ["dense", "mixture", "llama"])
@@ -93,18 +93,18 @@ def test_a_rotation_of_all_states_is_seen_as_one(nano, tmp_path, kind):
     """Every state is the old one times Q: the same function, written in other directions."""
     turn = torch.linalg.qr(torch.randn(32, 32, generator=torch.Generator().manual_seed(0)))[0]
     other = changed(nano(kind)[0], tmp_path / "turned", lambda n, w: turned(n, w, turn))
-    found = measure(tmp_path, nano, kind, other)
+    result = measure(tmp_path, nano, kind, other)
     model, tokens = nano(kind)
     shards = Tokens(tokens["math"])
     reference = representations.reference(shards.split("probe_a"), shards.index["special_ids"], OPTIONS)
     old = representations.observe(loading.load(model), reference, 200).hidden
     expected = [np.linalg.norm(x @ (turn.numpy() - np.eye(32))) / np.linalg.norm(x) for x in old]
-    assert signal(found, "relative_l2")[0, 1] == pytest.approx(expected, rel=1e-3)
-    assert signal(found, "cka") == pytest.approx(1, abs=1e-4)
-    assert signal(found, "relative_l2").min() > 0.5 and signal(found, "largest_angle").min() > 0.5
-    assert found["kl"].values.max() < 1e-5
+    assert signal(result, "relative_l2")[0, 1] == pytest.approx(expected, rel=1e-3)
+    assert signal(result, "cka") == pytest.approx(1, abs=1e-4)
+    assert signal(result, "relative_l2").min() > 0.5 and signal(result, "largest_angle").min() > 0.5
+    assert result["kl"].values.max() < 1e-5
     if kind == "mixture":
-        split = found["rerouted"].mean(("reference", "domain", "document"))
+        split = result["rerouted"].mean(("reference", "domain", "document"))
         assert split.sel(split="both").max() < 0.02
         for half in ("states_old_router", "router_old_states", "states_new_router", "router_new_states"):
             assert split.sel(split=half).min() > 0.3, half
@@ -123,8 +123,8 @@ def test_a_change_of_the_last_layer_is_seen_there_alone(nano, tmp_path, kind):
         return weight
 
     other = changed(nano(kind)[0], tmp_path / "louder", louder)
-    found = measure(tmp_path, nano, kind, other)
-    distance = signal(found, "relative_l2")
+    result = measure(tmp_path, nano, kind, other)
+    distance = signal(result, "relative_l2")
     assert (distance[..., :3] == 0).all() and distance[..., 3].min() > 0
     model, tokens = nano(kind)
     shards = Tokens(tokens["code"])
@@ -133,10 +133,10 @@ def test_a_change_of_the_last_layer_is_seen_there_alone(nano, tmp_path, kind):
     moved = new.hidden[3] - old.hidden[3]
     assert np.abs(np.delete(moved, 5, axis=1)).max() < 1e-6 < np.abs(moved[:, 5]).max()
     assert distance[0, 0, 3] == pytest.approx(np.linalg.norm(moved) / np.linalg.norm(old.hidden[3]), rel=1e-5)
-    assert found["kl"].values.min() > 1e-6
+    assert result["kl"].values.min() > 1e-6
     if kind == "mixture":  # the routers of all layers saw what they had seen
-        assert (found["rerouted"] == 0).all()
-        shared = found["shared"].sel(share="shared_norm_share").mean(("domain", "document"))
+        assert (result["rerouted"] == 0).all()
+        shared = result["shared"].sel(share="shared_norm_share").mean(("domain", "document"))
         more = shared.sel(network="tuned") - shared.sel(network="base")
         assert (more.values[:3] == 0).all() and more.values[3] > 0
 
@@ -145,7 +145,7 @@ def test_divergence_is_exact_over_the_vocabulary(nano, tmp_path):
     model, tokens = nano("dense")
     random = torch.Generator().manual_seed(1)
     other = changed(model, tmp_path / "other", lambda n, w: w + 0.02 * torch.randn(w.shape, generator=random))
-    found = measure(tmp_path, nano, "dense", other)
+    result = measure(tmp_path, nano, "dense", other)
     document = Tokens(tokens["code"]).split("probe_a")[2]
     ids = torch.from_numpy(document.ids.astype(np.int64))[None]
     with torch.no_grad():
@@ -154,8 +154,8 @@ def test_divergence_is_exact_over_the_vocabulary(nano, tmp_path):
     wanted = ~document.prompt[1:]
     exact = (p.exp() * (p - q)).sum(-1)[:-1][torch.from_numpy(wanted)].mean()
     assert float(exact) > 1e-3
-    assert found["kl"].values[0, 2] == pytest.approx(float(exact), rel=1e-4)
-    assert found["completion"].values[0, 2] == wanted.sum()
+    assert result["kl"].values[0, 2] == pytest.approx(float(exact), rel=1e-4)
+    assert result["completion"].values[0, 2] == wanted.sum()
 
 
 def test_divergence_in_pieces_is_the_same(nano, monkeypatch):
@@ -200,17 +200,17 @@ def chain(nano, tmp_path_factory):
 @pytest.mark.parametrize("router", [False, True])
 def test_a_router_that_was_not_trained_reroutes_nothing(nano, tmp_path, chain, router):
     first, second = chain[router]
-    found = measure(tmp_path, nano, "mixture", second, first)
-    assert found["reference"].values.tolist() == ["base", "previous"]
-    split = found["rerouted"].mean(("domain", "layer", "document"))
+    result = measure(tmp_path, nano, "mixture", second, first)
+    assert result["reference"].values.tolist() == ["base", "previous"]
+    split = result["rerouted"].mean(("domain", "layer", "document"))
     for half in ("router_old_states", "router_new_states"):
         moved = split.sel(split=half).values
         assert (moved > 0).all() if router else (moved == 0).all(), half
     assert (split.sel(split="both") > 0).all()
     if not router:
         assert (split.sel(split="states_old_router") == split.sel(split="both")).all()
-    assert 0.6 < found["rerouted_null"].mean() < 0.9, "two of eight experts, chosen unevenly"
-    distance = found["drift"].sel(measure="relative_l2", left_out=-1)
+    assert 0.6 < result["rerouted_null"].mean() < 0.9, "two of eight experts, chosen unevenly"
+    distance = result["drift"].sel(measure="relative_l2", left_out=-1)
     alone = measure(tmp_path, nano, "mixture", first, name="first")
     # base to the first stage, and on to the second: no further than the sum of both, in each layer and domain
     there = alone["drift"].sel(measure="relative_l2", left_out=-1, reference="base")
@@ -239,9 +239,9 @@ def test_tables_of_a_dense_and_a_mixture_and_equal_bytes(nano, tmp_path, chain):
     assert len(lines) == 1 and lines[0].startswith("model,revision,checkpoint,reference"), "dense: no rows"
     frame = read_table(tmp_path / "representation_drift.csv")
     assert set(frame["quantity"]) == {"signal", "unrelated", "floor"} and set(frame["n"]) == {6}
-    told = frame[(frame["quantity"] == "signal") & (frame["measure"] != "cka_positions")]
-    assert told[["low", "high"]].notna().all(axis=None)
-    assert ((told["low"] <= told["value"]) & (told["value"] <= told["high"])).all()
+    reported = frame[(frame["quantity"] == "signal") & (frame["measure"] != "cka_positions")]
+    assert reported[["low", "high"]].notna().all(axis=None)
+    assert ((reported["low"] <= reported["value"]) & (reported["value"] <= reported["high"])).all()
     kl = frame[frame["measure"] == "kl"]
     assert kl["layer"].isna().all() and set(kl["unit"]) == {"nat"} and (kl["value"] > 0).all()
 

@@ -187,12 +187,16 @@ def test_kl_of_base_and_tuned_is_that_of_plain_logits(nano, tmp_path, kind, prec
     q = [logits_by_hand(network, document) for document in documents["math"]]
     scores = evaluation.score_domain(network, shards, "math", options, tokenizer.decode, None, iter, before)
     expected = [float((a.exp() * (a - b)).sum(-1).mean()) for a, b in zip(p, q)]
-    found = [row["kl_base"] for row in scores["documents"]]
+    result = [row["kl_base"] for row in scores["documents"]]
     assert min(expected) > 1e-3
-    assert found == pytest.approx(expected, rel=1e-3 if precision == "fp32" else 0.2)
-    told = scores["metrics"]["kl_base"]
-    assert told["value"] == pytest.approx(np.mean(found)) and told["n"] == 6 and not told["higher_is_better"]
-    assert told["stderr"] == pytest.approx(np.std(found, ddof=1) / np.sqrt(6))
+    assert result == pytest.approx(expected, rel=1e-3 if precision == "fp32" else 0.2)
+    reported = scores["metrics"]["kl_base"]
+    assert (
+        reported["value"] == pytest.approx(np.mean(result))
+        and reported["n"] == 6
+        and not reported["higher_is_better"]
+    )
+    assert reported["stderr"] == pytest.approx(np.std(result, ddof=1) / np.sqrt(6))
 
 
 def test_the_base_model_goes_over_the_documents_once(nano, tmp_path, monkeypatch):
@@ -200,14 +204,16 @@ def test_the_base_model_goes_over_the_documents_once(nano, tmp_path, monkeypatch
     folder, tokens = nano("dense")
     stage, options = trained_adapter(loading.load(folder), tmp_path / "stage"), OPTIONS | {"documents": 6}
     documents = {"math": evaluation.scored_documents(Tokens(tokens["math"]), options)}
-    kept, passes, given = {"math": tmp_path / ".before" / "key.safetensors"}, [], kl_to_base.given
+    retained, passes, given = {"math": tmp_path / ".before" / "key.safetensors"}, [], kl_to_base.given
     monkeypatch.setattr(kl_to_base, "given", lambda *a: passes.append(1) or given(*a))
-    first = kl_to_base.load(folder, stage, {}, documents, 100, kept)[1].states["math"]
-    for damage in (lambda: None, lambda: os.truncate(kept["math"], 100)):
+    first = kl_to_base.load(folder, stage, {}, documents, 100, retained)[1].states["math"]
+    for damage in (lambda: None, lambda: os.truncate(retained["math"], 100)):
         damage()
-        again = kl_to_base.load(folder, stage, {}, documents, 100, kept)[1].states["math"]
+        again = kl_to_base.load(folder, stage, {}, documents, 100, retained)[1].states["math"]
         assert len(again) == 6 and all(torch.equal(a, b) for a, b in zip(first, again))
-    assert len(passes) == 2 and [path.name for path in kept["math"].parent.iterdir()] == ["key.safetensors"]
+    assert len(passes) == 2 and [path.name for path in retained["math"].parent.iterdir()] == [
+        "key.safetensors"
+    ]
 
 
 def test_kl_of_base_is_zero_by_definition_and_by_computing(nano):
@@ -219,7 +225,7 @@ def test_kl_of_base_is_zero_by_definition_and_by_computing(nano):
     assert before is None
     scores = evaluation.score_domain(network, shards, "math", options, tokenizer.decode, None)
     assert [row["kl_base"] for row in scores["documents"]] == [0.0] * 12
-    computed = kl_to_base.Before(
+    computed = kl_to_base.BaseOutputs(
         forward.head(network), {"math": kl_to_base.given(network, documents["math"], 60)}
     )
     scores = evaluation.score_domain(network, shards, "math", options, tokenizer.decode, None, iter, computed)
@@ -235,7 +241,7 @@ def test_kl_holds_the_logits_of_a_few_tokens(nano, monkeypatch):
     documents = {"math": evaluation.scored_documents(Tokens(tokens["math"]), options)}
     network = loading.load(folder)
     rows, head = [], forward.head(network)
-    before = kl_to_base.Before(head, {"math": kl_to_base.given(network, documents["math"], 100)})
+    before = kl_to_base.BaseOutputs(head, {"math": kl_to_base.given(network, documents["math"], 100)})
     longest = max(range(12), key=lambda i: len(before.states["math"][i]))
     whole = before.divergence(network, "math", longest, before.states["math"][longest] * 1.5)
     monkeypatch.setattr(losses, "LOGITS_AT_ONCE", 4 * 3 * head.weight.shape[0])

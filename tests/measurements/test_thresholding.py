@@ -44,9 +44,9 @@ def test_quantiles_of_half_octaves_realise_the_share_asked_for():
 def test_quantiles_of_zeros_of_nothing_and_of_level_nought():
     counts = np.zeros((3, accumulators.BINS), int)
     counts[0, 0], counts[0, 70], counts[1, 95] = 60, 40, 10
-    found = calibration.quantiles(counts, 0.5)
-    assert 0 < found[0] < 1e-9, "the share of zeros is above the level: only they are zero"
-    assert 2.0**15.5 < found[1] < 2.0**16 and np.isnan(found[2])
+    result = calibration.quantiles(counts, 0.5)
+    assert 0 < result[0] < 1e-9, "the share of zeros is above the level: only they are zero"
+    assert 2.0**15.5 < result[1] < 2.0**16 and np.isnan(result[2])
     edge = accumulators.bin_edges()
     assert edge[70] < calibration.quantiles(counts, 0.8)[0] < edge[71]
     assert calibration.quantiles(counts, 0.0)[:2].tolist() == [0, 0]
@@ -55,9 +55,9 @@ def test_quantiles_of_zeros_of_nothing_and_of_level_nought():
 def test_an_expert_that_no_token_reached_takes_its_layers_threshold():
     counts = np.zeros((1, 3, accumulators.BINS), int)
     counts[0, 0, 60], counts[0, 2, 80] = 100, 100
-    found = calibration.Calibration(counts, np.ones((1, 4))).thresholds(0.25)[0]
-    assert found[1] == calibration.quantiles(counts.sum(1), 0.25)[0]
-    assert found[0] < found[1] < found[2]
+    result = calibration.Calibration(counts, np.ones((1, 4))).thresholds(0.25)[0]
+    assert result[1] == calibration.quantiles(counts.sum(1), 0.25)[0]
+    assert result[0] < result[1] < result[2]
 
 
 # Hooks
@@ -73,22 +73,22 @@ def test_zeroed_neurons_are_those_of_zeroed_weights(nano, kind):
     """Neurons out of a mask: the logits of a network without their columns. Nothing stays behind."""
     model, ids = loading.load(nano(kind)[0]), torch.arange(3, 39).view(3, 12)
     plain, blocks = run(model, ids), ffn.feed_forwards(model)
-    kept = np.random.default_rng(0).random((len(blocks), blocks[0].size)) < 0.4
-    change = thresholding.Zeroing(len(blocks), "cpu", kept=kept)
+    retained = np.random.default_rng(0).random((len(blocks), blocks[0].size)) < 0.4
+    change = thresholding.Zeroing(len(blocks), "cpu", retained=retained)
     change.begin_batch(torch.ones(ids.numel(), dtype=torch.bool))
     with sparsified(model, change):
         masked = run(model, ids)
     assert torch.equal(run(model, ids), plain)
     for block in blocks:
         for first, last, _, _, down in block.parts():
-            down[:, torch.from_numpy(~kept[block.layer, first:last])] = 0
+            down[:, torch.from_numpy(~retained[block.layer, first:last])] = 0
     without = run(model, ids)
     assert not torch.allclose(plain, without, atol=1e-2)
     torch.testing.assert_close(masked, without, atol=1e-4, rtol=1e-4)
     rows = ids.numel() * (2 * 16 + 24 if kind == "mixture" else 64)
     assert change.seen.tolist() == [rows] * len(blocks)
     if kind != "mixture":
-        np.testing.assert_allclose(change.shares(), 1 - kept.mean(axis=1))
+        np.testing.assert_allclose(change.shares(), 1 - retained.mean(axis=1))
 
 
 @pytest.mark.parametrize("implementation", ["grouped_mm", "eager", "batched_mm"])
@@ -213,9 +213,9 @@ def calibrated(model, documents):
 
 def measured(model, tested, made, domain="a", **options):
     """{name of a condition: (loss ratio to dense [D], share of zeros)}"""
-    found = thresholding.measure(model, tested, domain, made, OPTIONS | options)
-    dense = found["curve", 0, ""][0]
-    return {name: (nats / dense, zeros.mean(), nats) for name, (nats, zeros) in found.items()}
+    result = thresholding.measure(model, tested, domain, made, OPTIONS | options)
+    dense = result["curve", 0, ""][0]
+    return {name: (nats / dense, zeros.mean(), nats) for name, (nats, zeros) in result.items()}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -223,18 +223,18 @@ def test_idle_neurons_are_found_and_cost_nothing(nano, kind):
     model = planted(nano, kind)
     make_idle(model)
     made = {"a": calibrated(model, documents(model, "a", 24, 0))}
-    found = measured(model, documents(model, "a", 8, 1), made, levels=[0.25, 0.45, 0.7, 0.9])
+    result = measured(model, documents(model, "a", 8, 1), made, levels=[0.25, 0.45, 0.7, 0.9])
     for i, level in enumerate([0, 0.25, 0.45]):
-        assert found["curve", i, ""][1] == pytest.approx(level, abs=0.03)
-        np.testing.assert_allclose(found["curve", i, ""][0], 1, atol=1e-4)
-    assert found["curve", 4, ""][0].mean() > 1.1, "the others matter"
-    nats = np.stack([found["curve", i, ""][2] for i in range(5)])
-    shares = [found["curve", i, ""][1] for i in range(5)]
+        assert result["curve", i, ""][1] == pytest.approx(level, abs=0.03)
+        np.testing.assert_allclose(result["curve", i, ""][0], 1, atol=1e-4)
+    assert result["curve", 4, ""][0].mean() > 1.1, "the others matter"
+    nats = np.stack([result["curve", i, ""][2] for i in range(5)])
+    shares = [result["curve", i, ""][1] for i in range(5)]
     value, low, high = sparsity.critical_sparsity(shares, nats)
     assert 0.42 < low <= value <= high < 0.9
     # the mask leaves out exactly the idle half
-    np.testing.assert_allclose(found["mask", 0, "a"][0], 1, atol=1e-4)
-    assert found["random", 0, "0"][0].mean() > 1.1
+    np.testing.assert_allclose(result["mask", 0, "a"][0], 1, atol=1e-4)
+    assert result["random", 0, "0"][0].mean() > 1.1
 
 
 def test_activations_that_are_zero_already_count(nano):
@@ -245,12 +245,12 @@ def test_activations_that_are_zero_already_count(nano):
             for _, _, _, up, _ in block.parts():
                 up[: round(0.6 * len(up))] = 0
     made = {"a": calibrated(model, documents(model, "a", 24, 0))}
-    found = measured(model, documents(model, "a", 8, 1), made)
+    result = measured(model, documents(model, "a", 8, 1), made)
     for i in range(3):
-        assert found["curve", i, ""][1] == pytest.approx(38 / 64)
-        assert (found["curve", i, ""][0] == 1).all()
-    nats = np.stack([found["curve", i, ""][2] for i in range(4)])
-    assert sparsity.critical_sparsity([found["curve", i, ""][1] for i in range(4)], nats)[0] >= 38 / 64
+        assert result["curve", i, ""][1] == pytest.approx(38 / 64)
+        assert (result["curve", i, ""][0] == 1).all()
+    nats = np.stack([result["curve", i, ""][2] for i in range(4)])
+    assert sparsity.critical_sparsity([result["curve", i, ""][1] for i in range(4)], nats)[0] >= 38 / 64
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -261,9 +261,9 @@ def test_masks_of_another_domain_destroy_where_planted_sets_differ(nano, kind):
         make_own(model, shared)
         made = {name: calibrated(model, documents(model, name, 32, 0)) for name in "ab"}
         for tested in "ab":
-            found = measured(model, documents(model, tested, 8, 1), made, tested, levels=[0.5])
+            result = measured(model, documents(model, tested, 8, 1), made, tested, levels=[0.5])
             for maker in "ab":
-                ratios[shared, maker, tested] = found["mask", 0, maker][0].mean()
+                ratios[shared, maker, tested] = result["mask", 0, maker][0].mean()
     for own in "ab":
         assert ratios[0.0, own, own] == pytest.approx(1, abs=0.01), ratios
     for maker, tested in ("ab", "ba"):
@@ -325,20 +325,20 @@ def test_dense_losses_are_those_of_the_plain_network_on_the_other_half(nano, sto
     from implicit_sparsity.models.batching import collate
 
     for kind in ("llama", "mixture"):
-        found = measure(nano, stores, kind, tmp_path / f"{kind}.zarr")
+        result = measure(nano, stores, kind, tmp_path / f"{kind}.zarr")
         folder, tokens = nano(kind)
         model, split = loading.load(folder), Tokens(tokens["code"]).split("probe_b")
         with torch.no_grad():
             alone = [completion_nats(model, collate([split[i]]))[0].mean() for i in range(6)]
-        np.testing.assert_allclose(found["curve_loss"].values[0], alone, rtol=1e-4)
-        assert found["document_id"].values.tolist() == [split[i].meta["id"] for i in range(6)]
+        np.testing.assert_allclose(result["curve_loss"].values[0], alone, rtol=1e-4)
+        assert result["document_id"].values.tolist() == [split[i].meta["id"] for i in range(6)]
 
 
 def test_each_expert_can_have_its_own_threshold(nano, stores, tmp_path):
     """Then each expert, and not only the layer, has the share asked for: on what the stores were made of."""
-    found = measure(nano, stores, "mixture", tmp_path / "a.zarr", per="expert")
-    assert found["part"].values.tolist() == [*range(8), -1]
-    limits = found["thresholds"].values[1]
+    result = measure(nano, stores, "mixture", tmp_path / "a.zarr", per="expert")
+    assert result["part"].values.tolist() == [*range(8), -1]
+    limits = result["thresholds"].values[1]
     assert (limits > 0).all() and (limits.std(axis=1) > 0).all()
     from implicit_sparsity.corpora.tokens import Tokens
 
@@ -386,7 +386,7 @@ def test_a_layer_of_zeros_is_measured(nano):
         for _, _, _, up, _ in ffn.feed_forwards(model)[0].parts():
             up.zero_()
     made = {"a": calibrated(model, documents(model, "a", 8, 0))}
-    found = thresholding.measure(model, documents(model, "a", 4, 1), "a", made, OPTIONS)
-    for _, zeros in found.values():
+    result = thresholding.measure(model, documents(model, "a", 4, 1), "a", made, OPTIONS)
+    for _, zeros in result.values():
         assert zeros[0] == 1
-    assert found["curve", 0, ""][1][1] == 0
+    assert result["curve", 0, ""][1][1] == 0

@@ -172,7 +172,7 @@ def test_weight_norm_is_that_of_all_a_neurons_numbers(nano, kind):
 
 def test_soft_use_and_gates_by_hand():
     """Activity 0 0 0 4: mean 1, deviation sqrt 3, so z = sqrt 3 for the last, and below 0 for the others."""
-    use = neuron_gates.standing(torch.tensor([[0.0, 0, 0, 4], [2, 2, 2, 2]], dtype=torch.float64))
+    use = neuron_gates.normalised_use(torch.tensor([[0.0, 0, 0, 4], [2, 2, 2, 2]], dtype=torch.float64))
     last = torch.tensor(3.0).sqrt().tanh()
     torch.testing.assert_close(use, torch.tensor([[0, 0, 0, last], [0, 0, 0, 0]]))
     gates = neuron_gates.gates(use, {0: torch.tensor([1, 3]), 1: torch.tensor([0])})
@@ -201,7 +201,7 @@ def test_soft_protection_lets_a_neuron_take_its_share_of_the_real_step(nano, kin
             monkeypatch.setattr(neuron_gates.GatedStep, "after", lambda self: None)
         folder = tmp_path / f"2{gated}"
         _, method, result, _ = train(nano, kind, "activation_mask", 2, folder, tmp_path / "1", SOFT)
-        assert not method.constrained and result["audit"]["leak_max_step"] is None
+        assert not method.constrained and result["audit"]["constraint_violation_max_step"] is None
         still = moving = 0
         for layer, (index, gate, _, down) in enumerate(method.deltas.layers):
             closed = index % 2 == 0

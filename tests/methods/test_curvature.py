@@ -92,18 +92,18 @@ def test_measured_kfac_on_one_token_is_the_mean_outer_product_of_weight_gradient
     name = "model.layers.2.mlp.down_proj"
     ones = torch.ones(1, 1, dtype=torch.long)
     batches = [{"input_ids": 7 * ones, "attention_mask": ones, "labels": 9 * ones}] * 6
-    found = kfac.measure(model, batches, modules, 64, seed=5)
+    result = kfac.measure(model, batches, modules, 64, seed=5)
     assert all(p.grad is None for p in model.parameters())
     weight = modules[name].base_layer.weight.requires_grad_(True)
     generator, fisher = torch.Generator().manual_seed(5), 0.0
     for batch in batches:
         (gradient,) = torch.autograd.grad(kfac.sampled_nats(model, batch, generator), weight)
         fisher = fisher + torch.outer(gradient.flatten(), gradient.flatten()).double() / 6
-    a, g = (found[f"{name}.{part}"].double() for part in ("inputs", "gradients"))
+    a, g = (result[f"{name}.{part}"].double() for part in ("inputs", "gradients"))
     got = torch.kron(g.T @ g, a.T @ a)
     assert (got - fisher).norm() < 1e-5 * fisher.norm() and len(a) == 1 and len(g) > 1
-    assert float(found[f"{name}.traces"].prod()) == pytest.approx(float(fisher.trace()), rel=1e-5)
-    gate, up = (found[f"model.layers.2.mlp.{part}_proj.inputs"] for part in ("gate", "up"))
+    assert float(result[f"{name}.traces"].prod()) == pytest.approx(float(fisher.trace()), rel=1e-5)
+    gate, up = (result[f"model.layers.2.mlp.{part}_proj.inputs"] for part in ("gate", "up"))
     assert gate is up, "what reads one tensor shares one moment"
 
 
@@ -148,26 +148,28 @@ def test_moments_keep_the_leading_directions_through_many_additions():
 
 def test_zeroed_entries_are_a_staircase_whose_corners_the_ranks_take():
     """Eigenvalues 4, 2, 1 a side, 49 in all: 0.8 of it (39.2) needs 16, 8, 8 and the entries of 4 (44)."""
-    fence = curvature_mask.Fence.of(
+    mask = curvature_mask.CurvatureMask.of(
         side([4.0, 2, 1]), side([4.0, 2, 1], seed=1), torch.tensor([7.0, 7]), 0.8, 5
     )
-    assert fence.zeroed[:3, :3].int().tolist() == [[1, 1, 1], [1, 1, 0], [1, 0, 0]]
-    assert fence.held == pytest.approx(44 / 49) and fence.budget == 2.0
-    pairs = list(zip(fence.off_b.sum(1).tolist(), fence.off_a.sum(1).tolist()))
+    assert mask.zeroed[:3, :3].int().tolist() == [[1, 1, 1], [1, 1, 0], [1, 0, 0]]
+    assert mask.held == pytest.approx(44 / 49) and mask.budget == 2.0
+    pairs = list(zip(mask.off_b.sum(1).tolist(), mask.off_a.sum(1).tolist()))
     assert set(pairs) == {(1, 2), (2, 1)}, "no rank may write row 0 or column 0: no entry of them is free"
-    wide = curvature_mask.Fence.of(
+    wide = curvature_mask.CurvatureMask.of(
         side([4.0, 2, 1], 6), side([4.0, 2, 1], 6, 1), torch.tensor([7.0, 7]), 0.8, 5
     )  # three more directions a side, without curvature
     pairs = list(zip(wide.off_b.sum(1).tolist(), wide.off_a.sum(1).tolist()))
     assert set(pairs) == {(0, 3), (1, 2), (2, 1), (3, 0)}
-    bounded = curvature_mask.Fence.of(
+    bounded = curvature_mask.CurvatureMask.of(
         side([4.0, 2, 1], 6, beyond=1.0), side([4.0, 2, 1], 6, 1, 1.0), torch.tensor([10.0, 10]), 0.44, 5
     )
     assert bounded.zeroed.int().tolist() == [[1, 1, 1, 1], [1, 1, 0, 0], [1, 0, 0, 0], [1, 0, 0, 0]]
-    nothing = curvature_mask.Fence.of(side([4.0, 2, 1]), side([4.0, 2, 1]), torch.tensor([7.0, 7]), 0.0, 5)
+    nothing = curvature_mask.CurvatureMask.of(
+        side([4.0, 2, 1]), side([4.0, 2, 1]), torch.tensor([7.0, 7]), 0.0, 5
+    )
     assert not nothing.zeroed.any() and not nothing.off_a.any() and not nothing.off_b.any()
     with pytest.raises(InputError, match="no entry of an update is below the budget: lower energy"):
-        curvature_mask.Fence.of(side([4.0, 2, 1]), side([4.0, 2, 1]), torch.tensor([7.0, 7]), 1.0, 5)
+        curvature_mask.CurvatureMask.of(side([4.0, 2, 1]), side([4.0, 2, 1]), torch.tensor([7.0, 7]), 1.0, 5)
 
 
 @pytest.mark.parametrize("energy", [0.5, 0.9, 1.0])
@@ -176,24 +178,24 @@ def test_projected_update_leaves_a_quadratic_loss_of_that_curvature_alone(energy
     zeroed entry is zero, in the full eigenbasis, and the norm that the audit sees is right."""
     inputs, gradients = side([8.0, 3, 1, 0.2], 12), side([5.0, 4, 0.5], 9, 1)
     traces = torch.tensor([12.2, 9.5]).double()
-    fence = curvature_mask.Fence.of(inputs, gradients, traces, energy, 6)
+    mask = curvature_mask.CurvatureMask.of(inputs, gradients, traces, energy, 6)
     factor = Factor(9, 12, 6)
     left, right = factor.b.detach().double(), factor.a.detach().double()
     free = left @ right
-    entries = gradients.basis.T @ free @ inputs.basis * fence.zeroed[:-1, :-1]
-    inside, total = fence.norms(left, right)
-    assert not fence.zeroed[-1].any() and not fence.zeroed[:, -1].any()
+    entries = gradients.basis.T @ free @ inputs.basis * mask.zeroed[:-1, :-1]
+    inside, total = mask.norms(left, right)
+    assert not mask.zeroed[-1].any() and not mask.zeroed[:, -1].any()
     assert inside == pytest.approx(float(entries.square().sum()), rel=1e-9) and inside > 0
     assert total == pytest.approx(float(free.square().sum()), rel=1e-9)
-    fence.project(factor)
+    mask.project(factor)
     left, right = factor.b.detach().double(), factor.a.detach().double()
     dw = left @ right
-    limit = 0.5 * fence.budget * float(dw.square().sum())
+    limit = 0.5 * mask.budget * float(dw.square().sum())
     assert float(dw.square().sum()) > 0.01 * total
     assert loss(inputs, gradients, dw) <= limit + 1e-9
     assert loss(inputs, gradients, dw) < (1 - energy / 2) * loss(inputs, gradients, free)
-    assert energy < 1 or (fence.budget == 0 and loss(inputs, gradients, dw) < 1e-9)
-    assert fence.norms(left, right)[0] < 1e-12 * total
+    assert energy < 1 or (mask.budget == 0 and loss(inputs, gradients, dw) < 1e-9)
+    assert mask.norms(left, right)[0] < 1e-12 * total
 
 
 @pytest.mark.parametrize("kind", ["dense", "mixture"])
@@ -202,14 +204,17 @@ def test_second_stage_writes_no_zeroed_entry(nano, kind, options, tmp_path, capl
     """On every step, and from the saved folders alone: the stacked LoRA's second half."""
     with caplog.at_level("INFO"):
         _, method, result = pair(nano, kind, tmp_path, options)
-    assert result["audit"]["leak_steps_audited"] == 3
-    assert result["audit"]["leak_max_step"] <= 1e-5 and result["audit"]["leak_total"] <= 1e-5
+    assert result["audit"]["constraint_steps_audited"] == 3
+    assert (
+        result["audit"]["constraint_violation_max_step"] <= 1e-5
+        and result["audit"]["constraint_violation_total"] <= 1e-5
+    )
     assert ("no linear layers: frozen" in caplog.text) == (kind == "mixture")
     assert "zeroed entries hold" in caplog.text
     first = lowrank.snapshot(adapters.add_adapter(loading.load(nano(kind)[0]), tmp_path / "1"))
     second = lowrank.factors(adapters.add_adapter(loading.load(nano(kind)[0]), tmp_path / "2"))
     before = tensors.load_state(tmp_path / "1")
-    assert set(first) == set(second) == set(method.fences) and not any(".experts." in name for name in second)
+    assert set(first) == set(second) == set(method.masks) and not any(".experts." in name for name in second)
     for name, factor in second.items():
         a, b = (tensor.detach().double()[0] for tensor in factor.views)
         dw = b @ a - (first[name][1] @ first[name][0])[0].double()
@@ -218,9 +223,9 @@ def test_second_stage_writes_no_zeroed_entry(nano, kind, options, tmp_path, capl
             for part in ("inputs", "gradients")
         )
         if method.basis == "random":
-            inputs, gradients = method.fences[name].inputs, method.fences[name].gradients
-        entries = gradients.basis.T @ dw @ inputs.basis * method.fences[name].zeroed[:-1, :-1]
-        assert method.fences[name].zeroed.any() and entries.norm() < 1e-4 * dw.norm() > 0, name
+            inputs, gradients = method.masks[name].inputs, method.masks[name].gradients
+        entries = gradients.basis.T @ dw @ inputs.basis * method.masks[name].zeroed[:-1, :-1]
+        assert method.masks[name].zeroed.any() and entries.norm() < 1e-4 * dw.norm() > 0, name
 
 
 def test_audit_fails_without_reprojection(nano, tmp_path, monkeypatch):
@@ -242,10 +247,10 @@ def test_control_zeroes_as_many_entries_in_a_random_basis(nano, tmp_path):
     train(nano, "dense", 1, tmp_path / "1")
     _, ours, _ = train(nano, "dense", 2, tmp_path / "2", tmp_path / "1")
     _, random, _ = train(nano, "dense", 2, tmp_path / "r", tmp_path / "1", Curvature.CONTROLS["random"])
-    for name, fence in ours.fences.items():
-        other = random.fences[name]
-        assert torch.equal(fence.zeroed, other.zeroed) and torch.equal(fence.off_a, other.off_a), name
-        assert not torch.allclose(fence.inputs.basis, other.inputs.basis, atol=0.1)
+    for name, mask in ours.masks.items():
+        other = random.masks[name]
+        assert torch.equal(mask.zeroed, other.zeroed) and torch.equal(mask.off_a, other.off_a), name
+        assert not torch.allclose(mask.inputs.basis, other.inputs.basis, atol=0.1)
         identity = torch.eye(other.inputs.basis.shape[1], dtype=torch.float64)
         assert torch.allclose(other.inputs.basis.T @ other.inputs.basis, identity, atol=1e-10)
 
@@ -254,7 +259,10 @@ def test_bfloat16_packed_and_checkpointed_stages_keep_their_promise(nano, tmp_pa
     """And PEFT alone gives training's network: the same but for rounding, where sums are float32."""
     more = {"precision": "bf16", "packing": True, "gradient_checkpointing": True}
     here, _, result = pair(nano, "dense", tmp_path, **more)
-    assert result["audit"]["leak_max_step"] <= 1e-5 and result["audit"]["leak_total"] <= 1e-5
+    assert (
+        result["audit"]["constraint_violation_max_step"] <= 1e-5
+        and result["audit"]["constraint_violation_total"] <= 1e-5
+    )
     loaded = adapters.add_adapter(loading.load(nano("dense")[0], "bf16"), tmp_path / "2")
     with torch.no_grad():
         ours, alone = (forward.hidden_states(m.float(), IDS) for m in (here.model, loaded))

@@ -32,8 +32,8 @@ def softmax_regression(labels_of, documents=3000):
 
 
 def test_fisher_of_a_softmax_regression_is_its_formula():
-    found, known = softmax_regression(fisher.draw)
-    torch.testing.assert_close(found, known, rtol=0.1, atol=0.01)
+    result, known = softmax_regression(fisher.draw)
+    torch.testing.assert_close(result, known, rtol=0.1, atol=0.01)
     wrong, _ = softmax_regression(lambda logits, _: torch.zeros(1, dtype=torch.int64))  # labels of some data
     assert ((wrong - known).abs() > 0.2 * known).any(), "the empirical Fisher is another thing"
 
@@ -76,10 +76,10 @@ def test_fisher_of_a_network_squares_documents_one_by_one(trained, nano, kind): 
     network = adapters.add_adapter(loading.load(model), trained(kind, "lora")[0][0], trainable=True).eval()
     split = Tokens(tokens["code"]).split("select")
     documents = [split[i] for i in range(3)]
-    found = fisher.diagonal(network, documents, seed=5)
+    result = fisher.diagonal(network, documents, seed=5)
     again = fisher.diagonal(network, documents, seed=5, checkpointing=True)
     assert not network.training and not forward.base_network(network).is_activation_checkpointing
-    generator, count, wanted = torch.Generator().manual_seed(5), 0, dict.fromkeys(found, 0.0)
+    generator, count, wanted = torch.Generator().manual_seed(5), 0, dict.fromkeys(result, 0.0)
     for document in documents:
         batch = batching.collate([document])
         at = batch["labels"][0] != -100
@@ -91,14 +91,14 @@ def test_fisher_of_a_network_squares_documents_one_by_one(trained, nano, kind): 
             if p.grad is not None and name in wanted:
                 wanted[name] = wanted[name] + p.grad.square()
         count += len(labels)
-    assert found.keys() == again.keys() and max(f.max() for f in found.values()) > 0
-    for name, value in found.items():
+    assert result.keys() == again.keys() and max(f.max() for f in result.values()) > 0
+    for name, value in result.items():
         torch.testing.assert_close(
             value, wanted[name] / count + torch.zeros_like(value), rtol=1e-3, atol=1e-9
         )
         torch.testing.assert_close(again[name], value, rtol=1e-3, atol=1e-9)
     other = fisher.diagonal(network, documents, seed=6)
-    assert not any(torch.equal(f, other[name]) for name, f in found.items() if f.any()), "other draws"
+    assert not any(torch.equal(f, other[name]) for name, f in result.items() if f.any()), "other draws"
 
 
 def test_fisher_of_later_stages_is_added_and_faded(trained, nano, tmp_path):  # noqa: F811

@@ -101,8 +101,8 @@ def test_usage_is_esfts_scores_of_the_routers_own_output(nano):
         {"input_ids": ids[2:], "attention_mask": mask[2:]},
     ]
     wanted = {"share": np.zeros((4, 8)), "gate": np.zeros((4, 8))}
-    for row, kept in zip(ids, mask, strict=True):
-        n, seen = int(kept.sum()), []
+    for row, retained in zip(ids, mask, strict=True):
+        n, seen = int(retained.sum()), []
         handles = [
             block.mlp.gate.register_forward_hook(lambda _m, _a, out, seen=seen: seen.append(out))
             for block in model.model.layers
@@ -153,7 +153,9 @@ def test_experts_that_were_not_chosen_keep_their_factors_to_the_bit(nano, option
     _, second = train(nano, "mixture", options, 2, tmp_path / "2", tmp_path / "1", **more)
     chosen = tensors.load_state(tmp_path / "2")
     before, after = factors(nano, tmp_path / "1"), factors(nano, tmp_path / "2")
-    assert second["audit"]["leak_max_step"] == second["audit"]["leak_total"] == 0
+    assert (
+        second["audit"]["constraint_violation_max_step"] == second["audit"]["constraint_violation_total"] == 0
+    )
     moved = 0
     for name, (a, b) in after.items():
         same = [
@@ -170,9 +172,9 @@ def test_experts_that_were_not_chosen_keep_their_factors_to_the_bit(nano, option
 
 
 def test_random_control_takes_equally_many(nano, tmp_path):
-    found, _ = train(nano, "mixture", {}, 1, tmp_path / "found")
+    result, _ = train(nano, "mixture", {}, 1, tmp_path / "found")
     drawn, _ = train(nano, "mixture", {"choose": "random"}, 1, tmp_path / "drawn")
-    assert [len(x) for x in found.chosen] == [len(x) for x in drawn.chosen] and found.chosen != drawn.chosen
+    assert [len(x) for x in result.chosen] == [len(x) for x in drawn.chosen] and result.chosen != drawn.chosen
     again, _ = train(nano, "mixture", {"choose": "random"}, 1, tmp_path / "again")
     assert again.chosen == drawn.chosen
     names = ("adapter_model.safetensors", "state.safetensors")

@@ -94,15 +94,15 @@ def test_large_singular_directions_survive_adamw_only_with_reprojection(o, i):
         weight = layer.get_base_layer().weight.data.double().clone()
         u, s, v = torch.linalg.svd(weight, full_matrices=False)
         k = layer.effective_rank["default"]
-        leaks = list(descend(model, layer, reproject=reproject))
+        constraint_violations = list(descend(model, layer, reproject=reproject))
         new = singular_subspaces.merged({"w": layer})["w"].double()
         wrong = (u[:, :k].T @ new - s[:k, None] * v[:k]).norm() + (new @ v[:k].T - u[:, :k] * s[:k]).norm()
         moved = (new - weight).norm()
         assert moved > 1e-3
         if reproject:
-            assert max(leaks) < 1e-5 and wrong < 1e-4 * moved
+            assert max(constraint_violations) < 1e-5 and wrong < 1e-4 * moved
         else:
-            assert max(leaks) > 0.05 and wrong > 0.05 * moved
+            assert max(constraint_violations) > 0.05 and wrong > 0.05 * moved
 
 
 def test_the_audited_norms_are_those_of_the_dense_change():
@@ -137,7 +137,10 @@ def test_second_stage_keeps_the_large_directions_of_the_first(nano, kind, tmp_pa
     with caplog.at_level("WARNING"):
         train(nano, kind, 1, tmp_path / "1")
         _, method, result = train(nano, kind, 2, tmp_path / "2", tmp_path / "1")
-    assert result["audit"]["leak_max_step"] <= 1e-5 and result["audit"]["leak_total"] <= 1e-5
+    assert (
+        result["audit"]["constraint_violation_max_step"] <= 1e-5
+        and result["audit"]["constraint_violation_total"] <= 1e-5
+    )
     assert ("routed experts" in caplog.text) == (kind == "mixture")
     assert ("too small to part" in caplog.text) == (kind == "mixture"), "its shared expert's gate has one row"
     base = loading.load(nano(kind)[0]).state_dict()
@@ -161,8 +164,8 @@ def test_audit_fails_without_reprojection_and_the_control_is_watched(nano, tmp_p
     assert method.constrained is False and load("methods", "osf").constrained is True
     _, _, result = train(nano, "dense", 1, tmp_path / "1", method=method)
     audited = result["audit"]  # what lands there is told, though nothing was promised
-    assert audited["leak_steps_audited"] == len(result["curve"]) and not audited["promised"]
-    assert audited["leak_max_step"] > 0.1
+    assert audited["constraint_steps_audited"] == len(result["curve"]) and not audited["promised"]
+    assert audited["constraint_violation_max_step"] > 0.1
     promising = load("methods", "osf", **FAST, reproject=False)
     promising.constrained = True
     with pytest.raises(audit.StageFailed, match="where it must not"):
@@ -212,7 +215,7 @@ def test_bfloat16_rounding_is_handed_to_the_next_stage(nano, tmp_path):
     for count, previous in ((1, None), (2, tmp_path / "1")):
         method = Watched(learning_rate=1e-3)
         _, _, result = train(nano, "dense", count, tmp_path / str(count), previous, method=method, **more)
-        assert result["audit"]["leak_max_step"] <= 1e-4
+        assert result["audit"]["constraint_violation_max_step"] <= 1e-4
     (first, exact), (second, _) = runs
     saved, lost = loading.load(tmp_path / "1", "bf16").state_dict(), tensors.load_state(tmp_path / "1")
     assert lost.keys() == first.keys() == second.keys()

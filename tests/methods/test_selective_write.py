@@ -64,12 +64,12 @@ def test_without_a_background_it_is_frequency_alone():
 
 def test_access_is_a_top_share_of_each_group_and_domains_pool():
     sums = torch.tensor([[[5.0, 4, 0, 0]], [[5.0, 1, 2, 0]], [[0.0, 0, 3, 0]]])
-    found = neuron_gates.accessed(sums, 0.5)
-    assert found[:, 0].int().tolist() == [[1, 1, 0, 0], [1, 0, 1, 0], [0, 0, 1, 0]], "idle is no access"
-    one = neuron_gates.Background().with_domain(found)
-    assert one.groups == 3 and one.found.tolist() == [[2, 1, 2, 0]]
-    two = neuron_gates.Background.from_state(one.to_state()).with_domain(found[:1])
-    assert two.groups == 4 and two.found.tolist() == [[3, 2, 2, 0]]
+    result = neuron_gates.accessed(sums, 0.5)
+    assert result[:, 0].int().tolist() == [[1, 1, 0, 0], [1, 0, 1, 0], [0, 0, 1, 0]], "idle is no access"
+    one = neuron_gates.Background().with_domain(result)
+    assert one.groups == 3 and one.result.tolist() == [[2, 1, 2, 0]]
+    two = neuron_gates.Background.from_state(one.to_state()).with_domain(result[:1])
+    assert two.groups == 4 and two.result.tolist() == [[3, 2, 2, 0]]
     assert two.use[0].tolist() == pytest.approx([1, 1, 2 / 3, 0]), "the largest of any domain"
     sizes = [sum(t.numel() * t.element_size() for t in b.to_state().values()) for b in (one, two)]
     assert sizes == [8 * 4 + 8] * 2, "8 bytes a neuron, however many domains"

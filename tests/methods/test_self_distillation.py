@@ -40,9 +40,9 @@ def test_divergence_is_the_formula(temperature, monkeypatch):
     for size in (2**27, 2 * 2 * 5):
         monkeypatch.setattr(losses, "LOGITS_AT_ONCE", size)
         student = torch.tensor(z, dtype=torch.float32, requires_grad=True)
-        found = distillation.divergence(model, student, teacher, temperature)
-        np.testing.assert_allclose(found.detach(), by_hand(z, other, temperature), rtol=1e-4, atol=1e-6)
-        found.sum().backward()
+        result = distillation.divergence(model, student, teacher, temperature)
+        np.testing.assert_allclose(result.detach(), by_hand(z, other, temperature), rtol=1e-4, atol=1e-6)
+        result.sum().backward()
         difference = (student.detach() / temperature).softmax(-1) - (teacher / temperature).softmax(-1)
         torch.testing.assert_close(student.grad, temperature * difference, rtol=1e-4, atol=1e-6)
 
@@ -51,8 +51,8 @@ def test_divergence_of_hot_distributions_is_the_distance_of_logits():
     """For large T: half the variance, over words, of the logits' difference (Hinton et al., sec. 2.1)."""
     z, other = np.random.default_rng(1).standard_normal((2, 4, 6))
     given = [torch.tensor(x, dtype=torch.float32) for x in (z, other)]
-    found = distillation.divergence(Head(6).double(), *(x.double() for x in given), 100.0)
-    np.testing.assert_allclose(found.detach(), (z - other).var(-1) / 2, rtol=0.05)
+    result = distillation.divergence(Head(6).double(), *(x.double() for x in given), 100.0)
+    np.testing.assert_allclose(result.detach(), (z - other).var(-1) / 2, rtol=0.05)
     assert distillation.divergence(Head(6), given[0], given[0], 2.0).abs().max() == 0
 
 

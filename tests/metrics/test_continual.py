@@ -8,14 +8,14 @@ import pytest
 
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.metrics import metric_docs
-from implicit_sparsity.metrics.continual import CARDS, COVARIATES, better, divergences, metrics
+from implicit_sparsity.metrics.continual import COVARIATES, METRIC_DOCS, better, divergences, metrics
 
 GOLDEN = Path(__file__).resolve().parents[3] / "shared/golden/olora_order1.json"
 NAN = float("nan")
 R = [[0.8, 0.2, 0.1], [0.9, 0.7, 0.3], [0.6, 0.5, 0.9]]
 BASE = [0.1, 0.1, 0.2]
 WORKED = {
-    "acc": 2.0 / 3,
+    "final_mean": 2.0 / 3,
     "avg_incremental": (0.8 + 0.8 + 2.0 / 3) / 3,
     "learned": 2.4 / 3,
     "bwt": (-0.2 - 0.2) / 2,
@@ -32,9 +32,9 @@ MORE = {"joint": [0.85, 0.85, 0.85], "general": [[0.5, 0.6], [0.4, 0.4]]}
 
 
 def test_every_metric_of_a_worked_matrix():
-    found = metrics(R, BASE, **MORE)
-    assert found == pytest.approx(WORKED)
-    assert set(found) == set(CARDS)
+    result = metrics(R, BASE, **MORE)
+    assert result == pytest.approx(WORKED)
+    assert set(result) == set(METRIC_DOCS)
 
 
 def test_losses_turn_the_sign_of_changes_and_keep_levels():
@@ -43,23 +43,23 @@ def test_losses_turn_the_sign_of_changes_and_keep_levels():
 
     losses = metrics(flip(R), flip(BASE), higher_is_better=False, **{k: flip(v) for k, v in MORE.items()})
     for name, value in WORKED.items():
-        sign = -1 if CARDS[name].better == "score" else 1
+        sign = -1 if METRIC_DOCS[name].better == "score" else 1
         assert losses[name] == pytest.approx(sign * value), name
 
 
 def test_a_loss_that_rises_again_is_forgotten():
-    found = metrics([[1.0, 2.0], [1.5, 1.0]], [2.0, 2.0], higher_is_better=False)
-    assert found["forgetting"] == 0.5 and found["bwt"] == -0.5
-    assert found["learned_gain"] == 1.0 and found["acc"] == 1.25
-    assert not better("acc", False) and better("acc", True)
+    result = metrics([[1.0, 2.0], [1.5, 1.0]], [2.0, 2.0], higher_is_better=False)
+    assert result["forgetting"] == 0.5 and result["bwt"] == -0.5
+    assert result["learned_gain"] == 1.0 and result["final_mean"] == 1.25
+    assert not better("final_mean", False) and better("final_mean", True)
     assert better("bwt", False) and not better("forgetting", True)
 
 
 def test_two_definitions_of_forgetting_part_where_an_early_stage_helped():
     r = [[0.8, 0.9, 0], [0.8, 0.5, 0], [0.8, 0.4, 1]]
-    found = metrics(r)
-    assert found["forgetting"] == pytest.approx(0.05)
-    assert found["forgetting_any_stage"] == pytest.approx(0.25)
+    result = metrics(r)
+    assert result["forgetting"] == pytest.approx(0.05)
+    assert result["forgetting_any_stage"] == pytest.approx(0.25)
 
 
 def test_backward_transfer_gives_negative_forgetting():
@@ -73,11 +73,11 @@ def test_the_last_domain_is_not_forgotten():
 
 
 NEEDS = {  # cell (stage, domain) -> metrics that do without it
-    (0, 0): {"acc", "fwt", "final_gain", "general_delta"},
-    (0, 2): set(CARDS)
+    (0, 0): {"final_mean", "fwt", "final_gain", "general_delta"},
+    (0, 2): set(METRIC_DOCS)
     - set(),  # a domain long before its stage: only forgetting_any_stage looks, and not at the last
-    (1, 0): set(CARDS) - {"avg_incremental", "forgetting", "forgetting_any_stage"},
-    (1, 2): set(CARDS) - {"fwt"},
+    (1, 0): set(METRIC_DOCS) - {"avg_incremental", "forgetting", "forgetting_any_stage"},
+    (1, 2): set(METRIC_DOCS) - {"fwt"},
     (2, 1): {"learned", "fwt", "learned_gain", "intransigence", "general_delta"},
 }
 
@@ -86,22 +86,22 @@ NEEDS = {  # cell (stage, domain) -> metrics that do without it
 def test_a_cell_that_was_not_measured_takes_exactly_what_needs_it(cell):
     r = np.array(R)
     r[cell] = NAN
-    found = metrics(r, BASE, **MORE)
-    assert {name for name, value in found.items() if not np.isnan(value)} == NEEDS[cell]
+    result = metrics(r, BASE, **MORE)
+    assert {name for name, value in result.items() if not np.isnan(value)} == NEEDS[cell]
     for name in NEEDS[cell]:
-        assert found[name] == pytest.approx(WORKED[name])
+        assert result[name] == pytest.approx(WORKED[name])
 
 
 def test_without_base_joint_and_general_theirs_are_nan():
-    found = metrics(R)
+    result = metrics(R)
     missing = {"fwt", "learned_gain", "final_gain", "intransigence", "general_delta"}
-    assert {name for name, value in found.items() if np.isnan(value)} == missing
+    assert {name for name, value in result.items() if np.isnan(value)} == missing
 
 
 def test_one_domain_has_nothing_to_forget():
-    found = metrics([[0.9]], [0.2])
-    assert found["acc"] == found["learned"] == found["avg_incremental"] == 0.9
-    assert all(np.isnan(found[name]) for name in ("bwt", "fwt", "forgetting", "forgetting_relative"))
+    result = metrics([[0.9]], [0.2])
+    assert result["final_mean"] == result["learned"] == result["avg_incremental"] == 0.9
+    assert all(np.isnan(result[name]) for name in ("bwt", "fwt", "forgetting", "forgetting_relative"))
 
 
 @pytest.mark.parametrize(
@@ -124,25 +124,25 @@ def test_wrong_shapes_are_one_line(arguments, message):
 @pytest.mark.skipif(not GOLDEN.exists(), reason=f"{GOLDEN} is not there")
 def test_published_matrices_of_o_lora_are_reproduced():
     for name, run in json.loads(GOLDEN.read_text())["runs"].items():
-        found = metrics(run["R"])
+        result = metrics(run["R"])
         for metric, expected in run["expected"].items():
             if expected is None:
-                assert np.isnan(found[metric]), (name, metric)
+                assert np.isnan(result[metric]), (name, metric)
             else:
-                assert found[metric] == pytest.approx(expected, abs=1e-3), (name, metric)
+                assert result[metric] == pytest.approx(expected, abs=1e-3), (name, metric)
 
 
 def test_cards_say_all_and_the_docs_are_in_step():
-    for name, card in (CARDS | COVARIATES).items():
-        assert all(card), name
+    for name, doc in (METRIC_DOCS | COVARIATES).items():
+        assert all(doc), name
     page = Path(__file__).resolve().parents[2] / "docs/metrics.md"
     command = "PYTHONPATH=scripts python -m implicit_sparsity.metrics.metric_docs > docs/metrics.md"
     assert page.read_text() == metric_docs.render(), f"docs/metrics.md is out of date: {command}"
 
 
 def test_divergences_read_the_diagonal_and_the_last_row():
-    found = divergences([[0.1, 0.0, 0.0], [0.2, 0.3, 0.1], [0.4, 0.5, 0.8]])
-    assert found == pytest.approx(
+    result = divergences([[0.1, 0.0, 0.0], [0.2, 0.3, 0.1], [0.4, 0.5, 0.8]])
+    assert result == pytest.approx(
         {"kl_newest": 0.4, "kl_newest_1": 0.1, "kl_newest_2": 0.3, "kl_newest_3": 0.8, "kl_final": 1.7 / 3}
     )
     short = divergences([[0.1, 0.0], [NAN, NAN]])

@@ -18,32 +18,34 @@ def states(random, documents=8, positions=4, width=24, topic=0.7, strong=3.0):
     return (spectrum * x).reshape(-1, width)
 
 
-def value(found):
-    return {name: values[0] for name, values in found.items()}
+def value(result):
+    return {name: values[0] for name, values in result.items()}
 
 
 def test_nothing_moved():
     x = states(np.random.default_rng(0))
-    found = value(drift.moved(x, x.copy(), OWNER, 3))
-    assert found["relative_l2"] == 0 and found["drift_excess"] == 0 and found["largest_angle"] < 1e-7
-    assert [found[name] for name in ("cosine", "cka", "cka_positions")] == pytest.approx([1, 1, 1], abs=1e-12)
+    result = value(drift.moved(x, x.copy(), OWNER, 3))
+    assert result["relative_l2"] == 0 and result["drift_excess"] == 0 and result["largest_angle"] < 1e-7
+    assert [result[name] for name in ("cosine", "cka", "cka_positions")] == pytest.approx(
+        [1, 1, 1], abs=1e-12
+    )
 
 
 @pytest.mark.parametrize("factor", [0.5, 3.0])
 def test_a_scale_is_distance_alone(factor):
     x = states(np.random.default_rng(1))
-    found = value(drift.moved(x, factor * x, OWNER, 3))
-    assert found["relative_l2"] == pytest.approx(abs(factor - 1))
-    assert found["cosine"] == pytest.approx(1) and found["cka"] == pytest.approx(1)
-    assert found["drift_excess"] == pytest.approx(0, abs=1e-12) and found["largest_angle"] < 1e-6
+    result = value(drift.moved(x, factor * x, OWNER, 3))
+    assert result["relative_l2"] == pytest.approx(abs(factor - 1))
+    assert result["cosine"] == pytest.approx(1) and result["cka"] == pytest.approx(1)
+    assert result["drift_excess"] == pytest.approx(0, abs=1e-12) and result["largest_angle"] < 1e-6
 
 
 def test_a_rotation_is_no_change_of_geometry():
     random = np.random.default_rng(2)
     x, turn = states(random), np.linalg.qr(random.standard_normal((24, 24)))[0]
-    found = value(drift.moved(x, x @ turn, OWNER, 3))
-    assert found["cka"] == pytest.approx(1) and found["cka_positions"] == pytest.approx(1)
-    assert found["cosine"] < 0.9 and found["mean_angle"] > 0.3
+    result = value(drift.moved(x, x @ turn, OWNER, 3))
+    assert result["cka"] == pytest.approx(1) and result["cka_positions"] == pytest.approx(1)
+    assert result["cosine"] < 0.9 and result["mean_angle"] > 0.3
 
 
 @pytest.mark.parametrize("angle", [1e-4, 0.3, 1.2])
@@ -53,10 +55,10 @@ def test_planted_angle_and_the_energy_that_goes_with_it(angle):
     basis = np.linalg.qr(random.standard_normal((24, 4)))[0].T
     scores = np.linalg.qr(random.standard_normal((32, 3)))[0] * [3.0, 2.0, 1.0]
     other = np.vstack([basis[:2], np.cos(angle) * basis[2] + np.sin(angle) * basis[3]])
-    found = value(drift.moved(scores @ basis[:3], scores @ other, OWNER, 3))
-    assert found["largest_angle"] == pytest.approx(angle, rel=1e-5)
-    assert found["mean_angle"] == pytest.approx(angle / 3, rel=1e-5)
-    assert found["drift_energy"] == pytest.approx(np.sin(angle) ** 2 / 14, rel=1e-5, abs=1e-12)
+    result = value(drift.moved(scores @ basis[:3], scores @ other, OWNER, 3))
+    assert result["largest_angle"] == pytest.approx(angle, rel=1e-5)
+    assert result["mean_angle"] == pytest.approx(angle / 3, rel=1e-5)
+    assert result["drift_energy"] == pytest.approx(np.sin(angle) ** 2 / 14, rel=1e-5, abs=1e-12)
 
 
 def test_left_out_is_what_is_found_without_the_document():
@@ -64,33 +66,33 @@ def test_left_out_is_what_is_found_without_the_document():
     random = np.random.default_rng(4)
     x = states(random, width=10)
     y = x + 0.4 * states(random, width=10)
-    found = drift.moved(x, y, OWNER, 3)
+    result = drift.moved(x, y, OWNER, 3)
     for document in (0, 5):
         rest = document != OWNER
         alone = value(drift.moved(x[rest], y[rest], np.unique(OWNER[rest], return_inverse=True)[1], 3))
         for name in set(drift.MEASURES) - {"cka_positions"}:
-            assert found[name][1 + document] == pytest.approx(alone[name], rel=1e-9), name
+            assert result[name][1 + document] == pytest.approx(alone[name], rel=1e-9), name
 
 
 def test_documents_cka_is_the_usual_one_with_one_position_a_document():
     random = np.random.default_rng(5)
     x, y = random.standard_normal((2, 12, 30)) + random.standard_normal((12, 30))
-    found = drift.documents_cka(x + 7, y, np.arange(12))
-    assert found[0] == pytest.approx(spectra.linear_cka(x, y))
+    result = drift.documents_cka(x + 7, y, np.arange(12))
+    assert result[0] == pytest.approx(spectra.linear_cka(x, y))
     without = [spectra.linear_cka(*(np.delete(z, d, 0) for z in (x, y))) for d in range(12)]
-    assert found[1:] == pytest.approx(without)
+    assert result[1:] == pytest.approx(without)
     uneven = np.array([0, 0, 0, 1, 2, 2, 3, 4, 5, 5, 5, 5])
     assert drift.documents_cka(x + 7, y, uneven) == pytest.approx(drift.documents_cka(x, y, uneven))
 
 
 def test_related_positions_of_unrelated_states_are_no_similarity():
     """Documents with topics of their own in either network: debiased over positions, CKA sees some."""
-    random, found = np.random.default_rng(6), []
+    random, result = np.random.default_rng(6), []
     for _ in range(150):
         x, y = (states(random, topic=3.0) for _ in range(2))
         pair = value(drift.moved(x, y, OWNER, 3))
-        found.append([pair["cka"], pair["cka_positions"]])
-    (mine, usual), error = np.nanmean(found, axis=0), np.nanstd(found, axis=0) / 150**0.5
+        result.append([pair["cka"], pair["cka_positions"]])
+    (mine, usual), error = np.nanmean(result, axis=0), np.nanstd(result, axis=0) / 150**0.5
     assert mine == pytest.approx(0, abs=4 * error[0])
     assert usual > 0.05 and usual > 8 * error[1]
 
@@ -128,13 +130,13 @@ def planted(random, documents, noise=0.3, heavy=0.0):
 def test_intervals_cover_the_planted_drift(documents, heavy):
     """Of 400 draws; the truth is the mean at this budget, and for the first three that of any budget."""
     random, owner = np.random.default_rng(9), np.repeat(np.arange(documents), 4)
-    found = [drift.moved(*planted(random, documents, heavy=heavy), owner, 3) for _ in range(400)]
+    result = [drift.moved(*planted(random, documents, heavy=heavy), owner, 3) for _ in range(400)]
     large = np.repeat(np.arange(40), 4)
     truths = [value(drift.moved(*planted(random, 40, heavy=heavy), large, 3)) for _ in range(40)]
     for name, (_, scale) in drift.MEASURES.items():
         if name == "cka_positions":
             continue
-        values = np.array([each[name] for each in found])
+        values = np.array([each[name] for each in result])
         low, high = intervals.jackknife_interval(values, scale)
         covered = np.mean((low <= values[:, 0].mean()) & (values[:, 0].mean() <= high))
         assert 0.92 <= covered <= (0.98 if "angle" not in name and "drift" not in name else 1), name

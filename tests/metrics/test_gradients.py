@@ -14,24 +14,24 @@ def random(seed=0):
 @pytest.mark.parametrize("d", [30, 1000])
 def test_random_cosine_is_what_random_directions_have(d):
     a, b = random().standard_normal((2, 4000, d))
-    found = np.abs(gradients.cosine(a, b))
-    assert found.mean() == pytest.approx(
-        gradients.random_cosine(d), abs=4 * found.std() / 4000**0.5 + 0.3 / d
+    result = np.abs(gradients.cosine(a, b))
+    assert result.mean() == pytest.approx(
+        gradients.random_cosine(d), abs=4 * result.std() / 4000**0.5 + 0.3 / d
     )
 
 
 @pytest.mark.parametrize("true", [0.0, 0.3, 0.8, 1.0])
 def test_disattenuated_cosine_recovers_the_planted_one_through_noise(true):
     d, noise, runs = 2000, 3.0, 60
-    draw, found, raw = random(1), [], []
+    draw, result, raw = random(1), [], []
     for _ in range(runs):
         a = draw.standard_normal(d)
         b = true * a + np.sqrt(1 - true**2) * draw.standard_normal(d)
         a1, a2, b1, b2 = (x + noise * draw.standard_normal(d) for x in (a, a, b, b))
         ab = np.mean([gradients.cosine(x, y) for x in (a1, a2) for y in (b1, b2)])
-        found.append(gradients.disattenuated(ab, gradients.cosine(a1, a2), gradients.cosine(b1, b2)))
+        result.append(gradients.disattenuated(ab, gradients.cosine(a1, a2), gradients.cosine(b1, b2)))
         raw.append(ab)
-    assert np.mean(found) == pytest.approx(true, abs=0.1)
+    assert np.mean(result) == pytest.approx(true, abs=0.1)
     assert np.mean(raw) < 0.3 * true + 0.02, "the raw cosine is drowned by noise"
 
 
@@ -61,8 +61,8 @@ def test_planted_angle_is_resolved_however_small(angle):
 
 def test_null_of_the_subspace_overlap_is_k_over_d():
     d, k = 60, 9
-    found = [gradients.subspace_overlap(*random(s).standard_normal((2, d, k))) for s in range(300)]
-    assert np.mean(found) == pytest.approx(k / d, abs=3 * np.std(found) / 300**0.5)
+    result = [gradients.subspace_overlap(*random(s).standard_normal((2, d, k))) for s in range(300)]
+    assert np.mean(result) == pytest.approx(k / d, abs=3 * np.std(result) / 300**0.5)
 
 
 def test_stacks_and_unequal_dimensions():

@@ -42,8 +42,8 @@ def test_holm_by_hand():
 def test_holm_keeps_the_family_wise_level():
     """Five true nulls: one is rejected at 5 % in about 5 % of the families, in 23 % without Holm."""
     p = np.random.default_rng(3).random((4000, 5))
-    found = np.array([holm(row).min() < 0.05 for row in p]).mean()
-    assert 0.04 < found < 0.06
+    result = np.array([holm(row).min() < 0.05 for row in p]).mean()
+    assert 0.04 < result < 0.06
     assert (p.min(axis=1) < 0.05).mean() > 0.2
 
 

@@ -27,17 +27,17 @@ def documents(rng, own=0.7, spread=0.8, topics=0.5, tokens=(40, 128)):
     """Two domains' two halves: each document sums a neuron's mean use times its own noise and topic."""
     planted = np.random.default_rng(99)
     hubs, loadings = planted.normal(size=N), planted.normal(size=(3, N)) / 2
-    found = {}
+    result = {}
     for domain in ("x", "y"):
         use = hubs + own * planted.normal(size=N)
-        found[domain] = []
+        result[domain] = []
         for _ in "ab":
             noise = spread * rng.standard_normal((G, N)) + topics * rng.standard_normal((G, 3)) @ loadings
             counts = rng.integers(*tokens, size=(G, 1))
             sums = np.exp(use + noise) * counts
             score = sums.sum(0) / counts.sum()
-            found[domain].append(separation.Half(score, sums, counts))
-    return found
+            result[domain].append(separation.Half(score, sums, counts))
+    return result
 
 
 @cache
@@ -85,17 +85,17 @@ def test_domains_that_do_not_differ_have_no_separation():
     for seed in range(seeds):
         rng = np.random.default_rng([3, seed])
         first, second = documents(rng)["x"], documents(rng)["x"]
-        found = dict_of(separation.Layer({"x": first, "y": second}, 48), MEASURES["iou"])
-        inside += found["sep"][1] <= 0 <= found["sep"][2]
-        null.append(found["sep_permuted"][0])
+        result = dict_of(separation.Layer({"x": first, "y": second}, 48), MEASURES["iou"])
+        inside += result["sep"][1] <= 0 <= result["sep"][2]
+        null.append(result["sep_permuted"][0])
     assert 0.92 <= inside / seeds <= 0.99 and abs(np.mean(null)) < 0.01
 
 
 def test_shuffled_labels_have_no_separation_where_true_ones_have():
-    found = dict_of(separation.Layer(documents(np.random.default_rng(0)), 200), MEASURES["iou"])
-    assert found["sep"][0] > 0.4 and found["sep"][1] > found["sep_permuted"][2]
-    assert found["sep_permuted"][1] < 0 < found["sep_permuted"][2] and abs(found["sep_permuted"][0]) < 0.03
-    assert found["permuted"][0] > found["signal"][2], "mixed domains overlap more than the domains do"
+    result = dict_of(separation.Layer(documents(np.random.default_rng(0)), 200), MEASURES["iou"])
+    assert result["sep"][0] > 0.4 and result["sep"][1] > result["sep_permuted"][2]
+    assert result["sep_permuted"][1] < 0 < result["sep_permuted"][2] and abs(result["sep_permuted"][0]) < 0.03
+    assert result["permuted"][0] > result["signal"][2], "mixed domains overlap more than the domains do"
 
 
 def dict_of(layer, measure):
@@ -129,9 +129,9 @@ def test_too_few_groups_have_a_value_and_no_interval():
     halves = {
         d: [separation.Half(rng.random(20), rng.random((3, 20)), np.ones((3, 1))) for _ in "ab"] for d in "xy"
     }
-    found = dict_of(separation.Layer(halves, 48), separation.iou(5, 5, 20))
-    assert 0 <= found["signal"][0] <= 1 and np.isnan(found["signal"][1:]).all()
-    assert "permuted" not in found
+    result = dict_of(separation.Layer(halves, 48), separation.iou(5, 5, 20))
+    assert 0 <= result["signal"][0] <= 1 and np.isnan(result["signal"][1:]).all()
+    assert "permuted" not in result
     value, low, high = intervals.smooth_interval(np.mean, rng.random((3, 2)))
     assert np.isfinite(value) and np.isnan([low, high]).all()
 
@@ -182,13 +182,13 @@ def test_specialisation_of_experts_is_covered():
         shares = [rng.dirichlet(40 * planted[d], 24) for d in (0, 0, 1, 1)]
         return [np.stack([rng.multinomial(4 * rng.integers(40, 128), s) for s in half]) for half in shares]
 
-    def told(*halves):
+    def reported(*halves):
         return _specialised(*halves, active=4)
 
-    fresh = [told(*(half.sum(0) for half in drawn(np.random.default_rng([1, i])))) for i in range(800)]
+    fresh = [reported(*(half.sum(0) for half in drawn(np.random.default_rng([1, i])))) for i in range(800)]
     truth, hits = np.mean(fresh, axis=0), []
     for seed in range(200):
-        _, low, high = intervals.smooth_interval(told, *drawn(np.random.default_rng([2, seed])), draws=96)
+        _, low, high = intervals.smooth_interval(reported, *drawn(np.random.default_rng([2, seed])), draws=96)
         hits.append((low <= truth) & (truth <= high))
     shares = dict(zip(names, np.mean(hits, axis=0)))
     assert all(0.9 <= share <= 0.985 for share in shares.values()), shares

@@ -36,7 +36,7 @@ def evaluations(folder):
     rng = np.random.default_rng(0)
     texts = planted_fronts.documents(rng)
     made = {f: planted_fronts.family(rng, texts, (0.2, 0.4, 0.6), lost) for f, lost in LOSSES.items()}
-    methods = {name: (made[about["family"]], int(name[-1])) for name, about in FAMILIES.items()}
+    methods = {name: (made[metadata["family"]], int(name[-1])) for name, metadata in FAMILIES.items()}
     return planted_fronts.write_evals(folder, "nano", methods, (0, 1, 2))
 
 

@@ -125,12 +125,12 @@ def test_published_routing_of_olmoe_is_reproduced():
         shares = [c / c.sum() for c in counts]
         pairs = list(combinations(shares, 2))
         iou = [float(top_k_iou(a, b, golden["top_k"])) for a, b in pairs]
-        found = {
+        result = {
             "mean_pairwise_top_k_iou": np.mean(iou),
             "min": min(iou),
             "max": max(iou),
             "mean_weighted_jaccard": np.mean([weighted_jaccard(a, b) for a, b in pairs]),
             "mean_jsd_bits": np.mean([jensen_shannon_bits(a, b) for a, b in pairs]),
         }
-        for name, value in found.items():
+        for name, value in result.items():
             assert value == pytest.approx(expected[name], abs=1e-6), (layer, name)

@@ -45,15 +45,15 @@ def test_cka_is_one_for_a_rotation_and_zero_for_the_unrelated():
 
 def test_debiased_cka_recovers_a_planted_share():
     """Y = a shared part of X and as much noise of its own, infinitely many features: CKA = share / norm."""
-    found, n, p = [], 100, 3000
+    result, n, p = [], 100, 3000
     for seed in range(30):
         random = np.random.default_rng(seed)
         shared, mine, yours = (random.standard_normal((n, 4)) for _ in range(3))
         maps = random.standard_normal((8, p)) / p**0.5, random.standard_normal((8, p)) / p**0.5
-        found.append(
+        result.append(
             spectra.linear_cka(np.hstack([shared, mine]) @ maps[0], np.hstack([shared, yours]) @ maps[1])
         )
-    assert np.mean(found) == pytest.approx(0.5, abs=0.03)
+    assert np.mean(result) == pytest.approx(0.5, abs=0.03)
 
 
 def test_cka_of_what_does_not_vary_is_nan_and_too_few_inputs_are_one_line():

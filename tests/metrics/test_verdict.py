@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from implicit_sparsity.metrics import inference, verdict
-from implicit_sparsity.metrics.verdict import Evidence, Found
+from implicit_sparsity.metrics.verdict import Evidence, Finding
 
 
 def piece(effect, low, high, side="above", noise=0.0, neutral=0.0, **more):
@@ -41,10 +41,10 @@ def test_units_need_all_their_pieces_and_claims_need_all_units_to_agree():
     assert verdict.of_unit([yes, open_]) == "INCONCLUSIVE"
     assert verdict.of_unit([yes, open_, no]) == "NOT SUPPORTED"
     other = piece(0.3, 0.1, 0.4, order="backward")
-    assert verdict.conclude(Found([yes, other]))[0] == "INCONCLUSIVE"
-    assert verdict.conclude(Found([no, other]))[0] == "NOT SUPPORTED"
-    assert verdict.conclude(Found([yes], missing=["3 seeds"])) == ("NOT RUN", "3 seeds")
-    assert verdict.conclude(Found())[0] == "NOT RUN"
+    assert verdict.conclude(Finding([yes, other]))[0] == "INCONCLUSIVE"
+    assert verdict.conclude(Finding([no, other]))[0] == "NOT SUPPORTED"
+    assert verdict.conclude(Finding([yes], missing=["3 seeds"])) == ("NOT RUN", "3 seeds")
+    assert verdict.conclude(Finding())[0] == "NOT RUN"
 
 
 def test_the_detectable_effect_is_found_in_80_percent_of_studies():

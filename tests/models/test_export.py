@@ -114,9 +114,9 @@ def test_an_update_too_small_for_bfloat16_survives(nano, tmp_path):
     adapter, export = tmp_path / "adapter", tmp_path / "export"
     stage(nano, "dense", "lora", {"learning_rate": 1e-6}, adapter, precision="bf16")
     export_model(str(export), str(nano("dense")[0]), {"precision": "bf16"}, "lora", str(adapter))
-    base, found = loading.load(nano("dense")[0], precision="bf16").float(), loading.load(export)
+    base, result = loading.load(nano("dense")[0], precision="bf16").float(), loading.load(export)
     name = "model.layers.0.mlp.up_proj.weight"
-    weights = [dict(network.named_parameters())[name] for network in (base, found)]
+    weights = [dict(network.named_parameters())[name] for network in (base, result)]
     moved = (weights[0] != weights[1]).float().mean()
     lost = (weights[0].bfloat16() == weights[1].bfloat16()).float().mean()
     assert moved > 0.9 and lost > 0.9, (moved, lost)
@@ -160,13 +160,13 @@ def test_an_export_is_a_base_model_of_another_study(exported, tmp_path):
 def test_the_rule_asks_for_the_stages_before_and_refuses_what_the_study_has_not(tmp_path):
     studies.trimmed_study(tmp_path)
     wanted = "results/exports/nano_dense/lora.forward.seed0.stage2"
-    said = studies.run(tmp_path, "-n", wanted)
-    counts = dict(re.findall(r"^(\w+) +(\d+)$", said, re.M))
+    reported = studies.run(tmp_path, "-n", wanted)
+    counts = dict(re.findall(r"^(\w+) +(\d+)$", reported, re.M))
     assert (counts["export_model"], counts["train_adapter"], counts["prepare_model"]) == ("1", "2", "1")
     assert "evaluate_checkpoint" not in counts
-    said = studies.run(tmp_path, "-n", wanted.replace("stage2", "stage3"), check=False)
-    assert "found 'lora.forward.seed0.stage3', allowed: base, lora.forward.seed0.stage1" in said
-    assert "Traceback" not in said
+    reported = studies.run(tmp_path, "-n", wanted.replace("stage2", "stage3"), check=False)
+    assert "found 'lora.forward.seed0.stage3', allowed: base, lora.forward.seed0.stage1" in reported
+    assert "Traceback" not in reported
 
 
 def test_the_check_reads_the_network_and_not_its_shape(nano):

@@ -28,17 +28,17 @@ def autocast(precision):
 def bytes_saved(model, run):
     """Bytes of the storages that autograd keeps while ``run`` goes, each once, parameters left out."""
     own = {tensor.untyped_storage().data_ptr() for tensor in [*model.parameters(), *model.buffers()]}
-    kept = {}
+    retained = {}
 
     def pack(tensor):
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in own:
-            kept[storage.data_ptr()] = (storage.nbytes(), tensor)  # held, so that no address comes twice
+            retained[storage.data_ptr()] = (storage.nbytes(), tensor)  # held, so that no address comes twice
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         run()
-    return sum(size for size, _ in kept.values())
+    return sum(size for size, _ in retained.values())
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
@@ -64,10 +64,10 @@ def checkpointed(network, ids):
             seen.append((module, (args[0].detach().requires_grad_(), *args[1:]), kwargs))
 
         layer.register_forward_pre_hook(record, with_kwargs=True)
-    kept = bytes_saved(network, lambda: forward.hidden_states(network, ids, torch.ones_like(ids)))
+    retained = bytes_saved(network, lambda: forward.hidden_states(network, ids, torch.ones_like(ids)))
     forward.keep_gradients(network)
     runs = [lambda call=call: call[0].forward(*call[1], **call[2]) for call in seen]
-    return kept, max(bytes_saved(network, run) for run in runs)
+    return retained, max(bytes_saved(network, run) for run in runs)
 
 
 @pytest.mark.parametrize("length", [64, 192])
@@ -76,8 +76,8 @@ def test_checkpointing_against_autograd(kind, length):
     network = adapted(kind, "fp32")
     shape = shapes.of_network(loading.create(networks.CONFIGS[kind], 0))
     forward.checkpoint_gradients(network, lambda: (contextlib.nullcontext(), contextlib.nullcontext()))
-    kept, again = checkpointed(network, torch.randint(0, 300, (2, length)))
+    retained, again = checkpointed(network, torch.randint(0, 300, (2, length)))
     method = trained.of_method(shape, "lora", {"rank": 4})
     formula = saved.whole(shape, method, "fp32", 2 * length, length, checkpointing=True)
-    assert formula["kept"] == pytest.approx(kept, rel=TOLERANCE[length])
+    assert formula["kept"] == pytest.approx(retained, rel=TOLERANCE[length])
     assert formula["again"] == pytest.approx(again, rel=TOLERANCE[length])

@@ -33,14 +33,14 @@ def stage_of(nano, kind, tmp_path, name, domains, previous=None):
     return count, folder
 
 
-def told(kind, name):
+def reported(kind, name):
     return trained.of_method(shapes.of_config(networks.CONFIGS[kind]), name, METHODS[name])
 
 
 @pytest.mark.parametrize("name", METHODS)
 @pytest.mark.parametrize("kind", networks.CONFIGS)
 def test_numbers_and_files_of_two_stages(nano, tmp_path, kind, name):
-    method, previous = told(kind, name), None
+    method, previous = reported(kind, name), None
     for stage, domains in enumerate((["code"], ["code", "math"]), 1):
         count, folder = stage_of(nano, kind, tmp_path, name, domains, previous)
         assert count == method.parameters
@@ -59,7 +59,7 @@ def test_numbers_and_files_of_two_stages(nano, tmp_path, kind, name):
 
 def test_state_of_subspaces_where_all_directions_are_used(nano, tmp_path):
     """With an energy of 1 every weight claims ``max_rank`` directions."""
-    method = told("dense", "orthogonal")
+    method = reported("dense", "orthogonal")
     METHODS["orthogonal"]["energy"] = 1.0
     try:
         _, folder = stage_of(nano, "dense", tmp_path, "orthogonal", ["code"])

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from measure_capacity import measure_capacity
-from planted import about
+from planted import metadata
 from probe_table import probe_table
 
 from implicit_sparsity.errors import InputError
@@ -27,15 +27,15 @@ def planted(subspaces, width=30, layers=2, groups=4):
     """
     rng = np.random.default_rng(0)
     turn = {layer: np.linalg.qr(rng.normal(size=(width, width)))[0] for layer in range(layers)}
-    found = {"a": {}, "b": {}}
-    for moments in found.values():
+    result = {"a": {}, "b": {}}
+    for moments in result.values():
         for domain, axes in subspaces.items():
             weight = np.zeros(width)
             weight[list(axes)] = 1
             moments[domain] = {
                 ("ffn", layer): np.tile((q * weight) @ q.T, (groups, 1, 1)) for layer, q in turn.items()
             }
-    return found
+    return result
 
 
 def rows_of(tmp_path, moments, orders, energy=(0.95, 0.99), **options):
@@ -81,12 +81,12 @@ def test_the_null_is_the_other_half_and_adds_almost_nothing(tmp_path):
     rng = np.random.default_rng(0)
 
     def draw(scales):
-        found = {"a": {}, "b": {}}
-        for moments in found.values():
+        result = {"a": {}, "b": {}}
+        for moments in result.values():
             for domain, scale in scales.items():
                 x = rng.normal(size=(4, 200, 40)) * scale
                 moments[domain] = {("ffn", 0): np.swapaxes(x, -1, -2) @ x}
-        return found
+        return result
 
     decay = np.arange(1, 41.0) ** -1
     same = rows_of(tmp_path, draw({"a": decay, "b": decay, "c": decay}), {"o": ["a", "b", "c"]})
@@ -138,7 +138,7 @@ def test_not_reached_is_an_answer(tmp_path):
 def test_intervals_cover(documents=16, width=24):
     """Truth: the mean over many draws of as many documents, each with directions of its own."""
     rng = np.random.default_rng(2)
-    found, energy = [], [0.9]
+    result, energy = [], [0.9]
     scale = np.arange(1, width + 1.0) ** -0.7
     for _ in range(400):
         x = (
@@ -148,8 +148,8 @@ def test_intervals_cover(documents=16, width=24):
         )
         moments = capacity.replicates(np.swapaxes(x, -1, -2) @ x)
         k = capacity.dimensions(np.linalg.eigvalsh(moments), energy)[:, 0]
-        found.append([k[0], *intervals.jackknife_interval(k)])
-    value, low, high = np.array(found).T
+        result.append([k[0], *intervals.jackknife_interval(k)])
+    value, low, high = np.array(result).T
     covered = np.mean((low <= value.mean()) & (value.mean() <= high))
     assert 0.92 <= covered <= 0.98, covered
 
@@ -166,8 +166,8 @@ def test_measured_moments_are_those_of_the_layers_inputs(nano, tmp_path, kind, p
     folder, tokens = nano(kind)
     network, shards = loading.load(folder, device="cpu"), Tokens(tokens["code"])
     split, special = shards.split("probe_a"), shards.index["special_ids"]
-    found = input_spectra.measure(network, [0, 3], split, special, OPTIONS)
-    assert set(found) == {(place, layer) for place in places for layer in (0, 3)}
+    result = input_spectra.measure(network, [0, 3], split, special, OPTIONS)
+    assert set(result) == {(place, layer) for place in places for layer in (0, 3)}
     seen, left, total = [], 200, {}
     with module_inputs({3: ffn.feed_forwards(network)[3].mlp}, lambda _, x: seen.append(x[0])):
         for number, document in enumerate(split):
@@ -182,7 +182,7 @@ def test_measured_moments_are_those_of_the_layers_inputs(nano, tmp_path, kind, p
             left -= len(keep)
             if not left:
                 break
-    np.testing.assert_allclose(found["ffn", 3], [total[g] for g in range(4)], rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(result["ffn", 3], [total[g] for g in range(4)], rtol=1e-3, atol=1e-3)
     paths = [str(tokens[domain]) for domain in tokens]
     orders = {"forward": ["code", "math", "medical"], "back": ["medical", "code"]}
     for name in ("x", "y"):
@@ -224,7 +224,7 @@ def test_a_nan_too_few_documents_and_no_store(nano, tmp_path):
         half["two"]["ffn", 1][:] = 0  # a layer that passes nothing on
     frame = rows_of(tmp_path, dead, {"o": ["one", "two"]})
     assert values(frame, "used", layer=1) == [4, 4] and values(frame, "used", layer=0) == [4, 8]
-    assert about()["units"] == "1"
+    assert metadata()["units"] == "1"
 
 
 def test_layers_are_evenly_spaced():

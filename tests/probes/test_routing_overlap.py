@@ -82,17 +82,17 @@ def test_partly_shared_experts_by_hand(tmp_path):
 
 def test_equal_domains_reach_the_ceiling(tmp_path):
     """Tokens of one distribution for all: SEP and information are near 0, for every measure, over seeds."""
-    found = []
+    result = []
     for seed in range(8):
         rng = np.random.default_rng(seed)
         p = rng.dirichlet(np.full(EXPERTS, 0.7))
         counts = {domain: rng.multinomial(TOKENS * ACTIVE, p, size=(2, 6)) for domain in DOMAINS}
         frame = measure(tmp_path / str(seed), counts)
-        found.append([np.nanmean(values(frame, m, "sep")) for m in
+        result.append([np.nanmean(values(frame, m, "sep")) for m in
                       ("iou", "weighted_jaccard", "jensen_shannon_bits")])  # fmt: skip
         information = values(frame, "normalised_information", "signal", own=True)
         assert (information < 0.01).all()
-    assert np.abs(np.mean(found, axis=0)).max() < 0.05
+    assert np.abs(np.mean(result, axis=0)).max() < 0.05
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -188,18 +188,18 @@ def test_published_routing_of_olmoe_is_reproduced(tmp_path):
     frame = measure(tmp_path, counts, active=golden["top_k"])
     assert set(frame["active"]) == {golden["top_k"]} and set(frame["experts"]) == {golden["n_experts"]}
     pairs = len(list(combinations(domains, 2)))
-    found = {m: values(frame, m, "signal").reshape(pairs, len(layers)) for m in
+    result = {m: values(frame, m, "signal").reshape(pairs, len(layers)) for m in
              ("iou", "weighted_jaccard", "jensen_shannon_bits")}  # fmt: skip
     np.testing.assert_allclose(values(frame, "iou", "floor"), golden["chance_iou_exact"], atol=1e-6)
     github = frame[(frame["measure"] == "max_specialisation") & (frame["domain_a"] == "github")]
     github = github[github["quantity"] == "signal"]["value"].to_numpy()
     for i, layer in enumerate(layers):
         mine = {
-            "mean_pairwise_top_k_iou": found["iou"][:, i].mean(),
-            "min": found["iou"][:, i].min(),
-            "max": found["iou"][:, i].max(),
-            "mean_weighted_jaccard": found["weighted_jaccard"][:, i].mean(),
-            "mean_jsd_bits": found["jensen_shannon_bits"][:, i].mean(),
+            "mean_pairwise_top_k_iou": result["iou"][:, i].mean(),
+            "min": result["iou"][:, i].min(),
+            "max": result["iou"][:, i].max(),
+            "mean_weighted_jaccard": result["weighted_jaccard"][:, i].mean(),
+            "mean_jsd_bits": result["jensen_shannon_bits"][:, i].mean(),
             "max_domain_specialisation_github": github[i],
         }
         assert set(mine) == set(golden["expected"][layer])

@@ -5,7 +5,7 @@ import json
 import networks
 import numpy as np
 import pytest
-from planted import DOMAINS, about, write_scores
+from planted import DOMAINS, metadata, write_scores
 from probe_table import probe_table
 
 from implicit_sparsity.errors import InputError
@@ -23,13 +23,13 @@ LAYERS, NEURONS, HIDDEN = 2, 64, 32
 def study(folder, stage, form="adapter", previous=True):
     """The record of a stage, as far as the probe reads it."""
     seen = DOMAINS[:stage]
-    told = {
+    reported = {
         "domain": seen[-1],
         "trained_domains": seen,
         "form": form,
         "previous_sha256": "x" if previous else None,
     }
-    (folder / "stage.json").write_text(json.dumps({"study": told}))
+    (folder / "stage.json").write_text(json.dumps({"study": reported}))
     return str(folder)
 
 
@@ -189,8 +189,8 @@ def value(frame, quantity="signal", stage=1, write="total", **where):
     rows = rows[rows["checkpoint"] == f"m.o.seed0.stage{stage}"]
     for column, wanted in ({"layer": -1, "domain": ""} | where).items():
         rows = rows[rows[column] == wanted]
-    (found,) = rows["value"]
-    return found
+    (result,) = rows["value"]
+    return result
 
 
 def test_planted_writes_are_found_in_their_sets(tmp_path):
@@ -280,11 +280,11 @@ def grouped_store(path, rng, domain, mean, groups, noise):
     draws = rng.gamma(1 / noise, noise, size=(2, groups, 1, len(mean))) * mean
     dims = ("half", "group", "layer", "neuron")
     arrays = {
-        "tokens": (("half",), np.full(2, groups), about()),
-        "documents": (("half",), np.full(2, groups), about()),
-        "sum_abs": (("half", "layer", "neuron"), draws.sum(axis=1), about()),
-        "group_sum_abs": (dims, draws.astype("f4"), about()),
-        "group_tokens": (("half", "group"), np.ones((2, groups), int), about()),
+        "tokens": (("half",), np.full(2, groups), metadata()),
+        "documents": (("half",), np.full(2, groups), metadata()),
+        "sum_abs": (("half", "layer", "neuron"), draws.sum(axis=1), metadata()),
+        "group_sum_abs": (dims, draws.astype("f4"), metadata()),
+        "group_tokens": (("half", "group"), np.ones((2, groups), int), metadata()),
     }
     coords = {"half": np.array(["a", "b"]), "layer": np.arange(1), "group": np.arange(groups)}
     attrs = {"model": "nano", "checkpoint": "base", "domain": domain, "revision": "r", "model_sha256": "s"}
@@ -300,17 +300,17 @@ def test_intervals_cover_the_share_at_this_budget():
     shared = 0.9 * rng.normal(size=n)
     means = {domain: np.exp(shared + 0.5 * rng.normal(size=n)) for domain in ("one", "two", "three")}
     has = np.column_stack([np.ones(n), rng.gamma(0.5, size=(n, 6))])
-    found = {key: [] for key in members(means, k)}
+    result = {key: [] for key in members(means, k)}
     for _ in range(300):
         halves = {}
         for domain, mean in means.items():
             sums = rng.gamma(0.7, 1 / 0.7, size=(groups, n)) * mean
             halves[domain] = separation.Half(sums.mean(axis=0), sums, np.ones((groups, 1)))
         sums = neuron_sets.sums(halves, k, has, draws=48)
-        for key in found:
-            found[key].append(sums.interval(lambda inside, total: inside[..., 1:] / total[1:], key))
+        for key in result:
+            result[key].append(sums.interval(lambda inside, total: inside[..., 1:] / total[1:], key))
     covered = []
-    for intervals in found.values():
+    for intervals in result.values():
         value, low, high = np.array(intervals).transpose(1, 0, 2)
         truth = value.mean(axis=0)
         covered.append(np.mean((low <= truth) & (truth <= high)))

@@ -8,7 +8,7 @@ import tarfile
 from pathlib import Path
 
 from implicit_sparsity.provenance.archiving import packing
-from implicit_sparsity.provenance.archiving.layout import ABOUT, MANIFEST, TOP
+from implicit_sparsity.provenance.archiving.layout import MANIFEST, METADATA, TOP
 
 FILES = {
     "Snakefile": b"rule all:\n",
@@ -17,8 +17,8 @@ FILES = {
 }
 
 
-def about(held: dict, **changed) -> bytes:
-    said = {
+def metadata(held: dict, **changed) -> bytes:
+    reported = {
         "format": 1,
         "code": {"commit": "c" * 40, "dirty": False, "changed": [], "untracked": [], "files": ["Snakefile"]},
         "run": {"configfiles": [], "config": {}},
@@ -26,12 +26,12 @@ def about(held: dict, **changed) -> bytes:
         "files": len(held),
         "bytes": sum(map(len, held.values())),
     }
-    return json.dumps(said | changed).encode()
+    return json.dumps(reported | changed).encode()
 
 
 def whole(path, files=FILES, seconds: int = 1_700_000_000, **changed) -> Path:
     """An archive as packing writes it."""
-    members = files | {ABOUT: about(files, **changed)}
+    members = files | {METADATA: metadata(files, **changed)}
     sums = {name: packing.size_and_sum(content)[1] for name, content in members.items()}
     members[MANIFEST] = packing.manifest(sums)
     sums[MANIFEST] = packing.size_and_sum(members[MANIFEST])[1]
@@ -50,12 +50,12 @@ def member(name: str, content: bytes = b"", kind=tarfile.REGTYPE, link: str = ""
 
 def forged(path, *extra, named=(), held=FILES, order=None, **changed) -> Path:
     """An archive with members put behind the honest ones; ``named``: what its manifest names besides."""
-    said = {"files": len(held) + len(named), "bytes": 10**6} | changed
-    honest = held | {ABOUT: about(held, **said)}
+    reported = {"files": len(held) + len(named), "bytes": 10**6} | changed
+    honest = held | {METADATA: metadata(held, **reported)}
     sums = {name: hashlib.sha256(content).hexdigest() for name, content in honest.items()}
     sums |= {name: hashlib.sha256(content).hexdigest() for name, content in named}
     listing = "".join(f"{total}  {name}\n" for name, total in sorted(sums.items())).encode()
-    members = [member(TOP + MANIFEST, listing), member(TOP + ABOUT, honest.pop(ABOUT))]
+    members = [member(TOP + MANIFEST, listing), member(TOP + METADATA, honest.pop(METADATA))]
     members += [member(TOP + name, content) for name, content in sorted(honest.items())] + list(extra)
     members = order(members) if order else members
     pax = tarfile.PAX_FORMAT

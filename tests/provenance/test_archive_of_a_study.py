@@ -59,7 +59,7 @@ def config() -> dict:
 
 
 def snakemake(folder, *arguments, check=True):
-    return studies.said(studies.snakemake(folder, "--configfile", CONFIG, *arguments), check)
+    return studies.reported(studies.snakemake(folder, "--configfile", CONFIG, *arguments), check)
 
 
 def module(name, *arguments):
@@ -127,15 +127,15 @@ def test_every_artifact_says_what_it_is(study):
     made = [path for path in made if path.stem != "leftover"]
     assert len(made) > 20
     for path in made:
-        said = record.read(path)
-        assert said is not None, path
-        assert len(said["code"]) == 64 and re.fullmatch(CHECKOUT, said["made"]["commit"]), path
+        reported = record.read(path)
+        assert reported is not None, path
+        assert len(reported["code"]) == 64 and re.fullmatch(CHECKOUT, reported["made"]["commit"]), path
         assert (
-            said["made"]["device"]
-            and "python" in said["versions"]
-            and said["command"].startswith("snakemake results/")
+            reported["made"]["device"]
+            and "python" in reported["versions"]
+            and reported["command"].startswith("snakemake results/")
         )
-        assert said["data"].get("sums/own") or said["rule"] == "preflight", path
+        assert reported["data"].get("sums/own") or reported["rule"] == "preflight", path
     revision = read_json(study / "results/models/nano/manifest.json")["revision"]
     assert record.read(study / "results/figures/loss_curves.pdf")["models"] == {"nano": revision}
 
@@ -196,8 +196,8 @@ def test_unfinished_and_stale_studies_are_refused(study, archive, monkeypatch):
 
 
 def test_archive_holds_what_it_should(archive):
-    found = reading.survey(archive)
-    names = set(found.sums)
+    result = reading.survey(archive)
+    names = set(result.sums)
     assert {"Snakefile", "config.yaml", CONFIG, "config_as_laid.yaml", "CITATION.cff", "LICENSE"} <= names
     assert {"envs/compute.lock", "DATA_LICENCES.md", "ro-crate-metadata.json", "data/own.jsonl"} <= names
     assert {"results/figures/loss_curves.pdf", "results/tables/scores.csv-metadata.json"} <= names
@@ -205,8 +205,8 @@ def test_archive_holds_what_it_should(archive):
     assert not [
         name for name in names if name.startswith((".venv", "archives", ".git/")) or "leftover" in name
     ]
-    assert len(found.about["code"]["commit"]) == 40 and not found.about["code"]["dirty"]
-    assert found.about["licences"] == {"sums": {"CC0-1.0": 32}} and found.about["left_out"] == []
+    assert len(result.metadata["code"]["commit"]) == 40 and not result.metadata["code"]["dirty"]
+    assert result.metadata["licences"] == {"sums": {"CC0-1.0": 32}} and result.metadata["left_out"] == []
 
 
 def test_a_config_edit_reruns_what_it_should(restored):
@@ -222,9 +222,9 @@ def test_a_config_edit_reruns_what_it_should(restored):
         "write_chapter",
         "write_latex",
     }
-    found = planned(restored) - {"all", "preflight"}
+    result = planned(restored) - {"all", "preflight"}
     (restored / CONFIG).write_text(text)
-    assert found == {"train_adapter", "draw_figure"} | after
+    assert result == {"train_adapter", "draw_figure"} | after
     assert planned(restored) == set()
 
 
@@ -237,13 +237,13 @@ def test_a_restored_study_is_explained_and_archived_again(restored, archive):
 def test_without_weights_what_is_left_out_is_made_again_only_when_needed(study, archive, tmp_path):
     given = "archive={weights: false, activations: false, path: archives/small.tar}"
     snakemake(study, "-c1", "archive", "--config", given)
-    about = reading.survey(study / "archives/small.tar").about
-    assert len(about["left_out"]) == 3 and about["bytes"] < reading.survey(archive).about["bytes"]
+    metadata = reading.survey(study / "archives/small.tar").metadata
+    assert len(metadata["left_out"]) == 3 and metadata["bytes"] < reading.survey(archive).metadata["bytes"]
     done = module("archiving", study / "archives/small.tar", tmp_path / "small")
     assert done.returncode == 0 and "nothing to be done" in done.stdout, done.stderr
     assert not (tmp_path / "small/results/models").exists()
-    told = module("explaining", tmp_path / "small/results/tables/activation_sparsity.csv").stdout
-    assert "results/models/nano (left out of the archive)" in told and "model nano @ scratch-" in told
+    reported = module("explaining", tmp_path / "small/results/tables/activation_sparsity.csv").stdout
+    assert "results/models/nano (left out of the archive)" in reported and "model nano @ scratch-" in reported
 
 
 def test_ro_crate_is_accepted(restored, monkeypatch, tmp_path):
@@ -263,8 +263,12 @@ def test_ro_crate_is_accepted(restored, monkeypatch, tmp_path):
 
     def send(adapter, request, **_):
         assert request.url == NO_NETWORK
-        about = {"status": 200, "headers": {"Content-Type": "application/ld+json"}, "preload_content": False}
-        response = urllib3.HTTPResponse(body=io.BytesIO(context), request_url=request.url, **about)
+        metadata = {
+            "status": 200,
+            "headers": {"Content-Type": "application/ld+json"},
+            "preload_content": False,
+        }
+        response = urllib3.HTTPResponse(body=io.BytesIO(context), request_url=request.url, **metadata)
         return adapter.build_response(request, response)
 
     monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", send)
@@ -280,8 +284,8 @@ def test_ro_crate_is_accepted(restored, monkeypatch, tmp_path):
 
     assert issues(models.Severity.REQUIRED) == []
     graph = restored / "ro-crate-metadata.json"
-    kept = graph.read_text()
-    graph.write_text(kept.replace('"CreateAction"', '"Action"'))
+    retained = graph.read_text()
+    graph.write_text(retained.replace('"CreateAction"', '"Action"'))
     broken = issues(models.Severity.REQUIRED)
-    graph.write_text(kept)
+    graph.write_text(retained)
     assert broken, "a crate without a run is not accepted"

@@ -208,8 +208,8 @@ def test_artifacts_are_taken_whole_or_left_out_whole(study):
     none = contents.gather(root, jobs, RUN, {"weights": False, "activations": False})
     assert none.left_out == ["results/activations/a.zarr", "results/models/nano"]
     assert not [name for name in none.files if name.startswith("results/")]
-    kept = {name for name in none.files if name.startswith("left_out/")}
-    assert kept == {
+    retained = {name for name in none.files if name.startswith("left_out/")}
+    assert retained == {
         "left_out/results/models/nano/manifest.json",
         "left_out/results/activations/a.zarr/zarr.json",
     }
@@ -235,9 +235,9 @@ def test_a_config_file_from_elsewhere_comes_along(study, tmp_path):
     root, jobs = study
     (tmp_path / "mine.yaml").write_text("seeds: [1]\n")
     run = RUN | {"configfiles": [os.path.relpath(tmp_path / "mine.yaml", root)]}
-    found = contents.gather(root, jobs, run, {"weights": True, "activations": True})
-    assert found.run["configfiles"] == ["configs/0_mine.yaml"]
-    assert Path(found.files["configs/0_mine.yaml"]).read_text() == "seeds: [1]\n"
+    result = contents.gather(root, jobs, run, {"weights": True, "activations": True})
+    assert result.run["configfiles"] == ["configs/0_mine.yaml"]
+    assert Path(result.files["configs/0_mine.yaml"]).read_text() == "seeds: [1]\n"
 
 
 def test_an_archive_says_what_it_holds(tmp_path):

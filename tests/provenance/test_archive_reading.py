@@ -13,7 +13,7 @@ from planted_archive import FILES, forged, member, whole
 
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.provenance.archiving import reading, restoring
-from implicit_sparsity.provenance.archiving.layout import ABOUT, TOP
+from implicit_sparsity.provenance.archiving.layout import METADATA, TOP
 
 SCRIPTS = Path(reading.__file__).parents[3]
 EVIL = b"evil"
@@ -33,10 +33,10 @@ def refused(archive, tmp_path, match):
 @pytest.mark.parametrize("ending", [".tar", ".tar.gz"])
 def test_round_trip(tmp_path, ending):
     archive = whole(tmp_path / f"study{ending}")
-    folder, about = restoring.restore(archive, tmp_path / "into" / "here")
-    found = {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-    assert {name: found[name] for name in FILES} == FILES
-    assert set(found) == {*FILES, "archive.json", "manifest-sha256.txt"} and about["files"] == len(FILES)
+    folder, metadata = restoring.restore(archive, tmp_path / "into" / "here")
+    result = {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    assert {name: result[name] for name in FILES} == FILES
+    assert set(result) == {*FILES, "archive.json", "manifest-sha256.txt"} and metadata["files"] == len(FILES)
     assert {int(p.stat().st_mtime) for p in folder.rglob("*") if p.is_file()} == {1_700_000_000}
     subprocess.run(["sha256sum", "-c", "--quiet", "manifest-sha256.txt"], cwd=folder, check=True)
 
@@ -159,9 +159,9 @@ def test_header_as_large_as_a_file(tmp_path):
 def test_truncated_anywhere(tmp_path, ending):
     content = whole(tmp_path / f"study{ending}").read_bytes()
     used = len(content.rstrip(b"\0"))
-    for place, kept in enumerate([0, 1, 300, 513, used // 2, used - 20]):
+    for place, retained in enumerate([0, 1, 300, 513, used // 2, used - 20]):
         path = tmp_path / f"cut{place}{ending}"
-        path.write_bytes(content[:kept])
+        path.write_bytes(content[:retained])
         with pytest.raises(InputError, match=path.name):
             restoring.restore(path, tmp_path / "into")
         assert not (tmp_path / "into").exists()
@@ -215,9 +215,9 @@ def test_archive_that_changes_between_the_two_readings(tmp_path, monkeypatch):
     survey = reading.survey
 
     def then_change(path):
-        found = survey(path)
+        result = survey(path)
         path.write_bytes(path.read_bytes().replace(b"nano,1.5", b"nano,9.5"))
-        return found
+        return result
 
     monkeypatch.setattr(reading, "survey", then_change)
     refused(archive, tmp_path, "holds another")
@@ -252,4 +252,4 @@ def test_forgeries_are_otherwise_right(tmp_path):
     """Without its one fault a forged archive is accepted: the refusals above are for the fault."""
     extra = member(OTHER, EVIL)
     archive = forged(tmp_path / "a.tar.gz", extra, named=[("results/other.csv", EVIL)])
-    assert reading.survey(archive).sums.keys() == {*FILES, ABOUT, "results/other.csv"}
+    assert reading.survey(archive).sums.keys() == {*FILES, METADATA, "results/other.csv"}

@@ -42,7 +42,7 @@ def no_job():
 
 
 def test_every_format_holds_the_record(tmp_path):
-    said = job(lambda options: None, params={"options": {"text": "(a) \\ -- é"}, "code": "c" * 64})
+    reported = job(lambda options: None, params={"options": {"text": "(a) \\ -- é"}, "code": "c" * 64})
     text = {
         "a.json": '{"x": 1}',
         "b.csv": "p,q\n1,2\n",
@@ -54,11 +54,11 @@ def test_every_format_holds_the_record(tmp_path):
     paths = [made(tmp_path / name, content) for name, content in text.items()]
     paths += [made(tmp_path / "folder"), made(tmp_path / "s.zarr"), *figure(tmp_path / "h")]
     (tmp_path / "s.zarr/zarr.json").write_text('{"attributes": {"title": "t"}, "node_type": "group"}')
-    expected = json.loads(json.dumps(said))
+    expected = json.loads(json.dumps(reported))
     finish(paths)
     for path in paths:
-        found = read(path)
-        assert found == expected, path
+        result = read(path)
+        assert result == expected, path
     assert json.loads((tmp_path / "a.json").read_text())["x"] == 1
     assert (tmp_path / "b.csv").read_text() == "p,q\n1,2\n"
     sidecar = json.loads((tmp_path / "b.csv-metadata.json").read_text())
@@ -75,9 +75,9 @@ def chain(tmp_path, seed=0, commit="a"):
     """source -> table, each by a job."""
     source, table = tmp_path / "source.jsonl", tmp_path / "table.csv"
     manifest = tmp_path / "source.manifest.json"
-    about = {"domain": "math", "source": "gsm", "loader": "gsm", "sha256": {"source.jsonl": "5" * 64}}
+    metadata = {"domain": "math", "source": "gsm", "loader": "gsm", "sha256": {"source.jsonl": "5" * 64}}
     job(lambda options: None, "collect", params={"options": {"seed": seed}, "code": "1"})
-    outputs = [made(source, "{}\n"), made(manifest, json.dumps(about))]
+    outputs = [made(source, "{}\n"), made(manifest, json.dumps(metadata))]
     finish(outputs)
     job(
         lambda files: None, "table", input={"files": [str(source)], "plan": "plan.json"}, params={"code": "2"}
@@ -131,9 +131,9 @@ def test_explain_takes_snakemakes_note_of_what_says_nothing(tmp_path):
         json.dumps({"rule": "table", "input": ["results/source.jsonl", "results/plan/nano.json"]})
     )
     made(tmp_path / name, "a\n1\n")
-    told = "\n".join(tree.lines(tmp_path / name))
-    assert "rule table (Snakemake's note" in told and "results/source.jsonl (not here)" in told
-    assert "plan" not in told
+    reported = "\n".join(tree.lines(tmp_path / name))
+    assert "rule table (Snakemake's note" in reported and "results/source.jsonl (not here)" in reported
+    assert "plan" not in reported
 
 
 def test_many_inputs_of_one_rule_are_told_in_short(tmp_path, monkeypatch):
@@ -145,6 +145,8 @@ def test_many_inputs_of_one_rule_are_told_in_short(tmp_path, monkeypatch):
         finish(paths[-1:])
     job(lambda evals: None, "table", input={"evals": paths})
     finish([made(Path("results/tables/scores.csv"), "a\n")])
-    told = list(tree.lines("results/tables/scores.csv"))
-    assert "`- and 4 more of rule score (ALL=1)" in told and sum(".json" in line for line in told) == 3
+    reported = list(tree.lines("results/tables/scores.csv"))
+    assert (
+        "`- and 4 more of rule score (ALL=1)" in reported and sum(".json" in line for line in reported) == 3
+    )
     assert sum(".json" in line for line in tree.lines("results/tables/scores.csv", everything=True)) == 7

@@ -49,7 +49,7 @@ def metrics(methods=METHODS):
         }
         for i, m in enumerate(methods)
         for s in (0, 1)
-        for name, v in (("acc", i), ("forgetting", 2 * i), ("intransigence", math.nan))
+        for name, v in (("final_mean", i), ("forgetting", 2 * i), ("intransigence", math.nan))
     ]
     return pd.DataFrame(rows)
 

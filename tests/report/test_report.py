@@ -34,10 +34,10 @@ def overlay() -> dict:
     """config.yaml with the planted tables' order and no probe and figure but those that are looked at."""
     config = yaml.safe_load((studies.ROOT / "config.yaml").read_text())
     keep = ("activations", "activation_overlap", *FIGURES)
-    found = {
+    result = {
         room: {name: False for name in config[room] if name not in keep} for room in ("probes", "figures")
     }
-    return found | {"orders": {"forward": False, "main": list(DOMAINS)}}
+    return result | {"orders": {"forward": False, "main": list(DOMAINS)}}
 
 
 def plant(folder):
@@ -83,9 +83,9 @@ def browser():
         stop = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
         stop("no Chromium here (apt-get install chromium)")
     with sync_playwright() as driver:  # --headless is its default
-        found = driver.chromium.launch(executable_path=program, args=[*FLAGS.split(), NOWHERE])
-        yield found
-        found.close()
+        result = driver.chromium.launch(executable_path=program, args=[*FLAGS.split(), NOWHERE])
+        yield result
+        result.close()
 
 
 @pytest.fixture(scope="module")
@@ -100,11 +100,14 @@ def page(study, browser, noted):
     context.set_default_timeout(20_000)
     context.on("request", lambda request: noted["requests"].append(request.url))
     context.on("weberror", lambda failure: noted["errors"].append(str(failure.error)))
-    context.on("console", lambda said: said.type in ("error", "assert") and noted["errors"].append(said.text))
-    found = context.new_page()
-    found.goto((study / "results/report.html").as_uri())
-    found.wait_for_function("typeof app != 'undefined' && app !== undefined")
-    return found
+    context.on(
+        "console",
+        lambda reported: reported.type in ("error", "assert") and noted["errors"].append(reported.text),
+    )
+    result = context.new_page()
+    result.goto((study / "results/report.html").as_uri())
+    result.wait_for_function("typeof app != 'undefined' && app !== undefined")
+    return result
 
 
 def test_the_report_opens_with_the_results_chapter(page):
@@ -136,7 +139,7 @@ def test_a_click_on_a_figure_opens_it_and_it_is_to_be_seen(page):
 
 
 def test_everything_has_a_caption_a_category_and_labels(page):
-    found = page.evaluate("results")
+    outcome = page.evaluate("results")
     names = [f"results/figures/{name}.png" for name in FIGURES]
     names += [
         "results/verdicts.html",
@@ -146,13 +149,13 @@ def test_everything_has_a_caption_a_category_and_labels(page):
     names += [
         f"results/tables/{name}.csv" for name in ("scores", "metrics", "comparisons", "activation_overlap")
     ]
-    assert set(names) <= set(found)
-    for name, result in found.items():
+    assert set(names) <= set(outcome)
+    for name, result in outcome.items():
         words = re.sub("<[^>]+>", "", result["caption"])
         assert len(words) > 40, (name, words)
         assert result["labels"], name
         assert "System Message" not in result["caption"] and "Table of the probe" not in words, (name, words)
-    assert found["results/latex/r_matrices.smollm2.main.tex"]["labels"] == {
+    assert outcome["results/latex/r_matrices.smollm2.main.tex"]["labels"] == {
         "table": "R matrices", "model": "smollm2", "order": "main",
     }  # fmt: skip
     assert set(page.evaluate("categories")) == {"Figures", "Tables", "Verdicts", "LaTeX tables"}

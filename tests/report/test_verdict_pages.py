@@ -35,12 +35,12 @@ def made(tmp_path_factory):
 
 def test_the_file_has_all_that_a_verdict_takes(made):
     with open(made[0]) as file:
-        found = json.load(file)
-    assert list(found["claims"]) == [name.capitalize() for name in sorted(OPTIONS)]
-    words = {name: claim["verdict"] for name, claim in found["claims"].items()}
+        result = json.load(file)
+    assert list(result["claims"]) == [name.capitalize() for name in sorted(OPTIONS)]
+    words = {name: claim["verdict"] for name, claim in result["claims"].items()}
     assert words["H1a"] == "SUPPORTED" and words["H1c"] == "NOT SUPPORTED"
     assert words["H1e"] == "INCONCLUSIVE" and words["H1d"] == words["H2b"] == "NOT RUN"
-    for name, claim in found["claims"].items():
+    for name, claim in result["claims"].items():
         for key in (
             "statement",
             "question",
@@ -57,17 +57,19 @@ def test_the_file_has_all_that_a_verdict_takes(made):
         for row in claim["evidence"]:
             assert row["verdict"] and row["why"] and row["n"] > 0
             assert {"effect", "low", "high", "noise", "detectable", "threshold"} <= set(row)
-    assert found["claims"]["H1a"]["figure"] == "results/figures/critical_sparsity.pdf"
-    assert found["claims"]["H1c"]["figure"] is None
+    assert result["claims"]["H1a"]["figure"] == "results/figures/critical_sparsity.pdf"
+    assert result["claims"]["H1c"]["figure"] is None
 
 
 def test_pages_say_what_the_file_says(made):
     with open(made[0]) as a, open(made[1]) as b, open(made[2]) as c:
-        found, page, web = json.load(a), b.read(), c.read()
-    for name, claim in found["claims"].items():
+        result, page, web = json.load(a), b.read(), c.read()
+    for name, claim in result["claims"].items():
         assert f"## {name}: {claim['verdict']}" in page
         assert claim["statement"] in page and claim["statement"].replace("'", "&#x27;") in web
-    assert page.count("| model | of | effect |") == sum(bool(c["evidence"]) for c in found["claims"].values())
+    assert page.count("| model | of | effect |") == sum(
+        bool(c["evidence"]) for c in result["claims"].values()
+    )
     widths = {len(re.findall(r"(?<!\\)\|", line)) for line in page.splitlines() if "| big |" in line}
     assert widths == {len(verdict_pages.HEAD) + 1}
     assert web.count("<table") == web.count("</table>") and "<script" not in web
@@ -137,8 +139,8 @@ def test_published_forgetting_stands_beside_the_same_tasks_alone():
         ]
     )
     orders = {"trace": sorted(published.TRACE_TASKS)}
-    found = {entry["source"]: entry for entry in published.beside("h2a", {"metrics": metrics}, orders)}
-    assert found["TRACE"]["ours"] == [{"model": "m", "BWT SeqFT": -10.0, "BWT SeqLoRA": -30.0}]
-    assert [entry["comparable"] for entry in found.values()].count(True) == 1
+    result = {entry["source"]: entry for entry in published.beside("h2a", {"metrics": metrics}, orders)}
+    assert result["TRACE"]["ours"] == [{"model": "m", "BWT SeqFT": -10.0, "BWT SeqLoRA": -30.0}]
+    assert [entry["comparable"] for entry in result.values()].count(True) == 1
     others = published.beside("h2a", {"metrics": metrics.assign(order="forward")}, ORDERS)
     assert not any(entry["comparable"] for entry in others)

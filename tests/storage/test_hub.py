@@ -104,13 +104,13 @@ def prepared(hub, nano, tmp_path_factory):
         if files is not None:
             hub.put(f"owner/{name}", files, **faults)
         jobs.append((name, entry(f"owner/{name}", **more)))
-    told = lines(start(hub, [(place / name, base) for name, base in jobs], place / "home"))
-    return place, dict(zip((name for name, _ in jobs), told, strict=True))
+    reported = lines(start(hub, [(place / name, base) for name, base in jobs], place / "home"))
+    return place, dict(zip((name for name, _ in jobs), reported, strict=True))
 
 
 def test_only_what_is_needed_and_a_single_break_is_gone_on_with(hub, nano, prepared):
-    place, told = prepared
-    assert told["once"] == "fine" and not list(place.glob(".partial-once*"))
+    place, reported = prepared
+    assert reported["once"] == "fine" and not list(place.glob(".partial-once*"))
     assert {path.name for path in (place / "once").iterdir()} == {*nano, "manifest.json"}
     assert hub.ranges(f"owner/once/{BIG}")[-1] == f"bytes={10 * MEGA}-"
     assert (place / "once" / BIG).read_bytes() == nano[BIG]
@@ -122,17 +122,17 @@ def test_only_what_is_needed_and_a_single_break_is_gone_on_with(hub, nano, prepa
 
 def test_prepared_folder_has_the_bytes_of_the_repository_once(hub, prepared):
     """One file, not two: the download is a second name of the same bytes, then gone."""
-    place, told = prepared
+    place, reported = prepared
     weights = place / "mixture" / SINGLE
-    assert told["mixture"] == "fine" and weights.stat().st_nlink == 1
+    assert reported["mixture"] == "fine" and weights.stat().st_nlink == 1
     assert weights.read_bytes() == (place / "published" / SINGLE).read_bytes()
     assert not list((place / "home").rglob("*.safetensors")), "no copy in the hub's own cache"
 
 
 def partial(folder):
     """Bytes so far of the big shard."""
-    found = list(folder.glob(f".partial-m-*/{BIG}.partial"))
-    return found[0].stat().st_size if found else 0
+    result = list(folder.glob(f".partial-m-*/{BIG}.partial"))
+    return result[0].stat().st_size if result else 0
 
 
 def wait_for(condition, seconds=60):
@@ -201,16 +201,21 @@ def cases(nano):
 
 
 def test_every_failure_is_one_line_with_repository_revision_and_key(hub, nano, prepared):
-    place, told = prepared
+    place, reported = prepared
     for name, (_, _, more, key, words) in cases(nano).items():
         at = f"owner/{name}@{more.get('revision', REVISION)}: " if key != "width" else ""
-        assert told[name].startswith(f"{at}models.m.{key}: ") and words in told[name], (name, told[name])
+        assert reported[name].startswith(f"{at}models.m.{key}: ") and words in reported[name], (
+            name,
+            reported[name],
+        )
         assert not (place / name).exists()
     for name in ("pickled", "bare", "short", "huge", "narrow", "gated"):
         assert hub.ranges(f"owner/{name}/{SINGLE}") == [], f"{name}: not a byte of weights was asked for"
-    assert re.search(r" has \d+\.\d [GM]B of free disk", told["huge"])
-    kept = {path.name for path in place.glob(".partial-forged-*/*")}
-    assert "config.json" in kept and not kept & {SINGLE, f"{SINGLE}.partial"}, "wrong bytes are not kept"
+    assert re.search(r" has \d+\.\d [GM]B of free disk", reported["huge"])
+    retained = {path.name for path in place.glob(".partial-forged-*/*")}
+    assert "config.json" in retained and not retained & {SINGLE, f"{SINGLE}.partial"}, (
+        "wrong bytes are not kept"
+    )
 
 
 def test_no_network_is_one_line(nobody):

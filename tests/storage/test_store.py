@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
-from planted import about, write_scores
+from planted import metadata, write_scores
 
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.storage.store import open_store, write_store
@@ -56,7 +56,7 @@ def test_equal_input_gives_equal_bytes(tmp_path, scores):
 
 def test_special_values_survive(tmp_path):
     values = np.array([np.nan, np.inf, -0.0, 0.0, 5e-324])
-    path = write_store(tmp_path / "s.zarr", {"x": (("layer",), values, about())}, {"layer": range(5)}, {})
+    path = write_store(tmp_path / "s.zarr", {"x": (("layer",), values, metadata())}, {"layer": range(5)}, {})
     assert open_store(path)["x"].values.tobytes() == values.tobytes()
 
 
@@ -64,7 +64,7 @@ def test_large_variables_are_split_along_layers_and_come_back(tmp_path):
     values = np.random.default_rng(0).random((2, 40, 40_000))
     path = write_store(
         tmp_path / "s.zarr",
-        {"x": (("half", "layer", "neuron"), values, about())},
+        {"x": (("half", "layer", "neuron"), values, metadata())},
         {"half": np.array(["a", "b"])},
         {},
     )
@@ -129,4 +129,4 @@ def test_a_failed_write_leaves_the_old_store(tmp_path, scores):
 
 def test_a_shape_that_does_not_fit_its_names_is_refused(tmp_path):
     with pytest.raises(ValueError, match="dimensions"):
-        write_store(tmp_path / "s.zarr", {"x": (("layer",), np.zeros((2, 2)), about())}, {}, {})
+        write_store(tmp_path / "s.zarr", {"x": (("layer",), np.zeros((2, 2)), metadata())}, {}, {})

@@ -65,13 +65,13 @@ def test_metrics_table_is_what_the_library_computes(arranged):
         one = cells.query(f"model == 'nano' and method == 'orthogonal' and seed == 0 and metric == '{score}'")
         r = one.pivot_table(index="stage", columns="position", values="value").to_numpy()
         expected = metrics(r[1:], r[0], higher_is_better=better)
-        found = table.query(
+        result = table.query(
             f"model == 'nano' and method == 'orthogonal' and seed == 0 and score == '{score}'"
         )
-        for row in found.itertuples():
+        for row in result.itertuples():
             assert row.value == pytest.approx(expected[row.metric], nan_ok=True)
             assert row.formula
-        assert dict(zip(found["metric"], found["higher_is_better"]))["acc"] == better
+        assert dict(zip(result["metric"], result["higher_is_better"]))["final_mean"] == better
     assert set(table["order"]) == {"main"} and set(table["seed"]) == {0, 1}
 
 
@@ -90,9 +90,9 @@ def test_a_missing_stage_is_empty_and_never_a_number(tmp_path):
     files = chain(tmp_path, {0: {"x": 0.1, "y": 0.1}, 2: {"x": 0.5, "y": 0.8}})
     _, cells, table = arrange(tmp_path, files, {"o": ["x", "y"]})
     assert set(cells["stage"]) == {0, 2}
-    found = dict(zip(table["metric"], table["value"]))
-    assert found["acc"] == pytest.approx(0.65) and found["final_gain"] == pytest.approx(0.55)
-    assert np.isnan(found["bwt"]) and np.isnan(found["forgetting"]) and np.isnan(found["learned"])
+    result = dict(zip(table["metric"], table["value"]))
+    assert result["final_mean"] == pytest.approx(0.65) and result["final_gain"] == pytest.approx(0.55)
+    assert np.isnan(result["bwt"]) and np.isnan(result["forgetting"]) and np.isnan(result["learned"])
 
 
 def test_domains_outside_the_order_measure_general_ability(tmp_path):
@@ -173,9 +173,9 @@ def test_damaged_stage_folders_are_one_line(tmp_path):
 
 def test_range_over_seeds():
     frame = pd.DataFrame({"m": list("bbba"), "seed": [0, 1, 2, 0], "value": [1.0, 2, np.nan, 5]})
-    found = mean_range(frame, ["m"]).set_index("m")
-    assert found.loc["b"].tolist() == [1.5, 1, 2, 2] and found.loc["a"].tolist() == [5, 5, 5, 1]
-    assert list(found.index) == ["b", "a"]
+    result = mean_range(frame, ["m"]).set_index("m")
+    assert result.loc["b"].tolist() == [1.5, 1, 2, 2] and result.loc["a"].tolist() == [5, 5, 5, 1]
+    assert list(result.index) == ["b", "a"]
 
 
 def run(folder, method, r, seed=0, metric="acc", better=True, domains=("x", "y")):
@@ -201,10 +201,10 @@ def test_intransigence_is_against_the_best_joint_run_of_the_seed(tmp_path):
     paths = [str(tmp_path / f"{name}.csv") for name in ("scores", "r_matrices", "metrics")]
     collect_scores(paths[0], files)
     continual_metrics(paths[1], paths[2], paths[0], {"o": ["x", "y"]}, ["joint_slow", "joint_fast", "gone"])
-    found = read_table(paths[2]).query("metric == 'intransigence'").set_index(["method", "seed"])["value"]
-    assert found["lora", 0] == pytest.approx(((0.6 - 0.5) + (0.9 - 0.7)) / 2)
-    assert np.isnan(found["lora", 1]), "no joint run in this seed"
-    assert found["joint_fast", 0] == pytest.approx((0.6 - 0.5) / 2)
+    result = read_table(paths[2]).query("metric == 'intransigence'").set_index(["method", "seed"])["value"]
+    assert result["lora", 0] == pytest.approx(((0.6 - 0.5) + (0.9 - 0.7)) / 2)
+    assert np.isnan(result["lora", 1]), "no joint run in this seed"
+    assert result["joint_fast", 0] == pytest.approx((0.6 - 0.5) / 2)
 
 
 def test_divergence_stands_beside_every_metric_and_has_none_of_its_own(tmp_path):

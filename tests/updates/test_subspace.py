@@ -20,12 +20,12 @@ def planted(experts=1, tokens=200, width=24, rank=5, noise=0.0, seed=0):
 @pytest.mark.parametrize("experts", [1, 3])
 def test_planted_subspace_is_found(experts):
     x, truth = planted(experts)
-    found, held = subspace.extend(None, x, energy=0.9999, max_rank=16, seed=0)
-    assert found.shape == (experts, 24, 5) and held == pytest.approx(1, abs=1e-4)
-    overlap = (found.transpose(1, 2) @ truth).square().sum((1, 2)) / 5
+    result, held = subspace.extend(None, x, energy=0.9999, max_rank=16, seed=0)
+    assert result.shape == (experts, 24, 5) and held == pytest.approx(1, abs=1e-4)
+    overlap = (result.transpose(1, 2) @ truth).square().sum((1, 2)) / 5
     torch.testing.assert_close(overlap, torch.ones(experts))
     torch.testing.assert_close(
-        found.transpose(1, 2) @ found, torch.eye(5).expand(experts, 5, 5), atol=1e-5, rtol=0
+        result.transpose(1, 2) @ result, torch.eye(5).expand(experts, 5, 5), atol=1e-5, rtol=0
     )
 
 
@@ -53,8 +53,8 @@ def test_what_is_known_is_not_added_again():
 def test_an_expert_that_saw_nothing_claims_nothing():
     x, _ = planted(experts=2)
     x[1] = 0
-    found, _ = subspace.extend(None, x, energy=0.999, max_rank=8, seed=0)
-    assert found[0].norm() > 2 and found[1].norm() == 0
+    result, _ = subspace.extend(None, x, energy=0.999, max_rank=8, seed=0)
+    assert result[0].norm() > 2 and result[1].norm() == 0
 
 
 def test_experts_of_different_rank_keep_their_own_spans():

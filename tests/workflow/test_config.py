@@ -79,18 +79,18 @@ WRONG = {
     "probes: {thresholds: {documents: 65}}": ("probes.thresholds.documents", "65", "<= splits.probe (64)"),
     "probes: {thresholds: {levels: [1.0]}}": ("probes.thresholds.levels[0]", "1", "number >= 0 < 1"),
     "probes: {thresholds: {per: neuron}}": ("probes.thresholds.per", "'neuron'", "layer | expert"),
-    "probes: {held_out_task: false}": (
+    "probes: {plasticity_task: false}": (
         "probes.plasticity",
-        "reads held_out_task",
-        "entry held_out_task under",
+        "reads plasticity_task",
+        "entry plasticity_task under",
     ),
-    "probes: {held_out_task: {documents: 65}}": (
-        "probes.held_out_task.documents",
+    "probes: {plasticity_task: {documents: 65}}": (
+        "probes.plasticity_task.documents",
         "65",
         "<= splits.probe (64)",
     ),
-    "probes: {held_out_task: {stages: last}}": (
-        "probes.held_out_task.stages",
+    "probes: {plasticity_task: {stages: last}}": (
+        "probes.plasticity_task.stages",
         "'last'",
         "base | final | all",
     ),
@@ -268,12 +268,12 @@ def test_wrong_config_is_one_line(overlay):
     status, lines = snakemake(overlay=overlay)
     assert status == 1
     assert len(lines) == 1, lines
-    key, found, allowed = WRONG[overlay]
+    key, result, allowed = WRONG[overlay]
     file, place, rest = lines[0].split(": ", 2)
     # of something switched off, the file is named that still wants it
     assert file.startswith("overlay.yaml") or overlay.endswith((": false}", ": false}}"))
     assert key in place
-    assert found in rest.split(", allowed: ")[0]
+    assert result in rest.split(", allowed: ")[0]
     assert allowed in rest.split(", allowed: ")[1]
 
 
@@ -311,13 +311,13 @@ def jobs(*arguments, overlay=None):
     """Jobs of a dry run in an empty folder, as `rule: wildcards`."""
     done = dry_run("all", *arguments, overlay=overlay)
     assert done.returncode == 0, done.stderr
-    found, rule = set(), None
+    result, rule = set(), None
     for line in done.stdout.splitlines():
         if line.startswith(("rule ", "localrule ")):
             rule = line.split()[1]
         elif line.strip().startswith("wildcards:"):
-            found.add(f"{rule} {line.split('wildcards: ')[1]}")
-    return found
+            result.add(f"{rule} {line.split('wildcards: ')[1]}")
+    return result
 
 
 def test_an_optional_part_is_laid_when_it_is_asked_for():
@@ -366,11 +366,11 @@ def test_a_later_file_has_its_say_over_an_optional_part_or_replaces_it():
 def test_without_a_trained_model_there_is_nothing_but_base():
     trained = ("r_heatmaps", "forgetting_learning", "loss_curves", "method_comparison", "rounds")
     figures = f"{{{', '.join(f'{name}: false' for name in trained)}}}"
-    found = jobs(overlay=f"models: {{smollm2: {{trained: false}}}}\nfigures: {figures}")
-    assert {job for job in found if job.startswith("evaluate_checkpoint")} == {
+    result = jobs(overlay=f"models: {{smollm2: {{trained: false}}}}\nfigures: {figures}")
+    assert {job for job in result if job.startswith("evaluate_checkpoint")} == {
         "evaluate_checkpoint: model=smollm2, checkpoint=base"
     }
-    assert not any(job.startswith("train_adapter") for job in found)
+    assert not any(job.startswith("train_adapter") for job in result)
 
 
 def test_a_wrong_config_is_refused_before_anything_slow_is_imported(tmp_path):

@@ -6,9 +6,9 @@ import re
 from test_config import NANO, jobs
 
 
-def trained(found):
+def trained(result):
     """The variants that have a first stage, by name."""
-    names = (re.search(r"^train_adapter: .*method=(\w+), .*stage=1$", job) for job in found)
+    names = (re.search(r"^train_adapter: .*method=(\w+), .*stage=1$", job) for job in result)
     return sorted(match.group(1) for match in names if match)
 
 
@@ -27,11 +27,11 @@ methods:
 
 
 def test_options_of_a_variant_are_its_entrys_the_controls_and_the_point():
-    found = {job for job in jobs(overlay="controls: true") if job.startswith("train_adapter")}
-    names = trained(found)
+    result = {job for job in jobs(overlay="controls: true") if job.startswith("train_adapter")}
+    names = trained(result)
     assert "orthogonal_random" in names and "lora" in names and "lora_random" not in names
     assert len(names) == 3 + 4 + 1  # the three methods; four controls of A, one of B
-    assert len(found) == 4 * len(names)
+    assert len(result) == 4 * len(names)
 
 
 def test_methods_on_some_models_and_probes_of_some_methods():
@@ -42,19 +42,19 @@ probed_methods: [lora]
 figures: {{routing_by_layer: false}}
 probes: {{activation_overlap: {{k: [4]}}, hubs: {{k: [4]}}, activations: {{top_k: [4]}}}}
 """
-    found = jobs(overlay=overlay)
+    result = jobs(overlay=overlay)
     models = {
-        name: {re.search(r"model=(\w+)", job).group(1) for job in found if f"method={name}," in job}
+        name: {re.search(r"model=(\w+)", job).group(1) for job in result if f"method={name}," in job}
         for name in ("lora", "orthogonal", "activation_mask")
     }
     assert models == {"lora": {"nano"}, "orthogonal": {"smollm2"}, "activation_mask": {"nano", "smollm2"}}
-    drift = sorted(job for job in found if job.startswith("measure_drift"))
+    drift = sorted(job for job in result if job.startswith("measure_drift"))
     assert drift == ["measure_drift: model=nano, checkpoint=lora.forward.seed0.stage4"]
-    scored = {job for job in found if job.startswith("evaluate_checkpoint")}
+    scored = {job for job in result if job.startswith("evaluate_checkpoint")}
     assert "evaluate_checkpoint: model=smollm2, checkpoint=orthogonal.forward.seed0.stage4" in scored
 
 
 def test_a_method_that_starts_from_the_base_waits_for_no_stage():
     """Appended to an order, a domain gives it one more stage, and the old ones stay as they are."""
-    found = jobs(overlay="methods: {independent: {}, joint: {}}")
-    assert {"independent", "joint"} <= set(trained(found))
+    result = jobs(overlay="methods: {independent: {}, joint: {}}")
+    assert {"independent", "joint"} <= set(trained(result))

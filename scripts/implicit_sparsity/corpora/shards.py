@@ -113,9 +113,9 @@ def _write_shard(folder: Path, number: int, shard: list[tuple]) -> dict[str, str
         "offsets": np.cumsum([0, *lengths]),
         "prompt": list(mask),
     }
-    found = {}
+    result = {}
     for part, dtype in PARTS.items():
         path = folder / shard_name(number, part)
         np.asarray(arrays[part], dtype=dtype).tofile(path)
-        found[path.name] = sha256(path)
-    return found
+        result[path.name] = sha256(path)
+    return result

@@ -62,9 +62,9 @@ class ActivationStatistics:
             self.group_above = zeros(groups, layers, len(thresholds), dtype=torch.int64)
             self.group_zero, self.group_sampled = (zeros(groups, layers, dtype=torch.int64) for _ in "zs")
         # of the batch at hand: positions that count, and those of them that go into the histogram
-        self.keep = self.sampled = self.kept_rows = self.sampled_rows = None
+        self.keep = self.sampled = self.retained_rows = self.sampled_rows = None
         # the group of each position, of those that count, and of those in the histogram
-        self.group_of = self.kept_groups = self.sampled_groups = None
+        self.group_of = self.retained_groups = self.sampled_groups = None
 
     def begin_batch(self, keep, groups=None) -> None:
         """``keep`` bool [T], best in the host's memory: the flat positions of the next batch that count;
@@ -75,16 +75,16 @@ class ActivationStatistics:
         self.tokens += len(rows)
         self.histogram_tokens += len(sampled_rows)
         self.keep, self.sampled = keep.to(device), sampled.to(device)
-        self.kept_rows, self.sampled_rows = rows.to(device), sampled_rows.to(device)
+        self.retained_rows, self.sampled_rows = rows.to(device), sampled_rows.to(device)
         if self.groups:
             tally(self.group_tokens, groups[rows])
             here = (groups.to(device), groups[rows].to(device), groups[sampled_rows].to(device))
-            self.group_of, self.kept_groups, self.sampled_groups = here
+            self.group_of, self.retained_groups, self.sampled_groups = here
 
     def observe(self, block, first, positions, h, weights) -> None:
         """A dense layer's or shared expert's activations h [T, n]; see ``hooks.ffn_activations``."""
         h = h.to(self.sum_abs.device)  # of a network that is spread over several cards
-        self._sum(block.layer, first, h, self.kept_rows, self.kept_groups)
+        self._sum(block.layer, first, h, self.retained_rows, self.retained_groups)
         values = h.index_select(0, self.sampled_rows).float().abs_()
         self._count_bins(block.layer, values)
         self._count_groups(block.layer, values, self.sampled_groups)
@@ -103,16 +103,16 @@ class ActivationStatistics:
             rows = count * (len(positions) // len(mask))
             return torch.nonzero_static(mask[positions], size=rows).flatten()
 
-        kept = chosen(self.keep, len(self.kept_rows))
-        groups = self.group_of[positions[kept]] if self.groups else None
-        self._sum(block.layer, 0, h, kept, groups, experts, block.experts)
+        retained = chosen(self.keep, len(self.retained_rows))
+        groups = self.group_of[positions[retained]] if self.groups else None
+        self._sum(block.layer, 0, h, retained, groups, experts, block.experts)
         sampled = chosen(self.sampled, len(self.sampled_rows))
         values = h.index_select(0, sampled).float().abs_()
         self._count_bins(block.layer, values)
         self._count_groups(block.layer, values, self.group_of[positions[sampled]] if self.groups else None)
-        experts = experts[kept]
+        experts = experts[retained]
         tally(self.routed_tokens[block.layer], experts)
-        self.routed_weight[block.layer].index_add_(0, experts, weights[kept].double())
+        self.routed_weight[block.layer].index_add_(0, experts, weights[retained].double())
         if self.groups:
             tally(self.group_routed_tokens[block.layer].view(-1), groups * block.experts + experts)
 

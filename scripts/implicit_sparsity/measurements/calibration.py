@@ -31,12 +31,12 @@ class Calibration:
         own = quantiles(self.histogram, level)
         return np.where(np.isnan(own), whole, own)
 
-    def kept(self, level: float) -> np.ndarray:
+    def retained(self, level: float) -> np.ndarray:
         """bool [L, N]: the neurons used most, all but the share ``level``; one at least."""
-        return overlap.top_k_sets(self.score, kept_neurons(level, self.score.shape[1]))
+        return overlap.top_k_sets(self.score, retained_neurons(level, self.score.shape[1]))
 
 
-def kept_neurons(level: float, neurons: int) -> int:
+def retained_neurons(level: float, neurons: int) -> int:
     """Size of a mask that leaves out the share ``level``."""
     return max(1, round((1 - level) * neurons))
 
@@ -44,7 +44,7 @@ def kept_neurons(level: float, neurons: int) -> int:
 def random_mask(layers: int, neurons: int, level: float, number: int) -> np.ndarray:
     """bool [L, N] with as many neurons as ``Calibration.kept``, drawn evenly; the same for all domains."""
     random = np.random.default_rng(stream_seed(number, "thresholds", "mask"))
-    return overlap.top_k_sets(random.random((layers, neurons)), kept_neurons(level, neurons))
+    return overlap.top_k_sets(random.random((layers, neurons)), retained_neurons(level, neurons))
 
 
 def quantiles(histogram, level: float) -> np.ndarray:
@@ -63,8 +63,8 @@ def quantiles(histogram, level: float) -> np.ndarray:
     rest = wanted - (np.take_along_axis(below, place[..., None], axis=-1)[..., 0] - at)
     part = np.clip(np.divide(rest, at, out=np.ones_like(at), where=at > 0), 0, 1)
     low, high = edges[place], edges[place + 1]
-    found = np.where(place == 0, high, low * (high / low) ** part)
-    return np.where(total > 0, found if level > 0 else 0.0, np.nan)
+    result = np.where(place == 0, high, low * (high / low) ** part)
+    return np.where(total > 0, result if level > 0 else 0.0, np.nan)
 
 
 def calibrate(store, model_sha256: str, blocks, path=None) -> Calibration:

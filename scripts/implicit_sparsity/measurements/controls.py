@@ -55,13 +55,13 @@ def without_template(document, template):
     # a document that was cut at max_length has no end of the template
     if after and completion[len(completion) - len(after) :].tolist() == after:
         completion = completion[: len(completion) - len(after)]
-    kept = np.arange(len(context) + len(completion)) < len(context)
-    return replace(document, ids=np.concatenate([context, completion]), prompt=kept)
+    retained = np.arange(len(context) + len(completion)) < len(context)
+    return replace(document, ids=np.concatenate([context, completion]), prompt=retained)
 
 
 def matched(taken: dict) -> dict:
     """Of each id, keep the first occurrences, as many as the half that has fewest of it has."""
-    counts = [np.unique(_kept(ids, keeps), return_counts=True) for ids, keeps, _ in taken.values()]
+    counts = [np.unique(_retained(ids, keeps), return_counts=True) for ids, keeps, _ in taken.values()]
     size = 1 + max((int(ids[-1]) for ids, _ in counts if len(ids)), default=0)
     table = np.zeros((len(counts), size), dtype=np.int64)
     for row, (ids, count) in zip(table, counts):
@@ -72,7 +72,7 @@ def matched(taken: dict) -> dict:
             "no token occurs in both halves of every domain: leave out matched, or raise the budget",
             key="probes.activations.controls",
         )
-    found = {}
+    result = {}
     for key, (ids, keeps, excluded) in taken.items():
         left, narrowed = share.copy(), []
         for tokens, keep in zip(ids, keeps):
@@ -85,13 +85,13 @@ def matched(taken: dict) -> dict:
             narrowed.append(here)
         out = _count(keeps) - _count(narrowed)
         some = [i for i, keep in enumerate(narrowed) if keep.any()]
-        found[key] = ([ids[i] for i in some], [narrowed[i] for i in some], excluded | {"control": out})
-    return found
+        result[key] = ([ids[i] for i in some], [narrowed[i] for i in some], excluded | {"control": out})
+    return result
 
 
-def _kept(ids, keeps):
-    kept = [np.asarray(tokens)[keep] for tokens, keep in zip(ids, keeps)]
-    return np.concatenate(kept) if kept else np.zeros(0, dtype=np.int64)
+def _retained(ids, keeps):
+    retained = [np.asarray(tokens)[keep] for tokens, keep in zip(ids, keeps)]
+    return np.concatenate(retained) if retained else np.zeros(0, dtype=np.int64)
 
 
 def _count(keeps) -> int:

@@ -101,9 +101,9 @@ def columns(values, expert, experts: int, thresholds) -> dict:
             return zero.index_add_(0, owner, parts.double()).flatten()
         return zero.scatter_reduce_(0, owner[:, None].expand_as(parts), parts.double(), "amax").flatten()
 
-    found = {"sum": joined(sums), "squares": joined(squares), "largest": joined(highest, "amax")}
+    result = {"sum": joined(sums), "squares": joined(squares), "largest": joined(highest, "amax")}
     counted = zeros.double().sum() - idle * n
-    return found | {"zeros": counted, "above": torch.stack([joined(counts) for counts in above])}
+    return result | {"zeros": counted, "above": torch.stack([joined(counts) for counts in above])}
 
 
 def _places(expert, experts: int):
@@ -127,18 +127,18 @@ def eager_sums(blocks, largest, thresholds):
 
     wide = blocks.float()
     other = torch.empty_like(wide)  # comparisons straight to float: a table of booleans is slower to sum
-    found = [wide.sum(1), torch.mul(wide, wide, out=other).sum(1), wide.amax(1)]
-    found.append(torch.eq(wide, 0, out=other).sum(1))
-    found += [torch.ge(wide, epsilon * largest, out=other).sum(1) for epsilon in thresholds]
-    return tuple(found)
+    result = [wide.sum(1), torch.mul(wide, wide, out=other).sum(1), wide.amax(1)]
+    result.append(torch.eq(wide, 0, out=other).sum(1))
+    result += [torch.ge(wide, epsilon * largest, out=other).sum(1) for epsilon in thresholds]
+    return tuple(result)
 
 
 def fused_sums(blocks, largest, thresholds):
     """The same in a form that a compiler fuses into one pass."""
     wide = blocks.float()
-    found = [wide.sum(1), (wide * wide).sum(1), wide.amax(1), (wide == 0).float().sum(1)]
-    found += [(wide >= epsilon * largest).float().sum(1) for epsilon in thresholds]
-    return tuple(found)
+    result = [wide.sum(1), (wide * wide).sum(1), wide.amax(1), (wide == 0).float().sum(1)]
+    result += [(wide >= epsilon * largest).float().sum(1) for epsilon in thresholds]
+    return tuple(result)
 
 
 @functools.cache
@@ -178,8 +178,8 @@ def largest_indices(values, k: int):
     groups = values.view(len(values), size, n // size)  # member j of group i is column j * n / size + i
     best = groups.amax(1).topk(k, dim=1, sorted=False).indices
     within = groups.gather(2, best[:, None, :].expand(-1, size, -1)).flatten(1)
-    found = within.topk(k, dim=1).indices
-    return found // k * (n // size) + best.gather(1, found % k)
+    result = within.topk(k, dim=1).indices
+    return result // k * (n // size) + best.gather(1, result % k)
 
 
 def tally(counts, index):

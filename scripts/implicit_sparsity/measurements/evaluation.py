@@ -35,7 +35,7 @@ def scored_documents(tokens, options: dict) -> list:
 
 
 def score_domain(
-    model, tokens, domain: str, options: dict, decode, stop: int | None, progress=iter, before=None
+    model, tokens, domain: str, options: dict, decode, stop: int | None, progress=iter, base_outputs=None
 ) -> dict:
     """{metrics: {name: {value, stderr, n, higher_is_better}}, documents: [one dict each]} on the eval split.
 
@@ -44,19 +44,19 @@ def score_domain(
     """
     documents = scored_documents(tokens, options)
     rows = [{name: document.meta[name] for name in ("id", "group", "source")} for document in documents]
-    see = _watch(model, before, domain, rows)
+    see = _watch(model, base_outputs, domain, rows)
     _likelihoods(model, documents, rows, options, progress, see)
     if domain in options["generate"]:
         _answers(model, documents, rows, options, decode, stop, progress)
     return {"metrics": summarise(rows), "documents": rows}
 
 
-def _watch(model, before, domain, rows):
+def _watch(model, base_outputs, domain, rows):
     """What is done with the states of each sequence: those of the documents are compared with base's."""
 
     def see(i, states):
         if i < len(rows) and len(states):
-            rows[i]["kl_base"] = before.divergence(model, domain, i, states) if before else 0.0
+            rows[i]["kl_base"] = base_outputs.divergence(model, domain, i, states) if base_outputs else 0.0
 
     return see
 

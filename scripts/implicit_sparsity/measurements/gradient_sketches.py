@@ -180,14 +180,14 @@ def as_store(halves: list, names: list[str], rank: int) -> tuple[dict, dict]:
         "norm": (dims, both["norm"], {"long_name": f"norm, before hashing, {gradient}", "units": "nats"}),
         "loss": (dims[:2], both["loss"], {"long_name": "mean completion loss", "units": "nats"}),
     }
-    about = {
+    metadata = {
         "module": "adapted weight",
         "layer": "index of the decoder layer, from 0",
         "kind": "kind of weight",
     }
     columns = {"module": names, "layer": map(layer_of, names), "kind": map(kind_of, names)}
     coords = {
-        name: (("module",), np.array(list(values)), {"long_name": about[name], "units": "1"})
+        name: (("module",), np.array(list(values)), {"long_name": metadata[name], "units": "1"})
         for name, values in columns.items()
     }
     words = {"long_name": "identifier of the document", "units": "1"}

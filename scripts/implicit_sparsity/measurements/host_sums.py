@@ -112,9 +112,9 @@ def _count_largest(into, bits, k, most):
     reach = _reaching(bits, low)
     while reach != k and high - low > 1:
         middle = np.int32(low + (high - low) // 2)
-        found = _reaching(bits, middle)
-        if found >= k:
-            low, reach = middle, found
+        result = _reaching(bits, middle)
+        if result >= k:
+            low, reach = middle, result
         else:
             high = np.int64(middle)
     _count(into, bits, low)
@@ -177,7 +177,7 @@ def _reaching(bits, bar):
 
 @_compiled()
 def _most(bits):
-    found = np.int32(0)
+    result = np.int32(0)
     for j in range(bits.size):
-        found = max(found, bits[j])
-    return found
+        result = max(result, bits[j])
+    return result

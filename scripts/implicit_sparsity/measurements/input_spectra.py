@@ -93,11 +93,11 @@ def measure(model, layers, split, special_ids, options: dict, path=None) -> dict
         activations.run(
             model, ids, keeps, batch, options["batch_tokens"], groups=np.arange(len(ids)) % groups
         )
-    found = {name: np.stack([total[g].cpu().numpy() for g in sorted(total)]) for name, total in sums.items()}
-    for (place, layer), moments in found.items():
+    result = {name: np.stack([total[g].cpu().numpy() for g in sorted(total)]) for name, total in sums.items()}
+    for (place, layer), moments in result.items():
         if not np.isfinite(moments).all():
             raise InputError(f"inputs of {place} in layer {layer} are not finite", path=path)
-    return found
+    return result
 
 
 def used(moments: dict, orders: dict, energy) -> tuple[dict, dict]:
@@ -119,11 +119,15 @@ def used(moments: dict, orders: dict, energy) -> tuple[dict, dict]:
             for row, (_, prefix) in enumerate(prefixes):
                 arrays["used"][row, p, i], arrays["null"][row, p, i] = step(tuple(prefix))
     dims = ("prefix", "place", "layer", "energy", "left_out")
-    about = {"long_name": "input dimensions in use", "units": "dimensions"}
-    told = {"used": (dims, arrays["used"], about)}
-    told["null"] = (dims, arrays["null"], about | {"long_name": "with the other half of the domain before"})
-    told["width"] = (("place",), widths, {"long_name": "width of the input", "units": "dimensions"})
-    return told, _coordinates(prefixes, places, energy)
+    metadata = {"long_name": "input dimensions in use", "units": "dimensions"}
+    reported = {"used": (dims, arrays["used"], metadata)}
+    reported["null"] = (
+        dims,
+        arrays["null"],
+        metadata | {"long_name": "with the other half of the domain before"},
+    )
+    reported["width"] = (("place",), widths, {"long_name": "width of the input", "units": "dimensions"})
+    return reported, _coordinates(prefixes, places, energy)
 
 
 def _steps(moments, place, layer, energy):

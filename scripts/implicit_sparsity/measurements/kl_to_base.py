@@ -17,7 +17,7 @@ from . import representations, scoring
 
 
 @dataclass(frozen=True)
-class Before:
+class BaseOutputs:
     """The base model's head, and what it was given: domain -> a tensor [completion tokens, H] a document."""
 
     head: object
@@ -32,7 +32,7 @@ class Before:
         return float(nats.mean())
 
 
-def load(model, adapter, base: dict, documents: dict, batch_tokens: int, kept: dict | None = None):
+def load(model, adapter, base: dict, documents: dict, batch_tokens: int, retained: dict | None = None):
     """(the network of a checkpoint, what the base model made of the documents: None where it is the base).
 
     model, adapter: folders, the latter of a stage or None; documents: domain -> list; kept: domain -> the
@@ -43,29 +43,29 @@ def load(model, adapter, base: dict, documents: dict, batch_tokens: int, kept: d
         return network, None
     head = representations.head(network)
     states = {}
-    for domain, found in documents.items():
-        states[domain] = _once((kept or {}).get(domain), given, network, found, batch_tokens)
-    before = Before(head, states)
+    for domain, result in documents.items():
+        states[domain] = _once((retained or {}).get(domain), given, network, result, batch_tokens)
+    base_outputs = BaseOutputs(head, states)
     if not adapters.is_whole(adapter):
-        return adapters.with_adapter(network, adapter), before
+        return adapters.with_adapter(network, adapter), base_outputs
     del network  # two whole models might not fit
     gc.collect()
-    return adapters.load_checkpoint(model, adapter, base), before
+    return adapters.load_checkpoint(model, adapter, base), base_outputs
 
 
 def given(model, documents, batch_tokens: int) -> list:
     """What the head is given where a completion token follows: a tensor [C, H] a document, on the CPU."""
     import torch
 
-    found, device = [None] * len(documents), next(model.parameters()).device
+    result, device = [None] * len(documents), next(model.parameters()).device
     with torch.inference_mode():
         for batch in sorted_batches([len(document.ids) for document in documents], batch_tokens):
             states, wanted = scoring.completion_states(
                 model, to_device(collate([documents[i] for i in batch]), device)
             )
             for i, part in zip(batch, states.split(wanted.sum(dim=1).tolist()), strict=True):
-                found[i] = part.cpu()
-    return found
+                result[i] = part.cpu()
+    return result
 
 
 def _once(path, make, *arguments) -> list:
@@ -77,10 +77,10 @@ def _once(path, make, *arguments) -> list:
     if path is None:
         return make(*arguments)
     try:
-        found = load_file(path)
-        return [found[str(i)] for i in range(len(found))]
+        result = load_file(path)
+        return [result[str(i)] for i in range(len(result))]
     except (FileNotFoundError, SafetensorError):
-        found = make(*arguments)
+        result = make(*arguments)
     with new_file(path, shared=True) as temporary:
-        save_file({str(i): states.contiguous() for i, states in enumerate(found)}, temporary)
-    return found
+        save_file({str(i): states.contiguous() for i, states in enumerate(result)}, temporary)
+    return result

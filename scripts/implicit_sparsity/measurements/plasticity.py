@@ -52,18 +52,18 @@ def learn(model, tasks: list, options: dict, scratch) -> dict:
     budget = {"steps": options["steps"], "learning_rate": options["learning_rate"], "warmup": 1}
     budget |= {"weight_decay": 0.0, "clip": 1.0, "checkpoint_every": options["steps"]}
     budget |= {"gradient_checkpointing": options["gradient_checkpointing"]}
-    found = {"before": [], "after": [], "curve": []}
+    result = {"before": [], "after": [], "curve": []}
     for number, documents in enumerate(tasks):
         with torch.no_grad():
             for name, p in trained.items():
                 p.copy_(start[name])
         batch = batching.collate(documents)
-        found["before"].append(pair_losses(model, batch))
+        result["before"].append(pair_losses(model, batch))
         place = scratch / str(number)
         curve = fit.optimise(model, method, [batch] * options["steps"], budget, place, number)
-        found["after"].append(pair_losses(model, batch))
-        found["curve"].append([*(row["loss"] for row in curve), found["after"][-1].mean()])
-    return {name: np.array(values) for name, values in found.items()}
+        result["after"].append(pair_losses(model, batch))
+        result["curve"].append([*(row["loss"] for row in curve), result["after"][-1].mean()])
+    return {name: np.array(values) for name, values in result.items()}
 
 
 def pair_losses(model, batch) -> np.ndarray:
@@ -88,7 +88,7 @@ def reference(split, special_ids, options: dict, path=None) -> tuple[list, list]
     documents = reference_documents.first_documents(
         split,
         options["documents"],
-        "probes.held_out_task.documents",
+        "probes.plasticity_task.documents",
         path,
         wanted=lambda document: counts(document).any(),
         what="tokens that count",
@@ -108,19 +108,19 @@ def observe(model, ids, keeps, positions: int, batch_tokens: int) -> tuple[np.nd
     modules[len(layers) - 1] = forward.base_network(model).model.norm
     device = next(model.parameters()).device
     statistics = ActivationStatistics(feed_forwards(model), device=device, groups=len(ids))
-    kept, owners, at = {i: [] for i in modules}, [], {}
+    retained, owners, at = {i: [] for i in modules}, [], {}
 
     def keep(layer, x):
-        if at.get("rows") is not statistics.kept_rows:  # the first layer of a new batch
-            owner = statistics.kept_groups.cpu().numpy()
+        if at.get("rows") is not statistics.retained_rows:  # the first layer of a new batch
+            owner = statistics.retained_groups.cpu().numpy()
             chosen = spread(owner, positions)
-            at.update(rows=statistics.kept_rows, chosen=statistics.kept_rows[chosen])
+            at.update(rows=statistics.retained_rows, chosen=statistics.retained_rows[chosen])
             owners.append(owner[chosen])
-        kept[layer].append(x.detach().flatten(0, -2)[at["chosen"].to(x.device)].float().cpu().numpy())
+        retained[layer].append(x.detach().flatten(0, -2)[at["chosen"].to(x.device)].float().cpu().numpy())
 
     with module_inputs(modules, keep):
         activations.run(model, ids, keeps, statistics, batch_tokens, groups=np.arange(len(ids)))
-    hidden, owner = np.stack([np.concatenate(kept[i]) for i in sorted(kept)]), np.concatenate(owners)
+    hidden, owner = np.stack([np.concatenate(retained[i]) for i in sorted(retained)]), np.concatenate(owners)
     order = owner.argsort(kind="stable")
     arrays = statistics.arrays()
     if not (np.isfinite(hidden).all() and np.isfinite(arrays["sum_abs"]).all()):
@@ -138,14 +138,14 @@ def ranks(hidden, owner) -> dict:
     """{effective_rank, stable_rank: [L, 1 + D]} of hidden states less their mean; then without each
     document.
     """
-    found = {"effective_rank": [], "stable_rank": []}
+    result = {"effective_rank": [], "stable_rank": []}
     for x in hidden.astype(np.float64):
         x = np.linalg.qr(x.T, mode="r").T if x.shape[1] > x.shape[0] else x  # turned, which changes no rank
-        kept = [x, *(x[owner != document] for document in np.unique(owner))]
-        kept = [part - part.mean(axis=0) for part in kept]
-        for name, values in found.items():
-            values.append([float(getattr(spectra, name)(part)) for part in kept])
-    return {name: np.array(values) for name, values in found.items()}
+        retained = [x, *(x[owner != document] for document in np.unique(owner))]
+        retained = [part - part.mean(axis=0) for part in retained]
+        for name, values in result.items():
+            values.append([float(getattr(spectra, name)(part)) for part in retained])
+    return {name: np.array(values) for name, values in result.items()}
 
 
 def dormant(arrays: dict, experts, taus) -> np.ndarray:
@@ -159,10 +159,10 @@ def dormant(arrays: dict, experts, taus) -> np.ndarray:
     counts = np.broadcast_to(tokens[:, None, None], (*sums.shape[:2], 1))
     if experts is not None:
         counts = np.concatenate([arrays["group_routed_tokens"], counts], axis=-1)
-    kept = np.vstack([np.ones(len(sums)), 1 - np.eye(len(sums))])
-    found = np.empty((len(taus), sums.shape[1], len(kept)))
+    retained = np.vstack([np.ones(len(sums)), 1 - np.eye(len(sums))])
+    result = np.empty((len(taus), sums.shape[1], len(retained)))
     for layer in range(sums.shape[1]):
-        means = scores(kept @ sums[:, layer], kept @ counts[:, layer], experts)
+        means = scores(retained @ sums[:, layer], retained @ counts[:, layer], experts)
         for i, tau in enumerate(taus):
-            found[i, layer] = spectra.dormant_share(means, tau)
-    return found
+            result[i, layer] = spectra.dormant_share(means, tau)
+    return result

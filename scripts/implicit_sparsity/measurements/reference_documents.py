@@ -30,14 +30,14 @@ def first_documents(
 
     key: where the config says ``count``; what: what those that are wanted have.
     """
-    found = []
+    result = []
     for document in split:
         if wanted(document):
-            found.append(document)
-        if len(found) == count:
-            return found
+            result.append(document)
+        if len(result) == count:
+            return result
     raise InputError(
-        f"a probe half holds {len(found)} documents with {what}, {count} are wanted: "
+        f"a probe half holds {len(result)} documents with {what}, {count} are wanted: "
         "raise splits.probe or lower the number",
         path=path,
         key=key,

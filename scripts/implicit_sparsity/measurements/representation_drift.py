@@ -72,10 +72,10 @@ def visit(folder, adapter, base: dict, references: dict, batch_tokens: int) -> V
         domain: representations.observe(network, documents, batch_tokens)
         for domain, documents in references.items()
     }
-    found = Visited(observed, representations.head(network), representations.routers(network))
+    result = Visited(observed, representations.head(network), representations.routers(network))
     del network
     gc.collect()
-    return found
+    return result
 
 
 def as_store(seen: dict, references: dict, directions: int) -> tuple[dict, dict]:
@@ -91,7 +91,7 @@ def as_store(seen: dict, references: dict, directions: int) -> tuple[dict, dict]
             states = visited.observed[domain].hidden, tuned.observed[domain].hidden
             for name, find in (("drift", drift.moved), ("unrelated", drift.unrelated)):
                 layers = (find(*pair, references[domain].owner, directions) for pair in zip(*states))
-                values[name].append([list(found.values()) for found in layers])
+                values[name].append([list(result.values()) for result in layers])
     shape = len(before), len(domains), -1, len(drift.MEASURES)
     documents = len(references[domains[0]].documents)
     values["drift"] = np.reshape(values["drift"], (*shape, 1 + documents))
@@ -115,8 +115,8 @@ def as_store(seen: dict, references: dict, directions: int) -> tuple[dict, dict]
         if name in values
     }
     coords = {
-        name: ((name,), np.array(found), {"long_name": COORDINATES[name], "units": "1"})
-        for name, found in names.items()
+        name: ((name,), np.array(result), {"long_name": COORDINATES[name], "units": "1"})
+        for name, result in names.items()
     }
     return arrays, coords
 
@@ -166,8 +166,8 @@ def rerouted(states, routers, owner) -> tuple[np.ndarray, np.ndarray]:
     active = chosen[0, 0].sum(axis=1)
     changed, null = [], []
     for one, other in SPLIT.values():
-        kept = (chosen[one] & chosen[other]).sum(axis=1)
-        changed.append(_document_means(1 - kept / active, owner))
+        retained = (chosen[one] & chosen[other]).sum(axis=1)
+        changed.append(_document_means(1 - retained / active, owner))
         use = [_document_means(chosen[x].T, owner) for x in (one, other)]  # [experts, D]
         meet = use[0].sum(axis=1) @ use[1].sum(axis=1) - (use[0] * use[1]).sum()
         documents = use[0].shape[1]

@@ -161,7 +161,7 @@ def shared_shares(model, blocks, routed) -> np.ndarray:
     """
     import torch
 
-    found = np.empty((2, *routed.shape[:2]), np.float32)
+    result = np.empty((2, *routed.shape[:2]), np.float32)
     with torch.inference_mode(), forward.arithmetic(model):
         for i, block in enumerate(blocks):
             weight = next(block.mlp.shared_expert_gate.parameters())
@@ -171,6 +171,6 @@ def shared_shares(model, blocks, routed) -> np.ndarray:
             gate = torch.sigmoid(block.mlp.shared_expert_gate(x))
             shared = (gate * block.mlp.shared_expert(x)).double()
             sizes = shared.norm(dim=-1), (whole - shared).norm(dim=-1)
-            found[0, i] = (sizes[0] / (sizes[0] + sizes[1])).cpu()
-            found[1, i] = ((shared * whole).sum(-1) / whole.square().sum(-1)).cpu()
-    return found
+            result[0, i] = (sizes[0] / (sizes[0] + sizes[1])).cpu()
+            result[1, i] = ((shared * whole).sum(-1) / whole.square().sum(-1)).cpu()
+    return result

@@ -17,13 +17,13 @@ class Zeroing:
     """What ``hooks.sparsified`` asks: |h| below ``thresholds`` [L, P] and neurons not ``kept`` [L, N] are set
     to zero, and zeros counted over the positions that are no padding."""
 
-    def __init__(self, layers: int, device, thresholds=None, kept=None):
+    def __init__(self, layers: int, device, thresholds=None, retained=None):
         import torch
 
         def given(values, dtype):
             return None if values is None else torch.as_tensor(values, dtype=dtype, device=device)
 
-        self.thresholds, self.kept = given(thresholds, torch.float32), given(kept, torch.bool)
+        self.thresholds, self.retained = given(thresholds, torch.float32), given(retained, torch.bool)
         self.zeros, self.seen = (torch.zeros(layers, dtype=torch.int64, device=device) for _ in "zs")
         self.keep = None
 
@@ -33,11 +33,11 @@ class Zeroing:
 
     def __call__(self, block, first, experts, positions, h):
         layer, n = block.layer, h.shape[-1]
-        if self.kept is not None:
-            kept = self.kept[layer, first : first + n]
+        if self.retained is not None:
+            retained = self.retained[layer, first : first + n]
             if experts is not None:
-                kept = self.kept[layer, : block.experts * n].view(block.experts, n)[experts]
-            h = h.masked_fill(~kept, 0)
+                retained = self.retained[layer, : block.experts * n].view(block.experts, n)[experts]
+            h = h.masked_fill(~retained, 0)
         if self.thresholds is not None:
             parts = self.thresholds[layer]
             part = parts[-1] if experts is None or len(parts) == 1 else parts[experts][:, None]
@@ -59,15 +59,15 @@ def losses(model, batches, change) -> np.ndarray:
 
     from implicit_sparsity.models.losses import completion_nats
 
-    found = np.zeros(sum(len(rows) for rows, _ in batches))
+    result = np.zeros(sum(len(rows) for rows, _ in batches))
     with torch.inference_mode(), sparsified(model, change):
         for rows, batch in batches:
             change.begin_batch(batch["attention_mask"].flatten().bool())
             nats, row = completion_nats(model, batch)
             sums = torch.zeros(len(rows), dtype=torch.float64, device=nats.device)
             counts = (batch["labels"] != -100).sum(1).cpu().numpy()
-            found[rows] = sums.index_add_(0, row, nats.double()).cpu().numpy() / counts
-    return found
+            result[rows] = sums.index_add_(0, row, nats.double()).cpu().numpy() / counts
+    return result
 
 
 def conditions(domain: str, calibrations: dict, options: dict) -> dict:
@@ -78,15 +78,15 @@ def conditions(domain: str, calibrations: dict, options: dict) -> dict:
     """
     layers, neurons = calibrations[domain].score.shape
     levels = curve_levels(options)
-    found = {("curve", i, ""): (calibrations[domain].thresholds(s), None) for i, s in enumerate(levels)}
+    result = {("curve", i, ""): (calibrations[domain].thresholds(s), None) for i, s in enumerate(levels)}
     for c, s in enumerate(options["cross"]):
         for name, made in calibrations.items():
             if name != domain or s not in levels:
-                found["threshold", c, name] = made.thresholds(s), None
-            found["mask", c, name] = None, made.kept(s)
+                result["threshold", c, name] = made.thresholds(s), None
+            result["mask", c, name] = None, made.retained(s)
         for r in range(options["random_masks"]):
-            found["random", c, str(r)] = None, calibration.random_mask(layers, neurons, s, r)
-    return found
+            result["random", c, str(r)] = None, calibration.random_mask(layers, neurons, s, r)
+    return result
 
 
 def curve_levels(options: dict) -> list[float]:
@@ -99,20 +99,20 @@ def measure(model, documents, domain: str, calibrations: dict, options: dict, pr
     device, layers = next(model.parameters()).device, len(calibrations[domain].score)
     numbers = sorted_batches([len(document.ids) for document in documents], options["batch_tokens"])
     batches = [(rows, to_device(collate([documents[i] for i in rows]), device)) for rows in numbers]
-    found = {}
+    result = {}
     asked = conditions(domain, calibrations, options)
     for name in progress(list(asked)):
         change = Zeroing(layers, device, *asked[name])
-        found[name] = losses(model, batches, change), change.shares()
-        if not np.isfinite(found[name][0]).all():
+        result[name] = losses(model, batches, change), change.shares()
+        if not np.isfinite(result[name][0]).all():
             raise InputError(f"a loss is not finite ({' '.join(map(str, name))})", path=path)
     for c, s in enumerate(options["cross"]):
-        if ("threshold", c, domain) not in found:
-            found["threshold", c, domain] = found["curve", curve_levels(options).index(s), ""]
-    return found
+        if ("threshold", c, domain) not in result:
+            result["threshold", c, domain] = result["curve", curve_levels(options).index(s), ""]
+    return result
 
 
-ABOUT = {  # measure: (dims before document or layer, what is set to zero)
+METADATA = {  # measure: (dims before document or layer, what is set to zero)
     "curve": (("level",), "|h| below the domain's own threshold"),
     "threshold": (("cross", "calibration"), "|h| below another domain's threshold"),
     "mask": (("cross", "calibration"), "neurons out of another domain's mask"),
@@ -128,7 +128,7 @@ COORDINATES = {  # name: (dimension, long name)
 }
 
 
-def as_store(found: dict, documents, domain: str, calibrations: dict, options: dict) -> tuple[dict, dict]:
+def as_store(result: dict, documents, domain: str, calibrations: dict, options: dict) -> tuple[dict, dict]:
     """(arrays, coordinates) for ``store.write_store`` from what ``measure`` found."""
     own = np.stack([calibrations[domain].thresholds(s) for s in curve_levels(options)])
     layers, parts = own.shape[1:]
@@ -139,10 +139,10 @@ def as_store(found: dict, documents, domain: str, calibrations: dict, options: d
         "draw": np.array([str(r) for r in range(options["random_masks"])]),
     }
     arrays = {}
-    for name, (dims, what) in ABOUT.items():
+    for name, (dims, what) in METADATA.items():
         last = along[dims[1]].tolist() if len(dims) > 1 else [""]
         shape = tuple(len(along[dim]) for dim in dims)
-        cells = [found[name, i, item] for i in range(shape[0]) for item in last]
+        cells = [result[name, i, item] for i in range(shape[0]) for item in last]
         nats = np.array([cell[0] for cell in cells]).reshape(*shape, len(documents))
         zeros = np.array([cell[1] for cell in cells]).reshape(*shape, layers)
         words = f"mean nats of a completion token, {what} set to zero"

@@ -79,8 +79,8 @@ class Whole:
                 if old is None and plain == "lm_head":  # tied to the embedding in the other folder
                     continue
                 if old is None or old.shape != values.shape:
-                    found = "nothing" if old is None else old.shape
-                    raise InputError(f"{name} is {values.shape}, before {found}", path=self.now.path)
+                    result = "nothing" if old is None else old.shape
+                    raise InputError(f"{name} is {values.shape}, before {result}", path=self.now.path)
                 values = values - old
             yield plain, values
 
@@ -101,18 +101,18 @@ class Whole:
         return self.before.part(fused, (expert, rows))
 
     def energies(self, layout: Layout, neurons_only: bool = False) -> Energies:
-        found = Energies(np.zeros((layout.layers, layout.neurons)))
+        result = Energies(np.zeros((layout.layers, layout.neurons)))
         for name, values in self.weights(neurons_only):
             place = _place(name)
             if place is None:
-                found.elsewhere += float(_squares(values.reshape(1, -1), 1).sum())
-                found.parameters_elsewhere += values.size
+                result.elsewhere += float(_squares(values.reshape(1, -1), 1).sum())
+                result.parameters_elsewhere += values.size
                 continue
-            found.parameters += values.size
+            result.parameters += values.size
             stack = values if values.ndim == 3 else values[None]
             for expert, matrix in enumerate(stack):
-                _add(found.neurons, layout, name, expert, lambda axis, m=matrix: _squares(m, axis))
-        return found
+                _add(result.neurons, layout, name, expert, lambda axis, m=matrix: _squares(m, axis))
+        return result
 
 
 class Adapter:
@@ -127,24 +127,24 @@ class Adapter:
                 self.factors[name] = np.concatenate([now[0], a], 1), np.concatenate([now[1], -b], 2)
 
     def energies(self) -> Energies:
-        found = Energies(np.zeros((self.layout.layers, self.layout.neurons)), rank=self.rank)
+        result = Energies(np.zeros((self.layout.layers, self.layout.neurons)), rank=self.rank)
         for name, (right, left) in self.factors.items():
             size = left.shape[0] * left.shape[1] * right.shape[2]
             if _place(name) is None:
-                found.elsewhere += float(product_energies(left, right, 0).sum())
-                found.parameters_elsewhere += size
+                result.elsewhere += float(product_energies(left, right, 0).sum())
+                result.parameters_elsewhere += size
                 continue
-            found.parameters += size
+            result.parameters += size
             for expert in range(len(left)):
                 parts = left[expert : expert + 1], right[expert : expert + 1]
                 _add(
-                    found.neurons,
+                    result.neurons,
                     self.layout,
                     name,
                     expert,
                     lambda axis, p=parts: product_energies(*p, axis)[0],
                 )
-        return found
+        return result
 
 
 def product_energies(left, right, axis: int) -> np.ndarray:
@@ -200,14 +200,14 @@ def _squares(matrix, axis) -> np.ndarray:
 def _factors(folder, layout) -> tuple[dict, int]:
     """({plain name: (A [X, r, i], B [X, o, r] times the scale)}, rank) of a PEFT LoRA."""
     config = read_json(Path(folder) / "adapter_config.json")
-    told = [
+    reported = [
         key for key in ("rank_pattern", "alpha_pattern", "modules_to_save", "use_dora") if config.get(key)
     ]
-    if config["peft_type"] != "LORA" or told:
-        what = f"LoRA with {told[0]}" if told else config["peft_type"]
+    if config["peft_type"] != "LORA" or reported:
+        what = f"LoRA with {reported[0]}" if reported else config["peft_type"]
         raise InputError(f"an adapter of kind {what}: only plain LoRA is read", path=folder)
     scale = config["lora_alpha"] / (config["r"] ** 0.5 if config.get("use_rslora") else config["r"])
-    tensors, found = Tensors(Path(folder) / "adapter_model.safetensors"), {}
+    tensors, result = Tensors(Path(folder) / "adapter_model.safetensors"), {}
     for name in tensors:
         if ".lora_A." not in name:
             continue
@@ -221,5 +221,5 @@ def _factors(folder, layout) -> tuple[dict, int]:
             experts = 1
         a = a.reshape(experts, -1, a.shape[1])
         b = b.reshape(len(b), -1, experts).transpose(2, 0, 1)
-        found[_plain(name.replace(".base_layer", ""))] = a, scale * b.astype(np.float64)
-    return found, int(config["r"])
+        result[_plain(name.replace(".base_layer", ""))] = a, scale * b.astype(np.float64)
+    return result, int(config["r"])

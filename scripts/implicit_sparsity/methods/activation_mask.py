@@ -106,7 +106,7 @@ class ActivationMask(Method):
         if self.gated:
             self.gated.after()
 
-    def leak(self, model, before):
+    def constraint_violation(self, model, before):
         """Trained entries of protected neurons, by their numbers: written means leaked."""
         if not self.guarded:
             return None
@@ -117,17 +117,17 @@ class ActivationMask(Method):
 
         from implicit_sparsity.updates import neuron_choice, neuron_gates
 
-        kept = {"ranks": self.ranks} if self.choose == "hub" else {}
+        retained = {"ranks": self.ranks} if self.choose == "hub" else {}
         if not self.adapter:
-            return kept | {"width": torch.tensor(self.width)}
-        kept |= self.old.joined_with(self.deltas).to_state()
+            return retained | {"width": torch.tensor(self.width)}
+        retained |= self.old.joined_with(self.deltas).to_state()
         if self.soft:
-            use = neuron_gates.standing(self.used)
-            return kept | {"use": torch.maximum(use, self.before.get("use", use))}
+            use = neuron_gates.normalised_use(self.used)
+            return retained | {"use": torch.maximum(use, self.before.get("use", use))}
         claimed = neuron_choice.choose(self.used, self.protect, {})
         written = self.chosen if self.protect else {}
         protected = neuron_choice.union(self.guarded, claimed, written)
-        return kept | {f"protected.{layer}": index for layer, index in protected.items()}
+        return retained | {f"protected.{layer}": index for layer, index in protected.items()}
 
     def save(self, stage, folder):
         if self.adapter:

@@ -65,33 +65,33 @@ class Curvature(LoraMethod):
         from implicit_sparsity.models import lowrank
         from implicit_sparsity.updates import curvature_mask
 
-        self.state, self.fences = stage.previous_state(), {}
+        self.state, self.masks = stage.previous_state(), {}
         if not self.state:
             return self.new_adapter(stage)
         stage.keep_previous()
         model = self.new_adapter(stage)
         seeds = (lambda *names: stage.stream("eigenbasis", *names)) if self.basis == "random" else None
         options = {"energy": self.energy, "max_rank": self.max_rank, "rank": self.rank, "seeds": seeds}
-        self.fences = curvature_mask.build(self.state, lowrank.factors(model), options)
+        self.masks = curvature_mask.build(self.state, lowrank.factors(model), options)
         self.step(model)  # A starts where it may stay
         return model
 
     def step(self, model):
         from implicit_sparsity.models import lowrank
 
-        if self.fences:
+        if self.masks:
             for name, factor in lowrank.factors(model).items():
-                self.fences[name].project(factor)
+                self.masks[name].project(factor)
 
     def snapshot(self, model):
         from implicit_sparsity.models import lowrank
 
         return lowrank.snapshot(model)
 
-    def leak(self, model, before):
+    def constraint_violation(self, model, before):
         from implicit_sparsity.updates import curvature_mask
 
-        return curvature_mask.change_norms(model, before, self.fences) if self.fences else None
+        return curvature_mask.change_norms(model, before, self.masks) if self.masks else None
 
     def end(self, stage):
         """Old domains' moments, and this one's."""
@@ -105,7 +105,7 @@ class Curvature(LoraMethod):
         return kfac.add(self.state, new, self.max_rank)
 
     def save(self, stage, folder):
-        if self.fences:
+        if self.masks:
             stage.save_stacked(folder)
         else:
             super().save(stage, folder)

@@ -51,5 +51,5 @@ class Ewc(LoraMethod):
             return {}
         documents = stage.select_documents()[: self.documents]
         again = bool(stage.training.get("gradient_checkpointing"))
-        found = fisher.diagonal(stage.model, documents, stage.stream("fisher"), again)
-        return fisher.accumulated(self.old, found, self.gamma)
+        result = fisher.diagonal(stage.model, documents, stage.stream("fisher"), again)
+        return fisher.accumulated(self.old, result, self.gamma)

@@ -101,7 +101,7 @@ class ExpertMask(LoraMethod):
 
         return lowrank.snapshot(model)
 
-    def leak(self, model, before):
+    def constraint_violation(self, model, before):
         """What changed in experts that were not chosen."""
         from implicit_sparsity.models import lowrank
 
@@ -110,4 +110,4 @@ class ExpertMask(LoraMethod):
     def end(self, stage):
         import torch
 
-        return {f"experts.{layer}": torch.tensor(found) for layer, found in enumerate(self.chosen)}
+        return {f"experts.{layer}": torch.tensor(result) for layer, result in enumerate(self.chosen)}

@@ -98,9 +98,9 @@ class Orthogonal(LoraMethod):
         from implicit_sparsity.models import lowrank
         from implicit_sparsity.updates import subspace
 
-        found = lowrank.factors(model)
-        samples = subspace.input_samples(model, stage.select_batches(self.sample_tokens), found)
-        for name, factor in found.items():
+        result = lowrank.factors(model)
+        samples = subspace.input_samples(model, stage.select_batches(self.sample_tokens), result)
+        for name, factor in result.items():
             seed = stage.stream("directions", name)
             with torch.no_grad():
                 rows = subspace.leading(samples[name], self.bases.get(name), self.rank, seed)
@@ -123,7 +123,7 @@ class Orthogonal(LoraMethod):
 
         return lowrank.snapshot(model)
 
-    def leak(self, model, before):
+    def constraint_violation(self, model, before):
         from implicit_sparsity.models import lowrank
 
         if not self.bases or self.strength < 1:
@@ -137,12 +137,12 @@ class Orthogonal(LoraMethod):
 
         if not self.strength:
             return {}
-        found, tokens = lowrank.factors(stage.model), self.sample_tokens
+        result, tokens = lowrank.factors(stage.model), self.sample_tokens
         if self.subspace == "gradients":
             documents, seed = stage.select_batches(tokens, batch_tokens=1), stage.stream("gradients")
-            samples = subspace.gradient_samples(stage.model, documents, found, self.max_rank, seed)
+            samples = subspace.gradient_samples(stage.model, documents, result, self.max_rank, seed)
         else:
-            samples = subspace.input_samples(stage.model, stage.select_batches(tokens), found)
+            samples = subspace.input_samples(stage.model, stage.select_batches(tokens), result)
         grown, done = {}, {}
         for name, x in samples.items():  # weights that read the same input share one basis
             if id(x) not in done:

@@ -81,7 +81,7 @@ class Osf(Method):
 
         return singular_subspaces.snapshot(self.layers)
 
-    def leak(self, model, before):
+    def constraint_violation(self, model, before):
         from implicit_sparsity.updates import singular_subspaces
 
         return singular_subspaces.change_norms(self.layers, before)

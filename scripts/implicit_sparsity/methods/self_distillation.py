@@ -51,5 +51,5 @@ class SelfDistillation(LoraMethod):
         student = distillation.completion_states(self.states, model, batch)
         with distillation.as_it_was(model, self.before):
             teacher = distillation.run(model, batch)
-        kept = distillation.divergence(model, student, teacher, self.temperature)
-        return loss + self.weight * kept.mean().to(loss.device)
+        retained = distillation.divergence(model, student, teacher, self.temperature)
+        return loss + self.weight * retained.mean().to(loss.device)

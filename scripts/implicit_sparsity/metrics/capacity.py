@@ -30,7 +30,7 @@ def dimensions(spectrum, energy) -> np.ndarray:
     values = np.sort(np.maximum(spectrum, 0), axis=-1)[..., ::-1]
     held = np.cumsum(values, axis=-1)
     total = held[..., -1:]
-    found = []
+    result = []
     for share in np.atleast_1d(energy):
         wanted = share * total
         short = held < wanted - EXACT * total
@@ -38,17 +38,17 @@ def dimensions(spectrum, energy) -> np.ndarray:
         before = np.take_along_axis(held, k, -1) - np.take_along_axis(values, k, -1)
         with np.errstate(invalid="ignore", divide="ignore"):
             part = (wanted - before) / np.take_along_axis(values, k, -1)
-        found.append(np.where(total > 0, k + np.clip(part, EXACT, 1), np.nan)[..., 0])
-    return np.stack(found, axis=-1)
+        result.append(np.where(total > 0, k + np.clip(part, EXACT, 1), np.nan)[..., 0])
+    return np.stack(result, axis=-1)
 
 
 def replicates(groups) -> np.ndarray:
     """Second moments of all groups and of all but each, each with trace 1: ``[G, H, H] -> [1 + G, H, H]``."""
     groups = np.asarray(groups, np.float64)
     whole = groups.sum(axis=0)
-    found = np.concatenate([whole[None], whole - groups]) if len(groups) > 1 else whole[None]
-    trace = np.trace(found, axis1=-2, axis2=-1)[:, None, None]
-    return np.divide(found, trace, out=np.zeros_like(found), where=trace > 0)
+    result = np.concatenate([whole[None], whole - groups]) if len(groups) > 1 else whole[None]
+    trace = np.trace(result, axis1=-2, axis2=-1)[:, None, None]
+    return np.divide(result, trace, out=np.zeros_like(result), where=trace > 0)
 
 
 def until_full(used, width: float) -> dict:
@@ -67,9 +67,9 @@ def until_full(used, width: float) -> dict:
     slope, start = np.polyfit(t, flat, 1)
     with np.errstate(divide="ignore", invalid="ignore"):
         linear = np.where(slope > EXACT * width, (width - start) / slope, np.inf)
-    found = {"linear": linear, "saturating": np.array([_saturating(t, line, width) for line in flat.T])}
-    found = {name: np.where(np.isfinite(flat).all(axis=0), x, np.nan) for name, x in found.items()}
-    return {name: x.reshape(used.shape[1:]) for name, x in found.items()}
+    result = {"linear": linear, "saturating": np.array([_saturating(t, line, width) for line in flat.T])}
+    result = {name: np.where(np.isfinite(flat).all(axis=0), x, np.nan) for name, x in result.items()}
+    return {name: x.reshape(used.shape[1:]) for name, x in result.items()}
 
 
 def _saturating(t, line, width):

@@ -2,7 +2,7 @@
 
 ``R[i, j]`` is the score on domain j after stage i, stages and domains both in the order they were trained
 (0-based here, 1..T in the formulas); ``base[j]`` is row 0, the model before any stage. With ``s = +1``
-where a higher score is better and ``-1`` where a lower one is (losses), levels (acc, avg_incremental,
+where a higher score is better and ``-1`` where a lower one is (losses), levels (final_mean, avg_incremental,
 learned) stay in the units of the score; every *change* is multiplied by s, so that a positive bwt, fwt or
 gain is always an improvement and a positive forgetting, intransigence always harm. A metric that needs a
 cell which was not measured is NaN.
@@ -15,7 +15,7 @@ import numpy as np
 from implicit_sparsity.errors import InputError
 
 
-class Card(NamedTuple):
+class MetricDoc(NamedTuple):
     """What a metric is: its formula, which way is good, where the definition is from, and who uses it so."""
 
     formula: str
@@ -25,55 +25,59 @@ class Card(NamedTuple):
 
 
 GEM, RWALK = "Lopez-Paz & Ranzato 2017 (GEM)", "Chaudhry et al. 2018 (RWalk)"
-CARDS = {
-    "acc": Card("mean_j R[T,j]", "score", GEM, "GEM; GPM; O-LoRA, as average accuracy; TRACE, as overall"),
-    "avg_incremental": Card(
+METRIC_DOCS = {
+    "final_mean": MetricDoc(
+        "mean_j R[T,j]", "score", GEM, "GEM; GPM; O-LoRA, as average accuracy; TRACE, as overall"
+    ),
+    "avg_incremental": MetricDoc(
         "mean_k mean_{j<=k} R[k,j]",
         "score",
         "Rebuffi et al. 2017 (iCaRL)",
-        "iCaRL; PODNet; InfLoRA, beside acc",
+        "iCaRL; PODNet; InfLoRA, beside final_mean",
     ),
-    "learned": Card("mean_j R[j,j]", "score", "Riemer et al. 2019 (MER), learning accuracy", "MER"),
-    "bwt": Card("mean_{j<T} s (R[T,j] - R[j,j])", "higher", GEM, "GEM; GPM; Adam-NSCL; TRACE"),
-    "fwt": Card(
+    "learned": MetricDoc("mean_j R[j,j]", "score", "Riemer et al. 2019 (MER), learning accuracy", "MER"),
+    "bwt": MetricDoc("mean_{j<T} s (R[T,j] - R[j,j])", "higher", GEM, "GEM; GPM; Adam-NSCL; TRACE"),
+    "fwt": MetricDoc(
         "mean_{j>1} s (R[j-1,j] - R[0,j])",
         "higher",
         f"{GEM}, against the base model",
         "GEM, whose R[0] is a network at random initialisation",
     ),
-    "forgetting": Card(
+    "forgetting": MetricDoc(
         "mean_{j<T} (max_{j<=l<T} s R[l,j] - s R[T,j])",
         "lower",
         f"{RWALK}, l >= j",
         "class-incremental work, where R[l,j] of l < j is not defined: A-GEM; L2P; DualPrompt",
     ),
-    "forgetting_any_stage": Card(
+    "forgetting_any_stage": MetricDoc(
         "mean_{j<T} (max_{1<=l<T} s R[l,j] - s R[T,j])",
         "lower",
         f"{RWALK}, as printed",
         "RWalk; differs from `forgetting` where an earlier stage was better than the domain's own",
     ),
-    "forgetting_relative": Card(
+    "forgetting_relative": MetricDoc(
         "mean_{j<T} s (R[j,j] - R[T,j]) / |R[j,j]|",
         "lower",
         "share of the learned score lost",
         "in kind: Luo et al. 2023 (2308.08747) and sparse memory fine-tuning (2510.15103), both relative to "
         "the score before fine-tuning",
     ),
-    "learned_gain": Card(
+    "learned_gain": MetricDoc(
         "mean_j s (R[j,j] - R[0,j])",
         "higher",
         "learned, against the base model",
         "here: the front's first axis",
     ),
-    "final_gain": Card("mean_j s (R[T,j] - R[0,j])", "higher", "acc, against the base model", "here"),
-    "intransigence": Card(
+    "final_gain": MetricDoc(
+        "mean_j s (R[T,j] - R[0,j])", "higher", "final_mean, against the base model", "here"
+    ),
+    "intransigence": MetricDoc(
         "mean_j s (R_joint[j] - R[j,j])",
         "lower",
         RWALK,
         "RWalk, whose R_joint[j] is trained on domains 1..j; here on all, the joint method's last stage",
     ),
-    "general_delta": Card(
+    "general_delta": MetricDoc(
         "s (mean_g G[T,g] - mean_g G[0,g])",
         "higher",
         "Wang et al. 2023 (TRACE), domains never trained",
@@ -82,9 +86,9 @@ CARDS = {
 }
 MOVED = "Shenfeld et al. 2025 (2509.04259): forgetting goes with KL(base || tuned) on the new task"
 COVARIATES = {  # K[k,j]: KL(base || tuned) in nats per completion token on domain j after stage k, `kl_base`
-    "kl_newest": Card("mean_k K[k,k]", "lower", MOVED, "the same, measured on the task just trained"),
-    "kl_newest_<k>": Card("K[k,k]", "lower", MOVED, "here: one a stage"),
-    "kl_final": Card("mean_j K[T,j]", "lower", "the same of all domains after the last stage", "here"),
+    "kl_newest": MetricDoc("mean_k K[k,k]", "lower", MOVED, "the same, measured on the task just trained"),
+    "kl_newest_<k>": MetricDoc("K[k,k]", "lower", MOVED, "here: one a stage"),
+    "kl_final": MetricDoc("mean_j K[T,j]", "lower", "the same of all domains after the last stage", "here"),
 }
 
 
@@ -105,7 +109,7 @@ def metrics(R, base=None, higher_is_better: bool = True, joint=None, general=Non
     base, joint = (_vector(name, vector, T) for name, vector in (("base", base), ("joint", joint)))
     own, final, past = np.diagonal(R), R[-1], slice(0, T - 1)
     return {
-        "acc": _mean(final),
+        "final_mean": _mean(final),
         "avg_incremental": _mean([_mean(R[k, : k + 1]) for k in range(T)]),
         "learned": _mean(own),
         "bwt": _mean(s * (final - own)[past]),
@@ -130,7 +134,7 @@ def divergences(K) -> dict[str, float]:
 
 def better(metric: str, higher_is_better: bool) -> bool:
     """Whether a higher value of ``metric`` is the better one, for a score with this ``higher_is_better``."""
-    return {"score": bool(higher_is_better), "higher": True, "lower": False}[CARDS[metric].better]
+    return {"score": bool(higher_is_better), "higher": True, "lower": False}[METRIC_DOCS[metric].better]
 
 
 def _array(name, values) -> np.ndarray:

@@ -12,7 +12,7 @@ import numpy as np
 from implicit_sparsity.errors import InputError
 
 from . import gradients, spectra
-from .intervals import kept_documents
+from .intervals import retained_documents
 
 MEASURES = {  # name: (unit, scale of its interval)
     "relative_l2": ("1", "log"),
@@ -89,14 +89,14 @@ def documents_cka(x, y, owner) -> np.ndarray:
     k, g = k @ k.T, g @ g.T
     same = _indicator(owner)
     same = same / same.sum(axis=1, keepdims=True)  # [D, n], averages over a document's positions
-    kept, parts = kept_documents(len(same)), [(m @ same.T, same @ m @ same.T) for m in (k, g)]
-    own = [_hsic(m, m, same, p, p, kept) for m, p in zip((k, g), parts)]
+    retained, parts = retained_documents(len(same)), [(m @ same.T, same @ m @ same.T) for m in (k, g)]
+    own = [_hsic(m, m, same, p, p, retained) for m, p in zip((k, g), parts)]
     with np.errstate(invalid="ignore", divide="ignore"):
         both = np.where((own[0] > 0) & (own[1] > 0), own[0] * own[1], np.nan)
-        return _hsic(k, g, same, *parts, kept) / np.sqrt(both)
+        return _hsic(k, g, same, *parts, retained) / np.sqrt(both)
 
 
-def _hsic(k, g, same, of_k, of_g, kept):
+def _hsic(k, g, same, of_k, of_g, retained):
     """Unbiased HSIC of the documents each row of ``kept`` says, from averages over documents."""
     (rows_k, a), (rows_g, b) = of_k, of_g
     pairs = same @ (k * g) @ same.T  # [D, D]
@@ -104,22 +104,26 @@ def _hsic(k, g, same, of_k, of_g, kept):
     index = np.arange(len(a))
     a, b, pairs = (m - np.diag(np.diagonal(m)) for m in (a, b, pairs))
     triples[index, index, :] = triples[index, :, index] = triples[:, index, index] = 0
-    n = kept.sum(axis=1)
-    ab, rest = a * b, np.einsum("rd,de->re", kept, triples.reshape(len(a), -1))
-    rest = (rest.reshape(len(kept), len(a), len(a)) * kept[:, :, None] * kept[:, None, :]).sum(axis=(1, 2))
-    row_a, row_b = (kept * (kept @ m) for m in (a, b))
-    two = _quadratic(kept, pairs)
-    four = row_a.sum(axis=1) * row_b.sum(axis=1) - 4 * (row_a * row_b).sum(axis=1) + 2 * _quadratic(kept, ab)
+    n = retained.sum(axis=1)
+    ab, rest = a * b, np.einsum("rd,de->re", retained, triples.reshape(len(a), -1))
+    rest = (rest.reshape(len(retained), len(a), len(a)) * retained[:, :, None] * retained[:, None, :]).sum(
+        axis=(1, 2)
+    )
+    row_a, row_b = (retained * (retained @ m) for m in (a, b))
+    two = _quadratic(retained, pairs)
+    four = (
+        row_a.sum(axis=1) * row_b.sum(axis=1) - 4 * (row_a * row_b).sum(axis=1) + 2 * _quadratic(retained, ab)
+    )
     with np.errstate(invalid="ignore", divide="ignore"):
-        found = two / (n * (n - 1)) + four / (n * (n - 1) * (n - 2) * (n - 3))
-        return np.where(n >= 4, found - 2 * rest / (n * (n - 1) * (n - 2)), np.nan)
+        result = two / (n * (n - 1)) + four / (n * (n - 1) * (n - 2) * (n - 3))
+        return np.where(n >= 4, result - 2 * rest / (n * (n - 1) * (n - 2)), np.nan)
 
 
 def _distances(old, new, owner):
     """Relative L2 ``||X1 - X0|| / ||X0||`` and mean cosine of a position with itself, ``[1 + D]`` each."""
-    kept = kept_documents(owner.max() + 1)
+    retained = retained_documents(owner.max() + 1)
     sums = [
-        kept @ _by_document(x, owner)
+        retained @ _by_document(x, owner)
         for x in (
             ((new - old) ** 2).sum(axis=1),
             (old * old).sum(axis=1),
@@ -137,17 +141,17 @@ def _subspaces(old, new, owner, k):
 
     As documents are left out the subspaces turn, within the RESERVE * k leading directions of all.
     """
-    kept = kept_documents(owner.max() + 1)
+    retained = retained_documents(owner.max() + 1)
     bases = [_leading(x, RESERVE * k) for x in (old, new)]
     if min(basis.shape[1] for basis in bases) < k:
-        nothing = np.full(len(kept), np.nan)
-        return nothing, nothing, np.full((len(kept), k), np.nan)
+        nothing = np.full(len(retained), np.nan)
+        return nothing, nothing, np.full((len(retained), k), np.nan)
     same = _indicator(owner)
-    inside = [_moments(x @ basis, same, kept) for x, basis in ((old, bases[0]), (new, bases[1]))]
+    inside = [_moments(x @ basis, same, retained) for x, basis in ((old, bases[0]), (new, bases[1]))]
     turns = [np.linalg.eigh(moments)[1][..., ::-1][..., :k] for moments in inside]
     shares = []
-    for x, moments in ((old, inside[0]), (new, _moments(new @ bases[0], same, kept))):
-        total = kept @ _by_document((x * x).sum(axis=1), owner)
+    for x, moments in ((old, inside[0]), (new, _moments(new @ bases[0], same, retained))):
+        total = retained @ _by_document((x * x).sum(axis=1), owner)
         shares.append(np.einsum("rak,rab,rbk->r", turns[0], moments, turns[0], optimize=True) / total)
     common, _ = np.linalg.qr(np.hstack(bases))  # [H, 2q]: both subspaces in few coordinates
     spans = [(common.T @ basis) @ turn for basis, turn in zip(bases, turns)]
@@ -164,10 +168,10 @@ def _leading(x, count):
     return vectors if tall else np.linalg.qr(x.T @ vectors)[0]
 
 
-def _moments(x, same, kept):
+def _moments(x, same, retained):
     """Second moments ``[1 + D, q, q]`` of ``x [n, q]``, of all documents and without each."""
     each = np.stack([x[row > 0].T @ x[row > 0] for row in same])
-    return np.tensordot(kept, each, axes=1)
+    return np.tensordot(retained, each, axes=1)
 
 
 def _across(x, y, owner):
@@ -184,8 +188,8 @@ def _by_document(values, owner):
     return np.bincount(owner, weights=values)
 
 
-def _quadratic(kept, matrix):
-    return np.einsum("rd,de,re->r", kept, matrix, kept, optimize=True)
+def _quadratic(retained, matrix):
+    return np.einsum("rd,de,re->r", retained, matrix, retained, optimize=True)
 
 
 def _centred(x):

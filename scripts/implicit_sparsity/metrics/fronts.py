@@ -49,15 +49,15 @@ class Family:
 
         A run's best stage is that of its domain's mean, so that the mean over documents is its forgetting.
         """
-        found = []
+        result = []
         for j, x in enumerate(self.runs[:-1]):
             means = self.sign * x.mean(axis=-1)
             seen = means[..., j:-1]
             best = j + np.where(np.isnan(seen).any(axis=-1, keepdims=True), -np.inf, seen).argmax(axis=-1)
             then = np.take_along_axis(x, best[..., None, None], axis=2)[:, :, 0]
             whole = np.isfinite(self.each()[1])[..., None]
-            found.append(mean_of_known(np.where(whole, self.sign * (then - x[:, :, -1]), np.nan), axis=1))
-        return found
+            result.append(mean_of_known(np.where(whole, self.sign * (then - x[:, :, -1]), np.nan), axis=1))
+        return result
 
 
 def learned_and_forgotten(family: Family, counts=None):
@@ -111,8 +111,8 @@ def front_weights(gain, at) -> np.ndarray:
 
 def on_front(weights, values) -> np.ndarray:
     """Values [..., P] of the points, laid together with the front's weights [..., P]; NaN without any."""
-    found = np.where(weights > 0, weights * values, 0.0).sum(axis=-1)
-    return np.where(np.isfinite(weights).all(axis=-1), found, np.nan)
+    result = np.where(weights > 0, weights * values, 0.0).sum(axis=-1)
+    return np.where(np.isfinite(weights).all(axis=-1), result, np.nan)
 
 
 def equal_learning(gains: dict, rule, reference: str):

@@ -59,11 +59,11 @@ def detectable(mean: Mean, alpha: float = ALPHA, power: float = POWER) -> float:
 def holm(p) -> np.ndarray:
     """Holm's (1979) adjusted p-values; NaN is no test, and counts for none."""
     p = np.asarray(p, dtype=np.float64)
-    found, tested = np.full(p.shape, np.nan), np.flatnonzero(~np.isnan(p))
+    result, tested = np.full(p.shape, np.nan), np.flatnonzero(~np.isnan(p))
     order = tested[np.argsort(p[tested], kind="stable")]
     scaled = p[order] * np.arange(len(order), 0, -1)
-    found[order] = np.minimum(np.maximum.accumulate(scaled), 1.0)
-    return found
+    result[order] = np.minimum(np.maximum.accumulate(scaled), 1.0)
+    return result
 
 
 def _tail(above: float, mean: Mean) -> float:
@@ -85,9 +85,9 @@ def ranks(x) -> np.ndarray:
     tied = ascending[..., 1:] == ascending[..., :-1]
     if tied.any():
         place = _shared(place, tied)
-    found = np.empty(x.shape)
-    np.put_along_axis(found, order, np.broadcast_to(place, x.shape), axis=-1)
-    return found
+    result = np.empty(x.shape)
+    np.put_along_axis(result, order, np.broadcast_to(place, x.shape), axis=-1)
+    return result
 
 
 def _shared(place, tied) -> np.ndarray:

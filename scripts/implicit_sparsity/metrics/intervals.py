@@ -38,8 +38,8 @@ def half_sample_variance(replicates, groups: int) -> np.ndarray:
     """One half's part of the variance from ``replicates [draws, ...]``; NaN where a draw is undefined."""
     if groups < FEWEST:
         return np.full(np.shape(replicates)[1:], np.nan)
-    kept = groups // 2
-    return kept / (groups - kept) * np.var(replicates, axis=0)
+    retained = groups // 2
+    return retained / (groups - retained) * np.var(replicates, axis=0)
 
 
 def quarter_samples(groups: int, draws: int = DRAWS, seed: int = 0) -> np.ndarray:
@@ -120,7 +120,7 @@ def mean_range(frame, by, value="value", over="seed"):
     return pd.concat([columns, runs.rename("n")], axis=1).reset_index()
 
 
-def kept_documents(count: int) -> np.ndarray:
+def retained_documents(count: int) -> np.ndarray:
     """Which documents count: all, then all but each, ``[1 + D, D]``."""
     return np.vstack([np.ones(count), 1 - np.eye(count)])
 
@@ -154,5 +154,5 @@ def jackknife_interval(values, scale: str = "linear", level: float = 0.95):
 def leave_one_out(means) -> np.ndarray:
     """``[..., D]`` values of documents -> ``[..., 1 + D]`` means of all, and of all but each."""
     means = np.asarray(means, dtype=np.float64)
-    kept = kept_documents(means.shape[-1])
-    return means @ (kept / kept.sum(axis=1, keepdims=True)).T
+    retained = retained_documents(means.shape[-1])
+    return means @ (retained / retained.sum(axis=1, keepdims=True)).T

@@ -19,7 +19,7 @@ COVARIATE = "kl_base"
 class Entrant:
     """One family in a comparison: its scores and what is told beside them."""
 
-    about: dict  # family, role, of
+    metadata: dict  # family, role, of
     methods: list  # the P variants
     scores: fronts.Family
     kl: np.ndarray  # [P]
@@ -37,18 +37,18 @@ class Comparison:
         any_one = next(iter(entrants.values())).scores
         self.sizes = [len(values) for values in any_one.base]
         counts = fronts.draw_documents(self.sizes, options["draws"])
-        self.found = {name: e.scores.points() for name, e in entrants.items()}
+        self.result = {name: e.scores.points() for name, e in entrants.items()}
         self.drawn = {name: e.scores.points(counts) for name, e in entrants.items()}
         self.seeds = any_one.seeds
         self.without = []
         if self.seeds > 1:
             for seed in range(self.seeds):
                 self.without.append({n: e.scores.without(seed).points() for n, e in entrants.items()})
-        self.at = self._gain(self.found)
+        self.at = self._gain(self.result)
 
     def _known(self, name, points):
         """(gain, forgetting) of the points that the family has; NaN where a draw or a seed less has none."""
-        known = np.isfinite(self.found[name][0])
+        known = np.isfinite(self.result[name][0])
         return tuple(values[..., known] for values in points[name])
 
     def _gain(self, points):
@@ -57,20 +57,20 @@ class Comparison:
         return fronts.equal_learning(gains, self.rule, self.reference) if gains else np.nan
 
     def reaches(self, name) -> bool:
-        return bool(np.isfinite(self.at)) and fronts.spans(self.found[name][0], self.at)
+        return bool(np.isfinite(self.at)) and fronts.spans(self.result[name][0], self.at)
 
     def forgetting(self, name, points):
         """Forgetting [...] of a family at equal learning, for the points of all families."""
         gain, forgotten = self._known(name, points)
-        found = fronts.on_front(fronts.front_weights(gain, self._gain(points)), forgotten)
-        return np.where(np.isnan(gain).any(axis=-1), np.nan, found)  # another front, without that point
+        result = fronts.on_front(fronts.front_weights(gain, self._gain(points)), forgotten)
+        return np.where(np.isnan(gain).any(axis=-1), np.nan, result)  # another front, without that point
 
     def weights(self, name):
-        return fronts.front_weights(self.found[name][0], self.at)
+        return fronts.front_weights(self.result[name][0], self.at)
 
     def interval(self, statistic, sizes=None):
         """(value, low, high) of ``statistic(points of all families)``."""
-        value = float(statistic(self.found))
+        value = float(statistic(self.result))
         left = [statistic(points) for points in self.without] or [value]
         return value, *fronts.interval(value, statistic(self.drawn), left, sizes or self.sizes)
 
@@ -83,25 +83,25 @@ class Comparison:
         """(family, what it is compared with): all with the reference, and a control with its method, too."""
         for name, entrant in self.entrants.items():
             yield name, self.reference
-            own = entrant.about["of"]
-            if entrant.about["role"] != "method" and own in self.entrants and own != self.reference:
+            own = entrant.metadata["of"]
+            if entrant.metadata["role"] != "method" and own in self.entrants and own != self.reference:
                 yield name, own
 
 
 def comparison_rows(c: Comparison) -> list[dict]:
     """Rows of ``comparisons``, keys as in COMPARED."""
     rows = [_compared(c, name, other) for name, other in c.pairs()]
-    told = {row["family"]: row["tost_p"] for row in rows}  # a control stands in two rows, and is one test
-    told = dict(zip(told, inference.holm(list(told.values()))))
+    reported = {row["family"]: row["tost_p"] for row in rows}  # a control stands in two rows, and is one test
+    reported = dict(zip(reported, inference.holm(list(reported.values()))))
     for row, p in zip(rows, inference.holm([row["p"] for row in rows])):
-        row |= {"p_holm": p, "tost_p_holm": told[row["family"]]}
+        row |= {"p_holm": p, "tost_p_holm": reported[row["family"]]}
     return [{column: row.get(column, np.nan) for column in COMPARED} for row in rows]
 
 
 def _compared(c, name, other) -> dict:
     entrant, reaches = c.entrants[name], c.reaches(name)
-    row = entrant.about | {"against": other, "seeds": c.seeds, "learned_gain": float(c.at)}
-    row |= {"points": int(np.isfinite(c.found[name][0]).sum()), "documents": sum(c.sizes[:-1])}
+    row = entrant.metadata | {"against": other, "seeds": c.seeds, "learned_gain": float(c.at)}
+    row |= {"points": int(np.isfinite(c.result[name][0]).sum()), "documents": sum(c.sizes[:-1])}
     row |= {"margin": c.margin, "p": np.nan, "tost_p": np.nan, "note": _note(c, name, other)}
     row |= dict(zip(("noise_sd", "noise_range", "noise_runs"), fronts.noise(entrant.scores.each()[1])))
     row |= _budget(entrant, c.entrants.get(c.reference))
@@ -121,11 +121,11 @@ def _compared(c, name, other) -> dict:
 
 
 def _budget(entrant, reference) -> dict:
-    found = {}
+    result = {}
     for name in ("trainable", "tokens"):
         mine, theirs = (_most(getattr(e, name)) if e else np.nan for e in (entrant, reference))
-        found |= {name: mine, f"{name}_ratio": mine / theirs if theirs else np.nan}
-    return found
+        result |= {name: mine, f"{name}_ratio": mine / theirs if theirs else np.nan}
+    return result
 
 
 def _most(values) -> float:
@@ -133,7 +133,7 @@ def _most(values) -> float:
 
 
 def _note(c, name, other) -> str:
-    gain = c.found[name][0]
+    gain = c.result[name][0]
     known, notes = gain[np.isfinite(gain)], []
     if len(c.sizes) < 2:
         notes.append("one domain: nothing to forget")
@@ -163,13 +163,13 @@ def front_rows(c: Comparison) -> list[dict]:
     for name, entrant in c.entrants.items():
         runs, lost = entrant.scores.each(), entrant.scores.lost()
         for p, method in enumerate(entrant.methods):
-            row = entrant.about | {"method": method, "point": json.dumps(entrant.points[p])}
+            row = entrant.metadata | {"method": method, "point": json.dumps(entrant.points[p])}
             row |= {"seeds": int(np.isfinite(runs[0][p]).sum()), "documents": sum(c.sizes)}
             for i, (axis, sizes) in enumerate(
                 (("learned", c.sizes), ("forgetting", c.sizes[:-1] or c.sizes))
             ):
-                found = c.interval(partial(_point, name, i, p), sizes)
-                row |= _named(axis, found) | {f"{axis}_sd": fronts.noise(runs[i][p : p + 1])[0]}
+                result = c.interval(partial(_point, name, i, p), sizes)
+                row |= _named(axis, result) | {f"{axis}_sd": fronts.noise(runs[i][p : p + 1])[0]}
             row["learned_gain"] = row.pop("learned")
             row["tost_p"] = inference.tost(inference.stratified_mean([x[p] for x in lost]), c.margin)
             row |= {
@@ -186,5 +186,5 @@ def _point(name, axis, p, points):
     return points[name][axis][..., p]
 
 
-def _named(name, found) -> dict:
-    return dict(zip((name, f"{name}_low", f"{name}_high"), found))
+def _named(name, result) -> dict:
+    return dict(zip((name, f"{name}_low", f"{name}_high"), result))

@@ -50,18 +50,18 @@ def table(head, rows) -> str:
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in lines)
 
 
-def cards(found) -> str:
-    rows = [[f"`{name}`", f"`{c.formula}`", WAYS[c.better], c.source, c.used] for name, c in found.items()]
+def docs(result) -> str:
+    rows = [[f"`{name}`", f"`{c.formula}`", WAYS[c.better], c.source, c.used] for name, c in result.items()]
     return table(["metric", "formula", "better", "source", "used by"], rows)
 
 
-def columns(found) -> str:
-    return table(["column", "what it is"], [[f"`{name}`", text] for name, text in found.items()])
+def columns(result) -> str:
+    return table(["column", "what it is"], [[f"`{name}`", text] for name, text in result.items()])
 
 
 def render() -> str:
     """The whole page."""
-    parts = [HEAD, cards(continual.CARDS), COVARIATES, cards(continual.COVARIATES), COMPARED]
+    parts = [HEAD, docs(continual.METRIC_DOCS), COVARIATES, docs(continual.COVARIATES), COMPARED]
     parts += [columns(comparison_columns.COMPARED), "\n`fronts.csv`: a row a point of a front.\n"]
     return "\n".join([*parts, columns(comparison_columns.POINTS)]) + "\n"
 

@@ -68,10 +68,10 @@ def sums(halves: dict, k: int, quantities, draws: int) -> Sums:
     drawn = {}
     if min(groups.values()) >= intervals.FEWEST:
         for seed, (domain, half) in enumerate(halves.items()):
-            kept = half.weighted(intervals.half_samples(half.groups, draws, seed))
-            sets = members(point | {domain: kept}, k)
+            retained = half.weighted(intervals.half_samples(half.groups, draws, seed))
+            sets = members(point | {domain: retained}, k)
             drawn[domain] = {
-                key: np.broadcast_to(mask, kept.shape).astype(np.float32) @ quantities
+                key: np.broadcast_to(mask, retained.shape).astype(np.float32) @ quantities
                 for key, mask in sets.items()
             }
     return Sums(quantities.sum(axis=0), inside, drawn, groups)

@@ -23,14 +23,14 @@ class Evaluated:
 
     def base(self, domains, score):
         """T arrays [D_j] of the base model; None where a domain has no document with this score."""
-        found = [self.scores.get(("base", "", None, 0, domain), {}).get(score) for domain in domains]
-        if any(values is None or np.isnan(values).all() for values in found):
+        result = [self.scores.get(("base", "", None, 0, domain), {}).get(score) for domain in domains]
+        if any(values is None or np.isnan(values).all() for values in result):
             return None
-        return [values[np.isfinite(values)] for values in found]
+        return [values[np.isfinite(values)] for values in result]
 
     def run(self, method, order, seed, domains, score):
         """T arrays [T, D_j] of the documents that base has; NaN where a stage was not evaluated."""
-        found = []
+        result = []
         for domain in domains:
             known = np.isfinite(self.scores["base", "", None, 0, domain][score])
             rows = [
@@ -39,8 +39,8 @@ class Evaluated:
                 )
                 for stage in range(1, len(domains) + 1)
             ]
-            found.append(np.stack(rows)[:, known])
-        return found
+            result.append(np.stack(rows)[:, known])
+        return result
 
     def seeds(self, method, order) -> list:
         return sorted({key[2] for key in self.scores if key[:2] == (method, order)})
@@ -49,21 +49,21 @@ class Evaluated:
 def read(evals, scores) -> dict:
     """model -> Evaluated, with these scores of every document. InputError: no evaluation, or one of other
     documents than the same model's first on that domain."""
-    found: dict = {}
+    result: dict = {}
     for path in evals:
         study, documents = _study(path)
-        model = found.setdefault(study["model"], Evaluated())
+        model = result.setdefault(study["model"], Evaluated())
         key = tuple(study[name] for name in IDENTITY[1:])
         ids = tuple(document.get("id") for document in documents)
         if model.ids.setdefault(study["domain"], ids) != ids:
             raise InputError(f"an evaluation on other documents of {study['domain']} than others", path=path)
-        model.better |= {name: told["higher_is_better"] for name, told in study["metrics"].items()}
+        model.better |= {name: reported["higher_is_better"] for name, reported in study["metrics"].items()}
         model.scores[key] = {
             score: np.array([document.get(score, np.nan) for document in documents], np.float64)
             for score in scores
             if any(score in document for document in documents)
         }
-    return found
+    return result
 
 
 def _study(path):

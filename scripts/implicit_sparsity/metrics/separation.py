@@ -73,8 +73,8 @@ def iou(k: float, top: int, n: int, **floors) -> Measure:
 
     def compare(a, b):
         both = (a & b).sum(axis=-1)
-        found = both / (2 * top - both)
-        return np.where(a.any(axis=-1) & b.any(axis=-1), found, np.nan)
+        result = both / (2 * top - both)
+        return np.where(a.any(axis=-1) & b.any(axis=-1), result, np.nan)
 
     return Measure(
         "iou",
@@ -148,14 +148,14 @@ def _with_intervals(function, domains, measure, whole, drawn, layer):
     groups = [half.groups for d in domains for half in layer.domains[d]]
     number = intervals.freedom(groups) if measure.smooth else fewest
     if measure.smooth:
-        found = function(measure, *again)
-        variance = {name: intervals.quarter_sample_variance(found[name], fewest) for name in value}
+        result = function(measure, *again)
+        variance = {name: intervals.quarter_sample_variance(result[name], fewest) for name in value}
     else:
         variance = dict.fromkeys(value, 0.0)
         for i, half in enumerate(again):
-            found = function(measure, *halves[:i], half, *halves[i + 1 :])
+            result = function(measure, *halves[:i], half, *halves[i + 1 :])
             for name in value:
-                variance[name] = variance[name] + intervals.half_sample_variance(found[name], groups[i])
+                variance[name] = variance[name] + intervals.half_sample_variance(result[name], groups[i])
     return {name: (v, *intervals.interval(v, variance[name], number)) for name, v in value.items()}
 
 
@@ -168,10 +168,10 @@ def _between(measure, a1, a2, b1, b2, floors):
     ceiling = (measure.compare(a1, a2) + measure.compare(b1, b2)) / 2
     signal = sum(measure.compare(x, y) for x in (a1, a2) for y in (b1, b2)) / 4
     ceiling, signal = np.broadcast_arrays(ceiling, signal)
-    found, sign = {"signal": signal, "ceiling": ceiling}, measure.sign
+    result, sign = {"signal": signal, "ceiling": ceiling}, measure.sign
     for name, floor in floors.items():
-        found[name.replace("floor", "sep")] = overlap.separation(sign * ceiling, sign * signal, sign * floor)
-    return found
+        result[name.replace("floor", "sep")] = overlap.separation(sign * ceiling, sign * signal, sign * floor)
+    return result
 
 
 def _floor(floor, a, b):
@@ -182,8 +182,8 @@ def _permuted(parts, measure, floors):
     """{permuted, sep_permuted} of four halves in which the groups of two domains were dealt anew."""
     if parts is None:
         return {}
-    found = _between(measure, *(measure.prepare(part) for part in parts), floors=floors)
-    rows = {"permuted": found["signal"]} | ({"sep_permuted": found["sep"]} if "sep" in found else {})
+    result = _between(measure, *(measure.prepare(part) for part in parts), floors=floors)
+    rows = {"permuted": result["signal"]} | ({"sep_permuted": result["sep"]} if "sep" in result else {})
     return {name: _central(x) for name, x in rows.items()}
 
 
@@ -194,11 +194,11 @@ def dealt(halves, draws: int, seed: int = 0) -> list:
     order = rng.random((draws, sum(sizes))).argsort(axis=1)
     place = np.repeat(np.arange(len(sizes)), sizes)[order]  # the new half of each group, [R, G of all]
     sums, counts = (np.concatenate([getattr(half, name) for half in halves]) for name in ("sums", "counts"))
-    found = []
+    result = []
     for number in range(len(sizes)):
         mine = (place == number).astype(np.float64)
-        found.append(scores(mine.astype(sums.dtype) @ sums, mine @ counts, halves[0].owner))
-    return found
+        result.append(scores(mine.astype(sums.dtype) @ sums, mine @ counts, halves[0].owner))
+    return result
 
 
 def _central(x):

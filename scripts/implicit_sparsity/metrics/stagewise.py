@@ -24,11 +24,11 @@ def curves(r_matrices, scores, families: dict, score: str):
     cells = cells.merge(errors, on=[*RUN, "stage", "domain"], how="left")
     cells["square"] = cells["stderr"] ** 2
     cells["family"] = [families.get(name, {}).get("family", name) for name in cells["method"]]
-    found = cells.groupby(["model", "family", "method", "order", "seed", "stage"], sort=False).agg(
+    result = cells.groupby(["model", "family", "method", "order", "seed", "stage"], sort=False).agg(
         value=("value", "mean"), square=("square", "sum"), domains=("value", "size"), n=("n", "sum")
     )
-    found["stderr"] = np.sqrt(found["square"]) / found["domains"]
-    return found.reset_index().drop(columns=["square", "domains"])
+    result["stderr"] = np.sqrt(result["square"]) / result["domains"]
+    return result.reset_index().drop(columns=["square", "domains"])
 
 
 def best_settings(curves):
@@ -51,22 +51,22 @@ def ahead(part, method: str, against: str):
 def pairs(r_matrices, families: dict, family: str, score: str = "loss", covariate: str = "kl_base"):
     """DataFrame of pairs of domains: model, order, seed, old, new, forgotten, and kl, the covariate on the
     new domain after its stage (NaN where it was not scored)."""
-    members = {family, *(name for name, about in families.items() if about["family"] == family)}
+    members = {family, *(name for name, metadata in families.items() if metadata["family"] == family)}
     rows = r_matrices[r_matrices["method"].isin(members) & (r_matrices["position"] > 0)]
     cells = rows[rows["metric"] == score].copy()
     cells["value"] = signed(cells)
     before = cells.assign(stage=cells["stage"] + 1)[[*RUN, "stage", "domain", "value"]]
-    found = cells[cells["position"] < cells["stage"]].merge(
+    result = cells[cells["position"] < cells["stage"]].merge(
         before, on=[*RUN, "stage", "domain"], suffixes=("", "_before")
     )
-    found["forgotten"] = found["value_before"] - found["value"]
+    result["forgotten"] = result["value_before"] - result["value"]
     moved = rows[(rows["metric"] == covariate) & (rows["position"] == rows["stage"])]
-    found = found.merge(
+    result = result.merge(
         moved[[*RUN, "stage", "value"]].rename(columns={"value": "kl"}), on=[*RUN, "stage"], how="left"
     )
-    found = found.rename(columns={"domain": "old", "trained_domain": "new"})
+    result = result.rename(columns={"domain": "old", "trained_domain": "new"})
     keys = ["model", "order", "seed", "old", "new"]
-    return found.groupby(keys, sort=False)[["forgotten", "kl"]].mean().reset_index()
+    return result.groupby(keys, sort=False)[["forgotten", "kl"]].mean().reset_index()
 
 
 def alike(overlaps, gradients, predictor: str, k: float) -> dict:

@@ -72,12 +72,12 @@ class Evidence:
     def row(self) -> dict:
         """As JSON: numbers that are not known are None."""
         word, why = self.judged()
-        found = asdict(self) | {"detectable": self.detectable, "verdict": word, "why": why}
-        return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in found.items()}
+        result = asdict(self) | {"detectable": self.detectable, "verdict": word, "why": why}
+        return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in result.items()}
 
 
 @dataclass
-class Found:
+class Finding:
     """What a claim found: evidence, what is missing for a verdict, and units that were passed over."""
 
     evidence: list = field(default_factory=list)
@@ -99,17 +99,17 @@ def of_unit(pieces) -> str:
     return REFUTED if REFUTED in words else SUPPORTED if words == {SUPPORTED} else OPEN
 
 
-def conclude(found: Found) -> tuple[str, str]:
+def conclude(result: Finding) -> tuple[str, str]:
     """(word, why) of a claim."""
     units = {}
-    for piece in found.evidence:
+    for piece in result.evidence:
         units.setdefault((piece.model, piece.order, piece.subject), []).append(piece)
     words = {unit: of_unit(pieces) for unit, pieces in units.items()}
-    if found.missing or not words:
-        return NOT_RUN, "; ".join(found.missing) or "nothing was measured that the claim speaks of"
+    if result.missing or not words:
+        return NOT_RUN, "; ".join(result.missing) or "nothing was measured that the claim speaks of"
     if len(set(words.values())) == 1:
         word = next(iter(words.values()))
-        deciding = [piece for piece in found.evidence if piece.verdict == word]
+        deciding = [piece for piece in result.evidence if piece.verdict == word]
         reasons = dict.fromkeys(": ".join(filter(None, (p.what, p.judged()[1]))) for p in deciding)
         return word, "; ".join(reasons) + (f" (all {len(words)} units)" if len(words) > 1 else "")
     counted = {word: list(words.values()).count(word) for word in (SUPPORTED, REFUTED, OPEN)}

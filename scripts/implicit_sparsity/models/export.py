@@ -51,8 +51,8 @@ def _merge(folder, model, base: dict, adapter) -> dict:
     loading.save(network.merge_and_unload(), folder, "fp32")
     del network, stored
     gc.collect()  # the two are never in memory together
-    found = logits(loading.load(folder, device="cpu"))
-    difference, largest = float((found - expected).abs().max()), float(expected.abs().max())
+    result = logits(loading.load(folder, device="cpu"))
+    difference, largest = float((result - expected).abs().max()), float(expected.abs().max())
     if not difference <= TOLERANCE * largest:
         raise RuntimeError(f"merged logits differ by {difference:.2e}, the largest is {largest:.2e}")
     return {"logits_largest_difference": difference, "logits_largest": largest}
@@ -71,12 +71,12 @@ def logits(model):
 
 def card(manifest: dict) -> str:
     """A model card: what this is, where it comes from, how to load it."""
-    base, said, study = manifest["base"], manifest["form"], manifest["study"]
+    base, reported, study = manifest["base"], manifest["form"], manifest["study"]
     trained = ", ".join(study["trained_domains"]) if study else "nothing: the base model as it was prepared"
     how = {
         "merged": "an adapter added into the base's weights, in float32",
         "copied": "the weights as the checkpoint has them",
-    }[said]
+    }[reported]
     return f"""---
 library_name: transformers
 base_model: {base["name"]}

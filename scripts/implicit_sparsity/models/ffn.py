@@ -91,14 +91,14 @@ def feed_forwards(model) -> list[FeedForward]:
     """The feed-forward block of every layer, in order."""
     from .forward import base_network
 
-    found = []
+    result = []
     for layer, block in enumerate(base_network(model).model.layers):
         mlp = block.mlp
         if hasattr(mlp, "experts"):
             fused = base_layer(mlp.experts)
             shared = base_layer(mlp.shared_expert.down_proj).in_features
             width, experts = fused.down_proj.shape[2], fused.down_proj.shape[0]
-            found.append(FeedForward(layer, mlp, width, experts, shared))
+            result.append(FeedForward(layer, mlp, width, experts, shared))
         else:
-            found.append(FeedForward(layer, mlp, base_layer(mlp.down_proj).in_features))
-    return found
+            result.append(FeedForward(layer, mlp, base_layer(mlp.down_proj).in_features))
+    return result

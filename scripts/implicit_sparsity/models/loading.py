@@ -28,11 +28,11 @@ def load(folder, precision: str = "fp32", device: str | None = None, quantizatio
     device = device or default_device()
     if processes.is_handed_weights():
         return _empty_init(folder, dtype)
-    spread = device == "cuda" and _larger_than_a_card(folder, precision, quantization)
+    spread = device == "cuda" and _larger_than_a_gpu(folder, precision, quantization)
     placed = {} if device == "cpu" else {"device_map": "auto" if spread else {"": device}}
     if quantization != "none":
         placed = {"device_map": {"": device}} | placed | {"quantization_config": _quantized(quantization)}
-    model, found = AutoModelForCausalLM.from_pretrained(
+    model, result = AutoModelForCausalLM.from_pretrained(
         str(folder),
         dtype=dtype,
         local_files_only=True,
@@ -41,7 +41,7 @@ def load(folder, precision: str = "fp32", device: str | None = None, quantizatio
         output_loading_info=True,
         **placed,
     )
-    if missing := sorted(found["missing_keys"]):  # transformers would go on with random values
+    if missing := sorted(result["missing_keys"]):  # transformers would go on with random values
         raise InputError(f"has no weights for {missing[0]} ({len(missing)} are missing)", path=folder)
     model.requires_grad_(False).eval()
     log.info("model loaded")  # benchmarks/startup.py reads how long a job took to get here
@@ -87,7 +87,7 @@ def save(model, folder, precision: str) -> None:
     network.save_pretrained(str(folder), max_shard_size="4GB")
 
 
-def _larger_than_a_card(folder, precision, quantization) -> bool:
+def _larger_than_a_gpu(folder, precision, quantization) -> bool:
     """Whether the weights leave less than a quarter of the first card to work in, and there is a second."""
     import torch
 

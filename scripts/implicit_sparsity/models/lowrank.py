@@ -38,15 +38,15 @@ class Factors:
 
 def factors(model) -> dict[str, Factors]:
     """Every adapted weight of a PeftModel by name; the name of a fused parameter ends in the parameter's."""
-    found = {}
+    result = {}
     for name, module in _lora_layers(model):
         if "default" in module.lora_A:
             parameter = getattr(module, "parameter_name", None)
             clean = name.replace(".base_layer", "").removeprefix("base_model.model.")
             if parameter is not None:
                 clean = f"{clean}.{parameter}"
-            found[clean] = Factors(clean, module, getattr(module, "num_experts", 1) or 1, parameter)
-    return found
+            result[clean] = Factors(clean, module, getattr(module, "num_experts", 1) or 1, parameter)
+    return result
 
 
 def _lora_layers(model):
@@ -65,15 +65,15 @@ def _lora_layers(model):
             inside = [("base_layer", module.base_layer)]  # on fused experts one wraps the other
         else:
             inside = list(module.named_children())
-        waiting += [(f"{name}.{child}".lstrip("."), found) for child, found in reversed(inside)]
+        waiting += [(f"{name}.{child}".lstrip("."), result) for child, result in reversed(inside)]
 
 
 def beside(bases: dict, model) -> dict:
     """The bases on the devices of their weights; what weights share on one device stays shared."""
     moved = {}
-    found = factors(model)
+    result = factors(model)
     for name, basis in bases.items():
-        device = found[name].weights[0].device
+        device = result[name].weights[0].device
         moved[name] = moved.setdefault((id(basis), device), basis.to(device))
     return {name: moved[name] for name in bases}
 
@@ -121,7 +121,7 @@ def summed(parts) -> list[float]:
     devices = {}
     for part in parts:
         devices.setdefault(part.device, []).append(part)
-    rows = [row for found in devices.values() for row in torch.stack(found).tolist()]
+    rows = [row for result in devices.values() for row in torch.stack(result).tolist()]
     return [sum(column) for column in zip(*rows, strict=True)] or [0.0, 0.0]
 
 

@@ -35,10 +35,10 @@ def prepare(folder, name: str, base: dict, downloads=None) -> dict:
     revision, notes and, where they are known, checksums. ``downloads``: for a hub model, a folder on the same
     disk that outlives a failed job."""
     if base["source"] == "hub":
-        said = from_hub(Path(folder), name, base, Path(downloads))
+        reported = from_hub(Path(folder), name, base, Path(downloads))
     else:
-        said = {"package": from_package, "path": from_path}[base["source"]](Path(folder), base)
-    return said
+        reported = {"package": from_package, "path": from_path}[base["source"]](Path(folder), base)
+    return reported
 
 
 def check_shape(folder, name: str, base: dict) -> dict:
@@ -104,8 +104,8 @@ def _weights(repository, entries, downloads: Path) -> list[str]:
         if "model.safetensors" in entries:
             return ["model.safetensors"]
         pickled = sorted(n for n in entries if n.endswith((".bin", ".pt", ".pth", ".ckpt")))
-        found = f"only pickled ones, which are refused: {pickled[0]}" if pickled else "none at all"
-        raise repository.refuse(f"has no safetensors weights ({found})")
+        result = f"only pickled ones, which are refused: {pickled[0]}" if pickled else "none at all"
+        raise repository.refuse(f"has no safetensors weights ({result})")
     shards = sorted(set(read_json(downloads / INDEX).get("weight_map", {}).values()))
     if missing := [n for n in shards if n not in entries or "/" in n]:
         raise repository.refuse(f"{INDEX} names {missing[0]}, which is not there ({len(missing)} missing)")

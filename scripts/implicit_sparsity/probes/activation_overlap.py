@@ -51,10 +51,10 @@ class ActivationOverlap(Probe):
         return ("routed_tokens", "documents", *(groups if self.score != "top_count" else ()))
 
     def rows(self, datasets, controls):
-        found = [{"control": "", **row} for row in self._rows(datasets)] if datasets else []
+        result = [{"control": "", **row} for row in self._rows(datasets)] if datasets else []
         for control, stores in by_control(controls).items():
-            found += [{"control": control, **row} for row in self._rows(stores)]
-        return found
+            result += [{"control": control, **row} for row in self._rows(stores)]
+        return result
 
     def _variable(self):
         return {"mean_abs": "sum_abs"}.get(self.score, self.score)
@@ -75,8 +75,8 @@ class ActivationOverlap(Probe):
                 keys = {"measure": measure.name, "k": measure.k, "top": measure.top}
                 for a, b, parts in separation.compared(here, measure):
                     n = count[a] + (count[b] if a != b else 0)
-                    about = {"layer": int(layer), "domain_a": a, "domain_b": b, **keys}
-                    rows += [about | row | {"n": n} | shape for row in long(parts, measure.unit)]
+                    metadata = {"layer": int(layer), "domain_a": a, "domain_b": b, **keys}
+                    rows += [metadata | row | {"n": n} | shape for row in long(parts, measure.unit)]
         return by_kind(rows, "layer")
 
     def _scores(self, dataset):

@@ -74,19 +74,19 @@ class ActivationSparsity(Probe):
     def _of_a_domain(self) -> dict:
         """(measure, parameter) -> function of mean |h| over the last axis."""
         plain = (sparsity.hoyer, sparsity.gini, sparsity.participation_ratio)
-        found = {(measure.__name__, None): measure for measure in plain}
-        return found | {("top_p_share", float(p)): partial(sparsity.top_p_share, p=p) for p in self.top_p}
+        result = {(measure.__name__, None): measure for measure in plain}
+        return result | {("top_p_share", float(p)): partial(sparsity.top_p_share, p=p) for p in self.top_p}
 
     def _intervals(self, dataset) -> dict:
         """(measure, parameter) -> (low, high) ``[half, layer]``, less the value; empty without groups."""
         if "group_sum_abs" not in dataset:
             return {}
         shape = dataset.sizes["half"], dataset.sizes["layer"]
-        found = {}
+        result = {}
 
         def reach(key, h, i, statistic, stratum):
             value, low, high = intervals.smooth_interval(statistic, stratum)
-            found.setdefault(key, np.full((2, *shape), np.nan))[:, h, i] = low - value, high - value
+            result.setdefault(key, np.full((2, *shape), np.nan))[:, h, i] = low - value, high - value
 
         for h, i in np.ndindex(*shape):
             one = dataset.isel(half=h, layer=i)
@@ -101,7 +101,7 @@ class ActivationSparsity(Probe):
                 for key, function in self._of_a_domain().items():
                     statistic = partial(_of_mean, function, owner)
                     reach(key, h, i, statistic, (sums[h], counts[h]))
-        return found
+        return result
 
 
 def _share(sums):

@@ -125,11 +125,11 @@ def by_kind(rows: list, *but: str) -> list:
 
 def by_control(stores: dict) -> dict:
     """control -> domain -> store, from stores by "domain.control"."""
-    found = {}
+    result = {}
     for name, dataset in stores.items():
         domain, control = name.split(".")
-        found.setdefault(control, {})[domain] = dataset
-    return found
+        result.setdefault(control, {})[domain] = dataset
+    return result
 
 
 def per_token(dataset, variable) -> np.ndarray:

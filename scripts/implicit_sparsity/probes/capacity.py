@@ -61,10 +61,10 @@ class Capacity(Probe):
             width = int(store["width"].values[p])
             if not width:
                 continue
-            about = {"place": str(place), "width": width, "tokens": int(store.attrs["options"]["tokens"])}
-            about |= {"n": used.shape[-1] - 1}
+            metadata = {"place": str(place), "width": width, "tokens": int(store.attrs["options"]["tokens"])}
+            metadata |= {"n": used.shape[-1] - 1}
             for row in self._place(store, used[:, p], null[:, p], width):
-                rows.append(about | row)
+                rows.append(metadata | row)
         return rows
 
     def _place(self, store, used, null, width):
@@ -86,20 +86,20 @@ class Capacity(Probe):
     def _order(self, line, null, domains, width, whole):
         """Rows of one order: ``line, null [t, R]``."""
         for t, domain in enumerate(domains):
-            about = {"after": t + 1, "domain": str(domain), "unit": "dimensions"}
-            yield about | {"measure": "used", "quantity": "signal"} | self._interval(line[t], whole)
+            metadata = {"after": t + 1, "domain": str(domain), "unit": "dimensions"}
+            yield metadata | {"measure": "used", "quantity": "signal"} | self._interval(line[t], whole)
             yield (
-                about
+                metadata
                 | {"measure": "free", "quantity": "signal"}
                 | self._interval(width - line[t], whole, np.floor)
             )
             before = line[t - 1] if t else np.zeros_like(line[t])
-            yield about | {"measure": "growth", "quantity": "signal"} | self._interval(line[t] - before)
+            yield metadata | {"measure": "growth", "quantity": "signal"} | self._interval(line[t] - before)
             if t:
-                yield about | {"measure": "growth", "quantity": "floor"} | self._interval(null[t] - before)
+                yield metadata | {"measure": "growth", "quantity": "floor"} | self._interval(null[t] - before)
         for fit, value in capacity.until_full(line, width).items():
-            about = {"after": len(domains), "domain": "", "unit": "domains"}
-            yield about | {"measure": "domains_until_full", "quantity": fit} | _inverse(value)
+            metadata = {"after": len(domains), "domain": "", "unit": "domains"}
+            yield metadata | {"measure": "domains_until_full", "quantity": fit} | _inverse(value)
 
     def _interval(self, values, whole=False, rounded=np.ceil):
         """Dimensions are whole numbers in one layer; the interval keeps what was read off between two."""

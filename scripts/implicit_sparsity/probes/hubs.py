@@ -41,8 +41,8 @@ class Hubs(Probe):
         scores = {domain: per_token(dataset, dataset["sum_abs"]) for domain, dataset in datasets.items()}
         layers = next(iter(datasets.values()))["layer"].values
         neurons = next(iter(scores.values())).shape[-1]
-        about = {"domains": len(datasets), "neurons": neurons, "tokens": tokens}
-        about["n"] = sum(documents(dataset) for dataset in datasets.values())
+        metadata = {"domains": len(datasets), "neurons": neurons, "tokens": tokens}
+        metadata["n"] = sum(documents(dataset) for dataset in datasets.values())
         rows = []
         for i, layer in enumerate(layers):
             halves = [halves_of(dataset, scores[domain], i) for domain, dataset in datasets.items()]
@@ -52,7 +52,7 @@ class Hubs(Probe):
                     numbers = {"value": float(value), "low": float(low), "high": float(high)}
                     unit = "neurons" if quantity == "count" else "1"
                     row = {"layer": int(layer), "k": k, "top": top, "quantity": quantity, **numbers}
-                    rows.append(row | {"unit": unit} | about)
+                    rows.append(row | {"unit": unit} | metadata)
         return rows
 
     def _measured(self, halves, top, neurons):
@@ -73,13 +73,13 @@ class Hubs(Probe):
                     numbers = (_numbers(again, use) + _numbers(hubs[1 - h], use)) / 2
                     variance = variance + intervals.half_sample_variance(numbers, half.groups)
         low, high = intervals.interval(value, variance, fewest)
-        found = {name: (value[i], low[i], high[i]) for i, name in enumerate(("count", "use_share"))}
-        found["neuron_share"] = tuple(x / neurons for x in found["count"])
-        found["signal"] = tuple(x / top for x in found["count"])
-        found["floor"] = ((top / neurons) ** (len(halves) - 1), np.nan, np.nan)
+        result = {name: (value[i], low[i], high[i]) for i, name in enumerate(("count", "use_share"))}
+        result["neuron_share"] = tuple(x / neurons for x in result["count"])
+        result["signal"] = tuple(x / top for x in result["count"])
+        result["floor"] = ((top / neurons) ** (len(halves) - 1), np.nan, np.nan)
         if fewest >= intervals.FEWEST:
-            found["ceiling"] = self._dealt(halves, top)
-        return found
+            result["ceiling"] = self._dealt(halves, top)
+        return result
 
     def _dealt(self, halves, top):
         """Share of hubs, in half a, among domains whose documents were dealt anew: (mean, 2.5 %, 97.5 %)."""

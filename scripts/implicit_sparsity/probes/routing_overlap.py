@@ -61,8 +61,8 @@ class RoutingOverlap(Probe):
         return ("tokens",)
 
     def optional(self):
-        found = ("routed_tokens", VARIABLES[self.score], "documents", "group_routed_tokens")
-        return tuple(dict.fromkeys(found))
+        result = ("routed_tokens", VARIABLES[self.score], "documents", "group_routed_tokens")
+        return tuple(dict.fromkeys(result))
 
     def rows(self, datasets):
         mixtures = {domain for domain, dataset in datasets.items() if "routed_tokens" in dataset}
@@ -86,10 +86,10 @@ class RoutingOverlap(Probe):
             }
             for keys, parts in self._measured(halves, experts, active):
                 chosen = {keys["domain_a"], keys["domain_b"]} - {""} or set(count)
-                about = {"layer": int(layer), **keys, "n": sum(count[domain] for domain in chosen)}
+                metadata = {"layer": int(layer), **keys, "n": sum(count[domain] for domain in chosen)}
                 for quantity, (value, low, high) in parts.items():
                     numbers = {"value": float(value), "low": float(low), "high": float(high)}
-                    rows.append(about | {"quantity": quantity} | numbers | shape)
+                    rows.append(metadata | {"quantity": quantity} | numbers | shape)
         return by_kind(rows, "layer")
 
     def _routed(self, dataset):
@@ -107,8 +107,8 @@ class RoutingOverlap(Probe):
         """Tokens routed by groups of each half, float64 ``[half][group, layer, expert]``, or two None."""
         if "group_routed_tokens" not in dataset or self.score != "tokens":
             return None, None
-        found = dataset["group_routed_tokens"].transpose("half", "group", "layer", "expert_id").values
-        return found.astype(np.float64)
+        result = dataset["group_routed_tokens"].transpose("half", "group", "layer", "expert_id").values
+        return result.astype(np.float64)
 
     def _measured(self, halves, experts, active):
         """(keys, {quantity: (value, low, high)}) of one layer; ``halves``: two of every domain."""
@@ -137,9 +137,9 @@ class RoutingOverlap(Probe):
             sums = (half.sums for half in flat)
             _, low, high = intervals.smooth_interval(specialised, *sums, draws=self.draws)
         value = _specialised(*(half.score for half in flat), active=active)
-        found = {name: three for name, *three in zip(names, value, low, high)}
+        result = {name: three for name, *three in zip(names, value, low, high)}
         floors = {"max_specialisation": active / experts, "max_share": 1 / len(halves)}
-        for (domain, measure), three in found.items():
+        for (domain, measure), three in result.items():
             if not domain:
                 continue
             parts = {"signal": three}
@@ -148,7 +148,7 @@ class RoutingOverlap(Probe):
             unit = "experts" if measure == "effective_experts" else "1"
             yield _keys(domain, domain, measure, np.nan, experts, unit), parts
         if len(halves) > 1:
-            parts = {"signal": found["", "normalised_information"], "floor": found["", "floor"]}
+            parts = {"signal": result["", "normalised_information"], "floor": result["", "floor"]}
             yield _keys("", "", "normalised_information", np.nan, experts), parts
 
 
@@ -166,12 +166,12 @@ def _specialised(*halves, active):
     with np.errstate(divide="ignore", invalid="ignore"):
         entropy = -np.where(whole > 0, whole * np.log2(whole), 0.0).sum(axis=-1)
     largest = overlap.domain_shares(whole).max(axis=-1)
-    found = np.stack([active * whole.max(axis=-1), largest, 2.0**entropy], axis=1)  # [D, 3, ...]
-    found = list(found.reshape(-1, *found.shape[2:]))
+    result = np.stack([active * whole.max(axis=-1), largest, 2.0**entropy], axis=1)  # [D, 3, ...]
+    result = list(result.reshape(-1, *result.shape[2:]))
     several = len(whole) > 1
-    found.append(overlap.normalised_information(whole) if several else np.full(found[0].shape, np.nan))
+    result.append(overlap.normalised_information(whole) if several else np.full(result[0].shape, np.nan))
     pairs = [overlap.normalised_information(shares[i : i + 2]) for i in range(0, len(shares), 2)]
-    return np.stack([*found, np.mean(pairs, axis=0)], axis=-1)
+    return np.stack([*result, np.mean(pairs, axis=0)], axis=-1)
 
 
 def _active(dataset) -> int:

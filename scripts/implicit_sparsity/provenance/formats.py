@@ -50,8 +50,8 @@ def _beside(path: Path):
 
 def _comment(path: Path):
     last = path.read_text("utf-8").rstrip("\n").rsplit("\n", 1)[-1]
-    found = re.fullmatch(r"(?:% |<!-- )(\{.*\})(?: -->)?", last)
-    return json.loads(found[1])[KEY] if found else None
+    result = re.fullmatch(r"(?:% |<!-- )(\{.*\})(?: -->)?", last)
+    return json.loads(result[1])[KEY] if result else None
 
 
 def _png(path: Path):
@@ -68,5 +68,5 @@ def _png(path: Path):
 
 def _pdf(path: Path):
     """Keywords of the information dictionary, which matplotlib writes uncompressed, in ASCII."""
-    found = re.search(rb"/Keywords \(((?:\\.|[^\\()]|\((?:\\.|[^\\()])*\))*)\)", path.read_bytes(), re.S)
-    return json.loads(re.sub(rb"\\(.)", rb"\1", found[1])) if found else None
+    result = re.search(rb"/Keywords \(((?:\\.|[^\\()]|\((?:\\.|[^\\()])*\))*)\)", path.read_bytes(), re.S)
+    return json.loads(re.sub(rb"\\(.)", rb"\1", result[1])) if result else None

@@ -27,13 +27,13 @@ def versions(packages=PACKAGES) -> dict:
     """{package: version} of what computed an artifact, Python among them."""
     from importlib.metadata import PackageNotFoundError, version
 
-    found = {"python": platform.python_version()}
+    result = {"python": platform.python_version()}
     for package in packages:
         try:
-            found[package] = version(package)
+            result[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return result
 
 
 def digest(value) -> str:
@@ -54,10 +54,10 @@ def commit(root=ROOT) -> str | None:
     command = ["describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]
     try:
         if (Path(root) / ".git").exists():  # not of a repository that this folder merely lies in
-            found = subprocess.run(
+            result = subprocess.run(
                 ["git", "-C", str(root), *command], capture_output=True, text=True, check=False
             )
-            return found.stdout.strip() or None
+            return result.stdout.strip() or None
         code = read_json(Path(root) / "archive.json")["code"]
         return f"{code['commit']}-dirty" if code["dirty"] else code["commit"]
     except (OSError, InputError, KeyError, TypeError):  # no git, no archive
@@ -81,13 +81,13 @@ def weights_digest(model) -> str:
     return digest(read_json(Path(model) / "manifest.json")["files"])
 
 
-def attributes(title, model, name, checkpoint, options: dict, code: str, rule: str, **about) -> dict:
+def attributes(title, model, name, checkpoint, options: dict, code: str, rule: str, **metadata) -> dict:
     """What a store says about itself: what was measured, on what, and the code and versions behind it.
 
     title: may name the model, the checkpoint and whatever ``about`` holds, in braces; model: a prepared
     model's folder; name: what the study calls it, where it is not the folder's name.
     """
-    named = {"model": name or Path(model).name, "checkpoint": checkpoint, **about}
+    named = {"model": name or Path(model).name, "checkpoint": checkpoint, **metadata}
     return named | {
         "title": title.format(**named),
         "revision": read_json(Path(model) / "manifest.json")["revision"],

@@ -48,19 +48,19 @@ def begin(function, snakemake) -> dict:
 def record(rule, target, wildcards: dict, options: dict, code: str, paths: list) -> dict:
     """A whole record; ``paths``: what the job reads, each with its own record or else a checksum."""
     before = {path: read(path) for path in dict.fromkeys(paths)}
-    said = {
+    reported = {
         "rule": rule,
         "command": f"snakemake {target}".strip(),
         "wildcards": wildcards,
         "options": options,
         "code": code,
-        "inputs": {path: found["id"] if found else checksum(path) for path, found in before.items()},
+        "inputs": {path: result["id"] if result else checksum(path) for path, result in before.items()},
         "models": _union(before.values(), "models"),
         "data": _union(before.values(), "data"),
         "versions": identity.versions(PACKAGES),
     }
-    said = json.loads(json.dumps(said, sort_keys=True, default=str))
-    return said | {"id": identity.digest(said), "made": made()}
+    reported = json.loads(json.dumps(reported, sort_keys=True, default=str))
+    return reported | {"id": identity.digest(reported), "made": made()}
 
 
 def made() -> dict:
@@ -71,8 +71,8 @@ def made() -> dict:
 def device() -> str:
     """The name of the card, where there is one and the job uses torch."""
     torch = sys.modules.get("torch")  # not imported for this
-    card = torch is not None and torch.cuda.is_available()
-    return torch.cuda.get_device_name(0) if card else "cpu"
+    gpu = torch is not None and torch.cuda.is_available()
+    return torch.cuda.get_device_name(0) if gpu else "cpu"
 
 
 def checksum(path) -> str | None:
@@ -81,7 +81,9 @@ def checksum(path) -> str | None:
 
 
 def _union(records, key: str) -> dict:
-    return dict(sorted({k: v for found in records if found for k, v in found.get(key, {}).items()}.items()))
+    return dict(
+        sorted({k: v for result in records if result for k, v in result.get(key, {}).items()}.items())
+    )
 
 
 def text() -> str | None:
@@ -91,21 +93,23 @@ def text() -> str | None:
 
 def flat(outputs) -> list[str]:
     """Paths of a rule's outputs, a list of files taken apart."""
-    found = [value for _, value in outputs.items()]
-    return [str(path) for value in found for path in ([value] if isinstance(value, str) else value)]
+    result = [value for _, value in outputs.items()]
+    return [str(path) for value in result for path in ([value] if isinstance(value, str) else value)]
 
 
 def finish(outputs: list) -> None:
     """Write the current job's record into everything it made."""
     if not _current:
         return
-    said = {**_current, "made": _current["made"] | {"device": device()}}  # torch may have come since
+    reported = {**_current, "made": _current["made"] | {"device": device()}}  # torch may have come since
     for path in outputs:
         if leaves := _leaves(Path(path)):
-            said |= leaves
-            said["id"] = identity.digest({key: said[key] for key in said if key not in ("id", "made")})
+            reported |= leaves
+            reported["id"] = identity.digest(
+                {key: reported[key] for key in reported if key not in ("id", "made")}
+            )
     for path in outputs:
-        write(path, {key: said[key] for key in sorted(said)})
+        write(path, {key: reported[key] for key in sorted(reported)})
     _current.clear()
 
 
@@ -113,35 +117,39 @@ def _leaves(path: Path) -> dict:
     """What begins here: a model says its revision, a source its checksum."""
     manifest = path / "manifest.json" if path.is_dir() else path
     if manifest.name.endswith("manifest.json") and manifest.is_file():
-        about = read_json(manifest)
-        if "revision" in about and "files" in about:
-            revision = about["revision"]
-            repository = about.get("repository")
-            return {"models": {about["name"]: f"{repository}@{revision}" if repository else revision}}
-        if "loader" in about:
-            return {"data": {f"{about['domain']}/{about['source']}": next(iter(about["sha256"].values()))}}
+        metadata = read_json(manifest)
+        if "revision" in metadata and "files" in metadata:
+            revision = metadata["revision"]
+            repository = metadata.get("repository")
+            return {"models": {metadata["name"]: f"{repository}@{revision}" if repository else revision}}
+        if "loader" in metadata:
+            return {
+                "data": {
+                    f"{metadata['domain']}/{metadata['source']}": next(iter(metadata["sha256"].values()))
+                }
+            }
     return {}
 
 
-def write(path, said: dict) -> None:
+def write(path, reported: dict) -> None:
     """Put a record into the artifact at ``path``, or beside it where the format has no room."""
     path = Path(path)
     if (path / "zarr.json").is_file():
-        about = read_json(path / "zarr.json")
-        about["attributes"] = dict(sorted((about.get("attributes", {}) | {KEY: said}).items()))
-        _replace(path / "zarr.json", json.dumps(about, indent=2, sort_keys=True) + "\n")
+        metadata = read_json(path / "zarr.json")
+        metadata["attributes"] = dict(sorted((metadata.get("attributes", {}) | {KEY: reported}).items()))
+        _replace(path / "zarr.json", json.dumps(metadata, indent=2, sort_keys=True) + "\n")
     elif path.is_dir():
-        write_json(path / FOLDER, said)
+        write_json(path / FOLDER, reported)
     elif path.suffix == ".json" and isinstance(content := read_json(path), dict):
-        write_json(path, content | {KEY: said})
+        write_json(path, content | {KEY: reported})
     elif path.suffix == ".csv":
-        write_json(_beside(path), table_metadata(path, said))
+        write_json(_beside(path), table_metadata(path, reported))
     elif path.suffix in COMMENTS:
         before, after = COMMENTS[path.suffix]
-        line = json.dumps({KEY: said}, sort_keys=True).replace("--", "-\\u002d")
+        line = json.dumps({KEY: reported}, sort_keys=True).replace("--", "-\\u002d")
         _replace(path, path.read_text("utf-8").rstrip("\n") + f"\n{before}{line}{after}\n")
     elif path.suffix not in (".pdf", ".png", ".jsonl"):
-        write_json(_beside(path), said)
+        write_json(_beside(path), reported)
 
 
 def _replace(path: Path, content: str) -> None:
@@ -162,7 +170,7 @@ def sidecars(path) -> list[Path]:
     return [beside] if beside.is_file() else []
 
 
-def table_metadata(path: Path, said: dict) -> dict:
+def table_metadata(path: Path, reported: dict) -> dict:
     """A table's sidecar in the form of CSV on the Web: its columns, and the record as a note."""
     import csv
 
@@ -172,7 +180,7 @@ def table_metadata(path: Path, said: dict) -> dict:
         "@context": "http://www.w3.org/ns/csvw",
         "url": path.name,
         "tableSchema": {"columns": [{"titles": name} for name in columns]},
-        "notes": [{KEY: said}],
+        "notes": [{KEY: reported}],
     }
 
 
@@ -180,5 +188,5 @@ def read(path) -> dict | None:
     """The record of the artifact at ``path``; None where it has none or is not there."""
     from . import formats
 
-    found = formats.read(Path(path))
-    return found if isinstance(found, dict) and "id" in found and "rule" in found else None
+    result = formats.read(Path(path))
+    return result if isinstance(result, dict) and "id" in result and "rule" in result else None

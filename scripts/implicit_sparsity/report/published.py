@@ -37,16 +37,16 @@ def modularity(tables, orders):
         return [], none
     table = table[(table["measure"] == "iou") & np.isclose(table["k"], 0.01) & (table["control"] == "")]
     table = table[(table["checkpoint"] == "base") & ~table["revision"].str.startswith("scratch-")]
-    found = []
+    result = []
     for model, part in table.groupby("model", sort=False):
         pairs = part["domain_a"] + "-" + part["domain_b"]
         labels = {"code-code": "ceiling", "math-math": "ceiling", "code-math": "signal"}
         chosen = {label: part[(pairs == label) & (part["quantity"] == q)] for label, q in labels.items()}
         chosen["chance"] = part[part["quantity"] == "floor"]
         if all(len(rows) for rows in chosen.values()):
-            found.append((model, {label: float(rows["value"].mean()) for label, rows in chosen.items()}))
+            result.append((model, {label: float(rows["value"].mean()) for label, rows in chosen.items()}))
     why = "the same quantity at the same chance; another model, other documents, mean over all layers here"
-    return (found, why) if found else ([], none)
+    return (result, why) if result else ([], none)
 
 
 def olmoe(tables, orders):
@@ -56,13 +56,13 @@ def olmoe(tables, orders):
         return [], none
     table = table[(table["experts"] == 64) & (table["active"] == 8) & (table["checkpoint"] == "base")]
     table = table[(table["measure"] == "iou") & (table["quantity"] == "signal") & (table["top"] == 8)]
-    found = []
+    result = []
     for model, part in table.groupby("model", sort=False):
         means = part.groupby("layer")["value"].mean()
         if set(layers) <= set(means.index) and len(means) == 16:
             chance = {"chance": float(np.round(0.0705, 4))}
-            found.append((model, {f"layer {i}": float(means[i]) for i in layers} | chance))
-    return (found, "8 of 64 experts in 16 layers, as there; other texts") if found else ([], none)
+            result.append((model, {f"layer {i}": float(means[i]) for i in layers} | chance))
+    return (result, "8 of 64 experts in 16 layers, as there; other texts") if result else ([], none)
 
 
 def trace(tables, orders):
@@ -72,12 +72,14 @@ def trace(tables, orders):
         return [], "its eight tasks, scored in percent, are not the domains of any order here"
     table = table[table["order"].isin(names) & (table["score"] == "acc") & (table["metric"] == "bwt")]
     labels = {"full": "SeqFT", "lora": "SeqLoRA", "replay": "10 % replay"}
-    found = []
+    result = []
     for model, part in table[table["method"].isin(labels)].groupby("model", sort=False):
         means = 100 * part.groupby("method")["value"].mean()
-        found.append((model, {f"BWT {labels[m]}": float(v) for m, v in means.items()}))
+        result.append((model, {f"BWT {labels[m]}": float(v) for m, v in means.items()}))
     return (
-        (found, "the same eight tasks; another model") if found else ([], "bwt of the score acc is not there")
+        (result, "the same eight tasks; another model")
+        if result
+        else ([], "bwt of the score acc is not there")
     )
 
 
@@ -131,9 +133,9 @@ def beside(claim: str, tables: dict, orders: dict) -> list[dict]:
         if claim not in entry.claims:
             continue
         ours, why = entry.ours(tables, orders)
-        about = {"source": entry.source, "setting": entry.setting, "comparable": bool(ours), "why": why}
+        metadata = {"source": entry.source, "setting": entry.setting, "comparable": bool(ours), "why": why}
         if ours:
-            about["published"] = entry.values
-            about["ours"] = [{"model": model, **numbers} for model, numbers in ours]
-        rows.append(about)
+            metadata["published"] = entry.values
+            metadata["ours"] = [{"model": model, **numbers} for model, numbers in ours]
+        rows.append(metadata)
     return rows

@@ -38,10 +38,10 @@ def styles(names) -> dict[str, dict]:
     it only where two meet. Names of which none is a method (domains) take the places in sorted order.
     """
     methods = any(family(name) in KNOWN for name in names)
-    looks, taken = {}, set()
+    plot_styles, taken = {}, set()
     for name in sorted(set(names), key=lambda name: (name not in KNOWN, name)):
         if not methods:
-            choices = [_place(len(looks))]
+            choices = [_place(len(plot_styles))]
         elif name in KNOWN:
             choices = [_place(KNOWN.index(name))]
         elif family(name) in KNOWN:
@@ -50,8 +50,8 @@ def styles(names) -> dict[str, dict]:
             choices = _free(name)
         look = next((look for look in choices if _seen(look) not in taken), choices[0])
         taken.add(_seen(look))
-        looks[name] = look
-    return {name: looks[name] for name in names}
+        plot_styles[name] = look
+    return {name: plot_styles[name] for name in names}
 
 
 def _place(i: int) -> dict:

@@ -36,18 +36,18 @@ def judge(claims: dict, tables: dict, study, figures) -> dict:
 
     from . import published
 
-    found = {}
+    result = {}
     for name, claim in claims.items():
         evidence = claim.judge(tables, study)
         word, why = verdict.conclude(evidence)
-        about = {"statement": claim.STATEMENT, "question": claim.QUESTION, "refuted_by": claim.REFUTED}
-        about |= {"verdict": word, "why": why, "threshold": claim.threshold, "side": claim.SIDE}
-        about |= {"effect": claim.EFFECT, "noise_floor": claim.NOISE, "averaged": claim.MEAN}
-        about |= {"figure": f"results/figures/{claim.FIGURE}.pdf" if claim.FIGURE in figures else None}
-        about |= {"options": asdict(claim), "evidence": [piece.row() for piece in evidence.evidence]}
-        about |= {"missing": evidence.missing, "passed_over": evidence.skipped}
-        found[name.capitalize()] = about | {"published": published.beside(name, tables, study.orders)}
-    return {"rule": RULE, "claims": found}
+        metadata = {"statement": claim.STATEMENT, "question": claim.QUESTION, "refuted_by": claim.REFUTED}
+        metadata |= {"verdict": word, "why": why, "threshold": claim.threshold, "side": claim.SIDE}
+        metadata |= {"effect": claim.EFFECT, "noise_floor": claim.NOISE, "averaged": claim.MEAN}
+        metadata |= {"figure": f"results/figures/{claim.FIGURE}.pdf" if claim.FIGURE in figures else None}
+        metadata |= {"options": asdict(claim), "evidence": [piece.row() for piece in evidence.evidence]}
+        metadata |= {"missing": evidence.missing, "passed_over": evidence.skipped}
+        result[name.capitalize()] = metadata | {"published": published.beside(name, tables, study.orders)}
+    return {"rule": RULE, "claims": result}
 
 
 def number(value) -> str:
@@ -89,41 +89,41 @@ def summary(verdicts) -> tuple:
 
 def blocks(verdicts) -> list:
     """The page of verdicts."""
-    found = [("heading", 1, "Verdicts"), ("text", verdicts["rule"]), summary(verdicts)]
+    result = [("heading", 1, "Verdicts"), ("text", verdicts["rule"]), summary(verdicts)]
     for name, claim in verdicts["claims"].items():
-        found.append(("heading", 2, f"{name}: {claim['verdict']}"))
-        found.append(("text", f"{claim['statement']} It would be refuted by: {claim['refuted_by']}."))
+        result.append(("heading", 2, f"{name}: {claim['verdict']}"))
+        result.append(("text", f"{claim['statement']} It would be refuted by: {claim['refuted_by']}."))
         unit = next((row["unit"] for row in claim["evidence"] if row["unit"] != "1"), "")
         effect = f"Effect: {claim['effect']}{f' ({unit})' if unit else ''}."
-        about = f"Noise floor: {claim['noise_floor']}. Averages: {claim['averaged']}."
-        found.append(("text", f"{effect} {about}"))
+        metadata = f"Noise floor: {claim['noise_floor']}. Averages: {claim['averaged']}."
+        result.append(("text", f"{effect} {metadata}"))
         if claim["evidence"]:
-            found.append(("table", HEAD, evidence_rows(claim)))
-        told = (
+            result.append(("table", HEAD, evidence_rows(claim)))
+        reported = (
             ": ".join((", ".join(filter(None, (row["model"], of(row)))), row["detail"]))
             for row in claim["evidence"]
         )
-        found += [("text", line) for line in told]
-        found += [("text", f"Missing: {text}.") for text in claim["missing"]]
-        found += [("text", f"Passed over: {text}.") for text in claim["passed_over"]]
-        found += published_blocks(claim)
-        found.append(("text", f"Figure: {claim['figure'] or 'not drawn in this study'}"))
-    return found
+        result += [("text", line) for line in reported]
+        result += [("text", f"Missing: {text}.") for text in claim["missing"]]
+        result += [("text", f"Passed over: {text}.") for text in claim["passed_over"]]
+        result += published_blocks(claim)
+        result.append(("text", f"Figure: {claim['figure'] or 'not drawn in this study'}"))
+    return result
 
 
 def published_blocks(claim) -> list:
-    found = []
+    result = []
     for entry in claim["published"]:
         if not entry["comparable"]:
-            found.append(("text", f"Not comparable with {entry['source']}: {entry['why']}."))
+            result.append(("text", f"Not comparable with {entry['source']}: {entry['why']}."))
             continue
         rows = [
             [label, number(value), *(number(ours.get(label)) for ours in entry["ours"])]
             for label, value in entry["published"].items()
         ]
-        found.append(("text", f"Beside {entry['source']} ({entry['setting']}): {entry['why']}."))
-        found.append(("table", ["", entry["source"], *(ours["model"] for ours in entry["ours"])], rows))
-    return found
+        result.append(("text", f"Beside {entry['source']} ({entry['setting']}): {entry['why']}."))
+        result.append(("table", ["", entry["source"], *(ours["model"] for ours in entry["ours"])], rows))
+    return result
 
 
 def markdown(page) -> str:
@@ -172,14 +172,14 @@ CELL = "border-bottom: 1px solid #ccc; padding: .2em .6em; text-align: left; ver
 
 
 def _row(cells, tag) -> str:
-    found = []
+    result = []
     for cell in cells:
         style = CELL + (f"; font-weight: bold; color: {COLOURS[cell]}" if cell in COLOURS else "")
-        found.append(f'<{tag} style="{style}">{html.escape(str(cell))}</{tag}>')
-    return f"<tr>{''.join(found)}</tr>"
+        result.append(f'<{tag} style="{style}">{html.escape(str(cell))}</{tag}>')
+    return f"<tr>{''.join(result)}</tr>"
 
 
-def standing(body: str, title: str) -> str:
+def standalone(body: str, title: str) -> str:
     """A whole HTML document that loads nothing."""
     head = f'<meta charset="utf-8"><title>{html.escape(title)}</title>'
     body = f'<body style="font-family: sans-serif; margin: 1em">\n{body}</body>'
@@ -188,22 +188,22 @@ def standing(body: str, title: str) -> str:
 
 def chapter(verdicts, pictures: dict) -> list:
     """The results chapter: question, figure, verdict. pictures: figure -> path of its PNG."""
-    found = [
+    result = [
         ("raw", f"<style>{WIDE}</style>"),
         ("heading", 2, "Results"),
         ("text", verdicts["rule"]),
         summary(verdicts),
     ]
     for name, claim in verdicts["claims"].items():
-        found.append(("heading", 3, f"{name}. {claim['question']}"))
+        result.append(("heading", 3, f"{name}. {claim['question']}"))
         figure = Path(claim["figure"]).stem if claim["figure"] else ""
         if figure in pictures:
-            found.append(("raw", picture(pictures[figure], f"{name}: figure {figure}")))
-        found.append(("text", f"{claim['statement']} {claim['verdict']}: {claim['why']}."))
-        found.append(("text", f"Effect: {claim['effect']}; the claim says {sign(claim)}."))
+            result.append(("raw", picture(pictures[figure], f"{name}: figure {figure}")))
+        result.append(("text", f"{claim['statement']} {claim['verdict']}: {claim['why']}."))
+        result.append(("text", f"Effect: {claim['effect']}; the claim says {sign(claim)}."))
         if claim["evidence"]:
-            found.append(("table", HEAD, evidence_rows(claim)))
-    return found
+            result.append(("table", HEAD, evidence_rows(claim)))
+    return result
 
 
 def picture(path, alternative: str, width: int = 1100, colours: int = 128) -> str:
@@ -218,6 +218,6 @@ def picture(path, alternative: str, width: int = 1100, colours: int = 128) -> st
         image.quantize(colours).save(data, format="PNG", optimize=True)
     encoded = base64.b64encode(data.getvalue()).decode()
     place = html.escape(str(path), quote=True)
-    about = f'alt="{html.escape(alternative, quote=True)}" style="max-width: 100%; width: 46em"'
-    element = f'<img {about} src="data:image/png;base64,{encoded}">'
+    metadata = f'alt="{html.escape(alternative, quote=True)}" style="max-width: 100%; width: 46em"'
+    element = f'<img {metadata} src="data:image/png;base64,{encoded}">'
     return f"<a href=\"javascript:app.showResultInfo('{place}')\">{element}</a>"

@@ -31,7 +31,7 @@ class Audit:
             raise StageFailed("the method declares no trainable parameter")
         self.frozen = self._frozen() if processes.world() == 1 else {}
         self.first = method.snapshot(model) if self.watched else None
-        self.before, self.leaks, self.steps = None, [], 0
+        self.before, self.constraint_violations, self.steps = None, [], 0
         self.reached, self.touched = set(), set()  # had a gradient at all; had one that is not all zero
         self.visited = {}  # of each tensor on fused experts, bool [rows]: those that had a gradient
         self.routing = None  # hooks.SteadyRouting, where gradients are checkpointed
@@ -46,13 +46,18 @@ class Audit:
         seen = {"reached": sorted(self.reached), "touched": sorted(self.touched)}
         visited = {name: rows.tolist() for name, rows in self.visited.items()}
         counts = self.routing.counts() if self.routing else {}
-        return seen | {"leaks": self.leaks, "steps": self.steps, "visited": visited, "routing": counts}
+        return seen | {
+            "constraint_violations": self.constraint_violations,
+            "steps": self.steps,
+            "visited": visited,
+            "routing": counts,
+        }
 
     def restore(self, state: dict) -> None:
         import torch
 
         self.reached, self.touched = set(state["reached"]), set(state["touched"])
-        self.leaks, self.steps = list(state["leaks"]), state["steps"]
+        self.constraint_violations, self.steps = list(state["constraint_violations"]), state["steps"]
         now = dict(self.model.named_parameters())
         self.visited = {
             name: torch.tensor(rows, device=now[name].device) for name, rows in state["visited"].items()
@@ -104,33 +109,33 @@ class Audit:
 
     def after_step(self) -> float | None:
         """||P dW|| / ||dW|| of the step just taken; None where nothing is promised."""
-        norms = self.method.leak(self.model, self.before) if self.watched else None
+        norms = self.method.constraint_violation(self.model, self.before) if self.watched else None
         if norms is not None:
-            self.leaks.append(_share(norms))
-        return self.leaks[-1] if norms is not None else None
+            self.constraint_violations.append(_share(norms))
+        return self.constraint_violations[-1] if norms is not None else None
 
     def close(self) -> dict:
         """The audit of the whole stage; raises StageFailed where a promise was broken."""
         self._agree()
         experts = self._experts_seen()
-        total = self.method.leak(self.model, self.first) if self.watched else None
-        leak_total = _share(total) if total is not None else None
-        leak_max = max(self.leaks, default=None)
+        total = self.method.constraint_violation(self.model, self.first) if self.watched else None
+        violation_total = _share(total) if total is not None else None
+        violation_max = max(self.constraint_violations, default=None)
         moved = [name for name, value in self._frozen().items() if value != self.frozen.get(name)]
         missed = sorted(set(self.trainable) - (self.reached if self.steps < STEPS_TO_JUDGE else self.touched))
         if missed:
             raise StageFailed(f"{len(missed)} declared parameters got no gradient, the first is {missed[0]}")
         if moved:
             raise StageFailed(f"{len(moved)} frozen parameters moved, the first is {moved[0]}")
-        for what, leak in (("a step", leak_max), ("the stage", leak_total)):
-            if self.method.constrained and leak is not None and not leak <= self.tolerance:
+        for what, share in (("a step", violation_max), ("the stage", violation_total)):
+            if self.method.constrained and share is not None and not share <= self.tolerance:
                 raise StageFailed(
-                    f"{what} wrote {leak:.2e} of its norm where it must not (limit {self.tolerance:g})"
+                    f"{what} wrote {share:.2e} of its norm where it must not (limit {self.tolerance:g})"
                 )
         return {
-            "leak_max_step": leak_max,
-            "leak_total": leak_total,
-            "leak_steps_audited": len(self.leaks),
+            "constraint_violation_max_step": violation_max,
+            "constraint_violation_total": violation_total,
+            "constraint_steps_audited": len(self.constraint_violations),
             "tolerance": self.tolerance,
             "promised": self.method.constrained,
             "trainable_tensors": len(self.trainable),

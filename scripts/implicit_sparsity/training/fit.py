@@ -67,12 +67,12 @@ def optimise(model, method, batches: list, training: dict, scratch, seed: int, a
     Raises StageFailed where it stopped before the last step (SIGTERM: a checkpoint is left for the next
     attempt).
     """
-    loop_class, seams = trainer.loop_class()
+    loop_class, callbacks = trainer.loop_class()
     learning_rate = method.learning_rate or training["learning_rate"]
     arguments = trainer.arguments(training, learning_rate, scratch, seed)
     loop = loop_class(model=model, args=arguments, train_dataset=batches)
     loop.method, loop.audit = method, audit
-    loop.add_callback(seams(loop))
+    loop.add_callback(callbacks(loop))
     start = last_checkpoint(scratch)
     if start:
         log.info("continuing from %s", start)
@@ -86,8 +86,8 @@ def optimise(model, method, batches: list, training: dict, scratch, seed: int, a
         raise StageFailed(
             f"stopped at step {loop.state.global_step} of {training['steps']}; run again to continue"
         )
-    kept = ("step", "loss", "learning_rate", "grad_norm", "leak")
-    return [{name: row.get(name) for name in kept} for row in loop.state.log_history if "loss" in row]
+    retained = ("step", "loss", "learning_rate", "grad_norm", "constraint_violation")
+    return [{name: row.get(name) for name in retained} for row in loop.state.log_history if "loss" in row]
 
 
 def share(batches: list, packing: bool) -> list[dict]:
@@ -123,7 +123,7 @@ def train(stage, method, scratch) -> dict:
         lengths, training["steps"], training["batch_size"], stage.stream("order")
     )
     batches = share([[documents[i] for i in batch] for batch in plan], training.get("packing", False))
-    audit = Audit(model, method, training["leak_tolerance"])
+    audit = Audit(model, method, training["constraint_tolerance"])
     curve = optimise(model, method, batches, training, scratch, stage.stream("dropout"), audit)
     for row, batch in zip(curve, plan, strict=True):
         row["tokens"] = sum(lengths[i] for i in batch)

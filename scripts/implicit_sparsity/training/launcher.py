@@ -47,7 +47,7 @@ def processes(gpu: int, method, training: dict) -> int:
             f"{training['batch_size']} documents cannot be shared evenly by {gpu} cards (resource gpu)",
             key="training.batch_size",
         )
-    visible = _visible_cards() if training.get("device") != "cpu" else 0
+    visible = _visible_gpus() if training.get("device") != "cpu" else 0
     if 0 < visible < gpu:
         raise InputError(f"asks for {gpu} cards, {visible} can be seen", key="resources.gpu")
     if not visible:
@@ -55,7 +55,7 @@ def processes(gpu: int, method, training: dict) -> int:
     return gpu
 
 
-def _visible_cards() -> int:
+def _visible_gpus() -> int:
     import torch
 
     return torch.cuda.device_count()
@@ -98,10 +98,10 @@ def train(work: dict, count: int, launcher: str, scratch) -> dict:
             leftover.unlink()
         write_json(scratch / "work.json", work)
         status = _wait(_start(count, launcher, scratch, work["stage"]["training"].get("device")), scratch)
-        said = (scratch / OUTPUT).read_text(errors="replace")
-        log.info("workers:\n%s", said)
+        reported = (scratch / OUTPUT).read_text(errors="replace")
+        log.info("workers:\n%s", reported)
         if status != 0 or not finished.exists():
-            raise _failure(scratch, said, status)
+            raise _failure(scratch, reported, status)
     return read_json(finished)
 
 
@@ -158,7 +158,7 @@ def _wait(process, scratch) -> int:
         raise
 
 
-def _failure(scratch, said: str, status: int) -> Exception:
+def _failure(scratch, reported: str, status: int) -> Exception:
     """The exception that the first worker to fail ended with."""
     from .audit import StageFailed
 
@@ -167,7 +167,7 @@ def _failure(scratch, said: str, status: int) -> Exception:
     for report in reports:
         if report["kind"] in known:
             return known[report["kind"]](report["message"])
-    died = re.search(r"Root Cause.*?exitcode\s*:\s*-(\d+)", said, re.DOTALL)
+    died = re.search(r"Root Cause.*?exitcode\s*:\s*-(\d+)", reported, re.DOTALL)
     if died:  # the others then report a broken connection
         name = signal.Signals(int(died.group(1))).name
         return WorkerFailed(f"a worker was killed by {name} (out of memory?)")

@@ -125,14 +125,14 @@ def _parts(folder):
                 places.setdefault(name, []).append(file)
 
         def read(name, wanted):
-            found, first = [], 0
+            result, first = [], 0
             for file in places[name]:
                 part = file.get_slice(name)
                 count = part.get_shape()[0]
                 low, high = max(wanted.start - first, 0), min(wanted.stop - first, count)
                 if low < high:
-                    found.append(part[low:high])
+                    result.append(part[low:high])
                 first += count
-            return torch.cat(found) if found else file.get_tensor(name)[:0]
+            return torch.cat(result) if result else file.get_tensor(name)[:0]
 
         yield read

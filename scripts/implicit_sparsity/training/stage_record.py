@@ -8,7 +8,7 @@ from implicit_sparsity.models import processes
 from implicit_sparsity.provenance import identity
 from implicit_sparsity.storage.files import write_json
 
-CURVE = ("step", "loss", "learning_rate", "grad_norm", "leak", "tokens")
+CURVE = ("step", "loss", "learning_rate", "grad_norm", "constraint_violation", "tokens")
 
 
 ADAPTER = """\

@@ -63,7 +63,9 @@ def loop_class():
             if "loss" in logs and not math.isfinite(logs["loss"]):
                 raise StageFailed(f"step {self.state.global_step}: the loss is not finite")
             if "loss" in logs and self.audit is not None and self.audit.watched:
-                logs["leak"] = self.audit.leaks[-1] if self.audit.leaks else None
+                logs["constraint_violation"] = (
+                    self.audit.constraint_violations[-1] if self.audit.constraint_violations else None
+                )
             super().log(logs, *args, **kwargs)
 
         def save_model(self, output_dir=None, _internal_call=False):
@@ -89,7 +91,7 @@ def loop_class():
             if self.audit:
                 self.audit.restore(state["audit"])
 
-    class Seams(TrainerCallback):
+    class StepCallbacks(TrainerCallback):
         """The two moments around the optimizer's step, and the mark of a checkpoint that is whole."""
 
         def __init__(self, loop):
@@ -122,7 +124,7 @@ def loop_class():
             processes.barrier()  # every process has written its part
             (Path(args.output_dir) / f"checkpoint-{state.global_step}" / COMPLETE).touch()
 
-    return Loop, Seams
+    return Loop, StepCallbacks
 
 
 def arguments(training: dict, learning_rate: float, scratch, seed: int):
@@ -154,11 +156,11 @@ def arguments(training: dict, learning_rate: float, scratch, seed: int):
 
 def last_checkpoint(scratch) -> Path | None:
     """The newest checkpoint that was written whole; those that were not are removed."""
-    found = []
+    result = []
     for folder in Path(scratch).glob("checkpoint-*"):
         if (folder / COMPLETE).exists():
-            found.append((int(folder.name.split("-")[1]), folder))
+            result.append((int(folder.name.split("-")[1]), folder))
         elif processes.rank() == 0:
             shutil.rmtree(folder)
     processes.barrier()
-    return max(found)[1] if found else None
+    return max(result)[1] if result else None

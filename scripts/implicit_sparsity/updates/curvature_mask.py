@@ -56,7 +56,7 @@ class Side:
 
 
 @dataclass
-class Fence:
+class CurvatureMask:
     """The entries of one weight's update that are zeroed, and what each rank of a LoRA may write.
 
     ``zeroed`` bool [k_o + 1, k_i + 1]: curvature above ``budget``, last row and column for all other
@@ -119,16 +119,16 @@ def corners(zeroed, whole_rows: bool, whole_columns: bool, rank: int):
     those that may write all columns."""
     import torch
 
-    found = []
+    result = []
     for j, row in enumerate(zeroed):
         k = int(row.sum())
         inside = j < len(zeroed) - whole_rows and k < len(row) - whole_columns and not row[-1]
-        if inside and (not found or k < found[-1][1]):  # a larger rectangle than the one before
-            found.append((j, k))
-    if not found:
+        if inside and (not result or k < result[-1][1]):  # a larger rectangle than the one before
+            result.append((j, k))
+    if not result:
         raise InputError("no entry of an update is below the budget: lower energy")
-    at = torch.linspace(0, len(found) - 1, rank).round().long()
-    return torch.tensor(found)[at].T
+    at = torch.linspace(0, len(result) - 1, rank).round().long()
+    return torch.tensor(result)[at].T
 
 
 def _square(left, right) -> float:
@@ -136,11 +136,11 @@ def _square(left, right) -> float:
     return max(0.0, float((left.T @ left * (right @ right.T)).sum()))
 
 
-def build(state: dict, found: dict, options) -> dict:
+def build(state: dict, outcome: dict, options) -> dict:
     """A fence for each adapted weight {name: Fence}, on its device. ``found``: lowrank.factors;
     ``options``: energy, max_rank, rank, and seeds, a function of names or None for the measured bases."""
     result = {}
-    for name, factor in found.items():
+    for name, factor in outcome.items():
         device = factor.weights[0].device
         sides = [
             Side.of(state[f"{name}.{side}"].to(device), options["max_rank"]) for side in (INPUTS, GRADIENTS)
@@ -150,13 +150,13 @@ def build(state: dict, found: dict, options) -> dict:
                 side.shuffled(options["seeds"](name, place))
                 for side, place in zip(sides, (INPUTS, GRADIENTS), strict=True)
             ]
-        result[name] = Fence.of(*sides, state[f"{name}.{TRACES}"], options["energy"], options["rank"])
+        result[name] = CurvatureMask.of(*sides, state[f"{name}.{TRACES}"], options["energy"], options["rank"])
     least = min(result, key=lambda name: result[name].held)
     log.info("zeroed entries hold %.3f of the curvature of %s, more elsewhere", result[least].held, least)
     return result
 
 
-def change_norms(model, before: dict, fenced: dict) -> tuple[float, float]:
+def change_norms(model, before: dict, masked: dict) -> tuple[float, float]:
     """(||zeroed entries of dW||, ||dW||) of all fenced weights since ``before`` (lowrank.snapshot)."""
     import torch
 
@@ -166,6 +166,6 @@ def change_norms(model, before: dict, fenced: dict) -> tuple[float, float]:
     for name, factor in lowrank.factors(model).items():
         (a0, b0), (a1, b1) = before[name], (tensor.detach() for tensor in factor.views)
         left, right = torch.cat([b1, -b0], 2)[0].double(), torch.cat([a1, a0], 1)[0].double()
-        part, whole = fenced[name].norms(left, right)
+        part, whole = masked[name].norms(left, right)
         inside, total = inside + part, total + whole
     return inside**0.5, total**0.5

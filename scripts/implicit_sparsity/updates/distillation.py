@@ -79,14 +79,14 @@ def divergence(model, student, teacher, temperature: float):
 
     head = forward.head(model)
 
-    def kept(mine, other):
+    def retained(mine, other):
         with torch.no_grad():
             wanted = (head(other).float() / temperature).log_softmax(-1)
-        found = (head(mine).float() / temperature).log_softmax(-1)
-        return temperature**2 * (wanted.exp() * (wanted - found)).sum(-1)
+        result = (head(mine).float() / temperature).log_softmax(-1)
+        return temperature**2 * (wanted.exp() * (wanted - result)).sum(-1)
 
     rows = max(1, losses.LOGITS_AT_ONCE // head.weight.shape[0] // 2)  # two distributions at once
     if len(student) <= rows:
-        return kept(student, teacher)
+        return retained(student, teacher)
     pairs = zip(student.split(rows), teacher.split(rows), strict=True)
-    return torch.cat([checkpoint(kept, *pair, use_reentrant=False) for pair in pairs])
+    return torch.cat([checkpoint(retained, *pair, use_reentrant=False) for pair in pairs])

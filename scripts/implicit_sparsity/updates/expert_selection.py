@@ -63,13 +63,13 @@ class Slices:
         for name, factor in lowrank.factors(model).items():
             for weight in factor.weights:
                 weight.requires_grad_(name in self.factors)
-        self.trained, self.kept = {}, {}  # name -> bool [E]; copies of (A, B) of the others
+        self.trained, self.retained = {}, {}  # name -> bool [E]; copies of (A, B) of the others
         for name, factor in self.factors.items():
             layer = int(name.split("layers.")[1].split(".")[0])
             mask = torch.zeros(factor.experts, dtype=torch.bool, device=factor.weights[0].device)
             mask[chosen[layer]] = True
             self.trained[name] = mask
-            self.kept[name] = tuple(view.detach()[~mask].clone() for view in factor.views)
+            self.retained[name] = tuple(view.detach()[~mask].clone() for view in factor.views)
 
     @contextmanager
     def masked(self):
@@ -89,5 +89,5 @@ class Slices:
 
         with torch.no_grad():
             for name, factor in self.factors.items():
-                for view, kept in zip(factor.views, self.kept[name], strict=True):
-                    view[~self.trained[name]] = kept
+                for view, retained in zip(factor.views, self.retained[name], strict=True):
+                    view[~self.trained[name]] = retained

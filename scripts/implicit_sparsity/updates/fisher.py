@@ -68,10 +68,10 @@ def diagonal(model, documents: list, seed: int, checkpointing: bool = False) -> 
     from implicit_sparsity.models.batching import completion_tokens
 
     generator = torch.Generator(forward.head(model).weight.device).manual_seed(seed)
-    told = [document for document in documents if completion_tokens(document)]
+    reported = [document for document in documents if completion_tokens(document)]
     trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
     with recomputing(model) if checkpointing else nullcontext():
-        return squared_scores(trained, (_score(model, document, generator) for document in told))
+        return squared_scores(trained, (_score(model, document, generator) for document in reported))
 
 
 def _score(model, document, generator):

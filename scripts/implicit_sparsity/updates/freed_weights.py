@@ -8,18 +8,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 
-def positions(keep, track: int, tracks: int):
-    """int32 [n], ascending: the freed positions of track ``track`` (from 0) of ``tracks``.
+def positions(keep, partition: int, partitions: int):
+    """int32 [n], ascending: the freed positions of partition ``partition`` (from 0) of ``partitions``.
 
-    Row by row the freed positions are dealt out in turn, each row beginning with the next track, so that
-    tracks have equal shares of every row, to one, and of every column, nearly.
+    Row by row the freed positions are dealt out in turn, each row beginning with the next partition, so that
+    partitions have equal shares of every row, to one, and of every column, nearly.
     """
     import torch
 
     free = ~keep.flatten(0, -2)
     turn = free.cumsum(1, dtype=torch.int32) - 1
     turn += torch.arange(len(free), dtype=torch.int32, device=free.device)[:, None]
-    return (free & (turn % tracks == track)).flatten().nonzero().flatten().int()
+    return (free & (turn % partitions == partition)).flatten().nonzero().flatten().int()
 
 
 def pack(keep):
@@ -40,7 +40,7 @@ def unpack(bits, shape):
 
 
 @dataclass
-class Tracks:
+class Partitions:
     """Trainable values at some positions of weights; the weights are zero there meanwhile."""
 
     weights: dict  # name -> wanda.Weight
@@ -49,7 +49,7 @@ class Tracks:
 
     @classmethod
     def attach(cls, model, weights: dict, places: dict):
-        """Move what the weights hold at ``places`` into parameters, ``track_values`` of the model."""
+        """Move what the weights hold at ``places`` into parameters, ``partition_values`` of the model."""
         import torch
 
         values, held = {}, torch.nn.ParameterDict()
@@ -57,7 +57,7 @@ class Tracks:
             flat, at = weight.view.view(-1), places[name].long()
             values[name] = held[name.replace(".", "_")] = torch.nn.Parameter(flat[at].float())
             flat[at] = 0
-        model.track_values = held
+        model.partition_values = held
         return cls(weights, places, values)
 
     @contextmanager
@@ -93,7 +93,7 @@ class Tracks:
         for name, weight in self.weights.items():
             flat = weight.view.view(-1)
             flat[self.places[name].long()] = self.values[name].detach().to(flat.dtype)
-        del model.track_values
+        del model.partition_values
         self.weights = {}
 
     def change_norms(self, before: dict, foreign: dict) -> tuple[float, float]:

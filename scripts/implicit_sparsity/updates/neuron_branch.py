@@ -89,8 +89,8 @@ def _rows(block, index):
     """Copies of the rows (gate [K, H], up [K, H]) of neurons by number, ascending."""
     import torch
 
-    found = []
+    result = []
     for first, last, gate, up, _ in block.parts():
         here = index[(index >= first) & (index < last)] - first
-        found.append((gate[here], up[here]))
-    return tuple(torch.cat(rows).detach().clone() for rows in zip(*found, strict=True))
+        result.append((gate[here], up[here]))
+    return tuple(torch.cat(rows).detach().clone() for rows in zip(*result, strict=True))

@@ -32,11 +32,11 @@ class Deltas:
         """These deltas but those of the chosen neurons."""
         import torch
 
-        kept = []
+        retained = []
         for layer, (index, gate, up, down) in enumerate(self.layers):
             here = ~torch.isin(index, chosen[layer])
-            kept.append((index[here], gate[here], up[here], down[:, here]))
-        return Deltas(kept)
+            retained.append((index[here], gate[here], up[here], down[:, here]))
+        return Deltas(retained)
 
     def beside(self, model):
         """The same on the devices of the layers they belong to."""

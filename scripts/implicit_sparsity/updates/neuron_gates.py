@@ -8,7 +8,7 @@ of documents (a group is what Lin et al. call a batch), B groups of all old doma
 from dataclasses import dataclass
 
 
-def standing(used):
+def normalised_use(used):
     """Use of each neuron by one domain, float32 [L, N] in [0, 1], from its activity [L, N]: tanh(max(0, z)),
     z the activity less its layer's mean, over its standard deviation.
 
@@ -72,11 +72,11 @@ def accessed(sums, share: float):
     import torch
 
     k = max(1, round(share * sums.shape[-1]))
-    found = torch.zeros(sums.shape, dtype=torch.bool)
+    result = torch.zeros(sums.shape, dtype=torch.bool)
     for group, activity in enumerate(sums):
         order = torch.argsort(activity, dim=1, descending=True, stable=True)[:, :k]
-        found[group].scatter_(1, order, True)
-    return found & (sums > 0)
+        result[group].scatter_(1, order, True)
+    return result & (sums > 0)
 
 
 @dataclass
@@ -86,7 +86,7 @@ class Background:
     """
 
     groups: int = 0
-    found: object = None
+    result: object = None
     use: object = None
 
     @classmethod
@@ -99,7 +99,7 @@ class Background:
         import torch
 
         groups = torch.as_tensor(int(self.groups))
-        return {"background.groups": groups, "background.found": self.found, "background.use": self.use}
+        return {"background.groups": groups, "background.found": self.result, "background.use": self.use}
 
     def scores(self, sums):
         """TF-IDF of each neuron for a new domain of activity ``sums`` [G, L, N], float64 [L, N]:
@@ -110,16 +110,16 @@ class Background:
 
         counts = sums.double().sum(0)
         frequency = counts / counts.sum(dim=1, keepdim=True).clamp(min=1e-30)
-        if self.found is None:
+        if self.result is None:
             return frequency
-        return frequency * torch.log((int(self.groups) + 1) / (self.found.double() + 1))
+        return frequency * torch.log((int(self.groups) + 1) / (self.result.double() + 1))
 
     def with_domain(self, accessed):
         """This background and one more domain's groups, bool [G, L, N]."""
         import torch
 
-        found, use = accessed.sum(0).int(), accessed.float().mean(0)
-        if self.found is None:
-            return Background(len(accessed), found, use)
+        result, use = accessed.sum(0).int(), accessed.float().mean(0)
+        if self.result is None:
+            return Background(len(accessed), result, use)
         together = int(self.groups) + len(accessed)
-        return Background(together, self.found + found, torch.maximum(self.use, use))
+        return Background(together, self.result + result, torch.maximum(self.use, use))

@@ -19,14 +19,14 @@ def input_samples(model, batches, factors: dict) -> dict:
 
     linear = {name: f.module for name, f in factors.items() if f.parameter in (None, "weight")}  # a router's
     fused = {name: f.module for name, f in factors.items() if f.parameter and "gate_up" in f.parameter}
-    kept, experts, keep, last = {}, {}, None, (None, None)
+    retained, experts, keep, last = {}, {}, None, (None, None)
 
     def collect(name, x):
         nonlocal last
         if x is last[0]:  # the same tensor as the module before: q, k and v, or gate and up
-            kept[name] = kept[last[1]]
+            retained[name] = retained[last[1]]
         else:
-            kept.setdefault(name, []).append(x.detach().flatten(0, -2)[keep].float())
+            retained.setdefault(name, []).append(x.detach().flatten(0, -2)[keep].float())
             last = (x, name)  # holding it keeps its address from being used again
 
     def collect_experts(block, first, positions, h, _):
@@ -43,8 +43,8 @@ def input_samples(model, batches, factors: dict) -> dict:
         for batch in batches:
             keep, last = batch["attention_mask"].bool().flatten(), (None, None)
             hidden_states(model, batch["input_ids"], batch["attention_mask"])
-    joined = {id(parts): torch.cat(parts).unsqueeze(0) for parts in kept.values()}
-    samples = {name: joined[id(parts)] for name, parts in kept.items()}
+    joined = {id(parts): torch.cat(parts).unsqueeze(0) for parts in retained.values()}
+    samples = {name: joined[id(parts)] for name, parts in retained.items()}
     for name, parts in experts.items():
         if name in factors:
             samples[name] = _stack_experts(parts, factors[name].experts)
@@ -80,19 +80,19 @@ def gradient_samples(model, batches, factors: dict, rows: int, seed: int) -> dic
     weights = {name: getattr(base_layer(f.module), f.parameter or "weight") for name, f in factors.items()}
     if whole := [name for name, weight in weights.items() if not weight.is_floating_point()]:
         raise InputError(f"{whole[0]} is quantized and has no gradient", key="models.*.quantization")
-    kept = {name: [] for name in weights}
+    retained = {name: [] for name in weights}
 
     def collect(name, gradient):
         g = gradient.float() if gradient.dim() == 3 else gradient.float().unsqueeze(0)
-        torch.manual_seed(stream_seed(seed, name, str(len(kept[name]))))
+        torch.manual_seed(stream_seed(seed, name, str(len(retained[name]))))
         _, values, directions = torch.svd_lowrank(g, q=min(rows, *g.shape[1:]), niter=4)
-        kept[name].append((directions * values[:, None, :]).transpose(1, 2))
+        retained[name].append((directions * values[:, None, :]).transpose(1, 2))
 
     with weight_gradients(weights, collect):
         for batch in batches:
             completion_loss(model, batch).backward()
     model.zero_grad(set_to_none=True)
-    return {name: torch.cat(parts, 1) for name, parts in kept.items()}
+    return {name: torch.cat(parts, 1) for name, parts in retained.items()}
 
 
 def leading(samples, basis, rank: int, seed: int):

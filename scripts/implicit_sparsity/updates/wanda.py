@@ -37,24 +37,24 @@ def weights(model, targets: str = "mlp") -> dict:
 
     from implicit_sparsity.models import ffn, forward
 
-    network, found = forward.base_network(model), {}
+    network, result = forward.base_network(model), {}
     inside = {id(module) for block in ffn.feed_forwards(network) for module in block.mlp.modules()}
     for name, module in network.model.layers.named_modules(prefix="model.layers"):
         if isinstance(module, torch.nn.Linear) and module.out_features > 1:  # one: the shared expert's gate
             if targets == "all" or id(module) in inside:
-                found[f"{name}.weight"] = Weight(f"{name}.weight", module)
+                result[f"{name}.weight"] = Weight(f"{name}.weight", module)
         elif hasattr(module, "gate_up_proj") and not isinstance(module.gate_up_proj, torch.nn.Module):
             for parameter in ("gate_up_proj", "down_proj"):
-                found[f"{name}.{parameter}"] = Weight(f"{name}.{parameter}", module, parameter)
-    for name, weight in found.items():
+                result[f"{name}.{parameter}"] = Weight(f"{name}.{parameter}", module, parameter)
+    for name, weight in result.items():
         if not weight.tensor.is_floating_point():
             raise InputError(f"{name} is quantized and cannot be pruned", key="models.*.quantization")
         if weight.tensor.shape[-1] % 4:
             raise InputError(f"{name} has {weight.tensor.shape[-1]} inputs, which is no multiple of four")
-    return found
+    return result
 
 
-def calibration(model, batches, found: dict) -> dict:
+def calibration(model, batches, result: dict) -> dict:
     """Inputs of each weight on these batches, {name: [x [T, i] of each expert]}, float32; weights that read
     the same tensor share theirs. An expert without tokens has an empty one."""
     import torch
@@ -62,19 +62,19 @@ def calibration(model, batches, found: dict) -> dict:
     from implicit_sparsity.models import forward
     from implicit_sparsity.models.hooks.watching import ffn_activations, module_inputs
 
-    linear = {name: w.module for name, w in found.items() if w.parameter == "weight"}
-    fused = {name: w.module for name, w in found.items() if w.parameter == "gate_up_proj"}
-    kept, now = {}, {}
+    linear = {name: w.module for name, w in result.items() if w.parameter == "weight"}
+    fused = {name: w.module for name, w in result.items() if w.parameter == "gate_up_proj"}
+    retained, now = {}, {}
 
     def collect(name, x):
         if x is now.get("last"):  # gate and up, or q, k and v: the module before read the very same
-            kept[name] = kept[now["name"]]
+            retained[name] = retained[now["name"]]
         elif name in fused:
             now["routed"] = x.detach().flatten(0, -2)
             return
         else:
             real = now["keep"].to(x.device)  # a network may lie on several cards
-            kept.setdefault(name, [[]])[0].append(x.detach().flatten(0, -2)[real].float())
+            retained.setdefault(name, [[]])[0].append(x.detach().flatten(0, -2)[real].float())
         now["last"], now["name"] = x, name
 
     def observe(*_):
@@ -86,7 +86,7 @@ def calibration(model, batches, found: dict) -> dict:
         counts = torch.bincount(expert, minlength=block.experts).tolist()
         for parameter, rows in (("gate_up_proj", x), ("down_proj", h)):
             name = f"model.layers.{block.layer}.mlp.experts.{parameter}"
-            place = kept.setdefault(name, [[] for _ in counts])
+            place = retained.setdefault(name, [[] for _ in counts])
             for number, part in enumerate(rows.float().split(counts)):
                 place[number] += [part] if len(part) else []
 
@@ -98,8 +98,8 @@ def calibration(model, batches, found: dict) -> dict:
         for batch in batches:
             now.update(keep=batch["attention_mask"].bool().flatten(), last=None)
             forward.hidden_states(model, batch["input_ids"], batch["attention_mask"])
-    joined = {id(parts): [torch.cat(p) if p else None for p in parts] for parts in kept.values()}
-    return {name: joined[id(kept[name])] for name in found}
+    joined = {id(parts): [torch.cat(p) if p else None for p in parts] for parts in retained.values()}
+    return {name: joined[id(retained[name])] for name in result}
 
 
 def input_norms(inputs: list, width: int):

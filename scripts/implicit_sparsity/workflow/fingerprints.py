@@ -54,13 +54,13 @@ def closure(*modules: str, root: Path = SCRIPTS) -> list[Path]:
         dotted = [] if module.endswith(".py") else module.split(".")
         parents = (module_path(".".join(dotted[:i]), root) for i in range(1, len(dotted)))
         pending += [path, *(p for p in parents if p)]
-    found = set()
+    result = set()
     while pending:
         path = pending.pop()
-        if path not in found:
-            found.add(path)
+        if path not in result:
+            result.add(path)
             pending += _imported(path, root)
-    return sorted(found)
+    return sorted(result)
 
 
 @cache
@@ -68,7 +68,7 @@ def _imported(path: Path, root: Path) -> tuple[Path, ...]:
     """Local files that one file imports anywhere, with every package above them."""
     names = _facts(path, root).imports
     names = {".".join(parts[: i + 1]) for parts in (n.split(".") for n in names) for i in range(len(parts))}
-    return tuple(found for found in (module_path(name, root) for name in sorted(names)) if found)
+    return tuple(result for result in (module_path(name, root) for name in sorted(names)) if result)
 
 
 @cache

@@ -34,7 +34,7 @@ def run(function, snakemake):
     started = time.monotonic()
     try:
         log.info("%s(%s)", function.__name__, ", ".join(sorted(map(str, snakemake.wildcards))))
-        earlier = _kept(snakemake)
+        earlier = _retained(snakemake)
         if not earlier.restore():
             record.begin(function, snakemake)
             function(**arguments(function, snakemake))
@@ -50,12 +50,15 @@ def run(function, snakemake):
     log.info("done in %.1f s", time.monotonic() - started)
 
 
-def _kept(snakemake):
-    """What an earlier attempt of this job finished; nothing where no resource ``kept`` names a folder."""
-    place = getattr(snakemake, "resources", {}).get("kept")
-    about = {"rule": snakemake.rule, "versions": identity.versions() if place else {}}
-    about |= {"wildcards": dict(snakemake.wildcards.items()), "params": dict(snakemake.params.items())}
-    return output_cache.Kept(place, about, record.flat(snakemake.input), record.flat(snakemake.output))
+def _retained(snakemake):
+    """What an earlier attempt of this job finished; nothing where the resource ``output_cache`` names
+    no folder."""
+    place = getattr(snakemake, "resources", {}).get("output_cache")
+    metadata = {"rule": snakemake.rule, "versions": identity.versions() if place else {}}
+    metadata |= {"wildcards": dict(snakemake.wildcards.items()), "params": dict(snakemake.params.items())}
+    return output_cache.OutputCache(
+        place, metadata, record.flat(snakemake.input), record.flat(snakemake.output)
+    )
 
 
 def arguments(function, snakemake) -> dict:

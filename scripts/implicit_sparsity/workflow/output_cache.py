@@ -29,10 +29,13 @@ def state(path) -> list:
     path = Path(path)
     files = [path] if path.is_file() else sorted(path.rglob("*"))
     stats = [(file, file.stat()) for file in files if file.is_file() and file.name != TIMESTAMP]
-    return [[file.relative_to(path).as_posix(), about.st_size, about.st_mtime_ns] for file, about in stats]
+    return [
+        [file.relative_to(path).as_posix(), metadata.st_size, metadata.st_mtime_ns]
+        for file, metadata in stats
+    ]
 
 
-class Kept:
+class OutputCache:
     """The finished outputs of one job. ``place``: the folder of all kept ones, None to keep nothing.
 
     ``depends``: JSON values that the outputs depend on, besides the files ``inputs``.

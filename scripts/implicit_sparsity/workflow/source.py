@@ -91,10 +91,10 @@ def _lineage(module: str, root: Path) -> list[ast.ClassDef]:
             for b in node.bases
             if hasattr(b, "id") or hasattr(b, "attr")
         ]
-        found = next(
+        result = next(
             (f for f in (_find_class(where, n, root) for n in names) if f and f[0] is not node), None
         )
-        node, where = found or (None, where)
+        node, where = result or (None, where)
     return lineage
 
 
@@ -146,8 +146,8 @@ def signature_options(module: str, function: str, skip=(), root: Path = SCRIPTS)
             names = [*spec.posonlyargs, *spec.args]
             pairs = [*zip(names, [None] * (len(names) - len(spec.defaults)) + spec.defaults)]
             pairs += zip(spec.kwonlyargs, spec.kw_defaults)
-            found = {a.arg: _declared(a.annotation, value) for a, value in pairs if a.arg not in skip}
-            return found | ({"**": Option("")} if spec.kwarg else {})
+            result = {a.arg: _declared(a.annotation, value) for a, value in pairs if a.arg not in skip}
+            return result | ({"**": Option("")} if spec.kwarg else {})
     raise LookupError(f"{module} has no function {function}")
 
 

@@ -20,28 +20,32 @@ def main() -> int:
     parser.add_argument("folder", nargs="?", help="a folder that is not there yet, or empty")
     given = parser.parse_args()
     try:
-        folder, about = restoring.restore(given.archive, given.folder or None)
-        print("\n".join(told(folder, about)), flush=True)
+        folder, metadata = restoring.restore(given.archive, given.folder or None)
+        print("\n".join(reported(folder, metadata)), flush=True)
         if find_spec("snakemake"):
-            print(question(folder, about["run"]))
+            print(question(folder, metadata["run"]))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
 
 
-def told(folder, about: dict) -> list[str]:
+def reported(folder, metadata: dict) -> list[str]:
     """What was restored, and how to go on."""
-    code = about["code"]
+    code = metadata["code"]
     changes = (
         f", with changes ({len(code['changed']) + len(code['untracked'])} files)" if code["dirty"] else ""
     )
-    lines = [f"restored {about['files']} files, {about['bytes']} bytes, into {folder}: every checksum right"]
+    lines = [
+        f"restored {metadata['files']} files, {metadata['bytes']} bytes, into {folder}: every checksum right"
+    ]
     lines += [f"code: commit {code['commit']}{changes}"]
     lines += (
-        [f"left out: {len(about['left_out'])} artifacts, made again when needed"] if about["left_out"] else []
+        [f"left out: {len(metadata['left_out'])} artifacts, made again when needed"]
+        if metadata["left_out"]
+        else []
     )
-    command = shlex.join(["snakemake", "-n", "all", *readiness.arguments(about["run"])])
+    command = shlex.join(["snakemake", "-n", "all", *readiness.arguments(metadata["run"])])
     return [*lines, f"to ask what a change would run: cd {shlex.quote(str(folder))} && {command}"]
 
 

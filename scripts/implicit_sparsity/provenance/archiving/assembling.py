@@ -4,35 +4,35 @@ import yaml
 
 from implicit_sparsity.errors import InputError
 
-from . import about as words
 from . import contents, crate, packing
-from .layout import ABOUT, CRATE, LAID, LICENCES, MANIFEST, PATCH
+from . import metadata as words
+from .layout import CRATE, LAID, LICENCES, MANIFEST, METADATA, PATCH
 
 
 def assemble(
     root, jobs: list, run: dict, options: dict, laid: dict, progress=iter
 ) -> tuple[dict, dict, dict]:
     """(path in the archive -> Path or bytes, path -> SHA-256, archive.json)."""
-    found = contents.gather(root, jobs, run, options)
-    domains = words.licences(found.files)
-    members = dict(found.files)
+    result = contents.gather(root, jobs, run, options)
+    domains = words.licences(result.files)
+    members = dict(result.files)
     members[LICENCES] = words.licences_page(domains).encode()
     members[LAID] = yaml.safe_dump(laid, sort_keys=True, allow_unicode=True).encode()
-    if found.code["patch"]:
-        members[PATCH] = found.code["patch"].encode(errors="surrogateescape")
+    if result.code["patch"]:
+        members[PATCH] = result.code["patch"].encode(errors="surrogateescape")
     sizes, sums = {}, {}
     for name in progress(sorted(members)):
         sizes[name], sums[name] = packing.size_and_sum(members[name])
     chosen = {key: options[key] for key in ("activations", "weights")}
-    said = words.of_archive(found, chosen, laid, sizes)
-    graph = crate.metadata(members, said, domains, _citation(root))
+    reported = words.of_archive(result, chosen, laid, sizes)
+    graph = crate.metadata(members, reported, domains, _citation(root))
     members[CRATE] = words.as_json(graph)
     sizes[CRATE], sums[CRATE] = packing.size_and_sum(members[CRATE])
-    members[ABOUT] = words.as_json(said | {"files": len(sizes), "bytes": sum(sizes.values())})
-    _, sums[ABOUT] = packing.size_and_sum(members[ABOUT])
+    members[METADATA] = words.as_json(reported | {"files": len(sizes), "bytes": sum(sizes.values())})
+    _, sums[METADATA] = packing.size_and_sum(members[METADATA])
     members[MANIFEST] = packing.manifest(sums)
     _, sums[MANIFEST] = packing.size_and_sum(members[MANIFEST])
-    return members, sums, said | {"files": len(sizes), "bytes": sum(sizes.values())}
+    return members, sums, reported | {"files": len(sizes), "bytes": sum(sizes.values())}
 
 
 def _citation(root) -> dict:

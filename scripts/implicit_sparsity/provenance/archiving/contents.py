@@ -15,11 +15,11 @@ from implicit_sparsity.errors import InputError
 from implicit_sparsity.provenance import identity, record
 from implicit_sparsity.storage.files import read_json, sha256
 
-from .layout import ABOUT, CONFIGS, LEFT_OUT, MADE_HERE, MANIFEST, PATCH
+from .layout import CONFIGS, LEFT_OUT, MADE_HERE, MANIFEST, METADATA, PATCH
 
 WEIGHTS = ("results/models/", "results/adapters/")
 RECORD = 2**20  # a JSON file of something left out is kept up to this size
-KEPT = (".json", ".md", ".csv")
+RETAINED = (".json", ".md", ".csv")
 REPORTS = ("results/report.html", "results/report.zip")
 
 
@@ -33,31 +33,31 @@ class Contents:
 
 def gather(root: Path, jobs: list, run: dict, options: dict) -> Contents:
     """``run``: configfiles and config; ``options``: weights and activations, whether to take them."""
-    found = Contents(code=code(root))
+    result = Contents(code=code(root))
     own = options.get("path", "")  # an earlier archive that git does not ignore
-    found.code["listed"] = [name for name in found.code["listed"] if name != own]
-    found.files |= {name: root / name for name in found.code.pop("listed")}
+    result.code["listed"] = [name for name in result.code["listed"] if name != own]
+    result.files |= {name: root / name for name in result.code.pop("listed")}
     outputs = sorted({path for job in jobs for path in job.files["output"]})
     given = {path for job in jobs for path in job.files["input"]} - set(outputs)
     for path in sorted(given):
         inside(path)
-        found.files |= _whole(root, path)
+        result.files |= _whole(root, path)
     for path in outputs:
         taken = options["weights"] or not path.startswith(WEIGHTS)
         if taken and (options["activations"] or not path.endswith(".zarr")):
-            found.files |= _whole(root, path)
+            result.files |= _whole(root, path)
         else:
-            found.left_out.append(path)
-            found.files |= {f"{LEFT_OUT}/{name}": file for name, file in _records(root, path).items()}
-        found.files |= {name: root / name for name in [metadata(path)]}
+            result.left_out.append(path)
+            result.files |= {f"{LEFT_OUT}/{name}": file for name, file in _records(root, path).items()}
+        result.files |= {name: root / name for name in [metadata(path)]}
     logs = {path for job in jobs for kind in ("log", "benchmark") for path in job.files[kind]}
-    found.files |= {path: root / path for path in sorted(logs) if (root / path).is_file()}
-    found.files |= {path: root / path for path in REPORTS if (root / path).is_file()}
-    found.run = _configs(root, run, found.files)
-    missing = sorted(name for name, path in found.files.items() if not path.is_file())
+    result.files |= {path: root / path for path in sorted(logs) if (root / path).is_file()}
+    result.files |= {path: root / path for path in REPORTS if (root / path).is_file()}
+    result.run = _configs(root, run, result.files)
+    missing = sorted(name for name, path in result.files.items() if not path.is_file())
     if missing:
         raise InputError(f"is missing ({len(missing)} files are)", path=missing[0])
-    return found
+    return result
 
 
 def inside(path: str) -> None:
@@ -85,8 +85,8 @@ def _whole(root: Path, path: str) -> dict:
 def _records(root: Path, path: str) -> dict:
     """Of something left out, the small files at its top that say what it was."""
     files = sorted((root / path).glob("*")) if (root / path).is_dir() else []
-    kept = [file for file in files if file.suffix in KEPT and file.stat().st_size <= RECORD]
-    return {file.relative_to(root).as_posix(): file for file in kept}
+    retained = [file for file in files if file.suffix in RETAINED and file.stat().st_size <= RECORD]
+    return {file.relative_to(root).as_posix(): file for file in retained}
 
 
 def _configs(root: Path, run: dict, files: dict) -> dict:
@@ -109,27 +109,33 @@ def code(root: Path) -> dict:
     listed = sorted({name for name in listed if name and (root / name).is_file() and name not in MADE_HERE})
     changed = _git(root, "diff", "--name-only", "-z", "HEAD").split("\0")
     untracked = _git(root, "ls-files", "-z", "--others", "--exclude-standard").split("\0")
-    said = {
+    reported = {
         "commit": (identity.commit(root) or "").removesuffix("-dirty"),
         "changed": sorted(filter(None, changed)),
         "untracked": sorted(filter(None, untracked)),
     }
-    said["dirty"] = bool(said["changed"] or said["untracked"])
-    patch = _git(root, "diff", "--binary", "HEAD") if said["changed"] else None
-    return said | {"files": listed, "listed": listed, "patch": patch}
+    reported["dirty"] = bool(reported["changed"] or reported["untracked"])
+    patch = _git(root, "diff", "--binary", "HEAD") if reported["changed"] else None
+    return reported | {"files": listed, "listed": listed, "patch": patch}
 
 
 def _restored_code(root: Path) -> dict:
     """The same for a folder that came out of an archive: what that said, and what was changed since."""
-    if not (root / ABOUT).is_file() or not (root / MANIFEST).is_file():
+    if not (root / METADATA).is_file() or not (root / MANIFEST).is_file():
         raise InputError("is neither a git checkout nor a restored archive: its code has no name", path=root)
-    about = read_json(root / ABOUT)["code"]
+    metadata = read_json(root / METADATA)["code"]
     sums = dict(reversed(line.split("  ", 1)) for line in (root / MANIFEST).read_text("utf-8").splitlines())
-    now = {name: sha256(root / name) for name in about["files"] if (root / name).is_file()}
-    changed = sorted({*about["changed"], *(name for name in about["files"] if now.get(name) != sums[name])})
+    now = {name: sha256(root / name) for name in metadata["files"] if (root / name).is_file()}
+    changed = sorted(
+        {*metadata["changed"], *(name for name in metadata["files"] if now.get(name) != sums[name])}
+    )
     patch = (root / PATCH).read_bytes().decode(errors="surrogateescape") if (root / PATCH).is_file() else None
-    said = about | {"changed": changed, "dirty": bool(changed or about["untracked"]), "files": sorted(now)}
-    return said | {"listed": sorted(now), "patch": patch}
+    reported = metadata | {
+        "changed": changed,
+        "dirty": bool(changed or metadata["untracked"]),
+        "files": sorted(now),
+    }
+    return reported | {"listed": sorted(now), "patch": patch}
 
 
 def _git(root: Path, *words: str) -> str:

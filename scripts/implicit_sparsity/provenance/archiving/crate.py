@@ -8,7 +8,7 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
-from .layout import ABOUT, LAID, LICENCES, MANIFEST
+from .layout import LAID, LICENCES, MANIFEST, METADATA
 
 PROFILES = {
     "https://w3id.org/ro/wfrun/process/0.5": ("Process Run Crate", "0.5"),
@@ -29,7 +29,7 @@ FORMATS |= {
 RESULTS = ("results/tables/", "results/figures/", "results/report", "results/verdicts")
 
 
-def metadata(names, about: dict, domains: dict, citation: dict) -> dict:
+def metadata(names, details: dict, domains: dict, citation: dict) -> dict:
     """ro-crate-metadata.json as a value.
 
     names: paths in the archive; about: archive.json; domains: ``about.licences``; citation: CITATION.cff.
@@ -39,7 +39,7 @@ def metadata(names, about: dict, domains: dict, citation: dict) -> dict:
     crate = ROCrate(version="1.1")
     authors = [crate.add(_author(crate, author, n)) for n, author in enumerate(citation["authors"])]
     root = crate.root_dataset
-    root["datePublished"] = _when(about["ended"])
+    root["datePublished"] = _when(details["ended"])
     root["name"] = f"{citation['title']}: a finished study"
     root["description"] = " ".join(citation["abstract"].split())
     root["author"], root["publisher"] = authors, authors[0]
@@ -50,18 +50,20 @@ def metadata(names, about: dict, domains: dict, citation: dict) -> dict:
         crate.add(_thing(crate, uri, "CreativeWork", name=name, version=version))
         for uri, (name, version) in PROFILES.items()
     ]
-    workflow = _workflow(crate, citation, about, authors)
-    configs = [_config(crate, name, workflow) for name in ["config.yaml", *about["run"]["configfiles"], LAID]]
-    data = [_data_set(crate, domain, said) for domain, said in domains.items()]
+    workflow = _workflow(crate, citation, details, authors)
+    configs = [
+        _config(crate, name, workflow) for name in ["config.yaml", *details["run"]["configfiles"], LAID]
+    ]
+    data = [_data_set(crate, domain, reported) for domain, reported in domains.items()]
     results = [
         _file(crate, name) for name in sorted(names) if name.startswith(RESULTS) and not _sidecar(name)
     ]
-    for name in (ABOUT, MANIFEST, LICENCES, "CITATION.cff", "README.md", "LICENSE"):
-        if name in names or name in (ABOUT, MANIFEST):
+    for name in (METADATA, MANIFEST, LICENCES, "CITATION.cff", "README.md", "LICENSE"):
+        if name in names or name in (METADATA, MANIFEST):
             _file(crate, name)
     if readme := crate.dereference("README.md"):
         readme["about"] = root
-    _run(crate, about, workflow, authors[0], [*configs, *data], results)
+    _run(crate, details, workflow, authors[0], [*configs, *data], results)
     crate.metadata["conformsTo"] = [{"@id": uri} for uri in (RO_CRATE, WORKFLOW_CRATE)]
     return _settled(crate.metadata.generate(), root["datePublished"])
 
@@ -72,10 +74,13 @@ def _author(crate, author: dict, number: int):
     return _thing(crate, author.get("orcid") or f"#author-{number}", kind, name=_name(author))
 
 
-def _workflow(crate, citation, about, authors):
+def _workflow(crate, citation, metadata, authors):
     workflow = crate.add_workflow(dest_path="Snakefile", main=True, lang="snakemake", lang_version="9.27")
     workflow["encodingFormat"] = "text/plain"
-    workflow["name"], workflow["version"] = citation["title"], about["code"]["commit"] or citation["version"]
+    workflow["name"], workflow["version"] = (
+        citation["title"],
+        metadata["code"]["commit"] or citation["version"],
+    )
     workflow["license"], workflow["creator"] = crate.license, authors
     workflow["description"] = "Makes every table and figure of the study from its config."
     workflow["conformsTo"] = crate.add(
@@ -118,15 +123,17 @@ def _config(crate, name: str, workflow):
     return file
 
 
-def _data_set(crate, domain: str, said: dict):
+def _data_set(crate, domain: str, reported: dict):
     """A domain's documents: an entity of the run, also where the archive left some of its files out."""
     licences = [
         crate.add(
             _thing(crate, f"#licence-{_slug(name)}", "CreativeWork", name=name, description="of documents")
         )
-        for name in sorted(said["licences"])
+        for name in sorted(reported["licences"])
     ]
-    sources = ", ".join(f"{name} ({', '.join(about['licences'])})" for name, about in said["sources"].items())
+    sources = ", ".join(
+        f"{name} ({', '.join(metadata['licences'])})" for name, metadata in reported["sources"].items()
+    )
     return crate.add_dataset(
         dest_path=f"results/corpora/{domain}/",
         properties={
@@ -144,7 +151,7 @@ def _file(crate, name: str):
     )
 
 
-def _run(crate, about, workflow, agent, objects, results) -> None:
+def _run(crate, metadata, workflow, agent, objects, results) -> None:
     parameter = workflow["output"][0] if isinstance(workflow["output"], list) else workflow["output"]
     for file in results:
         file["exampleOfWork"] = parameter
@@ -156,9 +163,9 @@ def _run(crate, about, workflow, agent, objects, results) -> None:
         result=results,
         properties={
             "name": "The run of the study",
-            "description": f"Snakemake, code at commit {about['code']['commit']}",
-            "startTime": _when(about["started"]),
-            "endTime": _when(about["ended"]),
+            "description": f"Snakemake, code at commit {metadata['code']['commit']}",
+            "startTime": _when(metadata["started"]),
+            "endTime": _when(metadata["ended"]),
             "actionStatus": "http://schema.org/CompletedActionStatus",
         },
     )

@@ -14,7 +14,7 @@ from pathlib import Path
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.storage.files import new_file
 
-from .layout import ABOUT, MANIFEST, TOP
+from .layout import MANIFEST, METADATA, TOP
 
 ENDINGS = (".tar", ".tar.gz", ".tgz")
 BLOCK = 2**20
@@ -42,7 +42,7 @@ def write(path, members: dict, sums: dict, seconds: int, progress=iter) -> None:
 
     sums: the SHA-256 of each; InputError for a file that is no longer the one it was taken of.
     """
-    first = [MANIFEST, ABOUT]
+    first = [MANIFEST, METADATA]
     order = first + sorted(name for name in members if name not in first)
     with (
         new_file(path) as partial,

@@ -27,14 +27,14 @@ class Job:
 
 def jobs(text: str) -> list[Job]:
     """The jobs that a dry run printed; the one that makes nothing (`all`) is left out."""
-    parts, found = BLOCK.split(text)[1:], []
+    parts, result = BLOCK.split(text)[1:], []
     for rule, body in zip(parts[::2], parts[1::2], strict=True):
         fields = dict(FIELD.findall(body.split("\n\n", 1)[0]))
         files = {kind: _listed(fields.get(kind, "")) for kind in ("input", "output", "log", "benchmark")}
         values = [pair.split("=", 1)[-1] for pair in _listed(fields.get("wildcards", ""))]
         if files["output"]:
-            found.append(Job(rule, values, fields.get("reason", ""), files))
-    return found
+            result.append(Job(rule, values, fields.get("reason", ""), files))
+    return result
 
 
 def _listed(text: str) -> list[str]:
@@ -58,8 +58,8 @@ def dry_run(run: dict, *more: str, folder=None, snakefile=None) -> str:
     printed = done.stdout + done.stderr
     if done.returncode:
         lines = [line.strip() for line in printed.splitlines() if line.strip()] or ["no word"]
-        told = next((n for n, line in enumerate(lines) if "Error" in line or "Exception" in line), -1)
-        raise InputError(f"Snakemake cannot plan the study: {' '.join(lines[told:][:3])}")
+        reported = next((n for n, line in enumerate(lines) if "Error" in line or "Exception" in line), -1)
+        raise InputError(f"Snakemake cannot plan the study: {' '.join(lines[reported:][:3])}")
     return printed
 
 
@@ -67,9 +67,9 @@ def finished(run: dict, snakefile) -> list[Job]:
     """All jobs of the study; InputError naming what is still to be done, where anything is."""
     left = jobs(dry_run(run, snakefile=snakefile))
     if left:
-        told = "; ".join(
+        reported = "; ".join(
             f"{' '.join([job.rule, *job.wildcards])} ({job.reason[:WORDS]})" for job in left[:NAMED]
         )
         more = f"; and {len(left) - NAMED} more" if len(left) > NAMED else ""
-        raise InputError(f"the study is not finished, {len(left)} jobs are to run: {told}{more}")
+        raise InputError(f"the study is not finished, {len(left)} jobs are to run: {reported}{more}")
     return jobs(dry_run(run, "--forceall", snakefile=snakefile))

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from implicit_sparsity.errors import InputError
 
-from .layout import ABOUT, FORMAT, MANIFEST, TOP
+from .layout import FORMAT, MANIFEST, METADATA, TOP
 
 HEAD = 64 * 2**20  # of the manifest, and of archive.json
 EXTENDED = 64 * 2**10  # of the header of a long name
@@ -28,7 +28,7 @@ BROKEN = (tarfile.TarError, EOFError, zlib.error, OSError, UnicodeError, ValueEr
 
 @dataclass
 class Survey:
-    about: dict  # archive.json
+    metadata: dict  # archive.json
     sums: dict  # path -> SHA-256
     bytes: int
 
@@ -38,7 +38,7 @@ def survey(archive) -> Survey:
     for _ in (walk := Walk(archive)):
         for _ in walk.content():
             pass
-    return Survey(walk.about, walk.sums, walk.seen)
+    return Survey(walk.metadata, walk.sums, walk.seen)
 
 
 class Walk:
@@ -46,12 +46,12 @@ class Walk:
 
     def __init__(self, archive):
         self.archive = archive
-        self.sums, self.about, self.seen, self.names = None, {}, 0, {}
+        self.sums, self.metadata, self.seen, self.names = None, {}, 0, {}
         self.limit = 0
 
     def __iter__(self):
         """(path, executable, seconds) of each member; read ``content()`` of it before the next."""
-        with _told(self.archive), _stream(self.archive) as (stream, self.limit):
+        with _reported(self.archive), _stream(self.archive) as (stream, self.limit):
             with tarfile.open(fileobj=stream, mode="r|", tarinfo=Header, errorlevel=2) as tar:
                 for member in tar:
                     self.name, self.member, self.file = self._name(member), member, tar.extractfile(member)
@@ -61,26 +61,26 @@ class Walk:
         files = {name for name, is_folder in self.names.items() if not is_folder}
         if missing := sorted(set(self.sums or ()) - files):
             raise self.refuse(f"lacks {len(missing)} files that its manifest names, {missing[0]} among them")
-        if self.sums is None or not self.about:
+        if self.sums is None or not self.metadata:
             raise self.refuse("is no archive of a study: it has no manifest or no archive.json")
 
     def content(self):
         """The bytes of the present member in blocks; InputError after the last if their sum is another."""
-        total, kept, head = hashlib.sha256(), [], self.name in (MANIFEST, ABOUT)
+        total, retained, head = hashlib.sha256(), [], self.name in (MANIFEST, METADATA)
         left = self.member.size
         while block := self._read(min(BLOCK, left)):
             left -= len(block)
             total.update(block)
-            kept += [block] if head else []
+            retained += [block] if head else []
             yield block
         if left:
             raise self.refuse(f"ends in the middle of {self.name}")
         if self.name != MANIFEST and total.hexdigest() != self.sums[self.name]:
             raise self.refuse(f"holds another {self.name} than its manifest says")
-        self.kept = b"".join(kept)
+        self.retained = b"".join(retained)
 
     def _read(self, size: int) -> bytes:
-        with _told(self.archive):
+        with _reported(self.archive):
             return self.file.read(size)
 
     def refuse(self, why: str) -> InputError:
@@ -116,41 +116,41 @@ class Walk:
                 raise self.refuse("does not begin with a manifest")
         elif path not in self.sums:
             raise self.refuse(f"has {ascii(path)[:120]}, which its manifest does not name")
-        elif not self.about:
-            if path != ABOUT or size > HEAD:
+        elif not self.metadata:
+            if path != METADATA or size > HEAD:
                 raise self.refuse("says nothing of itself (archive.json should be second)")
         else:
             self.seen += size
-            if self.seen > self.about["bytes"]:
-                raise self.refuse(f"holds more than the {self.about['bytes']} bytes that it says it holds")
+            if self.seen > self.metadata["bytes"]:
+                raise self.refuse(f"holds more than the {self.metadata['bytes']} bytes that it says it holds")
 
     def _head(self) -> None:
         """Take in what the first two members say."""
         if self.name == MANIFEST:
-            lines = [line.split("  ", 1) for line in self.kept.decode().splitlines()]
+            lines = [line.split("  ", 1) for line in self.retained.decode().splitlines()]
             if not all(len(line) == 2 and len(line[0]) == 64 for line in lines):
                 raise self.refuse("has a manifest that is none")
             self.sums = {name: total for total, name in lines}
-            if ABOUT not in self.sums or len(self.sums) != len(lines):
+            if METADATA not in self.sums or len(self.sums) != len(lines):
                 raise self.refuse("has a manifest that is none")
-        elif self.name == ABOUT:
-            self.about = self._about(json.loads(self.kept))
+        elif self.name == METADATA:
+            self.metadata = self._metadata(json.loads(self.retained))
 
-    def _about(self, said) -> dict:
+    def _metadata(self, reported) -> dict:
         kinds = {"format": int, "files": int, "bytes": int, "code": dict, "run": dict, "left_out": list}
-        if not isinstance(said, dict) or not all(
-            isinstance(said.get(key), kind) for key, kind in kinds.items()
+        if not isinstance(reported, dict) or not all(
+            isinstance(reported.get(key), kind) for key, kind in kinds.items()
         ):
             raise self.refuse("has an archive.json that does not say what it must")
-        if said["format"] != FORMAT:
-            raise self.refuse(f"is of format {said['format']}, this code reads {FORMAT}")
-        if said["files"] != len(self.sums) - 1:
+        if reported["format"] != FORMAT:
+            raise self.refuse(f"is of format {reported['format']}, this code reads {FORMAT}")
+        if reported["files"] != len(self.sums) - 1:
             raise self.refuse("counts other files in archive.json than in its manifest")
-        if said["bytes"] > self.limit:
+        if reported["bytes"] > self.limit:
             raise self.refuse(
-                f"would unpack to {said['bytes']} bytes, more than a file of its size can be trusted with"
+                f"would unpack to {reported['bytes']} bytes, more than a file of its size can be trusted with"
             )
-        return said
+        return reported
 
 
 class Header(tarfile.TarInfo):
@@ -201,7 +201,7 @@ def _stream(archive):
 
 
 @contextmanager
-def _told(archive):
+def _reported(archive):
     """Every way in which an archive can be broken ends in one line."""
     try:
         yield

@@ -24,10 +24,10 @@ def folder_for(archive, into=None) -> Path:
 def restore(archive, into=None, progress=iter) -> tuple[Path, dict]:
     """Restore ``archive``; (the folder, archive.json). Nothing is written before all of it was checked."""
     folder = folder_for(archive, into)
-    found = reading.survey(archive)
+    result = reading.survey(archive)
     parent = _existing(folder.absolute().parent)
-    if found.bytes > shutil.disk_usage(parent).free:
-        raise InputError(f"needs {found.bytes} bytes, the disk of {parent} has not as many", path=archive)
+    if result.bytes > shutil.disk_usage(parent).free:
+        raise InputError(f"needs {result.bytes} bytes, the disk of {parent} has not as many", path=archive)
     partial = folder.with_name(f".partial-{folder.name}")
     shutil.rmtree(partial, ignore_errors=True)
     try:
@@ -44,7 +44,7 @@ def restore(archive, into=None, progress=iter) -> tuple[Path, dict]:
         os.replace(partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return folder, found.about
+    return folder, result.metadata
 
 
 def _existing(folder: Path) -> Path:

@@ -26,14 +26,17 @@ def _read(artifact, *names) -> dict:
 
 
 def _model(artifact) -> list[str]:
-    about = _read(artifact, "manifest.json")
-    if not artifact.path.startswith("results/models/") or "revision" not in about:
+    metadata = _read(artifact, "manifest.json")
+    if not artifact.path.startswith("results/models/") or "revision" not in metadata:
         return []
-    said = [f"model {about['name']} @ {about['revision']}", *filter(None, [about.get("repository")])]
-    weights = [
-        f"{name} sha256 {_short(value)}" for name, value in about["files"].items() if "safetensors" in name
+    reported = [
+        f"model {metadata['name']} @ {metadata['revision']}",
+        *filter(None, [metadata.get("repository")]),
     ]
-    return [", ".join(said + weights), *filter(None, [about.get("note")])]
+    weights = [
+        f"{name} sha256 {_short(value)}" for name, value in metadata["files"].items() if "safetensors" in name
+    ]
+    return [", ".join(reported + weights), *filter(None, [metadata.get("note")])]
 
 
 def _source(artifact) -> list[str]:
@@ -41,12 +44,14 @@ def _source(artifact) -> list[str]:
     if path is None or path.suffix != ".jsonl":
         return []
     try:
-        about = json.loads(path.with_name(f"{path.stem}.manifest.json").read_text("utf-8"))
-        packages = " ".join(f"{name} {version}" for name, version in about["versions"].items())
-        what = f"data set {about['source']} of domain {about['domain']}: {about['documents']} documents"
-        checksum = next(iter(about["sha256"].values()))
+        metadata = json.loads(path.with_name(f"{path.stem}.manifest.json").read_text("utf-8"))
+        packages = " ".join(f"{name} {version}" for name, version in metadata["versions"].items())
+        what = (
+            f"data set {metadata['source']} of domain {metadata['domain']}: {metadata['documents']} documents"
+        )
+        checksum = next(iter(metadata["sha256"].values()))
         return [
-            f"{what}, licence {', '.join(about['licences'])}",
+            f"{what}, licence {', '.join(metadata['licences'])}",
             ", ".join(filter(None, [packages, f"sha256 {_short(checksum)}"])),
         ]
     except (OSError, ValueError, KeyError, StopIteration, TypeError):
@@ -54,20 +59,20 @@ def _source(artifact) -> list[str]:
 
 
 def _splits(artifact) -> list[str]:
-    about = _read(artifact, "manifest.json")
-    if not artifact.path.endswith("/splits") or "licences" not in about:
+    metadata = _read(artifact, "manifest.json")
+    if not artifact.path.endswith("/splits") or "licences" not in metadata:
         return []
-    sizes = ", ".join(f"{name} {count}" for name, count in about["documents"].items())
-    licences = ", ".join(f"{name} ({count})" for name, count in about["licences"].items())
-    return [f"splits of domain {about['domain']}: {sizes}", f"licences: {licences}"]
+    sizes = ", ".join(f"{name} {count}" for name, count in metadata["documents"].items())
+    licences = ", ".join(f"{name} ({count})" for name, count in metadata["licences"].items())
+    return [f"splits of domain {metadata['domain']}: {sizes}", f"licences: {licences}"]
 
 
 def _tokens(artifact) -> list[str]:
-    about = _read(artifact, "index.json")
-    if not artifact.path.startswith("results/tokens/") or "tokenizer" not in about:
+    metadata = _read(artifact, "index.json")
+    if not artifact.path.startswith("results/tokens/") or "tokenizer" not in metadata:
         return []
-    tokens = sum(split["tokens"] for split in about["splits"].values())
-    return [f"{tokens} tokens, tokenizer sha256 {_short(about['tokenizer']['sha256'])}"]
+    tokens = sum(split["tokens"] for split in metadata["splits"].values())
+    return [f"{tokens} tokens, tokenizer sha256 {_short(metadata['tokenizer']['sha256'])}"]
 
 
 def _stage(artifact) -> list[str]:
@@ -82,35 +87,37 @@ def _stage(artifact) -> list[str]:
 
 
 def _store(artifact) -> list[str]:
-    about = _read(artifact, "zarr.json").get("attributes", {})
-    if not artifact.path.endswith(".zarr") or "title" not in about:
+    metadata = _read(artifact, "zarr.json").get("attributes", {})
+    if not artifact.path.endswith(".zarr") or "title" not in metadata:
         return []
-    return [f"{about['title']}, model @ {about.get('revision')}"]
+    return [f"{metadata['title']}, model @ {metadata.get('revision')}"]
 
 
 def _eval(artifact) -> list[str]:
-    about = _read(artifact).get("study", {})
-    if not artifact.path.startswith("results/evals/") or "checkpoint" not in about:
+    metadata = _read(artifact).get("study", {})
+    if not artifact.path.startswith("results/evals/") or "checkpoint" not in metadata:
         return []
-    who = f"model {about['model']} @ {about['revision']}, checkpoint {about['checkpoint']}"
-    scores = ", ".join(f"{name} {score['value']:.6g}" for name, score in about.get("metrics", {}).items())
-    return [f"scores of {who} on {about['domain']}: {scores}"]
+    who = f"model {metadata['model']} @ {metadata['revision']}, checkpoint {metadata['checkpoint']}"
+    scores = ", ".join(f"{name} {score['value']:.6g}" for name, score in metadata.get("metrics", {}).items())
+    return [f"scores of {who} on {metadata['domain']}: {scores}"]
 
 
 def _made(artifact) -> list[str]:
-    said = artifact.record
-    if not said:
+    reported = artifact.record
+    if not reported:
         return [
             "not made by a rule of the study" if artifact.place else "not here, and nothing is known of it"
         ]
     if artifact.noted:
-        return [f"rule {said['rule']} (Snakemake's note; the file itself says nothing)"]
-    made = said.get("made", {})
-    words = [f"rule {said['rule']}", f"code {_short(said.get('code') or 'unknown')}"]
+        return [f"rule {reported['rule']} (Snakemake's note; the file itself says nothing)"]
+    made = reported.get("made", {})
+    words = [f"rule {reported['rule']}", f"code {_short(reported.get('code') or 'unknown')}"]
     words += [f"commit {made['commit']}"] if made.get("commit") else []
     words += [f"on {made['device']}"] if made.get("device") else []
     lines = [", ".join(words)]
-    given = {key: value for key, value in said.get("options", {}).items() if value not in ({}, [], None, "")}
+    given = {
+        key: value for key, value in reported.get("options", {}).items() if value not in ({}, [], None, "")
+    }
     lines += [f"config {key}: {_compact(value)}" for key, value in given.items()]
     return lines
 
@@ -126,8 +133,8 @@ def _short(checksum: str) -> str:
 
 def licences(root: Path) -> dict:
     """domain -> {licence: documents}, from the splits that are there."""
-    found = {}
+    result = {}
     for path in sorted(root.glob("results/corpora/*/splits/manifest.json")):
-        about = json.loads(path.read_text("utf-8"))
-        found[about["domain"]] = about["licences"]
-    return found
+        metadata = json.loads(path.read_text("utf-8"))
+        result[metadata["domain"]] = metadata["licences"]
+    return result

@@ -50,9 +50,9 @@ def find(root: Path, path: str) -> Artifact | None:
     for name in [path, *(parent.as_posix() for parent in Path(path).parents)]:
         if name in (".", "results"):
             return None
-        found = load(root, name)
-        if found.record:
-            return found
+        result = load(root, name)
+        if result.record:
+            return result
     return None
 
 
@@ -60,12 +60,12 @@ def load(root: Path, path: str) -> Artifact:
     """What is known of the artifact at exactly this path."""
     for place in (root / path, root / LEFT_OUT / path):
         if place.exists():
-            said = formats.read(place)
-            if isinstance(said, dict) and "rule" in said:
-                return Artifact(path, place, said)
+            reported = formats.read(place)
+            if isinstance(reported, dict) and "rule" in reported:
+                return Artifact(path, place, reported)
     place = root / path if (root / path).exists() else None
-    said = noted(root, path)
-    return Artifact(path, place, said or {}, noted=said is not None)
+    reported = noted(root, path)
+    return Artifact(path, place, reported or {}, noted=reported is not None)
 
 
 def metadata_file(folder: Path, path: str) -> Path:
@@ -78,8 +78,8 @@ def metadata_file(folder: Path, path: str) -> Path:
 def noted(root: Path, path: str) -> dict | None:
     """Snakemake's note of an output in the form of a record; None where there is none."""
     try:
-        about = json.loads(metadata_file(root / METADATA, path).read_text("utf-8"))
-        inputs = [name for name in about.get("input") or () if not name.startswith(GATES)]
-        return {"rule": about["rule"], "inputs": dict.fromkeys(inputs)}
+        metadata = json.loads(metadata_file(root / METADATA, path).read_text("utf-8"))
+        inputs = [name for name in metadata.get("input") or () if not name.startswith(GATES)]
+        return {"rule": metadata["rule"], "inputs": dict.fromkeys(inputs)}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None

@@ -14,7 +14,7 @@ from pathlib import Path
 MIB = 2**20
 
 
-class Gauge:
+class MemoryMeter:
     """``phases``: {name: {seconds, cpu_seconds, peak_mb}}; of a phase that comes again, sums and the largest
     peak. Processor time says more than the clock's where other work shares the machine."""
 

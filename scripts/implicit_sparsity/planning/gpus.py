@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Card:
+class Gpu:
     """One card; memory in bytes, FLOP/s of dense bfloat16 products and of plain float32, bytes/s."""
 
     memory: float
@@ -19,11 +19,11 @@ class Card:
 
 
 GIB = 2**30
-CARDS = {
-    "a100_40gb": Card(39.4 * GIB, 312e12, 19.5e12, 1.555e12),
-    "a100_80gb": Card(79.2 * GIB, 312e12, 19.5e12, 2.039e12),
-    "h100_80gb": Card(79.1 * GIB, 989e12, 67e12, 3.35e12),
-    "h200": Card(139.8 * GIB, 989e12, 67e12, 4.8e12),
+GPUS = {
+    "a100_40gb": Gpu(39.4 * GIB, 312e12, 19.5e12, 1.555e12),
+    "a100_80gb": Gpu(79.2 * GIB, 312e12, 19.5e12, 2.039e12),
+    "h100_80gb": Gpu(79.1 * GIB, 989e12, 67e12, 3.35e12),
+    "h200": Gpu(139.8 * GIB, 989e12, 67e12, 4.8e12),
 }
 UTILISATION = {"train": 0.35, "probe": 0.4}  # share of FLOP/s where neither measured nor configured
 CONTEXT = 1.0e9  # bytes of the CUDA context, cuBLAS workspaces and compiled kernels

@@ -9,7 +9,7 @@ import yaml
 from test_shapes import QWEN_27B, QWEN_35B_A3B
 
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.planning import cards, cases, costs, kernels, refusal, shapes
+from implicit_sparsity.planning import cases, costs, feasibility, gpus, kernels, shapes
 
 CONFIG = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text())
 KNOBS = {  # rule, method -> changes of which each must be offered where it suffices
@@ -25,7 +25,7 @@ KNOBS = {  # rule, method -> changes of which each must be offered where it suff
     ("train_adapter", "activation_mask"): [(("methods", "activation_mask", "fraction"), 0.25)],
     ("measure_activations", ""): [(("probes", "activations", "batch_tokens"), 8192)],
     ("measure_drift", ""): [(("probes", "drift", "batch_tokens"), 8192)],
-    ("measure_plasticity", ""): [(("probes", "held_out_task", "rank"), 2)],
+    ("measure_plasticity", ""): [(("probes", "plasticity_task", "rank"), 2)],
     ("measure_capacity", ""): [
         (("probes", "input_spectra", "down"), False),
         (("probes", "input_spectra", "layers"), 2),
@@ -49,7 +49,7 @@ def study(sizes, gradients_again=True, **changes):
     config["training"] |= {"batch_size": 4, "gradient_checkpointing": False}
     config["probes"]["activations"]["batch_tokens"] = config["evals"]["batch_tokens"] = 16384
     config["probes"]["gradients"] |= {"rank": 4, "gradient_checkpointing": gradients_again}
-    config["probes"]["held_out_task"] |= {"rank": 4, "gradient_checkpointing": gradients_again}
+    config["probes"]["plasticity_task"] |= {"rank": 4, "gradient_checkpointing": gradients_again}
     config["probes"]["drift"]["batch_tokens"] = 16384
     config["probes"]["input_spectra"]["down"] = True
     config["methods"] = {"lora": {"rank": 512}, "activation_mask": {"fraction": 0.5}}
@@ -63,15 +63,15 @@ def study(sizes, gradients_again=True, **changes):
 def test_every_knob_is_found_where_it_helps(full_size, monkeypatch, case, change):
     """A card with just room enough for the plan after the change, and for nothing else that is larger."""
     before = study({"dense": full_size["dense"]})
-    after = refusal.changed(before, [change])
-    need, enough = (refusal.needed(one, "dense", case) for one in (before, after))
+    after = feasibility.changed(before, [change])
+    need, enough = (feasibility.needed(one, "dense", case) for one in (before, after))
     assert enough < need
-    room = cards.Card(enough + 1e3, 312e12, 19.5e12, 2e12)
-    monkeypatch.setitem(costs.CARDS, "a100_80gb", room)
+    room = gpus.Gpu(enough + 1e3, 312e12, 19.5e12, 2e12)
+    monkeypatch.setitem(costs.GPUS, "a100_80gb", room)
     line = f"{'.'.join(change[0])}: {str(change[1]).lower()} ({enough / 1e9:.1f} GB)"
-    assert line in refusal.advice(before, "dense", case)
+    assert line in feasibility.advice(before, "dense", case)
     with pytest.raises(InputError) as refused:
-        refusal.check(before, "dense")
+        feasibility.check(before, "dense")
     words = str(refused.value)
     assert words.startswith("models.dense: ") and "\n" not in words
     assert "needs" in words and f"has {room.memory / 1e9:.1f}" in words and "fits" in words
@@ -87,8 +87,8 @@ def test_what_fits_is_not_refused(full_size):
             "activations": CONFIG["probes"]["activations"] | {"batch_tokens": 2048},
         },
     }
-    refusal.check(study(full_size, **small), "dense")
-    refusal.check(study(full_size, **small), "mixture")
+    feasibility.check(study(full_size, **small), "dense")
+    feasibility.check(study(full_size, **small), "mixture")
 
 
 def test_checkpointing_is_the_first_advice(full_size):
@@ -99,13 +99,13 @@ def test_checkpointing_is_the_first_advice(full_size):
         methods={"lora": {"rank": 8}, "activation_mask": {"fraction": 0.003}},
         training={"batch_size": 1},
     )
-    advice = refusal.advice(plan, "dense", ("train_adapter", "lora"))
+    advice = feasibility.advice(plan, "dense", ("train_adapter", "lora"))
     assert advice.startswith("smallest change that fits: training.gradient_checkpointing: true")
 
 
 def test_what_no_single_change_mends(full_size):
     plan = study({"dense": full_size["dense"]}, hardware={"card": "a100_40gb", "cards": 1})
-    advice = refusal.advice(plan, "dense", ("train_adapter", "lora"))
+    advice = feasibility.advice(plan, "dense", ("train_adapter", "lora"))
     assert advice.startswith(
         "no one change suffices; together these fit: training.gradient_checkpointing: true"
     )
@@ -113,8 +113,8 @@ def test_what_no_single_change_mends(full_size):
     for word in advice.split("fit: ")[1].rsplit(" (", 1)[0].split(", "):
         path, value = word.split(": ")
         changes[tuple(path.split("."))] = yaml.safe_load(value)
-    mended = refusal.changed(plan, list(changes.items()))
-    assert refusal.needed(mended, "dense", ("train_adapter", "lora")) <= plan.card.memory
+    mended = feasibility.changed(plan, list(changes.items()))
+    assert feasibility.needed(mended, "dense", ("train_adapter", "lora")) <= plan.gpu.memory
 
 
 def test_quantization_leaves_fused_experts(full_size):
@@ -144,16 +144,16 @@ def test_gradients_of_documents(full_size):
     """One document without checkpointing keeps more than the card has beside the weights."""
     plan = study({"dense": full_size["dense"]}, gradients_again=False)
     with pytest.raises(InputError, match=r"probes\.gradients\.gradient_checkpointing: true"):
-        small = refusal.changed(
+        small = feasibility.changed(
             plan, [(("evals", "batch_tokens"), 2048), (("probes", "activations", "batch_tokens"), 2048)]
         )
-        refusal.check(small, "dense", trained_with=())
+        feasibility.check(small, "dense", trained_with=())
 
 
 def test_more_cards_are_for_training_alone(full_size):
     """Other jobs get one card, whatever training has: their memory must not be told as if it were halved."""
     one = study({"mixture": full_size["mixture"]})
-    two = refusal.changed(one, [(("hardware", "cards_per_job", "mixture"), 2)])
+    two = feasibility.changed(one, [(("hardware", "cards_per_job", "mixture"), 2)])
     before, after = (cases.cases(plan, "mixture") for plan in (one, two))
     for case in before:
         assert (after[case]["total"] < before[case]["total"]) == (case[0] == "train_adapter"), case

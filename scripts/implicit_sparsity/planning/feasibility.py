@@ -16,7 +16,7 @@ def _halvings(value, least):
         yield value
 
 
-def knobs(study, model: str, rule: str, method: str):
+def suggested_changes(study, model: str, rule: str, method: str):
     """(path in the config, value) to try, the least costly to the results first."""
     config = study.config
     entry = config["methods"].get(method, {})
@@ -36,7 +36,7 @@ def knobs(study, model: str, rule: str, method: str):
         for layers in _halvings(options.get("layers", 0), 1):
             yield ("probes", section, "layers"), layers
     elif rule in ("measure_gradients", "measure_plasticity"):
-        section = "gradients" if rule == "measure_gradients" else "held_out_task"
+        section = "gradients" if rule == "measure_gradients" else "plasticity_task"
         if not config["probes"][section].get("gradient_checkpointing"):
             yield ("probes", section, "gradient_checkpointing"), True
         for rank in _halvings(config["probes"][section]["rank"], 1):
@@ -48,9 +48,9 @@ def knobs(study, model: str, rule: str, method: str):
             yield (*section, "batch_tokens"), size
         for items in _halvings(inner.get("generation_items", 0), 1):
             yield (*section, "generation_items"), items
-    for cards in (2, 4, 8) if rule == "train_adapter" else ():
-        if cards > study.settings[model].cards and cards <= study.hardware.get("cards", 1):
-            yield ("hardware", "cards_per_job", model), cards
+    for gpus in (2, 4, 8) if rule == "train_adapter" else ():
+        if gpus > study.settings[model].gpus and gpus <= study.hardware.get("cards", 1):
+            yield ("hardware", "cards_per_job", model), gpus
     if not (trained and trained.everything) and study.settings[model].quantization != "nf4":
         for kind in ("int8", "nf4"):
             if kind != study.settings[model].quantization:
@@ -85,10 +85,10 @@ def needed(study, model: str, case: tuple) -> float:
 def tried(study, model: str, case: tuple) -> tuple[list, list]:
     """(changes that each suffice, [(path, value, bytes)], the first of every knob; all that were tried)."""
     suffice, every = {}, []
-    for path, value in knobs(study, model, *case):
+    for path, value in suggested_changes(study, model, *case):
         total = needed(changed(study, [(path, value)]), model, case)
         every.append((path, value, total))
-        if total <= study.card.memory:
+        if total <= study.gpu.memory:
             suffice.setdefault(path, (path, value, total))
     return list(suffice.values()), every
 
@@ -101,7 +101,7 @@ def say(path, value, total) -> str:
 def check(study, model: str, trained_with=None) -> None:
     """InputError for the first thing that does not fit the card, with the smallest change that helps."""
     for case, parts in cases(study, model, trained_with).items():
-        if parts["total"] <= study.card.memory:
+        if parts["total"] <= study.gpu.memory:
             continue
         rule, method = case
         largest = sorted(((v, k) for k, v in parts.items() if k != "total"), reverse=True)[:3]
@@ -109,7 +109,7 @@ def check(study, model: str, trained_with=None) -> None:
         line = (
             f"{what} needs {parts['total'] / GB:.1f} GB of memory "
             f"({', '.join(f'{name} {size / GB:.1f}' for size, name in largest)}), "
-            f"one {study.hardware['card']} has {study.card.memory / GB:.1f}; "
+            f"one {study.hardware['card']} has {study.gpu.memory / GB:.1f}; "
         )
         raise InputError(line + advice(study, model, case), key=f"models.{model}")
 
@@ -118,16 +118,16 @@ def advice(study, model: str, case: tuple) -> str:
     """What to change, in words."""
     suffice, every = tried(study, model, case)
     if suffice:
-        most = min(every, key=lambda found: found[2])
+        most = min(every, key=lambda result: result[2])
         line = f"smallest change that fits: {say(*suffice[0])}"
         if len(suffice) > 1:
-            line += "; or " + " or ".join(say(*found) for found in suffice[1:])
+            line += "; or " + " or ".join(say(*result) for result in suffice[1:])
         return line + f"; most is saved by {say(*most)}"
     together, total = {}, None
     for path, value, _ in every:  # no one change suffices: one knob after the other, each as far as it goes
         together[path] = value
         total = needed(changed(study, list(together.items())), model, case)
-        if total <= study.card.memory:
+        if total <= study.gpu.memory:
             words = ", ".join(f"{'.'.join(p)}: {str(v).lower()}" for p, v in together.items())
             return f"no one change suffices; together these fit: {words} ({total / GB:.1f} GB)"
     return f"nothing tried fits ({'.'.join(every[-1][0])} and all before it together: {total / GB:.1f} GB)"

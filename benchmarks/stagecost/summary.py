@@ -45,15 +45,15 @@ def summary(name, results, kind, nano=False) -> dict:
 
 def notes(row: dict) -> list[str]:
     """Reasons where a ratio is large, and whether a goal was met."""
-    name, said = row["method"], []
+    name, reported = row["method"], []
     if row["network"] == "mixture":
-        said.append("on a mixture with random weights: a dense model has no experts to choose among")
+        reported.append("on a mixture with random weights: a dense model has no experts to choose among")
     if max(row["time"], row["memory"]) > cases.LIMIT:
-        said.append(cases.REASONS.get(name, "no reason known: look into it"))
+        reported.append(cases.REASONS.get(name, "no reason known: look into it"))
     for what, goal in zip(("time", "memory"), cases.GOALS.get(name, ()), strict=False):
         if goal is not None:
-            said.append(f"goal {what} <= {goal:g}: {'met' if row[what] <= goal else 'missed'}")
-    return said
+            reported.append(f"goal {what} <= {goal:g}: {'met' if row[what] <= goal else 'missed'}")
+    return reported
 
 
 def table(result: dict) -> str:

@@ -19,22 +19,22 @@ def times(files: dict) -> tuple[int, int]:
 
 def licences(files: dict) -> dict:
     """domain -> {"sources": {source: {licences, documents, ...}}, "licences": {licence: documents kept}}."""
-    found = {}
+    result = {}
     for name, path in sorted(files.items()):
         parts = Path(name.removeprefix(f"{LEFT_OUT}/")).parts
         if parts[:2] != ("results", "corpora") or not name.endswith("manifest.json"):
             continue
-        said = read_json(path)
-        domain = found.setdefault(parts[2], {"licences": {}, "sources": {}})
+        reported = read_json(path)
+        domain = result.setdefault(parts[2], {"licences": {}, "sources": {}})
         if parts[3] == "splits":
-            domain["licences"] = said["licences"]
+            domain["licences"] = reported["licences"]
         else:
             keys = ("licences", "loader", "documents", "versions", "sha256")
-            domain["sources"][said["source"]] = {key: said[key] for key in keys}
-    return found
+            domain["sources"][reported["source"]] = {key: reported[key] for key in keys}
+    return result
 
 
-def licences_page(found: dict) -> str:
+def licences_page(result: dict) -> str:
     """The same for people. The licence of the code is another: LICENSE."""
     lines = [
         "# Licences of the data",
@@ -43,9 +43,11 @@ def licences_page(found: dict) -> str:
         "",
     ]
     lines += ["| domain | source | licence | documents read |", "|---|---|---|---|"]
-    for domain, about in found.items():
-        for source, said in about["sources"].items():
-            lines.append(f"| {domain} | {source} | {', '.join(said['licences'])} | {said['documents']} |")
+    for domain, metadata in result.items():
+        for source, reported in metadata["sources"].items():
+            lines.append(
+                f"| {domain} | {source} | {', '.join(reported['licences'])} | {reported['documents']} |"
+            )
     return "\n".join(lines) + "\n"
 
 
@@ -62,7 +64,7 @@ def of_archive(contents, options: dict, laid: dict, sizes: dict) -> dict:
         "left_out": contents.left_out,
         "started": first,
         "ended": last,
-        "licences": {domain: said["licences"] for domain, said in licences(contents.files).items()},
+        "licences": {domain: reported["licences"] for domain, reported in licences(contents.files).items()},
         "files": len(sizes),
         "bytes": sum(sizes.values()),
     }
