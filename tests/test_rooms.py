@@ -86,7 +86,7 @@ def test_a_heavy_package_has_its_keepers(graph, package):
 
 
 def room_of(name):
-    """The room of a module (``implicit_sparsity.models.ffn`` -> models), or the module that lies at the root."""
+    """The room of a module (``implicit_sparsity.models.ffn`` -> models), or a module of the root."""
     return short(name).split(".")[0]
 
 

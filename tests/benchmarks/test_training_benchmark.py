@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def bench():
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(ROOT / "benchmarks"))
-        from stagecost import cases, memory_meter, worker
+        from stagecost import cases, memory_meter, summary, worker
 
         yield types.SimpleNamespace(cases=cases, memory_meter=memory_meter, summary=summary, worker=worker)
 
@@ -79,11 +79,11 @@ def test_a_phase_has_its_own_seconds_and_its_own_peak(bench):
 
 def test_what_costs_more_has_its_reason_and_a_goal_its_verdict(bench):
     row = {"method": "activation_mask", "network": "dense", "time": 0.9, "memory": 1.2}
-    assert bench.reported.notes(row) == ["goal time <= 1: met", "goal memory <= 1: missed"]
+    assert bench.summary.notes(row) == ["goal time <= 1: met", "goal memory <= 1: missed"]
     row = {"method": "osf", "network": "dense", "time": 1.4, "memory": 1.6}
-    assert bench.reported.notes(row) == [bench.cases.REASONS["osf"]]
-    assert bench.reported.notes(row | {"memory": 1.5}) == []
-    assert bench.reported.notes(row | {"method": "lora"}) == ["no reason known: look into it"]
+    assert bench.summary.notes(row) == [bench.cases.REASONS["osf"]]
+    assert bench.summary.notes(row | {"memory": 1.5}) == []
+    assert bench.summary.notes(row | {"method": "lora"}) == ["no reason known: look into it"]
     assert {*bench.cases.REASONS, *bench.cases.GOALS, *bench.cases.OPTIONS} <= {*bench.cases.methods()}
 
 

@@ -5,7 +5,7 @@ included, or all linear layers) the two with the larger |W_oi| * ||x_i||_2 stay 
 on the first domain's select split), and, with ``recovery``, move once to the least-squares fit of the dense
 outputs. From then on the kept weights are frozen. Half of all positions are free; they are dealt out in turn
 to ``partitions`` partitions, and domain t trains partition t, from zero: 1 / (2 * partitions) of the weights.
-So what a stage writes, no other has written or will write. Control ``shared``: all domains write the first, 2:4
+So what a stage writes, no other has written or will write. Control ``shared``: all write the first, 2:4
 without continual learning, at equal parameters.
 
 What is trained is kept apart, n float32 values and int32 positions a weight, so the base may be bfloat16:
