@@ -21,17 +21,32 @@ MODELS = list(config["models"])
 LEARNERS = [name for name in MODELS if config["models"][name].pop("trained", True)]
 FIGURES = list(config["figures"])
 PROBES = [name for name in config["probes"] if name not in MEASUREMENTS]
+# What each measurement says of itself, in literals of its class.
+MEASURES = {
+    name: {
+        literal: source.class_literal(source.module_name("measurements", name), literal)
+        for literal in ("SCOPE", "NEEDS", "PLANNED", "MINUTES")
+    }
+    for name in config["probes"]
+    if name in MEASUREMENTS
+}
+for name, said in MEASURES.items():  # every option in place, as the plan reads them, too
+    options = source.option_fields(source.module_name("measurements", name))
+    said["of_base"] = "base" in options["stages"].choices
+    defaults = {key: option.default for key, option in options.items()}
+    defaults |= {key: list(value) for key, value in defaults.items() if isinstance(value, tuple)}
+    config["probes"][name] = defaults | config["probes"][name]
+    # which checkpoints are measured, and under which controls, changes nothing in the measurement of one
+    said["how"] = {k: v for k, v in config["probes"][name].items() if k not in said["PLANNED"]}
 
 SOURCE = "results/corpora/{domain}/sources/{source}.jsonl"
 SPLITS = "results/corpora/{domain}/splits"
 MODEL = "results/models/{model}"
 TOKENS = "results/tokens/{model}/{domain}"
-STORE = "results/activations/{model}/{checkpoint}/{domain}.zarr"
-GRADIENTS = "results/gradients/{model}/{checkpoint}/{domain}.zarr"
-THRESHOLDS = "results/thresholds/{model}/{checkpoint}/{domain}.zarr"
-DRIFT = "results/drift/{model}/{checkpoint}.zarr"
-TASK = "results/plasticity_task/{model}/{checkpoint}.zarr"
-SPECTRA = "results/input_spectra/{model}.zarr"
+STORES = {  # of a measurement, by its SCOPE
+    "domain": "results/{measurement}/{model}/{checkpoint}/{domain}.zarr",
+    "checkpoint": "results/{measurement}/{model}/{checkpoint}.zarr",
+}
 CONTROL = "results/activations/{model}/base/{domain}.{control}.zarr"
 ADAPTER = "results/adapters/{model}/{method}.{order}.seed{seed}.stage{stage}"
 EVAL = "results/evals/{model}/{checkpoint}/{domain}.json"
@@ -79,10 +94,11 @@ def checkpoints(model, which="all", methods=None):
     return ["base", *(stages(model, which, methods) if which != "base" else [])]
 
 
+@cache
 def probed(model, measurement):
-    """Checkpoints of a model that a measurement takes; of the drift, which is against base, the trained ones."""
+    """Checkpoints of a model that a measurement takes; base is not among them where it is no choice of its class."""
     found = checkpoints(model, config["probes"][measurement]["stages"], PROBED)
-    return found[1:] if measurement == "drift" else found
+    return found if MEASURES[measurement]["of_base"] else found[1:]
 
 
 def entry(section, wildcard):
@@ -111,13 +127,12 @@ def exported(wildcards):
 
 
 @cache
-def code(script, room=None, name=None):
-    """Fingerprint of a job's own code: its script, all that imports, and the module it loads by name.
+def code(script, room=None, *names):
+    """Fingerprint of a job's own code: its script, all that imports, and the modules it loads by name.
 
     Remembered: hundreds of jobs share one, and reading the library for each took half of a dry run.
     """
-    loaded = [source.module_name(room, name)] if room else []
-    return fingerprints.fingerprint(script, *loaded)
+    return fingerprints.fingerprint(script, *(source.module_name(room, name) for name in names))
 
 
 def source_options(wildcards):
@@ -166,30 +181,67 @@ def weights_on_disk(wildcards):
     return sorted(file for folder in folders for p in patterns for file in glob.glob(f"{folder}/{p}"))
 
 
-def measured(measurement, pattern, **wildcards):
-    """Paths of a measurement, of all models at the checkpoints that `probes.<measurement>.stages` names."""
-    return [
-        path
-        for model in MODELS
-        for checkpoint in probed(model, measurement)
-        for path in expand(pattern, model=model, checkpoint=checkpoint, **wildcards)
-    ]
+def stores(measurement, **at):
+    """Paths of a measurement's stores; `at`: a model, a checkpoint and, where its scope has them, domains, or lists."""
+    scope = MEASURES[measurement]["SCOPE"]
+    return expand(
+        STORES[scope], measurement=measurement, **({"domain": DOMAINS} if scope == "domain" else {}) | at
+    )
+
+
+def readable(need):
+    """Paths of what a probe may name in NEEDS, of all models and checkpoints."""
+    measurement = need.removesuffix("_base")
+    if measurement in MEASURES:
+        return [
+            path
+            for model in MODELS
+            for checkpoint in (["base"] if need != measurement else probed(model, measurement))
+            for path in stores(measurement, model=model, checkpoint=checkpoint)
+        ]
+    return READABLE[need]()
 
 
 def needed(wildcards):
-    """What a probe reads, by the argument of probe_table."""
+    """What a probe reads, by the names in its NEEDS."""
     needs = source.class_literal(source.module_name("probes", wildcards.probe), "NEEDS")
-    return {"stores" if need == "activations" else need: READABLE[need]() for need in needs}
+    return {need: readable(need) for need in needs}
 
 
-def calibrating_stores(wildcards):
-    """Activations of all domains at the checkpoint, or at the base model where it has none."""
-    name = wildcards.checkpoint if wildcards.checkpoint in MEASURED[wildcards.model] else "base"
-    return expand(STORE, model=wildcards.model, checkpoint=name, domain=DOMAINS)
+def domains_read(wildcards):
+    """The domain that is measured; all of them where one store is of all, or where the measurement's NEEDS says so."""
+    alone = "domain" in wildcards.keys() and "tokens" not in MEASURES[wildcards.measurement]["NEEDS"]
+    return [wildcards.domain] if alone else DOMAINS
+
+
+def of_scope(scope):
+    """A pattern for the wildcard `measurement`; one that nothing matches where there are none."""
+    return "|".join(name for name, said in MEASURES.items() if said["SCOPE"] == scope) or "(?!)"
+
+
+def needs_orders(wildcards):
+    """Whether the config's orders are a param: a change of them says nothing about other measurements."""
+    return "orders" in MEASURES[wildcards.measurement]["NEEDS"]
+
+
+def measured_from(wildcards):
+    """What a measurement reads beside the base model: tokens, the adapter, and what its NEEDS names."""
+    model, needs = wildcards.model, MEASURES[wildcards.measurement]["NEEDS"]
+    found = {"adapter": adapter_of(wildcards)}
+    found["tokens"] = expand(TOKENS, model=model, domain=domains_read(wildcards))
+    if "previous" in needs:
+        found["previous"] = stage_before(wildcards)
+    for need in needs:
+        if need in MEASURES:  # at the checkpoint, or at the base model where it has none
+            at = wildcards.checkpoint if wildcards.checkpoint in probed(model, need) else "base"
+            found[need] = stores(need, model=model, checkpoint=at)
+    return found
 
 
 def stage_before(wildcards):
-    """The stage before a trained checkpoint's; none before the first."""
+    """The stage before a trained checkpoint's; none before the first, and none of the base model."""
+    if wildcards.checkpoint == "base":
+        return []
     run, stage = wildcards.checkpoint.rsplit(".stage", 1)
     before = int(stage) - 1
     return f"results/adapters/{wildcards.model}/{run}.stage{before}" if before else []
@@ -238,4 +290,6 @@ def table(name):
 
 
 onsuccess:
-    shutil.rmtree("results/.output_cache", ignore_errors=True)  # of groups that failed on the way, see output_cache.py
+    shutil.rmtree(
+        "results/.output_cache", ignore_errors=True
+    )  # of groups that failed on the way, see output_cache.py

@@ -10,13 +10,11 @@ NEEDS = {
 ASKED = {
     model: {
         "trained": checkpoints(model)[1:],
-        "measured": MEASURED[model] if "activations" in NEEDS else ["base"] if "reference" in NEEDS else [],
+        "measured": {
+            name: probed(model, name) if name in NEEDS else ["base"] if f"{name}_base" in NEEDS else []
+            for name in MEASURES
+        },
         "controls": CONTROLS if "controls" in NEEDS else [],
-        "input_spectra": ["base"] if "input_spectra" in NEEDS else [],
-    }
-    | {
-        name: probed(model, name) if name in NEEDS else []
-        for name in ("gradients", "drift", "plasticity_task", "thresholds")
     }
     for model in MODELS
 }
@@ -40,7 +38,7 @@ rule preflight:
         runtime=15,
     params:
         checkpoints=ASKED,
-        code=code("preflight.py"),
+        code=code("preflight.py", "measurements", *MEASURES),
         # what is read of a domain is its name
         domains=DOMAINS,
         evals=config["evals"],
@@ -50,7 +48,7 @@ rule preflight:
         models=config["models"],
         online=from_hub() != "(?!)",
         orders=config["orders"],
-        probes={name: config["probes"][name] for name in MEASUREMENTS if name in config["probes"]},
+        probes={name: config["probes"][name] for name in MEASURES},
         seeds=config["seeds"],
         splits=config["splits"],
         tokens=config["tokens"],
@@ -75,10 +73,10 @@ rule estimate:
         runtime=15,
     params:
         checkpoints=ASKED,
-        code=code("estimate.py"),
+        code=code("estimate.py", "measurements", *MEASURES),
         methods=config["methods"],
         online=from_hub() != "(?!)",
         snakefile=workflow.main_snakefile,
-        study=STUDY,
+        study=STUDY | {"probes": config["probes"]},
     script:
         "../scripts/estimate.py"

@@ -7,7 +7,7 @@ import copy
 
 LOCAL_KEYS = ("loader", "limit")  # keys of a source that are the workflow's, not the loader's
 # Entries of probes that run the network; all others are modules of probes/.
-MEASUREMENTS = ("activations", "gradients", "thresholds", "drift", "plasticity_task", "input_spectra")
+MEASUREMENTS = tuple(source.available("measurements"))
 # Tables that are made of every trained study.
 SCORES = (
     "scores",
@@ -128,10 +128,6 @@ def check_budgets():
         refuse(
             ("tokens", "min_completion"), config["tokens"]["min_completion"], "integer < tokens.max_length"
         )
-    check_gradients(config["probes"].get("gradients"))
-    check_thresholds(config["probes"].get("thresholds"))
-    check_drift(config["probes"].get("drift"))
-    check_plasticity_task(config["probes"].get("plasticity_task"))
     narrowest = min(config["models"], key=lambda name: width(config["models"][name]))
     limit = width(config["models"][narrowest])
     for probe, options in config["probes"].items():
@@ -143,40 +139,20 @@ def check_budgets():
                     refuse(("probes", probe, key, position), size, allowed)
 
 
-def check_gradients(options):
-    """Halves have the documents whose gradients are taken, and a sketch is as many numbers for every column."""
-    if not options:
-        return
-    available = config["splits"]["probe"]
-    if options["documents"] > available:
-        allowed = f"integer <= splits.probe ({available})"
-        refuse(("probes", "gradients", "documents"), options["documents"], allowed)
-    if options["dim"] % options["rank"]:
-        refuse(("probes", "gradients", "dim"), options["dim"], f"a multiple of rank ({options['rank']})")
-
-
-def check_thresholds(options):
-    """A half has the documents whose losses are taken."""
-    available = config["splits"]["probe"]
-    if options and options["documents"] > available:
-        allowed = f"integer <= splits.probe ({available})"
-        refuse(("probes", "thresholds", "documents"), options["documents"], allowed)
-
-
-def check_drift(options):
-    """A half has the reference documents."""
-    available = config["splits"]["probe"]
-    if options and options["documents"] > available:
-        allowed = f"integer <= splits.probe ({available})"
-        refuse(("probes", "drift", "documents"), options["documents"], allowed)
-
-
-def check_plasticity_task(options):
-    """A half has the documents that ranks are measured on."""
-    available = config["splits"]["probe"]
-    if options and options["documents"] > available:
-        allowed = f"integer <= splits.probe ({available})"
-        refuse(("probes", "plasticity_task", "documents"), options["documents"], allowed)
+def check_measurements():
+    """Options are those of the measurement's class; a probe half has as many documents as are asked for."""
+    for name in (name for name in MEASUREMENTS if name in config["probes"]):
+        entry, module = config["probes"][name], source.module_name("measurements", name)
+        options = source.option_fields(module)
+        check_options(("probes", name), entry, options)
+        chosen = {key: option.default for key, option in options.items()} | entry
+        available = config["splits"]["probe"]
+        if chosen.get("documents", 0) > available:
+            allowed = f"integer <= splits.probe ({available})"
+            refuse(("probes", name, "documents"), chosen["documents"], allowed)
+        for key, other in source.class_literal(module, "MULTIPLES", default={}).items():
+            if chosen[key] % chosen[other]:
+                refuse(("probes", name, key), chosen[key], f"a multiple of {other} ({chosen[other]})")
 
 
 def made_tables():
@@ -202,14 +178,14 @@ def check_tables():
 
 
 def check_needs():
-    """What a probe reads is measured."""
+    """What a probe or a measurement reads is measured."""
     for name in config["probes"]:
-        if name in MEASUREMENTS:
-            continue
-        for need in source.class_literal(source.module_name("probes", name), "NEEDS"):
+        kind = "measurement" if name in MEASUREMENTS else "probe"
+        for need in source.class_literal(source.module_name(f"{kind}s", name), "NEEDS"):
+            need = need.removesuffix("_base")
             if need in MEASUREMENTS and need not in config["probes"]:
                 allowed = f"{name} beside an entry {need} under probes"
-                refuse(("probes", name), f"a probe that reads {need}, which is not measured", allowed)
+                refuse(("probes", name), f"a {kind} that reads {need}, which is not measured", allowed)
 
 
 def check_comparisons():
@@ -240,6 +216,7 @@ def check_references():
     check_models()
     check_orders()
     check_room("probes", ignore=MEASUREMENTS)
+    check_measurements()
     check_needs()
     check_room("figures")
     check_room("claims")

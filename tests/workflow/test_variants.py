@@ -48,8 +48,10 @@ probes: {{activation_overlap: {{k: [4]}}, hubs: {{k: [4]}}, activations: {{top_k
         for name in ("lora", "orthogonal", "activation_mask")
     }
     assert models == {"lora": {"nano"}, "orthogonal": {"smollm2"}, "activation_mask": {"nano", "smollm2"}}
-    drift = sorted(job for job in result if job.startswith("measure_drift"))
-    assert drift == ["measure_drift: model=nano, checkpoint=lora.forward.seed0.stage4"]
+    drift = sorted(job for job in result if "measurement=drift" in job)
+    assert drift == [
+        "measure_checkpoint: measurement=drift, model=nano, checkpoint=lora.forward.seed0.stage4"
+    ]
     scored = {job for job in result if job.startswith("evaluate_checkpoint")}
     assert "evaluate_checkpoint: model=smollm2, checkpoint=orthogonal.forward.seed0.stage4" in scored
 
