@@ -13,6 +13,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from functools import reduce
 from pathlib import Path
 
 import numpy as np
@@ -89,8 +90,9 @@ def study(tmp_path_factory):
 def clone(tmp_path_factory):
     """The repository as it is, with the examples of docs/adding.md where they say."""
     folder = studies.copy_repository(tmp_path_factory.mktemp("docs") / "clone")
-    entries = [place(folder, section)["mine.yaml"] for section in ("A domain", "A probe")]
-    (folder / "mine.yaml").write_text(yaml.safe_dump(laid(*map(yaml.safe_load, entries))))
+    sections = ("A domain", "A probe", "A measurement")
+    entries = [yaml.safe_load(place(folder, section)["mine.yaml"]) for section in sections]
+    (folder / "mine.yaml").write_text(yaml.safe_dump(reduce(laid, entries)))
     return folder
 
 
@@ -298,11 +300,10 @@ def suggested_changes() -> dict:
         result["domains"] |= set(options) - {"seed"}
     result["methods"] = set(schema["methods"]["additionalProperties"]["properties"])
     result["methods"] |= set(option_fields("implicit_sparsity.methods.lora"))
-    measured = schema["probes"]["properties"]
-    for name in sorted({*CONFIG["probes"], *measured, *available("probes")}):
-        read = measured.get(name, {}).get("properties")
-        options = read or option_fields(f"implicit_sparsity.probes.{name}")
-        result[f"probes.{name}"] = {*options, *CONFIG["probes"].get(name, ())}
+    for room in ("measurements", "probes"):
+        for name in available(room):
+            options = option_fields(f"implicit_sparsity.{room}.{name}")
+            result[f"probes.{name}"] = {*options, *CONFIG["probes"].get(name, ())}
     return result
 
 

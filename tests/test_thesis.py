@@ -241,7 +241,7 @@ def test_two_orders_three_seeds_and_a_front_of_every_method():
     assert all(sorted(order) == sorted(THESIS["domains"]) for order in THESIS["orders"].values())
     assert len(set(THESIS["seeds"])) == 3
     whole = THESIS["optional"]["whole"]["methods"]
-    assert set(THESIS["methods"]) | set(whole) == set(source.available("methods"))
+    assert set(THESIS["methods"]) | set(whole) <= set(source.available("methods"))
     for entry in (*THESIS["methods"].values(), *whole.values()):
         assert len(entry["sweep"]["learning_rate"]) == 2
     assert THESIS["controls"] is True and set(THESIS["probed_methods"]) == set(CONFIG["methods"])
