@@ -26,7 +26,7 @@ all: .venv/run.stamp ## everything in results/ that config.yaml asks for (CORES=
 	@$(verdicts)
 
 taste: .venv/run.stamp ## one figure of the default study: do domains share their neurons? (minutes; make goes on from there)
-	$(snakemake) -c$(CORES) results/figures/overlap_by_layer.png $(watched)
+	$(snakemake) -c$(CORES) results/figures/overlap_by_layer.png --config with=taste $(watched)
 	@echo "Look at results/figures/overlap_by_layer.png. What it shows: README.md. Everything else: make"
 
 ladder: .venv/run.stamp ## and how overlap goes with width and routing, on small models trained here (estimated: a quarter of an hour more)
