@@ -25,11 +25,11 @@ all: .venv/run.stamp ## everything in results/ that config.yaml asks for (CORES=
 	$(snakemake) -c$(CORES) all $(watched) $(ARGS)
 	@$(verdicts)
 
-taste: .venv/run.stamp ## one figure of the default study: do domains share their neurons? (minutes; make goes on from there)
+taste: .venv/run.stamp ## one figure of it, in minutes: do domains share their neurons? (make goes on from there)
 	$(snakemake) -c$(CORES) results/figures/overlap_by_layer.png --config with=taste $(watched)
 	@echo "Look at results/figures/overlap_by_layer.png. What it shows: README.md. Everything else: make"
 
-ladder: .venv/run.stamp ## and how overlap goes with width and routing, on small models trained here (estimated: a quarter of an hour more)
+ladder: .venv/run.stamp ## and how overlap goes with width and routing, on small models trained here (a quarter of an hour more)
 	$(snakemake) -c$(CORES) all --config with=ladder $(watched)
 	@$(verdicts)
 
@@ -67,7 +67,7 @@ export: .venv/run.stamp ## a checkpoint as a plain model folder (MODEL=smollm2 C
 	@test -n "$(MODEL)" -a -n "$(CHECKPOINT)" || { echo "make export MODEL=smollm2 CHECKPOINT=lora.forward.seed0.stage4" >&2; exit 1; }
 	$(snakemake) -c1 $(ARGS) "results/exports/$(MODEL)/$(CHECKPOINT)"
 
-explain: ## where the numbers of a file in results/ come from, back to the corpus (FILE=results/figures/x.pdf ALL=1)
+explain: ## where the numbers of a file come from, back to the corpus (FILE=results/figures/x.pdf ALL=1)
 	@PYTHONPATH=scripts $(if $(wildcard $(python)),$(python),python3) -m implicit_sparsity.provenance.explaining "$(FILE)" $(if $(ALL),--all)
 
 locks: .venv/dev.stamp ## envs/*.lock and *.yaml from envs/*.in (RELOCK=--upgrade for newer pins)

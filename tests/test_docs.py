@@ -194,7 +194,7 @@ def test_the_study_of_the_readme(study, clone):
     )  # 6 families, 2 rates, 2 orders, 3 seeds, 4 stages
     nano = {"orders": {"backward": ["math", "code"]}, "training": {"steps": 3}, "evals": {"documents": 4}}
     (study / "over.yaml").write_text(yaml.safe_dump(nano))
-    method = "activation_mask_random_learning_rate_0.0008"
+    method = "activation_mask_random_learning_rate_0p0008"
     target = f"results/evals/nano_dense/{method}.backward.seed2.stage2.json"
     files = ["--configfile", "readme.yaml", "over.yaml"]
     reported = call(study, [*SNAKEMAKE, "-c2", target, *files])
