@@ -323,6 +323,13 @@ def test_paths_are_there(page):
             assert first and all(list(ROOT.glob(name)) for name in first), first
 
 
+@pytest.mark.parametrize("page", sorted(set(TEXTS) - {"docs/adding.md"}))
+def test_lines_fit_a_terminal(page):
+    """All but tables, which have a line a row; and the README is read in three minutes."""
+    assert [line for line in TEXTS[page].splitlines() if len(line) >= 120 and line[0] != "|"] == []
+    assert page != "README.md" or len(TEXTS[page]) < 6500
+
+
 def test_the_index_has_every_page():
     linked = set(re.findall(r"\]\(([\w./]+\.md)\)", TEXTS["docs/README.md"]))
     pages = {path.name for path in (ROOT / "docs").glob("*.md")} - {"README.md"}
