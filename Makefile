@@ -48,14 +48,14 @@ archive: .venv/run.stamp ## the finished study as one file (config: archive; ARG
 	$(snakemake) -c1 archive $(ARGS)
 
 restore: .venv/run.stamp ## an archive into a new folder (ARCHIVE=study.tar.gz INTO=folder)
-	PYTHONPATH=scripts $(python) -m implicit_sparsity.archiving "$(ARCHIVE)" $(if $(INTO),"$(INTO)")
+	PYTHONPATH=scripts $(python) -m implicit_sparsity.provenance.archiving "$(ARCHIVE)" $(if $(INTO),"$(INTO)")
 
 export: .venv/run.stamp ## a checkpoint as a plain model folder (MODEL=smollm2 CHECKPOINT=lora.forward.seed0.stage4)
 	@test -n "$(MODEL)" -a -n "$(CHECKPOINT)" || { echo "make export MODEL=smollm2 CHECKPOINT=lora.forward.seed0.stage4" >&2; exit 1; }
 	$(snakemake) -c1 $(ARGS) "results/exports/$(MODEL)/$(CHECKPOINT)"
 
 explain: ## where the numbers of a file in results/ come from, back to the corpus (FILE=results/figures/x.pdf ALL=1)
-	@PYTHONPATH=scripts $(if $(wildcard $(python)),$(python),python3) -m implicit_sparsity.explaining "$(FILE)" $(if $(ALL),--all)
+	@PYTHONPATH=scripts $(if $(wildcard $(python)),$(python),python3) -m implicit_sparsity.provenance.explaining "$(FILE)" $(if $(ALL),--all)
 
 locks: .venv/dev.stamp ## envs/*.lock and *.yaml from envs/*.in (RELOCK=--upgrade for newer pins)
 	$(python) envs/relock.py $(RELOCK)

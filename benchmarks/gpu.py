@@ -173,7 +173,7 @@ class Run:
     def result(self) -> dict:
         return {
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
-            "device": meters.card_name(self.args.device),
+            "device": meters.gpu_name(self.args.device),
             "versions": meters.versions(self.args.device),
             "commit": meters.commit(ROOT),
             "cut_layers": self.args.layers,
@@ -235,7 +235,7 @@ def main(args) -> None:
     os.environ["HF_HUB_OFFLINE"] = "1"
     import torch
 
-    from implicit_sparsity import models
+    from implicit_sparsity.models import loading
 
     args.device = "cuda" if torch.cuda.is_available() else "cpu"
     if args.device == "cpu":
@@ -243,13 +243,13 @@ def main(args) -> None:
             print("benchmarks/gpu.py: no GPU here, nothing measured; --nano runs it on the CPU at toy sizes")
             return  # and `make bench` goes on
         torch.set_num_threads(1)  # toy networks gain nothing from more
-    models.quiet()
+    loading.quiet()
     args.lengths = args.lengths or ([24, 64] if args.nano else [300, 2048])
     args.batch_tokens = args.batch_tokens or (256 if args.nano else 8192)
-    card = meters.card_name(args.device).lower().replace(" ", "-")
+    gpu = meters.gpu_name(args.device).lower().replace(" ", "-")
     kind = "nano" if args.nano else "gpu"  # planning reads gpu*.json
     cut = f"-{args.layers}-layers" if args.layers else ""
-    args.out = args.out or ROOT / "benchmarks" / "results" / f"{kind}-{card}{cut}.json"
+    args.out = args.out or ROOT / "benchmarks" / "results" / f"{kind}-{gpu}{cut}.json"
     run = Run(args)
     for model in args.models:
         run.model(model)

@@ -30,7 +30,7 @@ STORE = "results/activations/{model}/{checkpoint}/{domain}.zarr"
 GRADIENTS = "results/gradients/{model}/{checkpoint}/{domain}.zarr"
 THRESHOLDS = "results/thresholds/{model}/{checkpoint}/{domain}.zarr"
 DRIFT = "results/drift/{model}/{checkpoint}.zarr"
-TASK = "results/held_out_task/{model}/{checkpoint}.zarr"
+TASK = "results/plasticity_task/{model}/{checkpoint}.zarr"
 SPECTRA = "results/input_spectra/{model}.zarr"
 CONTROL = "results/activations/{model}/base/{domain}.{control}.zarr"
 ADAPTER = "results/adapters/{model}/{method}.{order}.seed{seed}.stage{stage}"
@@ -105,7 +105,7 @@ def exported(wildcards):
         listed = ", ".join(known[:4]) + (f" and {len(known) - 4} more" if len(known) > 4 else "")
         raise SystemExit(
             f"results/exports/{model}/{checkpoint}: found {name!r}, allowed: {listed}"
-            + provenance.nearest(name, known)
+            + source.nearest(name, known)
         )
     return adapter_of(wildcards)
 
@@ -116,7 +116,7 @@ def code(script, room=None, name=None):
 
     Remembered: hundreds of jobs share one, and reading the library for each took half of a dry run.
     """
-    loaded = [provenance.module_name(room, name)] if room else []
+    loaded = [source.module_name(room, name)] if room else []
     return fingerprints.fingerprint(script, *loaded)
 
 
@@ -178,7 +178,7 @@ def measured(measurement, pattern, **wildcards):
 
 def needed(wildcards):
     """What a probe reads, by the argument of probe_table."""
-    needs = provenance.class_literal(provenance.module_name("probes", wildcards.probe), "NEEDS")
+    needs = source.class_literal(source.module_name("probes", wildcards.probe), "NEEDS")
     return {"stores" if need == "activations" else need: READABLE[need]() for need in needs}
 
 
@@ -202,8 +202,8 @@ def trained_domains(wildcards):
 
 def says(method, name):
     """A literal of a method's class, such as STARTS."""
-    runs = provenance.method_module(method, config["methods"][method])
-    return provenance.class_literal(provenance.module_name("methods", runs), name)
+    runs = source.method_module(method, config["methods"][method])
+    return source.class_literal(source.module_name("methods", runs), name)
 
 
 def previous_stage(wildcards):
@@ -221,13 +221,13 @@ def documents_read(wildcards):
 
 def method_code(wildcards):
     """The method is found by name, so it is named here."""
-    runs = provenance.method_module(wildcards.method, config["methods"][wildcards.method])
+    runs = source.method_module(wildcards.method, config["methods"][wildcards.method])
     return code("train_adapter.py", "methods", runs)
 
 
 def style():
     """Lines of the figures' style but for comments: no code, and yet what figures depend on."""
-    text = (provenance.SCRIPTS / "implicit_sparsity/figures/thesis.mplstyle").read_text("utf-8")
+    text = (source.SCRIPTS / "implicit_sparsity/figures/thesis.mplstyle").read_text("utf-8")
     return [said for line in text.splitlines() if (said := line.partition("#")[0].strip())]
 
 
@@ -238,4 +238,4 @@ def table(name):
 
 
 onsuccess:
-    shutil.rmtree("results/.kept", ignore_errors=True)  # of groups that failed on the way, see kept.py
+    shutil.rmtree("results/.output_cache", ignore_errors=True)  # of groups that failed on the way, see output_cache.py

@@ -3,9 +3,7 @@
 Needs: results/models/, results/tokens/, results/adapters/. Makes: results/evals/, results/tables/.
 """
 
-JOINT = [
-    name for name, entry in config["methods"].items() if provenance.method_module(name, entry) == "joint"
-]
+JOINT = [name for name, entry in config["methods"].items() if source.method_module(name, entry) == "joint"]
 EVALS = [
     path
     for model in MODELS

@@ -29,9 +29,7 @@ def asked_parts(files, parts):
     for name in names:
         if name not in parts:
             known = ", ".join(sorted(parts)) or "none, there is no optional part"
-            refuse(
-                ("with",), f"{show(name)}, which is no optional part", known + provenance.nearest(name, parts)
-            )
+            refuse(("with",), f"{show(name)}, which is no optional part", known + source.nearest(name, parts))
     return {name: parts[name] for name in names}
 
 

@@ -4,9 +4,7 @@ Needs: the config, and config.json of hub models. Makes: results/plan/. Both rul
 """
 
 NEEDS = {
-    need
-    for name in PROBES
-    for need in provenance.class_literal(provenance.module_name("probes", name), "NEEDS")
+    need for name in PROBES for need in source.class_literal(source.module_name("probes", name), "NEEDS")
 }
 # the jobs of each model that take a card, by the checkpoints (or controls) that they are of
 ASKED = {
@@ -18,7 +16,7 @@ ASKED = {
     }
     | {
         name: probed(model, name) if name in NEEDS else []
-        for name in ("gradients", "drift", "held_out_task", "thresholds")
+        for name in ("gradients", "drift", "plasticity_task", "thresholds")
     }
     for model in MODELS
 }

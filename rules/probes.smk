@@ -19,8 +19,8 @@ READABLE = {
     "gradients": lambda: measured("gradients", GRADIENTS, domain=DOMAINS),
     "thresholds": lambda: measured("thresholds", THRESHOLDS, domain=DOMAINS),
     "drift": lambda: measured("drift", DRIFT),
-    "held_out_task": lambda: measured("held_out_task", TASK),
-    "held_out_task_base": lambda: expand(TASK, model=MODELS, checkpoint="base"),
+    "plasticity_task": lambda: measured("plasticity_task", TASK),
+    "plasticity_task_base": lambda: expand(TASK, model=MODELS, checkpoint="base"),
     "input_spectra": lambda: expand(SPECTRA, model=MODELS),
     "models": lambda: expand(MODEL, model=MODELS),
     "adapters": lambda: [
@@ -207,7 +207,7 @@ rule measure_plasticity:
         domains=DOMAINS,
         name="{model}",
         # which checkpoints are measured changes nothing in the measurement of one
-        options={k: v for k, v in config["probes"].get("held_out_task", {}).items() if k != "stages"},
+        options={k: v for k, v in config["probes"].get("plasticity_task", {}).items() if k != "stages"},
     script:
         "../scripts/measure_plasticity.py"
 

@@ -7,7 +7,7 @@ import copy
 
 LOCAL_KEYS = ("loader", "limit")  # keys of a source that are the workflow's, not the loader's
 # Entries of probes that run the network; all others are modules of probes/.
-MEASUREMENTS = ("activations", "gradients", "thresholds", "drift", "held_out_task", "input_spectra")
+MEASUREMENTS = ("activations", "gradients", "thresholds", "drift", "plasticity_task", "input_spectra")
 # Tables that are made of every trained study.
 SCORES = (
     "scores",
@@ -24,7 +24,7 @@ def refuse_unknown(path, name, known, what):
     """Refuse a name that is none of ``known``."""
     if name not in known:
         listed = ", ".join(sorted(known)) or f"none, there is no {what}"
-        refuse(path, f"{show(name)}, which is no {what}", listed + provenance.nearest(name, known))
+        refuse(path, f"{show(name)}, which is no {what}", listed + source.nearest(name, known))
 
 
 def check_options(path, entry, options, skip=()):
@@ -32,10 +32,8 @@ def check_options(path, entry, options, skip=()):
     for key in sorted(set(entry) - set(skip)):
         if key not in options and "**" not in options:
             known = sorted(set(options) | set(skip))
-            refuse(
-                (*path, key), "an unknown key", (", ".join(known) or "none") + provenance.nearest(key, known)
-            )
-        allowed = provenance.misfit(options[key], entry[key]) if key in options else None
+            refuse((*path, key), "an unknown key", (", ".join(known) or "none") + source.nearest(key, known))
+        allowed = source.misfit(options[key], entry[key]) if key in options else None
         if allowed:
             refuse((*path, key), show(entry[key]), allowed)
     for key, option in options.items():
@@ -47,23 +45,23 @@ def check_room(room, ignore=()):
     """Every entry of probes, figures or claims is a module of that room and has options of its class."""
     for name, entry in config[room].items():
         if name not in ignore:
-            refuse_unknown((room, name), name, provenance.available(room), f"module of {room}")
-            check_options((room, name), entry, provenance.option_fields(provenance.module_name(room, name)))
+            refuse_unknown((room, name), name, source.available(room), f"module of {room}")
+            check_options((room, name), entry, source.option_fields(source.module_name(room, name)))
 
 
 def check_sources():
     """Every source names a loader, options the loader has, and files that are there."""
     for domain, entry in config["domains"].items():
-        for name, source in entry["sources"].items():
+        for name, chosen in entry["sources"].items():
             path = ("domains", domain, "sources", name)
-            loader = source.get("loader", name)
-            at = (*path, "loader") if "loader" in source else path
-            refuse_unknown(at, loader, provenance.available("corpora.sources"), "loader")
-            file = provenance.module_name("corpora.sources", loader)
-            options = provenance.signature_options(file, "documents", skip=("limit", "seed"))
-            check_options(path, source, options, skip=LOCAL_KEYS)
-            if "path" in source and not os.path.isfile(source["path"]):
-                refuse((*path, "path"), f"{show(source['path'])}, which is no file", "a file that exists")
+            loader = chosen.get("loader", name)
+            at = (*path, "loader") if "loader" in chosen else path
+            refuse_unknown(at, loader, source.available("corpora.sources"), "loader")
+            file = source.module_name("corpora.sources", loader)
+            options = source.signature_options(file, "documents", skip=("limit", "seed"))
+            check_options(path, chosen, options, skip=LOCAL_KEYS)
+            if "path" in chosen and not os.path.isfile(chosen["path"]):
+                refuse((*path, "path"), f"{show(chosen['path'])}, which is no file", "a file that exists")
 
 
 def check_models():
@@ -133,7 +131,7 @@ def check_budgets():
     check_gradients(config["probes"].get("gradients"))
     check_thresholds(config["probes"].get("thresholds"))
     check_drift(config["probes"].get("drift"))
-    check_held_out_task(config["probes"].get("held_out_task"))
+    check_plasticity_task(config["probes"].get("plasticity_task"))
     narrowest = min(config["models"], key=lambda name: width(config["models"][name]))
     limit = width(config["models"][narrowest])
     for probe, options in config["probes"].items():
@@ -173,12 +171,12 @@ def check_drift(options):
         refuse(("probes", "drift", "documents"), options["documents"], allowed)
 
 
-def check_held_out_task(options):
+def check_plasticity_task(options):
     """A half has the documents that ranks are measured on."""
     available = config["splits"]["probe"]
     if options and options["documents"] > available:
         allowed = f"integer <= splits.probe ({available})"
-        refuse(("probes", "held_out_task", "documents"), options["documents"], allowed)
+        refuse(("probes", "plasticity_task", "documents"), options["documents"], allowed)
 
 
 def made_tables():
@@ -208,7 +206,7 @@ def check_needs():
     for name in config["probes"]:
         if name in MEASUREMENTS:
             continue
-        for need in provenance.class_literal(provenance.module_name("probes", name), "NEEDS"):
+        for need in source.class_literal(source.module_name("probes", name), "NEEDS"):
             if need in MEASUREMENTS and need not in config["probes"]:
                 allowed = f"{name} beside an entry {need} under probes"
                 refuse(("probes", name), f"a probe that reads {need}, which is not measured", allowed)
@@ -223,16 +221,16 @@ def check_comparisons():
 
 def figure_tables(figure):
     """Names of the tables that a figure reads, from its source: what it needs, and what else of it is made."""
-    place, made = provenance.module_name("figures", figure), made_tables()
-    optional = provenance.class_literal(place, "OPTIONAL", default=())
-    return [*provenance.class_literal(place, "TABLES", default=()), *(n for n in optional if n in made)]
+    place, made = source.module_name("figures", figure), made_tables()
+    optional = source.class_literal(place, "OPTIONAL", default=())
+    return [*source.class_literal(place, "TABLES", default=()), *(n for n in optional if n in made)]
 
 
 def claimed_tables():
     """Names of the tables that claims read, of those that are made."""
-    places = [provenance.module_name("claims", name) for name in config["claims"]]
+    places = [source.module_name("claims", name) for name in config["claims"]]
     kinds = ("TABLES", "OPTIONAL")
-    asked = {name for place in places for kind in kinds for name in provenance.class_literal(place, kind)}
+    asked = {name for place in places for kind in kinds for name in source.class_literal(place, kind)}
     return [name for name in made_tables() if name in asked]
 
 

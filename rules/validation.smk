@@ -13,7 +13,7 @@ import yaml
 
 sys.path.insert(0, os.path.join(workflow.basedir, "scripts"))
 
-from implicit_sparsity import fingerprints, provenance
+from implicit_sparsity.workflow import fingerprints, source
 
 YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 EXPONENT = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d{1,3}")  # YAML 1.1 takes 2e-3 for text
@@ -172,7 +172,7 @@ def refuse_schema_error(error, root):
     if error.validator == "additionalProperties":
         known = sorted(schema.get("properties", ()))
         extra = sorted(set(found) - set(known))[0]
-        refuse((*path, extra), "an unknown key", ", ".join(known) + provenance.nearest(extra, known))
+        refuse((*path, extra), "an unknown key", ", ".join(known) + source.nearest(extra, known))
     if error.validator == "required":
         lacking = next(key for key in error.validator_value if key not in found)
         inner = schema.get("properties", {}).get(lacking, {})
@@ -182,7 +182,7 @@ def refuse_schema_error(error, root):
         refuse(path, f"{show(twice)} twice", "each value once")
     if error.validator == "pattern" and "propertyNames" in error.absolute_schema_path:
         path = (*path, found)
-    close = provenance.nearest(found, schema["enum"]) if "enum" in schema and isinstance(found, str) else ""
+    close = source.nearest(found, schema["enum"]) if "enum" in schema and isinstance(found, str) else ""
     refuse(path, "an empty list" if found == [] else show(found), describe(schema, root) + close)
 
 

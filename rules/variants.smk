@@ -26,10 +26,10 @@ def value_name(value):
 def check_methods():
     """Every entry is a module of methods, and its options and swept values are those of its class."""
     for name, entry in config["methods"].items():
-        runs = provenance.method_module(name, entry)
+        runs = source.method_module(name, entry)
         at = ("methods", name, "uses") if "uses" in entry else ("methods", name)
-        refuse_unknown(at, runs, provenance.available("methods"), "module of methods")
-        options = provenance.option_fields(provenance.module_name("methods", runs))
+        refuse_unknown(at, runs, source.available("methods"), "module of methods")
+        options = source.option_fields(source.module_name("methods", runs))
         check_options(("methods", name), entry, options, skip=OF_ENTRIES)
         for key, values in entry.get("sweep", {}).items():
             for position, value in enumerate(values):
@@ -59,8 +59,8 @@ def controls_of(name, entry):
     """name -> options that make an entry a control of itself; none unless they are asked for."""
     if not entry.get("controls", config["controls"]):
         return {}
-    place = provenance.module_name("methods", provenance.method_module(name, entry))
-    found = provenance.class_literal(place, "CONTROLS")
+    place = source.module_name("methods", source.method_module(name, entry))
+    found = source.class_literal(place, "CONTROLS")
     for control, options in found.items():
         clash = sorted(set(options) & set(entry.get("sweep", {})))
         if clash:
@@ -72,7 +72,7 @@ def variants():
     """(methods laid out, {variant: {family, role, of, point}}): role is `method` or the name of a control."""
     methods, families = {}, {}
     for name, entry in config["methods"].items():
-        runs = provenance.method_module(name, entry)
+        runs = source.method_module(name, entry)
         for role, options in {"method": {}, **controls_of(name, entry)}.items():
             family = name if role == "method" else f"{name}_{role}"
             for variant, (whole, point) in swept(family, entry).items():

@@ -3,7 +3,7 @@
 Needs: results/tables/, results/figures/. Makes: results/verdicts.*, results/latex/, results/chapter.html.
 """
 
-CLAIMS = [provenance.module_name("claims", name) for name in config["claims"]]
+CLAIMS = [source.module_name("claims", name) for name in config["claims"]]
 VERDICTS = "results/verdicts.json"
 # Where a model is trained in an order, its R matrices.
 MATRICES = {

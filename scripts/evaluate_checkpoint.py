@@ -4,13 +4,16 @@ finished."""
 import time
 from pathlib import Path
 
-from implicit_sparsity import artifacts, base_divergence, evaluation, job, models
-from implicit_sparsity.files import read_json, write_json
-from implicit_sparsity.tokens import Tokens
+from implicit_sparsity.corpora.tokens import Tokens
+from implicit_sparsity.measurements import evaluation, kl_to_base
+from implicit_sparsity.models import loading
+from implicit_sparsity.provenance import identity
+from implicit_sparsity.storage.files import read_json, write_json
+from implicit_sparsity.workflow import job
 
 # beside results/evals/<model>/, by the hash of all that they depend on: scores, and what the base model made
 # of the documents, which is the same for every checkpoint that is compared with it
-FINISHED, BEFORE = ".finished", ".before"
+FINISHED, BASE_OUTPUTS = ".finished", ".before"
 
 
 def evaluate_checkpoint(
@@ -21,27 +24,30 @@ def evaluate_checkpoint(
     A change to one domain scores that domain alone: the others' finished scores are found by their key.
     """
     study = describe(model, adapter, checkpoint, base, name)
-    loaded = [models.settings(base), models.default_device()]
-    depends = [code, study["model_sha256"], loaded, options, artifacts.versions()]
+    loaded = [loading.settings(base), loading.default_device()]
+    depends = [code, study["model_sha256"], loaded, options, identity.versions()]
     shards = dict(zip(domains, map(Tokens, tokens), strict=True))
-    digests = {domain: artifacts.digest(shard.index) for domain, shard in shards.items()}
+    digests = {domain: identity.digest(shard.index) for domain, shard in shards.items()}
     place = Path(evals[0]).parent.parent
 
-    def kept(room, ending, *more):
-        keys = {d: artifacts.digest([*depends, *more, d, digest]) for d, digest in digests.items()}
+    def retained(room, ending, *more):
+        keys = {d: identity.digest([*depends, *more, d, digest]) for d, digest in digests.items()}
         return {domain: place / room / f"{key}.{ending}" for domain, key in keys.items()}
 
-    finished, before = kept(FINISHED, "json", study["adapter_sha256"]), kept(BEFORE, "safetensors")
+    finished, base_outputs = (
+        retained(FINISHED, "json", study["adapter_sha256"]),
+        retained(BASE_OUTPUTS, "safetensors"),
+    )
     wanted = {d: shards[d] for d in domains if not finished[d].exists()}
-    score(wanted, finished, before, model, adapter, base, options)
+    score(wanted, finished, base_outputs, model, adapter, base, options)
     for path, domain in zip(evals, domains, strict=True):
         settings = {
             "config": {
                 "model": "hf",
                 "model_args": f"pretrained={model},peft={adapter}",
-                "device": models.default_device(),
+                "device": loading.default_device(),
             },
-            "git_hash": artifacts.git_hash(),
+            "git_hash": identity.git_hash(),
             "date": time.time(),
         }
         study_here = study | {"domain": domain, "tokens_sha256": digests[domain]}
@@ -49,16 +55,16 @@ def evaluate_checkpoint(
         write_json(path, evaluation.as_lm_eval(domain, scores, study_here, options, settings))
 
 
-def score(shards, finished, before, model, adapter, base, options) -> None:
+def score(shards, finished, base_outputs, model, adapter, base, options) -> None:
     """Load the checkpoint, unless there is nothing to score, and write each domain's scores."""
     if not shards:
         return
     documents = {domain: evaluation.scored_documents(shard, options) for domain, shard in shards.items()}
-    network, past = base_divergence.load(model, adapter, base, documents, options["batch_tokens"], before)
+    network, past = kl_to_base.load(model, adapter, base, documents, options["batch_tokens"], base_outputs)
     tokenizer = evaluation.tokenizer_of(model)
     for domain, shard in shards.items():
         stop = evaluation.stop_token(shard, tokenizer)
-        bar = artifacts.progress(f"{Path(adapter).name if adapter else 'base'} on {domain}")
+        bar = job.progress(f"{Path(adapter).name if adapter else 'base'} on {domain}")
         scores = evaluation.score_domain(network, shard, domain, options, tokenizer.decode, stop, bar, past)
         finished[domain].parent.mkdir(parents=True, exist_ok=True)
         write_json(finished[domain], scores)
@@ -70,7 +76,7 @@ def describe(model, adapter, checkpoint, base, name) -> dict:
     study = {
         "model": name or Path(model).name,
         "revision": manifest["revision"],
-        "model_sha256": artifacts.digest(manifest["files"]),
+        "model_sha256": identity.digest(manifest["files"]),
         "checkpoint": checkpoint,
         "method": "base",
         "order": "",
@@ -78,12 +84,12 @@ def describe(model, adapter, checkpoint, base, name) -> dict:
         "stage": 0,
         "trained_domains": [],
         "adapter_sha256": None,
-        "versions": artifacts.versions(),
+        "versions": identity.versions(),
     }
     if adapter:
         record = read_json(Path(adapter) / "stage.json")["study"]
         study |= {key: record[key] for key in ("method", "order", "seed", "stage", "trained_domains")}
-        study["adapter_sha256"] = artifacts.stage_digest(adapter)
+        study["adapter_sha256"] = identity.stage_digest(adapter)
     return study
 
 

@@ -1,6 +1,7 @@
 """One streaming pass of a checkpoint over both probe halves of a domain: one activation store."""
 
-from implicit_sparsity import artifacts, job
+from implicit_sparsity.provenance import identity
+from implicit_sparsity.workflow import job
 
 
 def measure_activations(
@@ -8,24 +9,25 @@ def measure_activations(
 ):
     """Write the Zarr store of a (model, checkpoint, domain); the same number of tokens in each half and
     domain."""
-    from implicit_sparsity import activations, adapters, ffn
-    from implicit_sparsity.store import write_store
-    from implicit_sparsity.tokens import Tokens
+    from implicit_sparsity.corpora.tokens import Tokens
+    from implicit_sparsity.measurements import activations
+    from implicit_sparsity.models import adapters, ffn
+    from implicit_sparsity.storage.store import write_store
 
     network = adapters.load_checkpoint(model, adapter, base)
     shards, blocks = Tokens(tokens), ffn.feed_forwards(network)
     halves = []
     for half in ("a", "b"):
         split = shards.split(f"probe_{half}")
-        bar = artifacts.progress(f"{domain} {half}")
+        bar = job.progress(f"{domain} {half}")
         halves.append(
             activations.measure_half(
                 network, blocks, split, shards.index["special_ids"], options, bar, tokens
             )
         )
-    about = {"domain": domain, "tokens_sha256": artifacts.digest(shards.index)}
-    attrs = artifacts.attributes(
-        activations.TITLE, model, name, checkpoint, options, code, "measure_activations", **about
+    metadata = {"domain": domain, "tokens_sha256": identity.digest(shards.index)}
+    attrs = identity.attributes(
+        activations.TITLE, model, name, checkpoint, options, code, "measure_activations", **metadata
     )
     write_store(store, *activations.as_store(halves, blocks, options), attrs)
 

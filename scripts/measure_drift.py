@@ -1,6 +1,7 @@
 """How far a trained checkpoint has moved from the base model and from the stage before: one drift store."""
 
-from implicit_sparsity import artifacts, job
+from implicit_sparsity.provenance import identity
+from implicit_sparsity.workflow import job
 
 
 def measure_drift(
@@ -10,9 +11,9 @@ def measure_drift(
 
     tokens: token folders, one a domain; adapter, previous: folders of the stage and of the one before it.
     """
-    from implicit_sparsity import drift_stores, representations
-    from implicit_sparsity.store import write_store
-    from implicit_sparsity.tokens import Tokens
+    from implicit_sparsity.corpora.tokens import Tokens
+    from implicit_sparsity.measurements import representation_drift, representations
+    from implicit_sparsity.storage.store import write_store
 
     shards = dict(zip(domains, map(Tokens, tokens), strict=True))
     references = {
@@ -23,13 +24,13 @@ def measure_drift(
     }
     networks = {"base": None, **({"previous": previous} if previous else {}), "tuned": adapter}
     seen = {
-        which: drift_stores.visit(model, folder, base, references, options["batch_tokens"])
+        which: representation_drift.visit(model, folder, base, references, options["batch_tokens"])
         for which, folder in networks.items()
     }
-    about = {"tokens_sha256": artifacts.digest({domain: shard.index for domain, shard in shards.items()})}
+    metadata = {"tokens_sha256": identity.digest({domain: shard.index for domain, shard in shards.items()})}
     title = "Drift of {model} at {checkpoint}"
-    attrs = artifacts.attributes(title, model, name, checkpoint, options, code, "measure_drift", **about)
-    write_store(store, *drift_stores.as_store(seen, references, options["directions"]), attrs)
+    attrs = identity.attributes(title, model, name, checkpoint, options, code, "measure_drift", **metadata)
+    write_store(store, *representation_drift.as_store(seen, references, options["directions"]), attrs)
 
 
 if __name__ == "__main__":

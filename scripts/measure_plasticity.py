@@ -2,9 +2,10 @@
 
 import shutil
 
-from implicit_sparsity import artifacts, job
+from implicit_sparsity.provenance import identity
+from implicit_sparsity.workflow import job
 
-ABOUT = {
+METADATA = {
     "before": (("task", "pair"), "loss of a pair before learning", "nats per token"),
     "after": (("task", "pair"), "loss of a pair after learning", "nats per token"),
     "curve": (("task", "step"), "mean loss after so many steps", "nats per token"),
@@ -21,12 +22,13 @@ def measure_plasticity(
     """Write the Zarr store of a (model, checkpoint); ``tokens``: token folders of ``domains``."""
     import numpy as np
 
-    from implicit_sparsity import adapters, ffn, plasticity
-    from implicit_sparsity.store import write_store
-    from implicit_sparsity.tokens import Tokens
+    from implicit_sparsity.corpora.tokens import Tokens
+    from implicit_sparsity.measurements import plasticity
+    from implicit_sparsity.models import adapters, ffn
+    from implicit_sparsity.storage.store import write_store
 
     network = adapters.load_checkpoint(model, adapter, base)
-    block, found = ffn.feed_forwards(network)[0], {name: [] for name in ABOUT}
+    block, result = ffn.feed_forwards(network)[0], {name: [] for name in METADATA}
     neuron = np.arange(block.size)
     experts = (
         np.where(neuron < block.experts * block.width, neuron // block.width, -1) if block.experts else None
@@ -39,20 +41,22 @@ def measure_plasticity(
         sample = options["positions"], options["batch_tokens"]
         hidden, owner, sums = plasticity.observe(network, ids, keeps, *sample)
         for measure, values in plasticity.ranks(hidden, owner).items():
-            found[measure].append(values)
-        found["dormant_share"].append(plasticity.dormant(sums, experts, options["tau"]))
-        found["sampled"].append(len(owner))
+            result[measure].append(values)
+        result["dormant_share"].append(plasticity.dormant(sums, experts, options["tau"]))
+        result["sampled"].append(len(owner))
     drawn = shards.index["vocab_size"], shards.index["special_ids"], options
     tasks = [plasticity.task(seed, *drawn) for seed in range(options["tasks"])]
-    scratch = job.scratch(store, artifacts.digest([checkpoint, options, code]))
-    found |= plasticity.learn(network, tasks, options, scratch)
-    about = {"domain": "", "vocabulary": shards.index["vocab_size"], "hidden": hidden.shape[-1]}
-    about |= {"tokens_sha256": artifacts.digest([Tokens(folder).index for folder in tokens])}
+    scratch = job.scratch(store, identity.digest([checkpoint, options, code]))
+    result |= plasticity.learn(network, tasks, options, scratch)
+    metadata = {"domain": "", "vocabulary": shards.index["vocab_size"], "hidden": hidden.shape[-1]}
+    metadata |= {"tokens_sha256": identity.digest([Tokens(folder).index for folder in tokens])}
     title = "Plasticity of {model} ({checkpoint})"
-    attrs = artifacts.attributes(title, model, name, checkpoint, options, code, "measure_plasticity", **about)
+    attrs = identity.attributes(
+        title, model, name, checkpoint, options, code, "measure_plasticity", **metadata
+    )
     arrays = {
-        measure: (dims, np.asarray(found[measure]), {"long_name": long_name, "units": units})
-        for measure, (dims, long_name, units) in ABOUT.items()
+        measure: (dims, np.asarray(result[measure]), {"long_name": long_name, "units": units})
+        for measure, (dims, long_name, units) in METADATA.items()
     }
     coords = {
         "domain": (("domain",), np.array(domains), {"long_name": "domain of the documents", "units": "1"}),

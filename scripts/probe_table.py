@@ -1,6 +1,6 @@
 """Measure with one probe: what was measured of all models and checkpoints in, one long table out."""
 
-from implicit_sparsity import job
+from implicit_sparsity.workflow import job
 
 
 def probe_table(
@@ -15,8 +15,8 @@ def probe_table(
     drift: list[str] | None = None,
     adapters: list[str] | None = None,
     models: list[str] | None = None,
-    held_out_task: list[str] | None = None,
-    held_out_task_base: list[str] | None = None,
+    plasticity_task: list[str] | None = None,
+    plasticity_task_base: list[str] | None = None,
     input_spectra: list[str] | None = None,
 ) -> None:
     """Write ``table``: a row per model, checkpoint, layer, domain or pair of domains, and measure.
@@ -34,13 +34,14 @@ def probe_table(
 
     import pandas as pd
 
-    from implicit_sparsity import probes, tables
+    from implicit_sparsity.options import load
+    from implicit_sparsity.storage import tables
 
-    measurement = probes.load(probe, **(options or {}))
+    measurement = load("probes", probe, **(options or {}))
     given = {"activations": stores, "reference": reference, "controls": controls, "thresholds": thresholds}
     given |= {"gradients": gradients, "drift": drift, "input_spectra": input_spectra}
-    given |= {"held_out_task": held_out_task, "held_out_task_base": held_out_task_base}
-    found = {
+    given |= {"plasticity_task": plasticity_task, "plasticity_task_base": plasticity_task_base}
+    result = {
         need: of_runs(adapters) if need == "adapters" else of_checkpoints(given[need])
         for need in measurement.NEEDS
         if need != "models"
@@ -49,14 +50,14 @@ def probe_table(
         Path(folder).name: folder for folder in ([models] if isinstance(models, str) else models or ())
     }
     rows = []
-    for model, checkpoint in dict.fromkeys(key for need, parts in found.items() for key in parts):
+    for model, checkpoint in dict.fromkeys(key for need, parts in result.items() for key in parts):
         parts, revision = [], ""
         for need in measurement.NEEDS:
             if need == "models":
                 parts.append({"": folders[model]})
                 continue
             of_base = need == "reference" or need.endswith("_base")
-            here = found[need].get((model, "base" if of_base else checkpoint), {})
+            here = result[need].get((model, "base" if of_base else checkpoint), {})
             parts.append(here if need == "adapters" else opened(here, *measurement.reads(need)))
             if need != "adapters":
                 same_weights(parts[-1], here)
@@ -69,17 +70,17 @@ def probe_table(
 
 def of_checkpoints(paths) -> dict:
     """(model, checkpoint) -> domain -> path of a store; a control is "domain.control", all domains are ""."""
-    from implicit_sparsity import store
     from implicit_sparsity.errors import InputError
+    from implicit_sparsity.storage import store
 
     groups = {}
     for path in [paths] if isinstance(paths, str) else paths or ():
-        about = store.open_store(path, variables=()).attrs
+        metadata = store.open_store(path, variables=()).attrs
         try:
-            key = about["model"], about["checkpoint"]
+            key = metadata["model"], metadata["checkpoint"]
         except KeyError as error:
             raise InputError(f"the store does not say which {error} it is of", path=path) from None
-        domain = ".".join(filter(None, (about.get("domain", ""), about.get("control", ""))))
+        domain = ".".join(filter(None, (metadata.get("domain", ""), metadata.get("control", ""))))
         if domain in groups.setdefault(key, {}):
             raise InputError(f"a second store of {'.'.join(key)} for {domain}", path=path)
         groups[key][domain] = path
@@ -104,7 +105,7 @@ def of_runs(folders) -> dict:
 
 def opened(paths, variables, optional) -> dict:
     """domain -> store in memory."""
-    from implicit_sparsity import store
+    from implicit_sparsity.storage import store
 
     return {domain: store.open_store(path, variables, optional) for domain, path in paths.items()}
 
@@ -113,11 +114,11 @@ def same_weights(datasets, paths) -> None:
     """Stores of one checkpoint must come from the same weights: refuse a store left over from others."""
     from implicit_sparsity.errors import InputError
 
-    found = {}
+    result = {}
     for domain, dataset in datasets.items():
-        found.setdefault((dataset.attrs.get("revision"), dataset.attrs.get("model_sha256")), domain)
-    if len(found) > 1:
-        first, second, *_ = found.values()
+        result.setdefault((dataset.attrs.get("revision"), dataset.attrs.get("model_sha256")), domain)
+    if len(result) > 1:
+        first, second, *_ = result.values()
         raise InputError(f"measured on other weights than the store of {first}", path=paths[second])
 
 

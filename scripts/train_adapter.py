@@ -4,8 +4,9 @@ import shutil
 import time
 from pathlib import Path
 
-from implicit_sparsity import artifacts, job, provenance
-from implicit_sparsity.files import new_folder, read_json
+from implicit_sparsity.provenance import identity
+from implicit_sparsity.storage.files import new_folder, read_json
+from implicit_sparsity.workflow import job, source
 
 
 def train_adapter(
@@ -32,7 +33,8 @@ def train_adapter(
     continued, on as many cards (``gpu``) as this one has. ``launcher``: accelerate's settings where there
     are several.
     """
-    from implicit_sparsity import launching, stage_records
+    from implicit_sparsity.training import stage_record
+    from implicit_sparsity.training.launcher import fit
 
     started = time.monotonic()
     kind = {"precision": base.get("precision", "fp32"), "quantization": base.get("quantization", "none")}
@@ -46,25 +48,25 @@ def train_adapter(
         "stage": int(stage),
         "domain": domains[-1],
         "trained_domains": list(domains),
-        "tokens_sha256": [artifacts.digest(read_json(Path(f) / "index.json")) for f in tokens],
+        "tokens_sha256": [identity.digest(read_json(Path(f) / "index.json")) for f in tokens],
         # of what this stage goes on from; the records beside it say when and where it was made
-        "previous_sha256": artifacts.folder_digest(previous, "*.safetensors") if previous else None,
+        "previous_sha256": identity.folder_digest(previous, "*.safetensors") if previous else None,
         "code": code,
     }
-    scratch = job.scratch(adapter, artifacts.digest([study, base, options, training]))
+    scratch = job.scratch(adapter, identity.digest([study, base, options, training]))
     stage_of = {"model_folder": model, "domains": list(domains), "tokens": list(tokens), "seed": int(seed)}
     work = {
         "stage": stage_of | {"training": training, "previous": previous},
-        "method": provenance.method_module(method, options),
+        "method": source.method_module(method, options),
         "options": {key: value for key, value in options.items() if key != "uses"},
     }
-    here, chosen, result = launching.fit(work, int(gpu), launcher, scratch)
+    here, chosen, result = fit(work, int(gpu), launcher, scratch)
 
     form = "adapter" if chosen.adapter else "model"
-    record = stage_records.record(study | {"form": form}, options, training, result)
+    record = stage_record.record(study | {"form": form}, options, training, result)
     with new_folder(adapter) as folder:
         here.save(chosen, folder, result["state"])
-        stage_records.write(folder, record, result, time.monotonic() - started)
+        stage_record.write(folder, record, result, time.monotonic() - started)
     shutil.rmtree(scratch)
 
 

@@ -25,19 +25,13 @@ import yaml
 from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
 
-from implicit_sparsity import (
-    adapters,
-    audit,
-    distributed,
-    errors,
-    launching,
-    losses,
-    methods,
-    models,
-    training,
-)
-from implicit_sparsity import job as jobs
-from implicit_sparsity.files import write_json
+from implicit_sparsity import errors, methods
+from implicit_sparsity.models import adapters, loading, losses, processes
+from implicit_sparsity.options import load
+from implicit_sparsity.storage.files import write_json
+from implicit_sparsity.training import audit, fit
+from implicit_sparsity.training import launcher as training_launcher
+from implicit_sparsity.workflow import job as jobs
 
 ROOT = Path(train_adapter.__file__).parent.parent
 LAUNCHER = ROOT / "slurm" / "fsdp.yaml"
@@ -72,9 +66,9 @@ class Forks:
         status = 1
         try:
             os.environ.update(environment)
-            sys.stderr = (scratch / launching.OUTPUT).open("a")
+            sys.stderr = (scratch / training_launcher.OUTPUT).open("a")
             AcceleratorState._reset_state(reset_partial_state=True)  # this process's, which trained alone
-            launching.main(scratch)
+            training_launcher.main(scratch)
             status = 0
         except BaseException:
             traceback.print_exc()
@@ -102,10 +96,10 @@ class Forks:
 @pytest.fixture
 def forked(monkeypatch):
     def start(count, launcher, scratch, device):
-        (scratch / launching.OUTPUT).write_text("")
+        (scratch / training_launcher.OUTPUT).write_text("")
         return Forks(count, scratch)
 
-    monkeypatch.setattr(launching, "_start", start)
+    monkeypatch.setattr(training_launcher, "_start", start)
 
 
 def train(nano, kind, method, gpu, folder, previous=None, **more):
@@ -194,7 +188,7 @@ def test_another_number_of_processes_goes_on(
 ):
     """A second stage, cut off inside step 3 of 4 with a restart point at step 2, then run again."""
     previous, whole = alone(kind, method)
-    monkeypatch.setattr(distributed, "FILE_BYTES", 5000)  # many files
+    monkeypatch.setattr(processes, "FILE_BYTES", 5000)  # many files
     before, steps = audit.Audit.before_step, []
 
     def cut_off(self, step):
@@ -203,11 +197,11 @@ def test_another_number_of_processes_goes_on(
             raise KeyboardInterrupt
         before(self, step)
 
-    with monkeypatch.context() as patch, pytest.raises((KeyboardInterrupt, launching.WorkerFailed)):
+    with monkeypatch.context() as patch, pytest.raises((KeyboardInterrupt, training_launcher.WorkerFailed)):
         patch.setattr(audit.Audit, "before_step", cut_off)
         train(nano, kind, method, first, tmp_path / "x", previous)
     (scratch,) = tmp_path.glob(".partial-x-*")
-    assert training.last_checkpoint(scratch).name == "checkpoint-2" and not (tmp_path / "x").exists()
+    assert fit.last_checkpoint(scratch).name == "checkpoint-2" and not (tmp_path / "x").exists()
     assert len(list(scratch.glob("checkpoint-2/part-*.safetensors"))) > 4
     pickles = {path.name.partition("_state")[0] for path in scratch.glob("*/*.pt*")}
     assert pickles <= {"rng"}, "weights and moments are safetensors"
@@ -240,13 +234,13 @@ def test_bfloat16(nano, forked, tmp_path, method):
 def test_one_process_alone_reads_the_weights(nano, forked, tmp_path, monkeypatch):
     """The others have room for them, and get them from it: eight copies of a large model fit no node."""
     seen = tmp_path / "seen"
-    load = models._hollow
+    load = loading._hollow
 
     def hollow(*given):
         seen.write_text(os.environ["RANK"])
         return load(*given)
 
-    monkeypatch.setattr(models, "_hollow", hollow)
+    monkeypatch.setattr(loading, "_hollow", hollow)
     # as published: a vision-language checkpoint, of which the text model is trained and saved
     place, whole = multimodal.make(tmp_path / "vl", "mixture")
     write_json(place / "manifest.json", {"revision": "random", "files": {}})
@@ -263,7 +257,7 @@ JOB = """
 import json, sys
 from types import SimpleNamespace
 from snakemake.iocontainers import InputFiles, Log, OutputFiles, Params, ResourceList, Wildcards
-from implicit_sparsity import job
+from implicit_sparsity.workflow import job
 from train_adapter import train_adapter
 
 given = json.loads(sys.argv[1])
@@ -301,8 +295,8 @@ class Job:
 
     def saved(self):
         """The last step that has a whole restart point."""
-        found = self.place.glob(".partial-stage-*/*/complete")
-        return max((int(path.parent.name.split("-")[1]) for path in found), default=0)
+        result = self.place.glob(".partial-stage-*/*/complete")
+        return max((int(path.parent.name.split("-")[1]) for path in result), default=0)
 
     def workers(self):
         return [int(path.read_text()) for path in sorted(self.place.glob(".partial-stage-*/worker-*.pid"))]
@@ -316,12 +310,12 @@ class Job:
 
     def end(self):
         """(exit status, last line on the terminal), once it and its workers are gone."""
-        _, said = self.process.communicate(timeout=LIMIT)
+        _, reported = self.process.communicate(timeout=LIMIT)
         end = time.monotonic() + LIMIT
         while any(alive(pid) for pid in self.workers()):
             assert time.monotonic() < end, "a worker stays behind"
             time.sleep(0.02)
-        return self.process.returncode, said.strip().splitlines()[-1:] or [""]
+        return self.process.returncode, reported.strip().splitlines()[-1:] or [""]
 
 
 def alive(pid):
@@ -368,9 +362,9 @@ ALL = sorted(p.stem for p in Path(methods.__file__).parent.glob("*.py") if p.ste
 @pytest.mark.parametrize("name", ALL)
 def test_a_method_with_an_audit_stays_whole(name):
     """Constrained steps are audited on whole weights, so such a method never trains on parts."""
-    method = methods.load(name)
+    method = load("methods", name)
     assert not (method.constrained and method.sharded)
-    assert launching.processes(2, method, TRAINING) == (2 if method.sharded else 1)
+    assert training_launcher.processes(2, method, TRAINING) == (2 if method.sharded else 1)
 
 
 def test_audit_refuses_parts(nano, forked, tmp_path, monkeypatch):

@@ -22,7 +22,8 @@ import texts
 import yaml
 from texts import NOTHING, OUTSIDE, RESOLVED, ROOT, RUN
 
-from implicit_sparsity import provenance, store
+from implicit_sparsity.storage import store
+from implicit_sparsity.workflow.source import available, option_fields, signature_options
 
 TEXTS = {page.relative_to(ROOT).as_posix(): page.read_text(encoding="utf-8") for page in texts.PAGES}
 SNAKEMAKE = [sys.executable, "-m", "snakemake"]
@@ -33,12 +34,12 @@ def call(folder, command, check=True, **more):
     """What a finished command said."""
     env = studies.environment(**more)
     done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=500)
-    return studies.said(done, check)
+    return studies.reported(done, check)
 
 
 def dry(folder, *arguments, check=True):
     """What a dry run said; see warm.py."""
-    return studies.said(studies.snakemake(folder, "-n", *arguments), check)
+    return studies.reported(studies.snakemake(folder, "-n", *arguments), check)
 
 
 def translated(command: str) -> tuple[list[str], dict]:
@@ -95,29 +96,29 @@ def clone(tmp_path_factory):
 
 def place(folder, section) -> dict:
     """Put the files of a section of docs/adding.md where it says."""
-    found = texts.files(texts.section(TEXTS["docs/adding.md"], section))
-    for path, content in found.items():
+    result = texts.files(texts.section(TEXTS["docs/adding.md"], section))
+    for path, content in result.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(content, encoding="utf-8")
-    return found
+    return result
 
 
 def test_every_command_is_dealt_with():
-    found = {command for text in TEXTS.values() for command in texts.commands(text)}
+    result = {command for text in TEXTS.values() for command in texts.commands(text)}
     known = [*RUN, *RESOLVED, *OUTSIDE]
     assert len(known) == len(set(known))
-    assert found - set(known) == set(), "run it, resolve it or say why not: the tables of tests/texts.py"
-    assert set(known) - found == set(), "no page says these any more"
+    assert result - set(known) == set(), "run it, resolve it or say why not: the tables of tests/texts.py"
+    assert set(known) - result == set(), "no page says these any more"
     assert {test for test in RESOLVED.values() if not (ROOT / test).is_file()} == set()
 
 
 def test_snakemake_is_told_how_many_cores():
     """Without -c it refuses to run anything; a profile says it, and a dry run needs none."""
-    told = re.compile(r" (-c\d+|-n|--profile|--report)\b")
+    reported = re.compile(r" (-c\d+|-n|--profile|--report)\b")
     for text in TEXTS.values():
         named = [command for command in texts.commands(text) if command.startswith(".venv/")]
-        found = [c for c in {*texts.lines(text), *named} if re.search(r"(^|[/ ])snakemake ", c)]
-        assert [command for command in found if not told.search(command)] == []
+        result = [c for c in {*texts.lines(text), *named} if re.search(r"(^|[/ ])snakemake ", c)]
+        assert [command for command in result if not reported.search(command)] == []
 
 
 @pytest.mark.parametrize("command", RUN)
@@ -172,10 +173,10 @@ def test_dear_commands_resolve(clone):
         if options[:1] != ("--profile",):
             dry(clone, *sorted(wanted), *options, "-q", "rules")
             continue
-        said = call(clone, [*SNAKEMAKE, *options, "--list-rules"])
+        reported = call(clone, [*SNAKEMAKE, *options, "--list-rules"])
         figures = {target for target in wanted if target.startswith("results/figures/")}
         assert {Path(figure).stem for figure in figures} <= set(CONFIG["figures"])
-        assert wanted - figures <= set(re.findall(r"^(\w+)", said, re.M))
+        assert wanted - figures <= set(re.findall(r"^(\w+)", reported, re.M))
 
 
 def test_what_is_called_wrong_goes_wrong(study, tmp_path):
@@ -196,13 +197,13 @@ def test_what_is_called_wrong_goes_wrong(study, tmp_path):
 
 
 def test_a_probe_is_a_file_and_an_entry(study):
-    found = place(study, "A probe")
-    probe, test, _ = found
-    assert sum(len(content.splitlines()) for content in (found[probe], found["mine.yaml"])) < 40
+    result = place(study, "A probe")
+    probe, test, _ = result
+    assert sum(len(content.splitlines()) for content in (result[probe], result["mine.yaml"])) < 40
     assert "1 passed" in call(study, [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", test])
     table = "results/tables/effective_neurons.csv"
-    said = call(study, [*SNAKEMAKE, "-c2", table, "--configfile", "mine.yaml"])
-    assert studies.finished_jobs(said) == ["probe_table"]
+    reported = call(study, [*SNAKEMAKE, "-c2", table, "--configfile", "mine.yaml"])
+    assert studies.finished_jobs(reported) == ["probe_table"]
     with open(study / table, encoding="utf-8") as file:
         rows = {
             (row["domain"], row["half"], int(row["layer"])): float(row["value"])
@@ -218,36 +219,36 @@ def test_a_probe_is_a_file_and_an_entry(study):
 
 
 def test_a_domain_is_an_entry(study):
-    found = place(study, "A domain")
-    assert sum(len(content.splitlines()) for content in found.values()) < 40
+    result = place(study, "A domain")
+    assert sum(len(content.splitlines()) for content in result.values()) < 40
     command = next(c for c in texts.commands(TEXTS["docs/adding.md"]) if "results/tokens/" in c)
-    few = [line for line in found["mine.yaml"].splitlines() if not re.match("splits|evals|probes", line)]
+    few = [line for line in result["mine.yaml"].splitlines() if not re.match("splits|evals|probes", line)]
     (study / "few.yaml").write_text("\n".join(few))
     model = {"source": "path", "path": "results/models/nano_dense", "layers": 4, "width": 64}
     over = {  # the study has one nano model and two domains where config.yaml has SmolLM2 and four
         "models": {"nano_dense": False, "smollm2": model},
         "orders": {"forward": ["code", "math", "cooking"]},
-        "probes": dict.fromkeys(("gradients", "drift", "thresholds", "held_out_task"), False),
+        "probes": dict.fromkeys(("gradients", "drift", "thresholds", "plasticity_task"), False),
     }
     (study / "over.yaml").write_text(yaml.safe_dump(over))
     call(study, [*translated(command)[0], "over.yaml"])
     index = yaml.safe_load((study / "results/tokens/smollm2/cooking/index.json").read_text())
     manifest = yaml.safe_load((study / "results/corpora/cooking/splits/manifest.json").read_text())
-    sizes = yaml.safe_load(found["mine.yaml"])["splits"]
+    sizes = yaml.safe_load(result["mine.yaml"])["splits"]
     sizes |= dict.fromkeys(("probe_a", "probe_b"), sizes.pop("probe"))
     assert manifest["documents"] == sizes and set(index["splits"]) == set(sizes)
     assert all(set(shares) == {"recipes", "kitchen"} for shares in manifest["by_source"].values())
     data = study / "data/kitchen.jsonl"  # the pair of docs/footguns.md: a change with the old one's time
     status = data.stat()
-    data.write_text(found["data/kitchen.jsonl"].replace("A minute", "Two minutes"))
+    data.write_text(result["data/kitchen.jsonl"].replace("A minute", "Two minutes"))
     os.utime(data, ns=(status.st_atime_ns, status.st_mtime_ns))
     dry = [*translated(command)[0], "over.yaml", "-n"]
     assert NOTHING in call(study, dry)
     os.utime(data)
     assert re.search(r"^collect_source +1$", call(study, dry), re.M)
-    said = call(study, [*translated(command.replace("mine", "few"))[0], "over.yaml"], check=False)
+    reported = call(study, [*translated(command.replace("mine", "few"))[0], "over.yaml"], check=False)
     assert re.search(
-        r"^error: split_domain: cooking: split train wants \d+ documents, \d+ available", said, re.M
+        r"^error: split_domain: cooking: split train wants \d+ documents, \d+ available", reported, re.M
     )
 
 
@@ -282,49 +283,49 @@ def test_the_index_has_every_page():
     assert linked - {"../README.md"} == pages
 
 
-def knobs() -> dict:
+def suggested_changes() -> dict:
     """{section of config.yaml or entry of probes: its keys}, from the schema, the config and the classes."""
     schema = yaml.safe_load((ROOT / "rules/config.schema.yaml").read_text())
     shapes, schema = schema["$defs"], schema["properties"]
-    found = {name: set() for name in {**CONFIG, **schema}}
+    result = {name: set() for name in {**CONFIG, **schema}}
     for name in ("splits", "tokens", "training", "evals", "comparisons", "hardware", "archive"):
-        found[name] = set(schema[name]["properties"]) | set(CONFIG.get(name, {}))
+        result[name] = set(schema[name]["properties"]) | set(CONFIG.get(name, {}))
     for source in ("package", "hub", "path", "scratch"):
-        found["models"] |= set(shapes[source]["properties"])
-    found["domains"] = {"loader"}
+        result["models"] |= set(shapes[source]["properties"])
+    result["domains"] = {"loader"}
     for loader in ("jsonl", "parquet", "hub"):
-        options = provenance.signature_options(f"implicit_sparsity.corpora.sources.{loader}", "documents")
-        found["domains"] |= set(options) - {"seed"}
-    found["methods"] = set(schema["methods"]["additionalProperties"]["properties"])
-    found["methods"] |= set(provenance.option_fields("implicit_sparsity.methods.lora"))
+        options = signature_options(f"implicit_sparsity.corpora.sources.{loader}", "documents")
+        result["domains"] |= set(options) - {"seed"}
+    result["methods"] = set(schema["methods"]["additionalProperties"]["properties"])
+    result["methods"] |= set(option_fields("implicit_sparsity.methods.lora"))
     measured = schema["probes"]["properties"]
-    for name in sorted({*CONFIG["probes"], *measured, *provenance.available("probes")}):
+    for name in sorted({*CONFIG["probes"], *measured, *available("probes")}):
         read = measured.get(name, {}).get("properties")
-        options = read or provenance.option_fields(f"implicit_sparsity.probes.{name}")
-        found[f"probes.{name}"] = {*options, *CONFIG["probes"].get(name, ())}
-    return found
+        options = read or option_fields(f"implicit_sparsity.probes.{name}")
+        result[f"probes.{name}"] = {*options, *CONFIG["probes"].get(name, ())}
+    return result
 
 
-@pytest.mark.parametrize(("knob", "keys"), knobs().items(), ids=list(knobs()))
+@pytest.mark.parametrize(("knob", "keys"), suggested_changes().items(), ids=list(suggested_changes()))
 def test_every_knob_is_written_about(knob, keys):
     """Under a heading of its name, or for a probe in the row or sentence that names it."""
     room, _, name = knob.rpartition(".")
     parts = re.split(r"^(##+ .*)$", TEXTS["docs/knobs.md"], flags=re.M)[1:]
     level = "### " if room else "## "
-    told = [
+    reported = [
         body
         for title, body in zip(parts[::2], parts[1::2])
         if title.startswith(level) and f"`{name}`" in title
     ]
-    if room and not told:
-        told = [line for line in TEXTS["docs/knobs.md"].splitlines() if f"`{name}`" in line]
-    assert told, f"docs/knobs.md does not tell of {knob}"
-    assert {key for key in keys if f"`{key}`" not in "".join(told)} == set()
+    if room and not reported:
+        reported = [line for line in TEXTS["docs/knobs.md"].splitlines() if f"`{name}`" in line]
+    assert reported, f"docs/knobs.md does not tell of {knob}"
+    assert {key for key in keys if f"`{key}`" not in "".join(reported)} == set()
 
 
 def test_no_knob_is_told_of_that_is_gone():
     """The first column of every table: names of sections and probes, and keys."""
     first = re.findall(r"^\| (`[^|]*`) \|", TEXTS["docs/knobs.md"], re.M)
-    told = {name for cell in first for name in re.findall(r"`(\w+)`", cell)}
-    known = {name.rpartition(".")[2] for name in knobs()}.union(*knobs().values())
-    assert told and told - known == set()
+    reported = {name for cell in first for name in re.findall(r"`(\w+)`", cell)}
+    known = {name.rpartition(".")[2] for name in suggested_changes()}.union(*suggested_changes().values())
+    assert reported and reported - known == set()

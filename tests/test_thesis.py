@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from implicit_sparsity import provenance
 from implicit_sparsity.corpora.mapping import table
 from implicit_sparsity.corpora.records import Dropped
+from implicit_sparsity.workflow import source
 
 ROOT = Path(__file__).parent.parent
 THESIS = yaml.safe_load((ROOT / "slurm/thesis.yaml").read_text())
@@ -95,12 +95,12 @@ def dry_run(folder, *arguments):
     assert status == 0, text[-2000:]
     jobs, group = [], None
     heads = re.compile(r"^(?:\[.*\] )?Group job (\S+) \(.*|^( *)rule (\w+):$", re.M)
-    found = list(heads.finditer(text))
-    for number, head in enumerate(found):
+    result = list(heads.finditer(text))
+    for number, head in enumerate(result):
         if head[1]:
             group = (head[1], number)
             continue
-        end = found[number + 1].start() if number + 1 < len(found) else len(text)
+        end = result[number + 1].start() if number + 1 < len(result) else len(text)
         parts = dict(re.findall(r"^ +(wildcards|resources): (.*)$", text[head.end() : end], re.M))
         wildcards, resources = (
             dict(pair.split("=", 1) for pair in parts.get(name, "").split(", ") if pair)
@@ -132,9 +132,9 @@ def test_every_job_of_the_study_is_listed(whole):
         "measure_activations": 2 * (probed * 4 + 1) * 4,
         "evaluate_checkpoint": sum(runs.values()) * 4 + 2,
     }
-    found = count(jobs)
+    result = count(jobs)
     print(f"{len(jobs)} jobs in {seconds:.1f} s of processor time, {peak / 1e6:.0f} MB")
-    assert {rule: found[rule] for rule in expected} == expected
+    assert {rule: result[rule] for rule in expected} == expected
     assert peak < 1e9
 
 
@@ -233,8 +233,8 @@ def test_every_revision_is_a_commit():
 
 
 def test_two_licensed_hub_sets_a_domain_and_none_of_the_small_study():
-    found = Counter(domain for domain, *_ in sources())
-    assert found == {"code": 2, "math": 2, "medical": 2, "general": 2}
+    result = Counter(domain for domain, *_ in sources())
+    assert result == {"code": 2, "math": 2, "medical": 2, "general": 2}
     assert all(entry["loader"] == "hub" and entry["licence"] for *_, entry in sources())
     for domain, content in CONFIG["domains"].items():
         assert all(THESIS["domains"][domain]["sources"][name] is False for name in content["sources"])
@@ -245,7 +245,7 @@ def test_two_orders_three_seeds_and_a_front_of_every_method():
     assert all(sorted(order) == sorted(THESIS["domains"]) for order in THESIS["orders"].values())
     assert len(set(THESIS["seeds"])) == 3
     whole = THESIS["optional"]["whole"]["methods"]
-    assert set(THESIS["methods"]) | set(whole) == set(provenance.available("methods"))
+    assert set(THESIS["methods"]) | set(whole) == set(source.available("methods"))
     for entry in (*THESIS["methods"].values(), *whole.values()):
         assert len(entry["sweep"]["learning_rate"]) == 2
     assert THESIS["controls"] is True and set(THESIS["probed_methods"]) == set(CONFIG["methods"])
@@ -355,11 +355,11 @@ def test_fields_fit_the_columns_of_the_set(name):
     empty = {key: None if isinstance(value, str) else value for key, value in row.items()}
     options = {key: entry[key] for key in ("fields", "licence", "on_bad", "max_chars")}
     options["answer_pattern"] = entry.get("answer_pattern", "")
-    found = list(table([(1, row), (2, empty)], name, **options))
-    (kept,) = (item for item in found if not isinstance(item, Dropped))
-    assert {key: kept[key] for key in expected} == expected
-    assert kept["licence"] == entry["licence"]
-    assert len(found) == 2  # the row without texts was dropped and counted
+    result = list(table([(1, row), (2, empty)], name, **options))
+    (retained,) = (item for item in result if not isinstance(item, Dropped))
+    assert {key: retained[key] for key in expected} == expected
+    assert retained["licence"] == entry["licence"]
+    assert len(result) == 2  # the row without texts was dropped and counted
 
 
 def test_every_set_has_a_row():

@@ -13,7 +13,7 @@ import pytest
 import studies
 import yaml
 
-from implicit_sparsity import provenance
+from implicit_sparsity.workflow import source
 
 ROOT = Path(__file__).parent.parent
 MODELS = ("nano_dense", "nano_moe")
@@ -30,7 +30,7 @@ TABLES_OF_TRAINING = {"collect_scores", "collect_stages", "compare_methods", "co
 
 def snakemake(folder, *arguments, check=True):
     done = studies.snakemake(folder, "--configfile", "tests/nano.yaml", *arguments, timeout=1500)
-    return studies.said(done, check)
+    return studies.reported(done, check)
 
 
 CONCLUSIONS = {"judge_claims", "write_latex", "write_chapter"}
@@ -49,19 +49,19 @@ def planned(folder, *arguments):
     Verdicts, LaTeX tables and the chapter follow from which tables and figures are made: checked here.
     """
     blocks = re.split(r"\n(?:local)?rule ", snakemake(folder, "-n", *arguments))[1:]
-    found = set()
+    result = set()
     for block in blocks:
         rule = block.split(":", 1)[0]
         wildcards = re.search(r"^ +wildcards: (.+)$", block, re.M)
         values = [pair.split("=", 1)[1] for pair in wildcards[1].split(", ")] if wildcards else []
-        found.add(" ".join([rule, ".".join(values)]).strip())
+        result.add(" ".join([rule, ".".join(values)]).strip())
         if rule == "judge_claims" and not CLAIMED:
             CLAIMED.update(re.findall(r"results/tables/(\w+)\.csv", block.split("output:")[0]))
     jobs = (
-        found - CONCLUSIONS - {"all", "preflight"}
+        result - CONCLUSIONS - {"all", "preflight"}
     )  # a changed plan is checked again; nothing runs because of it
     if "--forceall" not in arguments:
-        assert found & CONCLUSIONS == concluded(jobs)
+        assert result & CONCLUSIONS == concluded(jobs)
     return jobs
 
 
@@ -73,13 +73,13 @@ def tables_of(jobs):
 
 def drawn(jobs):
     """These jobs, and the figures that say in their source that they read a table of theirs."""
-    found = set(jobs)
+    result = set(jobs)
     for name in yaml.safe_load((ROOT / "config.yaml").read_text())["figures"]:
-        place = provenance.module_name("figures", name)
-        read = [provenance.class_literal(place, kind, default=()) for kind in ("TABLES", "OPTIONAL")]
+        place = source.module_name("figures", name)
+        read = [source.class_literal(place, kind, default=()) for kind in ("TABLES", "OPTIONAL")]
         if tables_of(jobs) & {table for tables in read for table in tables}:
-            found.add(f"draw_figure {name}")
-    return found
+            result.add(f"draw_figure {name}")
+    return result
 
 
 def concluded(jobs):
@@ -103,17 +103,17 @@ def study(tmp_path_factory):
 @pytest.fixture
 def edit(study):
     """Change files of the study; everything is put back afterwards, times included."""
-    kept = {}
+    retained = {}
 
     def change(name, old, new):
         path = study / name
-        kept.setdefault(path, (path.read_bytes(), path.stat()))
+        retained.setdefault(path, (path.read_bytes(), path.stat()))
         text = path.read_text()
         assert old in text, f"{name} has no {old!r}"
         path.write_text(text.replace(old, new, 1))
 
     yield change
-    for path, (content, status) in kept.items():
+    for path, (content, status) in retained.items():
         path.write_bytes(content)
         os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
@@ -170,8 +170,8 @@ WORDS = [
     ("scripts/implicit_sparsity/methods/lora.py", "\n\n\n", "\n# a comment\n\n\n"),
     ("scripts/implicit_sparsity/probes/hubs.py", '"""', '"""New words. '),
     ("scripts/implicit_sparsity/figures/hubs.py", "\n\n\n", "\n\n\n\n\n"),
-    ("scripts/implicit_sparsity/store.py", "import json\n", "import json  # a comment\n"),
-    ("scripts/implicit_sparsity/job.py", "import os\n", "import os  # a comment\n"),
+    ("scripts/implicit_sparsity/storage/store.py", "import json\n", "import json  # a comment\n"),
+    ("scripts/implicit_sparsity/workflow/job.py", "import os\n", "import os  # a comment\n"),
     ("scripts/implicit_sparsity/figures/thesis.mplstyle", "# Printed", "# As printed"),
     ("rules/adapters.smk", "with one method", "by one method"),
     ("rules/probes.smk", "# which checkpoints are measured, and", "# Which checkpoints, and"),
@@ -204,7 +204,7 @@ def test_code_of_one_method(study, edit):
 
 
 def test_code_that_one_script_imports(study, edit):
-    edit("scripts/implicit_sparsity/continual.py", "\n\n\n", "\n\nADDED = 1\n\n\n")
+    edit("scripts/implicit_sparsity/metrics/continual.py", "\n\n\n", "\n\nADDED = 1\n\n\n")
     assert planned(study) == drawn({"continual_metrics", "draw_figure r_heatmaps"} | OVERVIEW)
 
 
@@ -294,7 +294,7 @@ def test_option_of_a_probe_with_a_figure_of_its_name(study, edit, probe, name, o
     assert planned(study) == drawn(tables_and_figures(probe))
 
 
-def test_budget_of_the_held_out_task(study, edit):
+def test_budget_of_the_plasticity_task(study, edit):
     edit("tests/nano.yaml", "steps: 3, rank: 2", "steps: 4, rank: 2")
     jobs = {f"measure_plasticity {model}.{method}.forward.seed0.stage2" for model, method in RUNS}
     jobs |= {f"measure_plasticity {model}.base" for model in MODELS}
@@ -381,7 +381,7 @@ def of(everything, *rules):
     return {job for job in everything if job.split()[0] in rules}
 
 
-def about(everything, model):
+def metadata(everything, model):
     """Jobs of one model, and those that read all models."""
     return {job for job in everything if model in job} | of(everything, *IN_COMMON)
 
@@ -407,7 +407,7 @@ def test_code_of_one_probe(study, edit):
 
 
 def test_code_that_every_job_imports(study, edit, everything):
-    edit("scripts/implicit_sparsity/files.py", "\n\n\n", "\n\nADDED = 1\n\n\n")
+    edit("scripts/implicit_sparsity/storage/files.py", "\n\n\n", "\n\nADDED = 1\n\n\n")
     assert planned(study) == everything
 
 
@@ -428,7 +428,7 @@ def test_prompt_template(study, edit, everything):
 def test_what_one_model_is(study, edit, everything):
     """Its seed; of a model from a hub, its revision."""
     edit("tests/nano.yaml", "    seed: 0\n", "    seed: 1\n")
-    assert planned(study) == drawn(about(everything, "nano_dense"))
+    assert planned(study) == drawn(metadata(everything, "nano_dense"))
 
 
 def test_new_model(study, edit, everything):
@@ -481,8 +481,8 @@ def lose(study, tmp_path):
         lost[-1][0].rename(lost[-1][1])
 
     yield take
-    for place, kept in lost:
-        kept.rename(place)
+    for place, retained in lost:
+        retained.rename(place)
 
 
 def test_deleted_stage(study, lose):

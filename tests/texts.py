@@ -18,8 +18,8 @@ def blocks(text: str) -> list[tuple[str, str]]:
 
 def spans(text: str) -> list[str]:
     """What stands in backticks outside blocks, line breaks as blanks."""
-    found = [span for part in FENCED.sub("", text).split("\n\n") for span in re.findall(r"`([^`]+)`", part)]
-    return [" ".join(span.split()) for span in found]
+    result = [span for part in FENCED.sub("", text).split("\n\n") for span in re.findall(r"`([^`]+)`", part)]
+    return [" ".join(span.split()) for span in result]
 
 
 def is_command(text: str) -> bool:
@@ -34,8 +34,8 @@ def is_shell(language: str, content: str) -> bool:
 def lines(text: str) -> list[str]:
     """Commands of the shell blocks, without their comments."""
     shell = [content for language, content in blocks(text) if is_shell(language, content)]
-    found = [re.sub(r"\s+# .*", "", line).strip() for content in shell for line in content.splitlines()]
-    return [part for line in found if line for part in line.split(" && ")]
+    result = [re.sub(r"\s+# .*", "", line).strip() for content in shell for line in content.splitlines()]
+    return [part for line in result if line for part in line.split(" && ")]
 
 
 def commands(text: str) -> list[str]:
@@ -70,10 +70,10 @@ RUN = {  # command: what it says
     "snakemake --unlock": "Unlocked working directory",
     "make explain FILE=results/figures/loss_curves.pdf": "results/corpora/math/splits",
     "make explain FILE=results/figures/forgetting_learning.pdf": "results/adapters/nano_dense/",
-    "PYTHONPATH=scripts python3 -m implicit_sparsity.explaining FILE": "results/models/nano_dense",
-    "PYTHONPATH=scripts python -m implicit_sparsity.metric_cards": (ROOT / "docs/metrics.md").read_text(
-        encoding="utf-8"
-    ),
+    "PYTHONPATH=scripts python3 -m implicit_sparsity.provenance.explaining FILE": "results/models/nano_dense",
+    "PYTHONPATH=scripts python -m implicit_sparsity.metrics.metric_docs": (
+        ROOT / "docs/metrics.md"
+    ).read_text(encoding="utf-8"),
 }
 WHOLE_ARCHIVE, HERE = "tests/archiving/test_archive_of_a_study.py", "tests/test_docs.py"
 THESIS = "tests/test_thesis.py"  # dry runs of all of it; tests/slurm has the profile on a real SLURM

@@ -24,7 +24,7 @@ class Documents:
         import numpy as np
         import torch
 
-        from implicit_sparsity.batching import PAD, sorted_batches
+        from implicit_sparsity.models.batching import PAD, sorted_batches
 
         for batch in sorted_batches([len(tokens) for tokens in self.ids], self.batch_tokens):
             longest = max(len(self.ids[i]) for i in batch)
@@ -41,17 +41,17 @@ class Documents:
 
 def backbone(network):
     """The plain forward pass, head left out: what no measurement can be faster than."""
-    from implicit_sparsity import models
+    from implicit_sparsity.models import forward
 
     def run(statistics, documents, keep):
         for ids, mask, _, _ in documents.batches():
-            models.hidden_states(network, ids, mask)
+            forward.hidden_states(network, ids, mask)
 
     return run
 
 
 def ours(network):
-    from implicit_sparsity import activations
+    from implicit_sparsity.measurements import activations
 
     def run(statistics, documents, keep):
         d = documents
@@ -118,10 +118,10 @@ def _reduced(watch):
                 statistics.begin_batch(counted, group)
                 watch(ids, mask, reduce)
             statistics.documents += len(ids)
-        for layer, found in held:
+        for layer, result in held:
             if layer is None:
-                statistics.begin_batch(*found)
+                statistics.begin_batch(*result)
             else:
-                reduce(layer, found)
+                reduce(layer, result)
 
     return run

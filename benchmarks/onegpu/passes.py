@@ -16,8 +16,10 @@ def measure(network, length: int, batch: int, rounds: int, meter, options: dict)
     import numpy as np
     import torch
 
-    from implicit_sparsity import activations, ffn, models
-    from implicit_sparsity.accumulators import ActivationStatistics
+    from implicit_sparsity.measurements import activations
+    from implicit_sparsity.measurements.accumulators import ActivationStatistics
+    from implicit_sparsity.models import ffn
+    from implicit_sparsity.models.forward import hidden_states
 
     vocabulary = network.config.get_text_config().vocab_size
     ids = list(np.random.default_rng(0).integers(3, vocabulary, (batch, length), dtype=np.uint32))
@@ -29,7 +31,7 @@ def measure(network, length: int, batch: int, rounds: int, meter, options: dict)
         tokens = torch.from_numpy(np.stack(ids).astype(np.int64))
         with torch.inference_mode():
             mask = torch.ones_like(tokens)
-            models.hidden_states(network, tokens.to(meter.device), mask.to(meter.device))
+            hidden_states(network, tokens.to(meter.device), mask.to(meter.device))
 
     def probe():
         activations.run(network, ids, keeps, found, batch * length, groups=dealt)
@@ -64,8 +66,8 @@ def decode(network, prompt: int, batch: int, new: int, meter) -> dict:
     """
     import numpy as np
 
-    from implicit_sparsity import scoring
-    from implicit_sparsity.tokens import Document
+    from implicit_sparsity.corpora.tokens import Document
+    from implicit_sparsity.measurements import scoring
 
     vocabulary = network.config.get_text_config().vocab_size
     ids = np.random.default_rng(0).integers(3, vocabulary, (batch, prompt), dtype=np.uint32)

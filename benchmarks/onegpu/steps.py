@@ -23,7 +23,7 @@ def settings(steps: int, batch: int, precision: str, device: str, checkpointing:
         "weight_decay": 0.0,
         "clip": 1.0,
         "checkpoint_every": 10**6,
-        "leak_tolerance": 1e-3,
+        "constraint_tolerance": 1e-3,
         "precision": precision,
         "gradient_checkpointing": checkpointing,
         "packing": True,
@@ -35,8 +35,8 @@ def synthetic_stage(network, length: int, count: int, domains: list, training: d
     """A stage like any other but for its documents: ``count`` of random ids a split."""
     import numpy as np
 
-    from implicit_sparsity.stages import Stage
-    from implicit_sparsity.tokens import Document
+    from implicit_sparsity.corpora.tokens import Document
+    from implicit_sparsity.training.stage import Stage
 
     class Synthetic(Stage):
         def documents(self, split, domain=None):
@@ -72,7 +72,8 @@ def _timed(method, meter):
 def measure(make, name: str, options: dict, length: int, batch: int, steps: int, meter, **how) -> dict:
     """{seconds_per_step, peak_memory_gb, loss, note} of a method; ``make()`` gives a fresh network, ``how``
     is precision and checkpointing (see ``settings``)."""
-    from implicit_sparsity import methods, training
+    from implicit_sparsity.options import load
+    from implicit_sparsity.training import fit
 
     def stage_of(domains, count, previous=None):
         setting = settings(count, batch, device=meter.device, **how)
@@ -82,10 +83,10 @@ def measure(make, name: str, options: dict, length: int, batch: int, steps: int,
         previous, domains = None, ["first"]
         if name in SECOND_STAGE:
             previous, domains = f"{folder}/adapter", ["first", "second"]
-            _first_stage(stage_of(["first"], 1), methods.load(name, **options), previous)
+            _first_stage(stage_of(["first"], 1), load("methods", name, **options), previous)
             meter.clear()
-        method, ends = _timed(methods.load(name, **options), meter)
-        done = training.train(stage_of(domains, steps + WARM_UP, previous), method, f"{folder}/scratch")
+        method, ends = _timed(load("methods", name, **options), meter)
+        done = fit.train(stage_of(domains, steps + WARM_UP, previous), method, f"{folder}/scratch")
     each = [b - a for a, b in itertools.pairwise(ends)][WARM_UP - 1 :]
     return {
         "seconds_per_step": statistics.median(each),
@@ -99,9 +100,9 @@ def _first_stage(stage, method, folder) -> None:
     """One step in a first domain, so that there is a past to protect."""
     from pathlib import Path
 
-    from implicit_sparsity import training
+    from implicit_sparsity.training import fit
 
     with tempfile.TemporaryDirectory() as scratch:
-        state = training.fit(stage, method, scratch)["state"]
+        state = fit.fit(stage, method, scratch)["state"]
     Path(folder).mkdir()
     stage.save(method, folder, state)

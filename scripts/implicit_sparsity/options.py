@@ -51,12 +51,12 @@ def load(room: str, name: str, **options):
     """
     module = f"implicit_sparsity.{room}.{name}"
     try:
-        found = importlib.import_module(module)
+        result = importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name != module:
             raise
         raise InputError(f"there is no {module.replace('.', '/')}.py", key=f"{room}/{name}") from None
-    cls = getattr(found, "".join(part.capitalize() for part in name.split("_")))
+    cls = getattr(result, "".join(part.capitalize() for part in name.split("_")))
     known = [field.name for field in dataclasses.fields(cls)]
     unknown = sorted(set(options) - set(known))
     if unknown:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from implicit_sparsity.claims.base import Study
-from implicit_sparsity.tables import read_table, write_table
+from implicit_sparsity.storage.tables import read_table, write_table
 
 DOMAINS = ("code", "math", "medical", "general")
 PAIRS = list(combinations(DOMAINS, 2))

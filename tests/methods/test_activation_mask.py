@@ -8,23 +8,15 @@ import torch
 from test_methods import KINDS, logits, train, trained  # noqa: F401 (a fixture)
 from transformers import AutoModelForCausalLM
 
-from implicit_sparsity import (
-    adapters,
-    audit,
-    ffn,
-    methods,
-    models,
-    neuron_branch,
-    neuron_choice,
-    neuron_gates,
-    neuron_sets,
-    neurons,
-    stages,
-    state,
-    training,
-)
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.methods.activation_mask import ActivationMask
+from implicit_sparsity.metrics import neuron_sets
+from implicit_sparsity.models import adapters, ffn, loading
+from implicit_sparsity.options import load
+from implicit_sparsity.storage import tensors
+from implicit_sparsity.training import audit, fit
+from implicit_sparsity.training.stage import Stage
+from implicit_sparsity.updates import neuron_branch, neuron_choice, neuron_deltas, neuron_gates
 
 ROWS = {"fraction": 0.1, "protect": 0.1}
 SOFT = ROWS | {"protection": "soft", "fraction": 0.5}
@@ -35,7 +27,7 @@ def begun(nano, kind, count=1, previous=None, **options):
     """A method at the beginning of a stage: masks are chosen, nothing is trained."""
     model, tokens = nano(kind)
     domains = ["code", "math"][:count]
-    here = stages.Stage(
+    here = Stage(
         str(model),
         domains,
         [tokens[d] for d in domains],
@@ -43,7 +35,7 @@ def begun(nano, kind, count=1, previous=None, **options):
         networks.TRAINING,
         previous and str(previous),
     )
-    method = methods.load("activation_mask", **ROWS | options)
+    method = load("methods", "activation_mask", **ROWS | options)
     method.begin(here)
     return here, method
 
@@ -55,10 +47,10 @@ def numbers(model):
 @pytest.mark.parametrize("kind", KINDS)
 def test_writes_exactly_the_chosen_neurons(trained, nano, kind):  # noqa: F811
     """Merged weights differ from the base in the chosen rows and columns, all of them, and nowhere else."""
-    base, written = models.load(nano(kind)[0]), set()
-    before = dict(models.load(nano(kind)[0]).named_parameters())
+    base, written = loading.load(nano(kind)[0]), set()
+    before = dict(loading.load(nano(kind)[0]).named_parameters())
     for folder, method, _, _ in trained(kind, "activation_mask"):
-        merged = adapters.with_adapter(models.load(nano(kind)[0]), folder)
+        merged = adapters.with_adapter(loading.load(nano(kind)[0]), folder)
         new = [set(index.tolist()) for index, *_ in method.deltas.layers]
         written = [a | b for a, b in zip(written or [set()] * len(new), new, strict=True)]
         for block, old, chosen in zip(
@@ -78,7 +70,7 @@ def test_writes_exactly_the_chosen_neurons(trained, nano, kind):  # noqa: F811
 @pytest.mark.parametrize("kind", KINDS)
 def test_leaves_protected_neurons_alone(trained, kind):  # noqa: F811
     first, second = trained(kind, "activation_mask")
-    guarded, later = (neuron_choice.protected(state.load_state(run[0])) for run in (first, second))
+    guarded, later = (neuron_choice.protected(tensors.load_state(run[0])) for run in (first, second))
     for layer, (index, *_) in enumerate(second[1].deltas.layers):
         wrote = set(first[1].deltas.layers[layer][0].tolist())
         assert wrote and wrote <= set(guarded[layer].tolist())
@@ -112,7 +104,7 @@ def test_controls_train_exactly_as_many_numbers(trained, nano, kind):  # noqa: F
         block = ffn.feed_forwards(here.model)[0]
         assert numbers(here.model) == 4 * 3 * round(0.1 * block.size) * 32
         masks[name] = torch.stack(list(method.chosen.values()))
-        protected = neuron_choice.protected(state.load_state(first))
+        protected = neuron_choice.protected(tensors.load_state(first))
         overlap = [torch.isin(index, protected[layer]).any() for layer, index in method.chosen.items()]
         assert any(overlap) == (name == "hubs"), "hubs are what old domains protect: without protection"
     assert len(masks) == 5
@@ -138,12 +130,12 @@ def test_planted_neurons_are_chosen(nano, kind, choose):
     """Rows of ``up`` a hundred times as large, or as small; in the shared expert, which all tokens visit."""
     model, _ = nano(kind)
     here, method = begun(nano, kind)
-    here.model = models.load(model)
+    here.model = loading.load(model)
     planted, factor = [3, 5, 8, 12, 17, 22], (0.01 if choose == "least" else 100.0)
     for block in ffn.feed_forwards(here.model):
         up = neuron_branch.carrier(block).up_proj.weight
         up.data[planted] *= factor
-    method = methods.load("activation_mask", **ROWS | {"choose": choose, "fraction": 6 / block.size})
+    method = load("methods", "activation_mask", **ROWS | {"choose": choose, "fraction": 6 / block.size})
     method.begin(here)
     start = block.size - block.shared if block.experts else 0
     for index in method.chosen.values():
@@ -170,7 +162,7 @@ def test_least_active_leaves_idle_neurons_out_while_others_are_left():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_weight_norm_is_that_of_all_a_neurons_numbers(nano, kind):
-    model = models.load(nano(kind)[0])
+    model = loading.load(nano(kind)[0])
     norms = neuron_choice.weight_norms(model)
     for block in ffn.feed_forwards(model):
         for first, last, gate, up, down in block.parts():
@@ -180,7 +172,7 @@ def test_weight_norm_is_that_of_all_a_neurons_numbers(nano, kind):
 
 def test_soft_use_and_gates_by_hand():
     """Activity 0 0 0 4: mean 1, deviation sqrt 3, so z = sqrt 3 for the last, and below 0 for the others."""
-    use = neuron_gates.standing(torch.tensor([[0.0, 0, 0, 4], [2, 2, 2, 2]], dtype=torch.float64))
+    use = neuron_gates.normalised_use(torch.tensor([[0.0, 0, 0, 4], [2, 2, 2, 2]], dtype=torch.float64))
     last = torch.tensor(3.0).sqrt().tanh()
     torch.testing.assert_close(use, torch.tensor([[0, 0, 0, last], [0, 0, 0, 0]]))
     gates = neuron_gates.gates(use, {0: torch.tensor([1, 3]), 1: torch.tensor([0])})
@@ -192,10 +184,10 @@ def test_soft_use_and_gates_by_hand():
 def test_soft_protection_lets_a_neuron_take_its_share_of_the_real_step(nano, kind, tmp_path, monkeypatch):
     """AdamW with decay and clipping: of use 1 nothing, to the bit; without the gates it moves."""
     train(nano, kind, "activation_mask", 1, tmp_path / "1", options=SOFT)
-    known = state.load_state(tmp_path / "1")
+    known = tensors.load_state(tmp_path / "1")
     assert not neuron_choice.protected(known) and known["use"].max() > 0.5
     known["use"][:, ::2] = 1
-    state.save_state(tmp_path / "1", known)
+    tensors.save_state(tmp_path / "1", known)
     begin = ActivationMask.begin
 
     def remembering(self, stage):
@@ -209,7 +201,7 @@ def test_soft_protection_lets_a_neuron_take_its_share_of_the_real_step(nano, kin
             monkeypatch.setattr(neuron_gates.GatedStep, "after", lambda self: None)
         folder = tmp_path / f"2{gated}"
         _, method, result, _ = train(nano, kind, "activation_mask", 2, folder, tmp_path / "1", SOFT)
-        assert not method.constrained and result["audit"]["leak_max_step"] is None
+        assert not method.constrained and result["audit"]["constraint_violation_max_step"] is None
         still = moving = 0
         for layer, (index, gate, _, down) in enumerate(method.deltas.layers):
             closed = index % 2 == 0
@@ -219,7 +211,7 @@ def test_soft_protection_lets_a_neuron_take_its_share_of_the_real_step(nano, kin
                 moving += int((moved & closed).sum())
                 assert moved[~closed].any()
         assert (moving == 0 and still > 0) if gated else moving > 0
-    assert torch.equal(state.load_state(tmp_path / "2True")["use"][:, ::2], known["use"][:, ::2])
+    assert torch.equal(tensors.load_state(tmp_path / "2True")["use"][:, ::2], known["use"][:, ::2])
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -229,9 +221,9 @@ def test_branch_leaves_a_wider_model_that_transformers_loads(nano, kind, precisi
 
     In bfloat16, whose sums round elsewhere in one wide product than in two, the numbers in training instead.
     """
-    previous, size = None, ffn.feed_forwards(models.load(nano(kind)[0]))[0].size
+    previous, size = None, ffn.feed_forwards(loading.load(nano(kind)[0]))[0].size
     wanted, dtype = round(0.1 * size), {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
-    old = models.load(nano(kind)[0], precision)
+    old = loading.load(nano(kind)[0], precision)
     for count in (1, 2):
         folder = tmp_path / str(count)
         _, method, result, seen = train(
@@ -261,7 +253,7 @@ def test_branch_leaves_a_wider_model_that_transformers_loads(nano, kind, precisi
 @pytest.mark.parametrize("kind", KINDS)
 def test_branch_says_nothing_before_it_is_trained(nano, kind):
     here, method = begun(nano, kind, **BRANCH)
-    assert torch.equal(logits(here.model, method), logits(models.load(nano(kind)[0])))
+    assert torch.equal(logits(here.model, method), logits(loading.load(nano(kind)[0])))
     block = ffn.feed_forwards(here.model)[2]
     gate, up = method.branch.layers[2][:2]
     for row, number in enumerate(method.chosen[2].tolist()):
@@ -283,7 +275,7 @@ def test_branch_that_is_cut_off_resumes_to_the_same_bytes(nano, tmp_path, monkey
     folder = tmp_path / "again"
     with pytest.raises(KeyboardInterrupt):
         train(nano, "dense", "activation_mask", 1, folder, options=BRANCH, checkpoint_every=2)
-    assert training.last_checkpoint(tmp_path / "again.scratch").name == "checkpoint-2"
+    assert fit.last_checkpoint(tmp_path / "again.scratch").name == "checkpoint-2"
     train(nano, "dense", "activation_mask", 1, folder, options=BRANCH, checkpoint_every=2)
     assert steps == [0, 1, 2, 2, 3]
     for file in sorted((tmp_path / "whole").iterdir()):
@@ -301,7 +293,7 @@ def test_census_catches_a_branch_that_writes_the_body(nano, tmp_path, monkeypatc
 
 
 def test_branch_on_quantized_weights_is_one_clear_line(nano):
-    model = copy.deepcopy(models.load(nano("dense")[0]))
+    model = copy.deepcopy(loading.load(nano("dense")[0]))
     linear = model.model.layers[0].mlp.gate_proj
     linear.weight = torch.nn.Parameter(linear.weight.data.to(torch.int8), requires_grad=False)
     with pytest.raises(InputError, match="unquantized"):
@@ -318,4 +310,4 @@ def test_packing_and_checkpointed_gradients_change_nothing_but_rounding(nano, tm
             _, _, result, _ = train(nano, "dense", "activation_mask", 2, folder, first, options, **more)
             losses.append([row["loss"] for row in result["curve"]])
         assert losses[0] == pytest.approx(losses[1], rel=1e-4)
-        assert neurons.Deltas.from_state(result["state"]).layers or name == "branch"
+        assert neuron_deltas.Deltas.from_state(result["state"]).layers or name == "branch"

@@ -20,7 +20,7 @@ methods: {activation_mask: false, orthogonal: false}
 evals: {generate: []}
 probes: {drift: false, representation_drift: false, routing_drift: false,
   activation_overlap: false, thresholds: false, critical_sparsity: false,
-  gradients: false, gradient_overlap: false, held_out_task: false, plasticity: false, hubs: false,
+  gradients: false, gradient_overlap: false, plasticity_task: false, plasticity: false, hubs: false,
   input_spectra: false, capacity: false, write_interference: false}
 figures: {drift_by_layer: false, critical_sparsity: false, overlap_by_layer: false,
   sparsity_by_layer: false, gradients_by_layer: false, r_heatmaps: false,
@@ -102,11 +102,11 @@ def test_other_changes_are_not_forgotten_beside_a_new_price(study, overlay):
 
 
 def test_gpu_jobs_wait_for_the_preflight(study):
-    found = jobs.parse(snakemake(study, "-n", "all", "--forceall").stdout)
-    first = next(job.number for job in found if job.rule == "preflight")
-    waiting = {job.rule for job in found if first in job.after}
+    result = jobs.parse(snakemake(study, "-n", "all", "--forceall").stdout)
+    first = next(job.number for job in result if job.rule == "preflight")
+    waiting = {job.rule for job in result if first in job.after}
     assert waiting == {"train_adapter", "measure_activations", "evaluate_checkpoint"}
-    alike = {rule: sum(job.rule == rule for job in found) for rule in waiting}
+    alike = {rule: sum(job.rule == rule for job in result) for rule in waiting}
     plan = json.loads((study / "results/plan/nano_dense.json").read_text())
     assert alike == {rule: row["jobs"] for rule, row in plan["rules"].items()}
 

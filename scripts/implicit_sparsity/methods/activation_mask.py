@@ -67,10 +67,10 @@ class ActivationMask(Method):
         self.soft = self.adapter and self.protection == "soft" and self.protect > 0 and self.choose != "hub"
 
     def begin(self, stage):
-        from implicit_sparsity import neuron_branch, neuron_choice, neuron_gates, neurons
+        from implicit_sparsity.updates import neuron_branch, neuron_choice, neuron_deltas, neuron_gates
 
         self.before, self.gated = stage.previous_state(), None
-        past = neurons.Deltas.from_state(self.before)
+        past = neuron_deltas.Deltas.from_state(self.before)
         with past.beside(stage.model).applied(stage.model):
             self.used = neuron_choice.activity(stage.model, stage.select_documents(), self.sample_tokens)
         self.ranks = neuron_choice.worst_ranks(self.used, self.before.get("ranks"))
@@ -83,7 +83,7 @@ class ActivationMask(Method):
             return stage.model
         # what earlier stages wrote stays beside the weights: added to bfloat16 it would be rounded away
         self.old = past.without(self.chosen).beside(stage.model)
-        self.deltas = neurons.attach(stage.model, self.chosen, past)
+        self.deltas = neuron_deltas.attach(stage.model, self.chosen, past)
         if self.soft and "use" in self.before:
             gates = neuron_gates.gates(self.before["use"], self.chosen)
             self.gated = neuron_gates.GatedStep(self.deltas, gates)
@@ -106,7 +106,7 @@ class ActivationMask(Method):
         if self.gated:
             self.gated.after()
 
-    def leak(self, model, before):
+    def constraint_violation(self, model, before):
         """Trained entries of protected neurons, by their numbers: written means leaked."""
         if not self.guarded:
             return None
@@ -115,19 +115,19 @@ class ActivationMask(Method):
     def end(self, stage):
         import torch
 
-        from implicit_sparsity import neuron_choice, neuron_gates
+        from implicit_sparsity.updates import neuron_choice, neuron_gates
 
-        kept = {"ranks": self.ranks} if self.choose == "hub" else {}
+        retained = {"ranks": self.ranks} if self.choose == "hub" else {}
         if not self.adapter:
-            return kept | {"width": torch.tensor(self.width)}
-        kept |= self.old.joined_with(self.deltas).to_state()
+            return retained | {"width": torch.tensor(self.width)}
+        retained |= self.old.joined_with(self.deltas).to_state()
         if self.soft:
-            use = neuron_gates.standing(self.used)
-            return kept | {"use": torch.maximum(use, self.before.get("use", use))}
+            use = neuron_gates.normalised_use(self.used)
+            return retained | {"use": torch.maximum(use, self.before.get("use", use))}
         claimed = neuron_choice.choose(self.used, self.protect, {})
         written = self.chosen if self.protect else {}
         protected = neuron_choice.union(self.guarded, claimed, written)
-        return kept | {f"protected.{layer}": index for layer, index in protected.items()}
+        return retained | {f"protected.{layer}": index for layer, index in protected.items()}
 
     def save(self, stage, folder):
         if self.adapter:

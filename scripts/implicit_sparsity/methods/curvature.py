@@ -54,7 +54,7 @@ class Curvature(LoraMethod):
             raise InputError("routers are no linear layers: leave it false", key="methods.curvature.router")
 
     def new_adapter(self, stage):
-        from implicit_sparsity import adapters
+        from implicit_sparsity.models import adapters
 
         stage.seed_everything("initialisation")
         return adapters.add_linear_lora(
@@ -62,39 +62,41 @@ class Curvature(LoraMethod):
         )
 
     def begin(self, stage):
-        from implicit_sparsity import fences, lowrank
+        from implicit_sparsity.models import lowrank
+        from implicit_sparsity.updates import curvature_mask
 
-        self.state, self.fences = stage.previous_state(), {}
+        self.state, self.masks = stage.previous_state(), {}
         if not self.state:
             return self.new_adapter(stage)
         stage.keep_previous()
         model = self.new_adapter(stage)
         seeds = (lambda *names: stage.stream("eigenbasis", *names)) if self.basis == "random" else None
         options = {"energy": self.energy, "max_rank": self.max_rank, "rank": self.rank, "seeds": seeds}
-        self.fences = fences.build(self.state, lowrank.factors(model), options)
+        self.masks = curvature_mask.build(self.state, lowrank.factors(model), options)
         self.step(model)  # A starts where it may stay
         return model
 
     def step(self, model):
-        from implicit_sparsity import lowrank
+        from implicit_sparsity.models import lowrank
 
-        if self.fences:
+        if self.masks:
             for name, factor in lowrank.factors(model).items():
-                self.fences[name].project(factor)
+                self.masks[name].project(factor)
 
     def snapshot(self, model):
-        from implicit_sparsity import lowrank
+        from implicit_sparsity.models import lowrank
 
         return lowrank.snapshot(model)
 
-    def leak(self, model, before):
-        from implicit_sparsity import fences
+    def constraint_violation(self, model, before):
+        from implicit_sparsity.updates import curvature_mask
 
-        return fences.change_norms(model, before, self.fences) if self.fences else None
+        return curvature_mask.change_norms(model, before, self.masks) if self.masks else None
 
     def end(self, stage):
         """Old domains' moments, and this one's."""
-        from implicit_sparsity import kfac, lowrank
+        from implicit_sparsity.models import lowrank
+        from implicit_sparsity.updates import kfac
 
         modules = {name: factor.module for name, factor in lowrank.factors(stage.model).items()}
         batches = stage.select_batches(self.sample_tokens)
@@ -103,7 +105,7 @@ class Curvature(LoraMethod):
         return kfac.add(self.state, new, self.max_rank)
 
     def save(self, stage, folder):
-        if self.fences:
+        if self.masks:
             stage.save_stacked(folder)
         else:
             super().save(stage, folder)

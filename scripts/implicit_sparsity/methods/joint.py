@@ -29,10 +29,10 @@ class Joint(LoraMethod):
         """Equally many documents of every domain; the loop shuffles them."""
         if len(stage.domains) == 1:
             return documents
-        found = {domain: stage.documents("train", domain) for domain in stage.domains}
-        wanted = min(stage.training["steps"] * stage.training["batch_size"], max(map(len, found.values())))
+        result = {domain: stage.documents("train", domain) for domain in stage.domains}
+        wanted = min(stage.training["steps"] * stage.training["batch_size"], max(map(len, result.values())))
         return [
-            d for domain in found for d in self.drawn(found[domain], wanted, stage.stream("joint", domain))
+            d for domain in result for d in self.drawn(result[domain], wanted, stage.stream("joint", domain))
         ]
 
     def drawn(self, documents, wanted, seed):

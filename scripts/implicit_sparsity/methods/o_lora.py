@@ -30,7 +30,7 @@ class OLora(LoraMethod):
     STATE = (0, 2)
 
     def begin(self, stage):
-        from implicit_sparsity import lowrank
+        from implicit_sparsity.models import lowrank
 
         self.old = stage.previous_state()
         if not self.old:
@@ -47,7 +47,7 @@ class OLora(LoraMethod):
 
     def overlaps(self, model):
         """|A_old A_new'| of each adapted weight."""
-        from implicit_sparsity import lowrank
+        from implicit_sparsity.models import lowrank
 
         for name, factor in lowrank.factors(model).items():
             yield (self.old[name] @ factor.views[0].transpose(1, 2)).abs().sum()  # [X, old ranks, rank]
@@ -55,7 +55,7 @@ class OLora(LoraMethod):
     def end(self, stage):
         import torch
 
-        from implicit_sparsity import lowrank
+        from implicit_sparsity.models import lowrank
 
         new = {name: factor.views[0].detach() for name, factor in lowrank.factors(stage.model).items()}
         return {name: torch.cat([self.old[name], a], 1) if self.old else a for name, a in new.items()}

@@ -58,7 +58,7 @@ class Orthogonal(LoraMethod):
             raise InputError(f"{self.strength:g} is neither 0 nor 1: a frozen A avoids all", key="strength")
 
     def begin(self, stage):
-        from implicit_sparsity import lowrank
+        from implicit_sparsity.models import lowrank
 
         self.known = self.bases = stage.previous_state() if self.strength else {}
         if not self.known and not (self.form == "frozen" and self.strength):
@@ -81,8 +81,8 @@ class Orthogonal(LoraMethod):
 
     def random_bases(self, stage) -> dict:
         """For each known subspace a random one of its rank, the same at every stage as far as it goes."""
-        from implicit_sparsity import subspace
         from implicit_sparsity.randomness import stream_seed
+        from implicit_sparsity.updates import subspace
 
         drawn = {}
         for name, basis in self.known.items():  # what shares one basis goes on sharing one
@@ -95,11 +95,12 @@ class Orthogonal(LoraMethod):
         """A: the leading directions of the new domain's inputs outside the old subspace, and fixed."""
         import torch
 
-        from implicit_sparsity import lowrank, subspace
+        from implicit_sparsity.models import lowrank
+        from implicit_sparsity.updates import subspace
 
-        found = lowrank.factors(model)
-        samples = subspace.input_samples(model, stage.select_batches(self.sample_tokens), found)
-        for name, factor in found.items():
+        result = lowrank.factors(model)
+        samples = subspace.input_samples(model, stage.select_batches(self.sample_tokens), result)
+        for name, factor in result.items():
             seed = stage.stream("directions", name)
             with torch.no_grad():
                 rows = subspace.leading(samples[name], self.bases.get(name), self.rank, seed)
@@ -107,7 +108,8 @@ class Orthogonal(LoraMethod):
             factor.weights[0].requires_grad_(False)
 
     def project(self, model) -> None:
-        from implicit_sparsity import lowrank, subspace
+        from implicit_sparsity.models import lowrank
+        from implicit_sparsity.updates import subspace
 
         if self.bases:
             subspace.project_out(lowrank.factors(model), self.bases, self.strength)
@@ -117,12 +119,12 @@ class Orthogonal(LoraMethod):
             self.project(model)
 
     def snapshot(self, model):
-        from implicit_sparsity import lowrank
+        from implicit_sparsity.models import lowrank
 
         return lowrank.snapshot(model)
 
-    def leak(self, model, before):
-        from implicit_sparsity import lowrank
+    def constraint_violation(self, model, before):
+        from implicit_sparsity.models import lowrank
 
         if not self.bases or self.strength < 1:
             return None
@@ -130,16 +132,17 @@ class Orthogonal(LoraMethod):
 
     def end(self, stage):
         """The old subspaces, grown by what this domain adds."""
-        from implicit_sparsity import lowrank, subspace
+        from implicit_sparsity.models import lowrank
+        from implicit_sparsity.updates import subspace
 
         if not self.strength:
             return {}
-        found, tokens = lowrank.factors(stage.model), self.sample_tokens
+        result, tokens = lowrank.factors(stage.model), self.sample_tokens
         if self.subspace == "gradients":
             documents, seed = stage.select_batches(tokens, batch_tokens=1), stage.stream("gradients")
-            samples = subspace.gradient_samples(stage.model, documents, found, self.max_rank, seed)
+            samples = subspace.gradient_samples(stage.model, documents, result, self.max_rank, seed)
         else:
-            samples = subspace.input_samples(stage.model, stage.select_batches(tokens), found)
+            samples = subspace.input_samples(stage.model, stage.select_batches(tokens), result)
         grown, done = {}, {}
         for name, x in samples.items():  # weights that read the same input share one basis
             if id(x) not in done:

@@ -25,7 +25,7 @@ class Replay(LoraMethod):
 
     def mix(self, documents, stage):
         """The new documents, then the old ones drawn; the loop shuffles them."""
-        return documents + [found[i] for _, found, chosen in self.drawn(stage) for i in chosen]
+        return documents + [result[i] for _, result, chosen in self.drawn(stage) for i in chosen]
 
     def end(self, stage):
         import torch
@@ -40,8 +40,8 @@ class Replay(LoraMethod):
             return []
         result = []
         for domain in stage.domains[:-1]:
-            found = stage.documents("train", domain)
+            outcome = stage.documents("train", domain)
             random = np.random.default_rng(stage.stream("replay", domain))
-            count = max(1, round(self.ratio * len(found)))
-            result.append((domain, found, sorted(random.permutation(len(found))[:count].tolist())))
+            count = max(1, round(self.ratio * len(outcome)))
+            result.append((domain, outcome, sorted(random.permutation(len(outcome))[:count].tolist())))
         return result

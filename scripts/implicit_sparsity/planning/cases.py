@@ -12,22 +12,22 @@ def cases(study, model: str, trained_with=None) -> dict:
     """
     shape, setting, probes = study.shapes[model], study.settings[model], study.config["probes"]
     last = max((len(order) for order in study.config["orders"].values()), default=0)
-    found = {}
+    result = {}
     measured = last if probes["activations"]["stages"] != "base" else 0
     methods = {name: method for (owner, name), method in study.methods.items() if owner == model}
-    found["measure_activations", ""] = memory.probe(shape, setting)
-    found["evaluate_checkpoint", ""] = memory.evaluate(shape, setting)
+    result["measure_activations", ""] = memory.probe(shape, setting)
+    result["evaluate_checkpoint", ""] = memory.evaluate(shape, setting)
     for section, (rule, of) in MEASURED.items():
         if section in probes:
-            found[rule, ""] = of(study, model, probes[section])
+            result[rule, ""] = of(study, model, probes[section])
     for name, method in methods.items() if last else ():
         if trained_with is not None and name not in trained_with:
             continue
-        found["train_adapter", name] = memory.train(shape, method, setting, last)
-        found["evaluate_checkpoint", name] = memory.evaluate(shape, setting, method, last)
+        result["train_adapter", name] = memory.train(shape, method, setting, last)
+        result["evaluate_checkpoint", name] = memory.evaluate(shape, setting, method, last)
         if measured:
-            found["measure_activations", name] = memory.probe(shape, setting, method, last)
-    return found
+            result["measure_activations", name] = memory.probe(shape, setting, method, last)
+    return result
 
 
 def _gradients(study, model: str, options: dict) -> dict:
@@ -39,12 +39,12 @@ def _gradients(study, model: str, options: dict) -> dict:
     return parts | {"total": parts["total"] - spared}
 
 
-def _held_out_task(study, model: str, options: dict) -> dict:
+def _plasticity_task(study, model: str, options: dict) -> dict:
     """A fresh LoRA's training step on all pairs of one task."""
     shape, again = study.shapes[model], options.get("gradient_checkpointing", False)
     length = options["prompt"] + options["completion"]
     setting = replace(
-        study.settings[model], batch_size=options["pairs"], max_length=length, checkpointing=again, cards=1
+        study.settings[model], batch_size=options["pairs"], max_length=length, checkpointing=again, gpus=1
     )
     return memory.train(shape, trained.Trained(shape, rank=options["rank"]), setting)
 
@@ -61,9 +61,9 @@ def _input_spectra(study, model: str, options: dict) -> dict:
     """A pass that keeps a matrix of every group of documents, in float64, and makes one more in float32."""
     shape = study.shapes[model]
     widths = [shape.hidden, *([shape.ffn] if options.get("down") and not shape.experts else [])]
-    kept = 8.0 * options["groups"] * options["layers"] * sum(width**2 for width in widths)
+    retained = 8.0 * options["groups"] * options["layers"] * sum(width**2 for width in widths)
     parts = _passing(study, model, options)
-    moments = kept + 4.0 * max(widths) ** 2
+    moments = retained + 4.0 * max(widths) ** 2
     return parts | {"moments": moments, "total": parts["total"] + moments}
 
 
@@ -71,6 +71,6 @@ MEASURED = {
     "gradients": ("measure_gradients", _gradients),
     "thresholds": ("measure_thresholds", _passing),
     "drift": ("measure_drift", _passing),
-    "held_out_task": ("measure_plasticity", _held_out_task),
+    "plasticity_task": ("measure_plasticity", _plasticity_task),
     "input_spectra": ("measure_capacity", _input_spectra),
 }

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from . import memory, trained, work
-from .cards import CARDS, UTILISATION
+from .gpus import GPUS, UTILISATION
 
 DOWNLOAD = 1.0e8  # bytes/s from the hub
 NOMINAL = 15.0  # seconds of a job without a model: Python, imports, tables of a few MB
@@ -54,15 +54,15 @@ class Study:
         return self.config.get("hardware") or {}
 
     @property
-    def card(self):
-        return CARDS[self.hardware["card"]] if self.hardware else None
+    def device(self):
+        return GPUS[self.hardware["card"]] if self.hardware else None
 
     @cached_property
     def settings(self) -> dict:
         from dataclasses import replace
 
-        found = {name: memory.setting_of(self.config, name) for name in self.shapes}
-        return {name: replace(setting, fast=self.fast) for name, setting in found.items()}
+        result = {name: memory.setting_of(self.config, name) for name in self.shapes}
+        return {name: replace(setting, fast=self.fast) for name, setting in result.items()}
 
     @cached_property
     def methods(self) -> dict:
@@ -79,8 +79,8 @@ class Study:
         return self.lengths.get(model, min(longest, self.hardware.get("mean_tokens", longest)))
 
     def utilisation(self, model: str, what: str) -> float:
-        told = self.hardware.get("utilisation", {}).get(what, UTILISATION[what])
-        return self.measured.get((model, what), told)
+        reported = self.hardware.get("utilisation", {}).get(what, UTILISATION[what])
+        return self.measured.get((model, what), reported)
 
     def seconds(self, model: str, flops: float, what: str) -> float:
         """Of arithmetic at the utilisation of ``what``. A measured one has the kernels' speed in it."""
@@ -88,7 +88,7 @@ class Study:
             1.0 if (model, what) in self.measured else work.slowdown(self.shapes[model], self.settings[model])
         )
         setting = self.settings[model]
-        peak = self.card.flops if setting.precision == "bf16" else self.card.flops32
+        peak = self.gpu.flops if setting.precision == "bf16" else self.gpu.flops32
         return flops * slow / (peak * self.utilisation(model, what))
 
     def cost(self, job: Job) -> Cost:
@@ -115,8 +115,8 @@ class Study:
             tokens, flops, seconds = known[job.rule](model, *job.run)
             if not self.hardware:
                 return Cost(0.0, 0, tokens, flops)
-            cards = self.settings[model].cards if job.rule == "train_adapter" else 1
-            return Cost(seconds + self._opening(model, job.run), cards, tokens, flops)
+            gpus = self.settings[model].gpus if job.rule == "train_adapter" else 1
+            return Cost(seconds + self._opening(model, job.run), gpus, tokens, flops)
         if model in self.shapes and job.rule in ("fetch_model", "prepare_model"):
             rate = DOWNLOAD if self.config["models"][model]["source"] == "hub" else work.LOAD
             return Cost(NOMINAL + self.model_bytes(model) / rate)
@@ -175,7 +175,7 @@ class Study:
 
     def _held_out(self, model, method, stage):
         """A small task learned by a LoRA, several times, and a pass over documents of every domain."""
-        options, shape = self.config["probes"]["held_out_task"], self.shapes[model]
+        options, shape = self.config["probes"]["plasticity_task"], self.shapes[model]
         length, steps = options["prompt"] + options["completion"], options["tasks"] * options["steps"]
         learned, read = steps * options["pairs"] * length, options["documents"] * len(self.config["domains"])
         fresh = trained.Trained(shape, rank=options["rank"])
@@ -204,7 +204,7 @@ class Study:
         if not self.hardware:
             return tokens, flops, 0.0
         weights = memory.weights(shape, self.settings[model])
-        decoding = work.generation_seconds(shape, self.settings[model], self.config, self.card, weights)
+        decoding = work.generation_seconds(shape, self.settings[model], self.config, self.gpu, weights)
         again = method and (self.methods[model, method].whole or self.methods[model, method].everything)
         load = self.model_bytes(model) / work.LOAD if again else 0.0  # the base model before the stage's
         return tokens, flops, self.seconds(model, flops, "probe") + decoding + load

@@ -6,10 +6,10 @@ H as in ``saved``; V words of the vocabulary.
 
 from dataclasses import dataclass, replace
 
-from implicit_sparsity.losses import LOGITS_AT_ONCE
+from implicit_sparsity.models.losses import LOGITS_AT_ONCE
 
 from . import saved
-from .cards import CONTEXT, FRAGMENTATION
+from .gpus import CONTEXT, FRAGMENTATION
 
 QUANTIZED = {"int8": 1.0, "nf4": 0.5625}  # bytes of a weight; NF4 with a float32 scale for every 64
 STATISTICS = 8  # bytes of a counter or sum (accumulators.py)
@@ -32,7 +32,7 @@ class Setting:
     groups: int = 0  # of documents, each with float32 sums of its own
     generated: int = 0  # most documents whose answers are generated together
     new_tokens: int = 0
-    cards: int = 1  # that a training job is spread over; all others have one
+    gpus: int = 1  # that a training job is spread over; all others have one
     fast: bool = False  # the fused Gated DeltaNet
 
     @property
@@ -64,14 +64,14 @@ def setting_of(config: dict, name: str) -> Setting:
         groups=probes.get("groups", 0),
         generated=min(together, evals["generation_items"]) if evals["generate"] else 0,
         new_tokens=evals["max_new_tokens"],
-        cards=config.get("hardware", {}).get("cards_per_job", {}).get(name, 1),
+        gpus=config.get("hardware", {}).get("cards_per_job", {}).get(name, 1),
     )
 
 
 def of_gradients(setting: Setting, config: dict) -> Setting:
     """The setting in which gradients of single documents are taken."""
     again = config["probes"]["gradients"].get("gradient_checkpointing", False)
-    return replace(setting, batch_size=1, checkpointing=again, packing=False, cards=1)
+    return replace(setting, batch_size=1, checkpointing=again, packing=False, gpus=1)
 
 
 def weights(shape, setting: Setting) -> float:
@@ -109,12 +109,12 @@ def mask(shape, setting: Setting, tokens: int) -> float:
 def train(shape, trained, setting: Setting, stage: int = 1) -> dict:
     """A training step of a stage."""
     tokens, length = setting.step_tokens, setting.max_length
-    n, numbers = setting.cards, 4.0 * trained.parameters
-    found = saved.whole(
+    n, numbers = setting.gpus, 4.0 * trained.parameters
+    result = saved.whole(
         shape, trained, setting.precision, tokens, length, setting.checkpointing, setting.fast
     )
     fused = saved.Layer(shape, shape.kinds[0], trained, setting.precision).fused()
-    found = {
+    result = {
         # all weights are trained in float32, or small steps would be rounded away
         "weights": weights(shape, replace(setting, precision="fp32") if trained.everything else setting) / n,
         "adapter": 0.0 if trained.everything else numbers / n,
@@ -123,8 +123,8 @@ def train(shape, trained, setting: Setting, stage: int = 1) -> dict:
         "optimizer": 2 * numbers / n,
         "audit": 2 * numbers / n if trained.constrained else 0.0,
         "subspaces": trained.state_bytes(stage - 1) / n if trained.max_rank else 0.0,
-        "activations": found["kept"] / n,
-        "recomputed layer": found["again"],
+        "activations": result["kept"] / n,
+        "recomputed layer": result["again"],
         "fused experts": fused
         + (fused * 2 / 3 if fused else 0.0),  # gradient of W + dW, and one dW being made
         "logits": logits(shape, setting, tokens, gradient=True),
@@ -132,9 +132,9 @@ def train(shape, trained, setting: Setting, stage: int = 1) -> dict:
         "working": working(shape, setting, tokens, length),
     }
     sampling = trained.sample_bytes - sum(
-        found[part] for part in ("gradients", "optimizer", "activations", "recomputed layer", "logits")
+        result[part] for part in ("gradients", "optimizer", "activations", "recomputed layer", "logits")
     )
-    return _closed(found | {"samples": max(0.0, sampling)})
+    return _closed(result | {"samples": max(0.0, sampling)})
 
 
 def _earlier(trained, setting: Setting, stages: int) -> float:

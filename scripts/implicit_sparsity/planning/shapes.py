@@ -99,10 +99,10 @@ def of_config(config: dict) -> Shape:
     """The shape of a text model's configuration (``model_type`` and its fields)."""
     import torch
 
-    from implicit_sparsity import models
+    from implicit_sparsity.models import loading
 
     with torch.device("meta"):
-        network = models.create(text_config(config), seed=0)
+        network = loading.create(text_config(config), seed=0)
     return of_network(network)
 
 
@@ -175,10 +175,10 @@ def of_gguf(package: str, file: str) -> dict:
     """The configuration that a GGUF file inside an installed package describes."""
     from transformers import AutoConfig
 
-    from implicit_sparsity import models
-    from implicit_sparsity.files import package_file
+    from implicit_sparsity.models import loading
+    from implicit_sparsity.storage.files import package_file
 
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    models.quiet()
+    loading.quiet()
     folder = package_file(package, file).parent
     return AutoConfig.from_pretrained(str(folder), gguf_file=file, trust_remote_code=False).to_dict()

@@ -21,20 +21,20 @@ def tokens(count: float) -> float:
 def rooms(study, jobs) -> dict:
     """{room: bytes} of all that the jobs write."""
     probe = study.config["probes"]["activations"]
-    found = dict.fromkeys(("models", "tokens", "activations", "adapters", "state of methods"), 0.0)
+    result = dict.fromkeys(("models", "tokens", "activations", "adapters", "state of methods"), 0.0)
     splits = study.config["splits"]
     documents = sum(splits[name] for name in ("train", "select", "eval")) + 2 * splits["probe"]
     for model in study.shapes:
-        found["models"] += study.model_bytes(model)
-        found["tokens"] += tokens(documents * len(study.config["domains"]) * study.length(model))
+        result["models"] += study.model_bytes(model)
+        result["tokens"] += tokens(documents * len(study.config["domains"]) * study.length(model))
     for job in jobs:
         model = job.wildcards.get("model")
         if job.rule in ("measure_activations", "measure_control"):
             domains = len(study.config["domains"]) if job.rule == "measure_control" else 1
-            found["activations"] += domains * store(study.shapes[model], probe)
+            result["activations"] += domains * store(study.shapes[model], probe)
         elif job.rule == "train_adapter":
             method, stage = job.run
             trained = study.methods[model, method]
-            found["adapters"] += trained.adapter_bytes(stage)
-            found["state of methods"] += trained.state_bytes(stage)
-    return found
+            result["adapters"] += trained.adapter_bytes(stage)
+            result["state of methods"] += trained.state_bytes(stage)
+    return result

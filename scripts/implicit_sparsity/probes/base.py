@@ -11,9 +11,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from implicit_sparsity import comparing, store
 from implicit_sparsity.errors import InputError
+from implicit_sparsity.metrics import separation
 from implicit_sparsity.options import Options, option
+from implicit_sparsity.storage import store
 
 __all__ = [
     "Probe",
@@ -101,10 +102,10 @@ def halves_of(dataset, scores, layer: int, factor=None) -> list:
     """The two ``comparing.Half`` of one layer, of scores ``[half, layer, neuron]``; ``factor [neuron]`` of
     groups' sums. Without groups in the store they have none, and nothing gets an interval."""
     if "group_sum_abs" not in dataset:
-        return [comparing.Half(score) for score in scores[:, layer]]
+        return [separation.Half(score) for score in scores[:, layer]]
     sums, counts, owner = group_sums(dataset, layer)
     sums = sums if factor is None else sums * factor
-    return [comparing.Half(score, *parts, owner) for score, *parts in zip(scores[:, layer], sums, counts)]
+    return [separation.Half(score, *parts, owner) for score, *parts in zip(scores[:, layer], sums, counts)]
 
 
 def documents(dataset) -> int:
@@ -124,11 +125,11 @@ def by_kind(rows: list, *but: str) -> list:
 
 def by_control(stores: dict) -> dict:
     """control -> domain -> store, from stores by "domain.control"."""
-    found = {}
+    result = {}
     for name, dataset in stores.items():
         domain, control = name.split(".")
-        found.setdefault(control, {})[domain] = dataset
-    return found
+        result.setdefault(control, {})[domain] = dataset
+    return result
 
 
 def per_token(dataset, variable) -> np.ndarray:

@@ -1,0 +1,1 @@
+"""Passes over documents that fill stores: activations, gradients, representations, losses."""
