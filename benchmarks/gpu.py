@@ -2,13 +2,14 @@
 forward pass and of decoding, at the full published shapes with random weights and the settings of
 slurm/thesis.yaml.
 
-    .venv/bin/python benchmarks/gpu.py                 on a card of 80 GB, under 8 minutes
+    .venv/bin/python benchmarks/gpu.py                 as many cases as 8 minutes hold, most telling first
     .venv/bin/python benchmarks/gpu.py --layers 8      of networks cut to 8 layers; nothing is extrapolated
     .venv/bin/python benchmarks/gpu.py --nano          toy sizes, on the CPU where there is no card
 
 Prints each case as it ends, one table, and writes JSON (``--out``; benchmarks/results/gpu-<card>.json by
 default). No checkpoint, hub or results/ is needed. A case that runs out of memory or fails says so in its
-row, one that would not fit the time budget is left out and says that, and the others go on.
+row, one that would not fit the time budget is left out and says that, and the others go on. What fused
+kernels compile and tune at first use (minutes) is in the budget, not in the figures: a second run has it.
 
 Utilisation is achieved FLOP/s over the card's dense bfloat16 FLOP/s. FLOPs are ``planning.work``'s: a forward
 pass takes 2 a weight that a token meets, and what attention and Gated DeltaNet do between tokens; a step with
@@ -30,23 +31,9 @@ sys.path[:0] = [str(ROOT / "scripts"), str(Path(__file__).resolve().parent)]
 
 from onegpu import meter as meters  # noqa: E402
 from onegpu import networks, passes, steps  # noqa: E402
+from onegpu.told import cells, table  # noqa: E402
 
 METHODS = ("lora", "activation_mask", "orthogonal")
-COLUMNS = {  # of the table: heading, format
-    "model": ("model", "{}"),
-    "what": ("what", "{}"),
-    "method": ("method", "{}"),
-    "batch": ("docs", "{}"),
-    "sequence_length": ("tokens", "{}"),
-    "tokens_per_s": ("tokens/s", "{:,.0f}"),
-    "seconds_per_step": ("s/step", "{:.4f}"),
-    "peak_memory_gb": ("peak GB", "{:.2f}"),
-    "utilisation": ("util", "{:.3f}"),
-    "model_utilisation": ("MFU", "{:.3f}"),
-    "note": ("note", "{}"),
-}
-
-
 BLANK = ("tokens_per_s", "seconds_per_step", "peak_memory_gb", "utilisation", "model_utilisation")
 
 
@@ -195,24 +182,6 @@ def study() -> dict:
     methods = {name: thesis["methods"][name] for name in METHODS}
     own = {name: {key: x for key, x in m.items() if key != "sweep"} for name, m in methods.items()}
     return {"methods": own, "probe": thesis["probes"]["activations"], "training": thesis["training"]}
-
-
-def cells(row: dict) -> list[str]:
-    values = ((row.get(name), form) for name, (_, form) in COLUMNS.items())
-    return ["-" if value is None else form.format(value) for value, form in values]
-
-
-def table(result: dict) -> str:
-    """The rows in columns, under a line that says what they are of."""
-    kind = "nano networks" if result["nano"] else "full shapes"
-    if result["cut_layers"]:
-        kind += f" CUT to {result['cut_layers']} layers: figures are of the cut networks"
-    head = f"{result['device']}, {result['precision']}, {kind}, {result['date'][:10]}"
-    bound = "Gated DeltaNet: " + result["kernels"]["chunk_gated_delta_rule"]
-    rows = [[heading for heading, _ in COLUMNS.values()], *map(cells, result["rows"])]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)
-    return "\n".join([f"{head}. {bound}", *lines])
 
 
 def arguments(argv=None):

@@ -50,8 +50,8 @@ def synthetic_stage(network, length: int, count: int, domains: list, training: d
 
 
 def _timed(method, meter):
-    """The method, and the list that gets the time of the end of each of its steps."""
-    ends, training, gradients, step = [], [], method.gradients, method.step
+    """The method, and the lists that get the time of the end of each of its steps and the peak until then."""
+    ends, peaks, training, gradients, step = [], [], [], method.gradients, method.step
 
     def before(model):
         training.append(True)
@@ -64,9 +64,10 @@ def _timed(method, meter):
         if not ends:
             meter.forget_peak()  # the peak is that of steps, not of what ``begin`` read
         ends.append(meter.now())
+        peaks.append(meter.peak_gb())  # nor of what the audit reads afterwards
 
     method.gradients, method.step = before, after
-    return method, ends
+    return method, ends, peaks
 
 
 def measure(make, name: str, options: dict, length: int, batch: int, steps: int, meter, **how) -> dict:
@@ -85,12 +86,12 @@ def measure(make, name: str, options: dict, length: int, batch: int, steps: int,
             previous, domains = f"{folder}/adapter", ["first", "second"]
             _first_stage(stage_of(["first"], 1), load("methods", name, **options), previous)
             meter.clear()
-        method, ends = _timed(load("methods", name, **options), meter)
+        method, ends, peaks = _timed(load("methods", name, **options), meter)
         done = fit.train(stage_of(domains, steps + WARM_UP, previous), method, f"{folder}/scratch")
     each = [b - a for a, b in itertools.pairwise(ends)][WARM_UP - 1 :]
     return {
         "seconds_per_step": statistics.median(each),
-        "peak_memory_gb": meter.peak_gb(),
+        "peak_memory_gb": peaks[-1],
         "loss": done["curve"][0]["loss"],
         "note": f"stage {len(domains)}, median of {len(each)} steps",
     }

@@ -60,19 +60,19 @@ def test_every_case_of_both_models_has_its_row(tmp_path):
     told = [line for line in done.stderr.splitlines() if line.startswith("qwen3_5_")]
     assert len(told) == len(found) and all("train  lora  4  48" in line for line in told[2:3])  # as they end
     models = ["qwen3_5_27b", "qwen3_5_35b_a3b"]
-    shares, files = measured.utilisation(tmp_path, models)  # what planning makes of it
+    shares, files = measured.utilisation(tmp_path, models, result["device"])  # what planning makes of it
     assert set(shares) == {(model, what) for model in models for what in ("train", "probe")}
     assert files == ["gpu.json"]
 
 
 def test_settings_are_those_of_the_thesis(gpu):
     """Read from slurm/thesis.yaml, so that a benchmark is of what will be run."""
-    from implicit_sparsity import methods
+    from implicit_sparsity.options import load
 
     told = gpu.study()
     assert set(told["methods"]) == set(METHODS) and len(told["probe"]["top_k"]) == 4
     for name, options in told["methods"].items():
-        assert "sweep" not in options and methods.load(name, **options)
+        assert "sweep" not in options and load("methods", name, **options)
     assert gpu.arguments([]).batch == told["training"]["batch_size"]
     setting = gpu.steps.settings(1, 1, "bf16", "cpu")
     assert setting["packing"] == told["training"]["packing"] is True
