@@ -54,7 +54,7 @@ class Study:
         return self.config.get("hardware") or {}
 
     @property
-    def device(self):
+    def gpu(self):
         return GPUS[self.hardware["card"]] if self.hardware else None
 
     @cached_property
