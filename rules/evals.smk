@@ -3,7 +3,7 @@
 Needs: results/models/, results/tokens/, results/adapters/. Makes: results/evals/, results/tables/.
 """
 
-JOINT = [name for name, entry in config["methods"].items() if source.method_module(name, entry) == "joint"]
+JOINT = [name for name in config["methods"] if study.method_module(name) == "joint"]
 EVALS = [
     path
     for model in MODELS
@@ -26,7 +26,6 @@ rule evaluate_checkpoint:
         "results/benchmarks/evaluate_checkpoint/{model}.{checkpoint}.tsv"
     conda:
         "../envs/compute.yaml"
-    threads: 1
     resources:
         mem_mb=4000,
         runtime=120,
@@ -53,7 +52,6 @@ rule collect_scores:
     localrule: True
     conda:
         "../envs/figures.yaml"
-    threads: 1
     resources:
         mem_mb=1000,
         runtime=15,
@@ -77,7 +75,6 @@ rule continual_metrics:
     localrule: True
     conda:
         "../envs/figures.yaml"
-    threads: 1
     resources:
         mem_mb=1000,
         runtime=15,
@@ -103,13 +100,12 @@ rule compare_methods:
         "results/benchmarks/compare_methods/all.tsv"
     conda:
         "../envs/figures.yaml"
-    threads: 1
     resources:
         mem_mb=4000,
         runtime=60,
     params:
         code=code("compare_methods.py"),
-        families=FAMILIES,
+        families=study.families,
         options=config["comparisons"],
         orders=config["orders"],
     script:
@@ -132,7 +128,6 @@ rule collect_stages:
     localrule: True
     conda:
         "../envs/figures.yaml"
-    threads: 1
     resources:
         mem_mb=1000,
         runtime=15,

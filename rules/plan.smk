@@ -34,7 +34,6 @@ rule preflight:
     localrule: True
     conda:
         "../envs/compute.yaml"
-    threads: 1
     resources:
         mem_mb=2000,
         runtime=15,
@@ -44,11 +43,11 @@ rule preflight:
         # what is read of a domain is its name
         domains=DOMAINS,
         evals=config["evals"],
-        families={variant: about["family"] for variant, about in FAMILIES.items()},
+        families={variant: about["family"] for variant, about in study.families.items()},
         hardware=config.get("hardware", {}),
         methods=config["methods"],
         models=config["models"],
-        online=from_hub() != "(?!)",
+        online=study.hub_models() != "(?!)",
         orders=config["orders"],
         probes={name: config["probes"][name] for name in MEASUREMENTS if name in config["probes"]},
         seeds=config["seeds"],
@@ -69,7 +68,6 @@ rule estimate:
     localrule: True
     conda:
         "../envs/compute.yaml"
-    threads: 1
     resources:
         mem_mb=2000,
         runtime=15,
@@ -77,8 +75,8 @@ rule estimate:
         checkpoints=ASKED,
         code=code("estimate.py"),
         methods=config["methods"],
-        online=from_hub() != "(?!)",
+        online=study.hub_models() != "(?!)",
         snakefile=workflow.main_snakefile,
-        study=STUDY,
+        study=study.said,
     script:
         "../scripts/estimate.py"
