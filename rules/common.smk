@@ -20,23 +20,19 @@ config.update(study.config)
 
 MODELS, DOMAINS, TABLES, FIGURES = study.models, study.domains, study.tables, list(config["figures"])
 PROBES = [name for name in config["probes"] if name not in MEASUREMENTS]
-PROBED = study.probed_methods
-stages, checkpoints, probed = study.stages, study.checkpoints, study.probed
+CONTROLS = config["probes"]["activations"]["controls"]
 
 SOURCE = "results/corpora/{domain}/sources/{source}.jsonl"
 SPLITS = "results/corpora/{domain}/splits"
 MODEL = "results/models/{model}"
 TOKENS = "results/tokens/{model}/{domain}"
-STORE = "results/activations/{model}/{checkpoint}/{domain}.zarr"
-GRADIENTS = "results/gradients/{model}/{checkpoint}/{domain}.zarr"
-THRESHOLDS = "results/thresholds/{model}/{checkpoint}/{domain}.zarr"
-DRIFT = "results/drift/{model}/{checkpoint}.zarr"
-TASK = "results/plasticity_task/{model}/{checkpoint}.zarr"
-SPECTRA = "results/input_spectra/{model}.zarr"
+STORES = {  # of a measurement, by its SCOPE
+    "domain": "results/{measurement}/{model}/{checkpoint}/{domain}.zarr",
+    "checkpoint": "results/{measurement}/{model}/{checkpoint}.zarr",
+}
 CONTROL = "results/activations/{model}/base/{domain}.{control}.zarr"
 ADAPTER = "results/adapters/{model}/{method}.{order}.seed{seed}.stage{stage}"
 EVAL = "results/evals/{model}/{checkpoint}/{domain}.json"
-TABLE = "results/tables/{probe}.csv"
 FIGURE = "results/figures/{figure}"
 PLAN = "results/plan/{model}.json"
 
@@ -70,42 +66,54 @@ def adapter_of(wildcards):
 
 
 @cache
-def code(script, room=None, name=None):
-    """Fingerprint of a job's own code: its script, all that imports, and the module it loads by name.
+def code(script, room=None, *names):
+    """Fingerprint of a job's own code: its script, all that imports, and the modules it loads by name.
 
     Remembered: hundreds of jobs share one, and reading the library for each took half of a dry run.
     """
-    loaded = [source.module_name(room, name)] if room else []
-    return fingerprints.fingerprint(script, *loaded)
+    return fingerprints.fingerprint(script, *(source.module_name(room, name) for name in names))
 
 
-def measured(measurement, pattern, **wildcards):
-    """Paths of a measurement, of all models at the checkpoints that `probes.<measurement>.stages` names."""
-    return [
-        path
-        for model in MODELS
-        for checkpoint in probed(model, measurement)
-        for path in expand(pattern, model=model, checkpoint=checkpoint, **wildcards)
-    ]
+def stores(measurement, **at):
+    """Paths of a measurement's stores; `at`: a model, a checkpoint and, where its scope has them, domains, or lists."""
+    scope = study.measures[measurement].scope
+    domains = {"domain": DOMAINS} if scope == "domain" else {}
+    return expand(STORES[scope], measurement=measurement, **domains | at)
 
 
-def needed(wildcards):
-    """What a probe reads, by the argument of probe_table."""
-    needs = source.class_literal(source.module_name("probes", wildcards.probe), "NEEDS")
-    return {"stores" if need == "activations" else need: READABLE[need]() for need in needs}
+def readable(need):
+    """Paths of what a probe may name in NEEDS, of all models and checkpoints."""
+    measurement = need.removesuffix("_base")
+    if measurement in study.measures:
+        return [
+            path
+            for model in MODELS
+            for checkpoint in (["base"] if need != measurement else study.probed(model, measurement))
+            for path in stores(measurement, model=model, checkpoint=checkpoint)
+        ]
+    if need == "adapters":
+        trained = {model: study.stages(model, methods=study.probed_methods) for model in MODELS}
+        return [f"results/adapters/{model}/{name}" for model in MODELS for name in trained[model]]
+    pattern = {"controls": CONTROL, "models": MODEL}[need]
+    return expand(pattern, model=MODELS, control=CONTROLS, domain=DOMAINS)
 
 
-def calibrating_stores(wildcards):
-    """Activations of all domains at the checkpoint, or at the base model where it has none."""
-    name = wildcards.checkpoint if wildcards.checkpoint in MEASURED[wildcards.model] else "base"
-    return expand(STORE, model=wildcards.model, checkpoint=name, domain=DOMAINS)
-
-
-def stage_before(wildcards):
-    """The stage before a trained checkpoint's; none before the first."""
-    run, stage = wildcards.checkpoint.rsplit(".stage", 1)
-    before = int(stage) - 1
-    return f"results/adapters/{wildcards.model}/{run}.stage{before}" if before else []
+def measured_from(wildcards):
+    """What a measurement reads beside the base model: tokens, the adapter, and what its NEEDS names."""
+    model, checkpoint = wildcards.model, wildcards.checkpoint
+    needs = study.measures[wildcards.measurement].needs
+    domains = study.domains_measured(wildcards.measurement, wildcards.get("domain"))
+    found = {"adapter": adapter_of(wildcards), "tokens": expand(TOKENS, model=model, domain=domains)}
+    if "previous" in needs:  # none before the first stage, and none of the base model
+        run, _, stage = checkpoint.rpartition(".stage")
+        found["previous"] = (
+            f"results/adapters/{model}/{run}.stage{int(stage) - 1}" if int(stage or 1) > 1 else []
+        )
+    for need in needs:
+        if need in study.measures:  # at the checkpoint, or at the base model where it has none
+            at = checkpoint if checkpoint in study.probed(model, need) else "base"
+            found[need] = stores(need, model=model, checkpoint=at)
+    return found
 
 
 def shown(path, caption, category, **labels):

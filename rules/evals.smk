@@ -7,7 +7,7 @@ JOINT = [name for name in config["methods"] if study.method_module(name) == "joi
 EVALS = [
     path
     for model in MODELS
-    for path in expand(EVAL, model=model, checkpoint=checkpoints(model), domain=DOMAINS)
+    for path in expand(EVAL, model=model, checkpoint=study.checkpoints(model), domain=DOMAINS)
 ]
 
 
@@ -116,7 +116,9 @@ rule collect_stages:
     """Learning curves and the record of every stage: budget, leak audit, seconds, memory."""
     input:
         adapters=[
-            f"results/adapters/{model}/{checkpoint}" for model in MODELS for checkpoint in stages(model)
+            f"results/adapters/{model}/{checkpoint}"
+            for model in MODELS
+            for checkpoint in study.stages(model)
         ],
     output:
         curves=table("learning_curves"),

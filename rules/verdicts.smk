@@ -10,7 +10,7 @@ MATRICES = {
     f"results/latex/r_matrices.{model}.{order}.tex": {"model": model, "order": order}
     for model in MODELS
     for order in config["orders"]
-    if "r_matrices" in TABLES and any(name.split(".")[1] == order for name in stages(model, "final"))
+    if "r_matrices" in TABLES and any(name.split(".")[1] == order for name in study.stages(model, "final"))
 }
 latex = partial(shown, caption="latex", category="LaTeX tables")
 LATEX = [*MATRICES, "results/latex/metrics.tex", "results/latex/verdicts.tex"]

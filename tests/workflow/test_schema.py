@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from implicit_sparsity.workflow.config import schema
 from implicit_sparsity.workflow.config.keys import Section
 from implicit_sparsity.workflow.config.sections import Config
+from implicit_sparsity.workflow.source import option_fields
 
 ROOT = Path(__file__).parents[2]
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
@@ -31,7 +32,8 @@ def test_the_schema_is_one_and_takes_the_config():
         (("training", "steps"), 0),
         (("training", "stepz"), 1),
         (("models", "smollm2", "source"), "zoo"),
-        (("probes", "gradients", "documents"), 1),
+        (("probes",), {"hubs": {}}),
+        (("evals", "documents"), "1"),
         (("optional", "comparison"), {"with": []}),
     ],
 )
@@ -69,5 +71,5 @@ def test_defaults_have_every_key_that_is_required():
         inner = fields[section].annotation.model_fields
         assert set(CONFIG[section]) == {name for name, field in inner.items() if field.is_required()}
         assert set(inner) == set(CONFIG[section])
-    activations = fields["probes"].annotation.model_fields["activations"].annotation.model_fields
+    activations = option_fields("implicit_sparsity.measurements.activations")
     assert set(CONFIG["probes"]["activations"]) == set(activations)

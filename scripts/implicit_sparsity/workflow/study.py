@@ -6,7 +6,7 @@ Pure functions of the config and of the library's source: no paths of results, a
 import copy
 import glob
 
-from . import source, tables
+from . import measures, source, tables
 from .config.error import ConfigError
 
 NEVER = "(?!)"  # a pattern that matches nothing
@@ -24,6 +24,12 @@ class Study:
         self.learners = [name for name in self.models if self.config["models"][name].pop("trained", True)]
         trained_on = {name: entry.get("models", self.models) for name, entry in said["methods"].items()}
         self.trained_on = {variant: trained_on[about["of"]] for variant, about in families.items()}
+        self.measures = measures.of(self.config["probes"])
+        for name, measure in self.measures.items():  # every option in place, as the plan reads them, too
+            self.config["probes"][name] = measure.options
+        self._probed = {
+            (model, name): self._taken(model, name) for model in self.models for name in self.measures
+        }
         self.tables = tables.made_tables(said)
         self.claimed_tables = tables.claimed_tables(said)
 
@@ -50,10 +56,14 @@ class Study:
         return ["base", *(self.stages(model, which, methods) if which != "base" else [])]
 
     def probed(self, model, measurement) -> list[str]:
-        """Checkpoints of a model that a measurement takes; of drift, which is against base, trained ones."""
-        which = self.config["probes"][measurement]["stages"]
-        found = self.checkpoints(model, which, self.probed_methods)
-        return found[1:] if measurement == "drift" else found
+        """Checkpoints of a model that a measurement takes."""
+        return self._probed[model, measurement]
+
+    def _taken(self, model, measurement):
+        """Base is not among them where it is no choice of the measurement's class."""
+        measure = self.measures[measurement]
+        found = self.checkpoints(model, measure.options["stages"], self.probed_methods)
+        return found if measure.of_base else found[1:]
 
     def known_checkpoint(self, model, checkpoint) -> bool:
         """True; ConfigError where a user asks for a checkpoint that the study does not have."""
@@ -128,8 +138,37 @@ class Study:
         folders = [glob.escape(model["path"])] if model["source"] == "path" else []
         return sorted(file for folder in folders for p in patterns for file in glob.glob(f"{folder}/{p}"))
 
-    # probes
+    # measurements and probes
+
+    def of_scope(self, scope) -> str:
+        """A pattern for names of measurements that have a store of each "domain", or of each "checkpoint"."""
+        return "|".join(name for name, measure in self.measures.items() if measure.scope == scope) or NEVER
+
+    def domains_measured(self, measurement, domain=None) -> list[str]:
+        """The domain that is measured; all where one store is of all, or where the measurement reads all."""
+        alone = domain and "tokens" not in self.measures[measurement].needs
+        return [domain] if alone else self.domains
+
+    def orders_read(self, measurement) -> dict:
+        """The orders, where the measurement reads them: a change of them says nothing about others."""
+        return self.config["orders"] if "orders" in self.measures[measurement].needs else {}
 
     def needs(self, probe) -> tuple[str, ...]:
-        """What a probe reads, by the names of measurements and the like."""
+        """What a probe reads: names of measurements, and "controls", "models" or "adapters"."""
         return source.class_literal(source.module_name("probes", probe), "NEEDS")
+
+    def asked(self, probes) -> dict:
+        """model -> kind of job -> checkpoints (or controls) at which ``probes`` or the training need it."""
+        needs = {need for name in probes for need in self.needs(name)}
+        controls = self.config["probes"]["activations"]["controls"] if "controls" in needs else []
+        return {
+            model: {
+                "trained": self.checkpoints(model)[1:],
+                "measured": {
+                    name: self.probed(model, name) if name in needs else ["base"] * (f"{name}_base" in needs)
+                    for name in self.measures
+                },
+                "controls": controls,
+            }
+            for model in self.models
+        }

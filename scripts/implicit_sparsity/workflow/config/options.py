@@ -4,11 +4,10 @@ import os
 
 from .. import source
 from .error import ConfigError, refuse_unknown, show
-from .measurement_keys import Probes
 
 LOCAL_KEYS = ("loader", "limit")  # keys of a source that are the workflow's, not the loader's
 # Entries of probes that run the network; all others are modules of probes/.
-MEASUREMENTS = tuple(Probes.model_fields)
+MEASUREMENTS = tuple(source.available("measurements"))
 
 
 def check_options(path, entry, options, skip=()):
@@ -36,14 +35,14 @@ def check_room(config, room):
 def check_probes(config):
     """Every entry of probes is a module of probes/ or of measurements/, and has options of its class."""
     for name, entry in config["probes"].items():
-        if name in MEASUREMENTS:
-            continue  # its model has checked it
-        known = source.available("probes")
-        measured = name not in known and source.option_fields(source.module_name("measurements", name))
-        if not measured:
-            refuse_unknown(("probes", name), name, known, "module of probes")
-        options = measured or source.option_fields(source.module_name("probes", name))
-        check_options(("probes", name), entry, options)
+        if name not in MEASUREMENTS:
+            refuse_unknown(("probes", name), name, source.available("probes"), "module of probes")
+        check_options(("probes", name), entry, source.option_fields(probe_module(name)))
+
+
+def probe_module(name) -> str:
+    """The module that an entry of probes is the name of."""
+    return source.module_name("measurements" if name in MEASUREMENTS else "probes", name)
 
 
 def check_sources(config):
@@ -60,3 +59,9 @@ def check_sources(config):
             if "path" in chosen and not os.path.isfile(chosen["path"]):
                 found = f"{show(chosen['path'])}, which is no file"
                 raise ConfigError((*path, "path"), found, "a file that exists")
+
+
+def with_defaults(module, entry) -> dict:
+    """An entry with every option of its module's class in place, as YAML would have it."""
+    defaults = {key: option.default for key, option in source.option_fields(module).items()}
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in defaults.items()} | entry

@@ -8,7 +8,7 @@ import os
 from .. import source
 from ..tables import SCORES, figure_tables, made_tables
 from .error import ConfigError, refuse_unknown, show
-from .options import MEASUREMENTS
+from .options import MEASUREMENTS, probe_module, with_defaults
 
 # (the larger, the smaller) of an architecture: the first is a multiple of the second
 HEADS = (
@@ -60,17 +60,19 @@ def check_budgets(config):
         raise ConfigError(("tokens", "min_completion"), shortest, "integer < tokens.max_length")
 
 
-def check_documents(config):
-    """A half has the documents that a measurement takes; a sketch is as many numbers for every column."""
+def check_measurements(config):
+    """A probe half has the documents that a measurement takes; what its class calls multiples are."""
     available = config["splits"]["probe"]
-    for name, options in config["probes"].items():
-        if name in MEASUREMENTS and options.get("documents", 0) > available:
+    for name in (name for name in MEASUREMENTS if name in config["probes"]):
+        module = probe_module(name)
+        options = with_defaults(module, config["probes"][name])
+        if options.get("documents", 0) > available:
             words = f"integer <= splits.probe ({available})"
             raise ConfigError(("probes", name, "documents"), options["documents"], words)
-    sketch = config["probes"].get("gradients", {"dim": 0, "rank": 1})
-    if sketch["dim"] % sketch["rank"]:
-        words = f"a multiple of rank ({sketch['rank']})"
-        raise ConfigError(("probes", "gradients", "dim"), sketch["dim"], words)
+        for many, few in source.class_literal(module, "MULTIPLES", default={}).items():
+            if options[many] % options[few]:
+                words = f"a multiple of {few} ({options[few]})"
+                raise ConfigError(("probes", name, many), options[many], words)
 
 
 def width(model) -> int:
@@ -113,13 +115,13 @@ def check_tables(config):
 
 
 def check_needs(config):
-    """What a probe reads is measured."""
+    """What a probe or a measurement reads is measured."""
     for name in config["probes"]:
-        if name in MEASUREMENTS:
-            continue
-        for need in source.class_literal(source.module_name("probes", name), "NEEDS"):
+        kind = "measurement" if name in MEASUREMENTS else "probe"
+        for need in source.class_literal(probe_module(name), "NEEDS"):
+            need = need.removesuffix("_base")
             if need in MEASUREMENTS and need not in config["probes"]:
-                found = f"a probe that reads {need}, which is not measured"
+                found = f"a {kind} that reads {need}, which is not measured"
                 words = f"{name} beside an entry {need} under probes"
                 raise ConfigError(("probes", name), found, words)
 

@@ -24,7 +24,6 @@ from .keys import (
     allowed,
     key,
 )
-from .measurement_keys import Probes
 from .model_keys import Model
 
 WITHOUT_PARTS = "a mapping like this file, without optional and with"
@@ -144,6 +143,14 @@ def _no_parts(part):
     return part
 
 
+def _with_activations(probes):
+    """``probes``, or an error without the pass over the data that every study has."""
+    if "activations" not in probes:
+        raise PydanticCustomError("lacking", "{key} is missing", {"key": "activations"})
+    return probes
+
+
+ACTIVATIONS = Field(json_schema_extra={"required": ["activations"]})
 Part = Annotated[dict[str, Any], AfterValidator(_no_parts), allowed(WITHOUT_PARTS, **NO_PARTS)]
 
 
@@ -180,7 +187,10 @@ class Config(Section):
         allowed="all, or a list of methods",
     )
     training: Training = key(Training.__doc__)
-    probes: Probes = key("Measurements and probes, each the name of a module and its options.")
+    probes: Annotated[dict[Name, Options], AfterValidator(_with_activations), ACTIVATIONS] = key(
+        "Measurements and probes, which read them: each a module of measurements/ or probes/.",
+        "documents first: the width of intervals goes with them.",
+    )
     evals: Evals = key(Evals.__doc__)
     comparisons: Comparisons = key(Comparisons.__doc__)
     figures: dict[Name, Options] = key("Figures, each a module of figures/ and its options.")
