@@ -6,10 +6,10 @@ import torch
 
 from implicit_sparsity import errors
 from implicit_sparsity.corpora.tokens import Tokens
-from implicit_sparsity.measurements import accumulators, activations
 from implicit_sparsity.metrics import overlap
 from implicit_sparsity.models import ffn, loading
 from implicit_sparsity.models.hooks.watching import ffn_activations
+from implicit_sparsity.passes import accumulators, activation_pass
 
 OPTIONS = {"tokens": 120, "skip_first": 1, "top_k": [0.1, 3], "thresholds": [0.01, 0.5], "batch_tokens": 64}
 
@@ -37,8 +37,8 @@ def test_sums_equal_those_of_whole_activations(nano, kind):
     folder, tokens = nano(kind)
     model, shards = loading.load(folder), Tokens(tokens["code"])
     blocks, split = ffn.feed_forwards(model), shards.split("probe_a")
-    got = activations.measure_half(model, blocks, split, shards.index["special_ids"], OPTIONS)
-    ids, keeps, _ = activations.take_tokens(split, 120, 1, shards.index["special_ids"])
+    got = activation_pass.measure_half(model, blocks, split, shards.index["special_ids"], OPTIONS)
+    ids, keeps, _ = activation_pass.take_tokens(split, 120, 1, shards.index["special_ids"])
     assert got["tokens"] == sum(k.sum() for k in keeps) == 120
     for layer, h in enumerate(whole(model, ids, keeps)):
         np.testing.assert_allclose(got["sum_abs"][layer], np.nansum(h, 0), rtol=1e-4, atol=1e-6)
@@ -67,17 +67,17 @@ def test_groups_are_documents_dealt_in_turn(nano, kind, groups):
     folder, tokens = nano(kind)
     model, shards = loading.load(folder), Tokens(tokens["code"])
     blocks, split = ffn.feed_forwards(model), shards.split("probe_a")
-    got = activations.measure_half(model, blocks, split, [], OPTIONS | {"groups": groups})
-    plain = activations.measure_half(model, blocks, split, [], OPTIONS)
+    got = activation_pass.measure_half(model, blocks, split, [], OPTIONS | {"groups": groups})
+    plain = activation_pass.measure_half(model, blocks, split, [], OPTIONS)
     assert not [name for name in plain if name.startswith("group_")]
     for name, value in plain.items():
         np.testing.assert_array_equal(got[name], value, err_msg=name)
-    ids, keeps, _ = activations.take_tokens(split, 120, 1, [])
+    ids, keeps, _ = activation_pass.take_tokens(split, 120, 1, [])
     number = min(groups, len(ids))
     assert got["group_sum_abs"].shape == (number, len(blocks), blocks[0].size)
     np.testing.assert_allclose(got["group_sum_abs"].sum(0), got["sum_abs"], rtol=1e-5, atol=1e-6)
     for group in range(number):
-        one = activations.measure(model, blocks, ids[group::number], keeps[group::number], {}, OPTIONS)
+        one = activation_pass.measure(model, blocks, ids[group::number], keeps[group::number], {}, OPTIONS)
         assert got["group_tokens"][group] == one["tokens"]
         np.testing.assert_allclose(got["group_sum_abs"][group], one["sum_abs"], rtol=1e-3, atol=1e-5)
         np.testing.assert_array_equal(got["group_routed_tokens"][group], one["routed_tokens"])
@@ -90,12 +90,12 @@ def test_halves_of_unequal_numbers_of_documents_share_a_store(nano):
     folder, tokens = nano("dense")
     model, split = loading.load(folder), Tokens(tokens["math"]).split("probe_a")
     blocks, options = ffn.feed_forwards(model), OPTIONS | {"groups": 64}
-    ids, keeps, _ = activations.take_tokens(split, 120, 1, [])
+    ids, keeps, _ = activation_pass.take_tokens(split, 120, 1, [])
     halves = [
-        activations.measure(model, blocks, ids[:n], keeps[:n], {"first": 0, "special": 0}, options)
+        activation_pass.measure(model, blocks, ids[:n], keeps[:n], {"first": 0, "special": 0}, options)
         for n in (2, 4)
     ]
-    arrays, _ = activations.as_store(halves, blocks, options)
+    arrays, _ = activation_pass.as_store(halves, blocks, options)
     dims, values, _ = arrays["group_sum_abs"]
     assert dims == ("half", "group", "layer", "neuron") and values.shape[:2] == (2, 4)
     assert (values[0, 2:] == 0).all() and (arrays["group_tokens"][1][0, 2:] == 0).all()
@@ -107,7 +107,8 @@ def test_batching_does_not_change_the_sums(nano):
     model, split = loading.load(folder), Tokens(tokens["math"]).split("probe_b")
     blocks = ffn.feed_forwards(model)
     one, many = (
-        activations.measure_half(model, blocks, split, [], OPTIONS | {"batch_tokens": n}) for n in (1, 4096)
+        activation_pass.measure_half(model, blocks, split, [], OPTIONS | {"batch_tokens": n})
+        for n in (1, 4096)
     )
     np.testing.assert_allclose(one["sum_abs"], many["sum_abs"], rtol=1e-4)
     assert one["excluded_padding"] == 0 < many["excluded_padding"]
@@ -116,7 +117,7 @@ def test_batching_does_not_change_the_sums(nano):
 def test_histogram_counts_every_sampled_value(nano):
     folder, tokens = nano("dense")
     model, split = loading.load(folder), Tokens(tokens["math"]).split("probe_a")
-    got = activations.measure_half(model, ffn.feed_forwards(model), split, [], OPTIONS)
+    got = activation_pass.measure_half(model, ffn.feed_forwards(model), split, [], OPTIONS)
     assert got["histogram_tokens"] == -(-120 // accumulators.HISTOGRAM_STRIDE)
     assert (got["histogram"].sum(1) == got["histogram_tokens"] * 64).all()
 
@@ -134,7 +135,7 @@ def test_budget_is_exact_and_exclusions_are_counted():
     from types import SimpleNamespace
 
     documents = [SimpleNamespace(ids=np.array([9, 1, 5, 5, 9, 5], np.uint32)) for _ in range(3)]
-    ids, keeps, excluded = activations.take_tokens(documents, 5, 1, {9})
+    ids, keeps, excluded = activation_pass.take_tokens(documents, 5, 1, {9})
     assert [len(x) for x in ids] == [6, 2] and sum(k.sum() for k in keeps) == 5
     assert excluded == {"first": 2, "special": 1}
 
@@ -143,6 +144,6 @@ def test_too_few_tokens_is_one_clear_line(nano):
     folder, tokens = nano("dense")
     model, shards = loading.load(folder), Tokens(tokens["math"])
     with pytest.raises(errors.InputError, match=r"holds \d+ tokens that count, 100000 are wanted"):
-        activations.measure_half(
+        activation_pass.measure_half(
             model, ffn.feed_forwards(model), shards.split("probe_a"), [], OPTIONS | {"tokens": 100_000}
         )

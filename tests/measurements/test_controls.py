@@ -11,7 +11,7 @@ from measure_control import measure_control
 from implicit_sparsity import errors
 from implicit_sparsity.corpora.encoding import Encoder, Options
 from implicit_sparsity.corpora.tokens import Document, Tokens
-from implicit_sparsity.measurements import controls
+from implicit_sparsity.passes import controls
 
 OPTIONS = {
     "tokens": 90,

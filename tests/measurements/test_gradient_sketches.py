@@ -2,18 +2,18 @@
 
 import warnings
 
-import measure_gradients
 import numpy as np
 import pytest
 import torch
+from measure import measure
 
 from implicit_sparsity.corpora.tokens import Tokens
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.measurements import gradient_sketches
-from implicit_sparsity.measurements.reference_documents import first_documents
 from implicit_sparsity.models import adapters, forward, loading, lowrank
 from implicit_sparsity.models.batching import collate
 from implicit_sparsity.models.losses import completion_loss
+from implicit_sparsity.passes import gradient_sketches
+from implicit_sparsity.passes.reference_documents import first_documents
 
 OPTIONS = {"documents": 4, "rank": 4, "dim": 64, "gradient_checkpointing": False}
 KINDS = {
@@ -21,6 +21,11 @@ KINDS = {
     "mixture": {"attention", "deltanet", "experts", "shared_expert", "router"},
     "llama": {"attention", "ffn"},
 }
+
+
+def measure_gradients(store, folder, tokens, options):
+    """A store of the domain math."""
+    measure(str(store), str(folder), [str(tokens)], {}, "gradients", ["math"], "base", options, "math")
 
 
 def documents(tokens, count=3):
@@ -150,8 +155,7 @@ def test_store_opens_with_xarray_alone_and_a_rerun_is_the_same(nano, tmp_path, k
 
     folder, tokens = nano(kind)
     for name in "ab":
-        paths = str(tmp_path / name / "math.zarr"), str(folder), str(tokens["math"])
-        measure_gradients.measure_gradients(*paths, {}, "math", "base", OPTIONS)
+        measure_gradients(tmp_path / name / "math.zarr", folder, tokens["math"], OPTIONS)
     files = [path for path in sorted((tmp_path / "a").rglob("*")) if path.is_file()]
     assert all((tmp_path / "b" / f.relative_to(tmp_path / "a")).read_bytes() == f.read_bytes() for f in files)
     with warnings.catch_warnings():
@@ -169,9 +173,7 @@ def test_too_few_documents_are_one_line(nano, tmp_path):
     folder, tokens = nano("llama")
     wanted = OPTIONS | {"documents": 25}
     with pytest.raises(InputError, match=r"24 documents with a completion, 25 are wanted.*splits\.probe"):
-        measure_gradients.measure_gradients(
-            str(tmp_path / "x.zarr"), str(folder), str(tokens["math"]), {}, "math", "base", wanted
-        )
+        measure_gradients(tmp_path / "x.zarr", folder, tokens["math"], wanted)
     assert not (tmp_path / "x.zarr").exists()
 
 

@@ -18,9 +18,9 @@ from torch._subclasses.fake_tensor import (
     FakeTensorMode,
 )
 
-from implicit_sparsity.measurements import accumulators, activations, device_sums
 from implicit_sparsity.models import ffn, loading
 from implicit_sparsity.models.hooks.watching import ffn_activations
+from implicit_sparsity.passes import accumulators, activation_pass, device_sums
 
 CARD = "cuda" if torch.cuda.is_available() else "cpu"  # where what is written for a GPU runs
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
@@ -101,7 +101,7 @@ def test_the_loop_compiles_where_nothing_can_be_kept():
         caching.CacheImpl._locator_classes = []
         import torch
         from types import SimpleNamespace
-        from implicit_sparsity.measurements.accumulators import ActivationStatistics
+        from implicit_sparsity.passes.accumulators import ActivationStatistics
         statistics = ActivationStatistics([SimpleNamespace(layer=0, size=8, experts=0, width=8)])
         statistics._sum(0, 0, torch.ones(2, 8), torch.arange(2), None)
         print(statistics.sum_abs.tolist())"""
@@ -212,7 +212,7 @@ def test_experts_are_seen_whatever_computes_them(implementation):
     for name in ("grouped_mm", implementation):
         model.set_experts_implementation(name)
         statistics = accumulators.ActivationStatistics(ffn.feed_forwards(model), top_k=(0.1, 3))
-        activations.run(model, ids, keeps, statistics, 128)
+        activation_pass.run(model, ids, keeps, statistics, 128)
         got.append(statistics.arrays())
     for name, values in got[0].items():
         np.testing.assert_allclose(got[1][name], values, rtol=1e-4, atol=2, err_msg=name)

@@ -5,7 +5,7 @@ import pytest
 
 from implicit_sparsity.corpora.tokens import Document
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.measurements import reference_documents
+from implicit_sparsity.passes import reference_documents
 
 
 def document(ids, prompt):

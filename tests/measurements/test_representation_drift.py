@@ -2,20 +2,20 @@
 
 import shutil
 
-import measure_drift
 import networks
 import numpy as np
 import pytest
 import torch
 import train_adapter
+from measure import measure as run_measurement
 from probe_table import probe_table
 from safetensors.torch import load_file, save_file
 
 from implicit_sparsity.corpora.tokens import Tokens
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.measurements import representations
 from implicit_sparsity.models import forward, loading
 from implicit_sparsity.options import load
+from implicit_sparsity.passes import representations
 from implicit_sparsity.storage.store import open_store
 from implicit_sparsity.storage.tables import read_table
 
@@ -43,12 +43,14 @@ def turned(name, weight, turn):
 def measure(folder, nano, kind, adapter, previous=None, name="drift", **options):
     model, tokens = nano(kind)
     path = folder / f"{name}.zarr"
-    measure_drift.measure_drift(
+    two = ["code", "math"]
+    run_measurement(
         str(path),
         str(model),
-        [str(tokens[domain]) for domain in ("code", "math")],
+        [str(tokens[domain]) for domain in two],
         {},
-        ["code", "math"],
+        "drift",
+        two,
         "lora.o.seed0.stage1",
         OPTIONS | options,
         adapter=str(adapter),

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from implicit_sparsity.corpora.tokens import Tokens
-from implicit_sparsity.measurements import evaluation, kl_to_base, scoring
 from implicit_sparsity.models import forward, loading
+from implicit_sparsity.passes import evaluation, kl_to_base, scoring
 
 OPTIONS = {
     "documents": 12,

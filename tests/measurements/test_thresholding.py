@@ -6,18 +6,17 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import torch
-from measure_activations import measure_activations
-from measure_thresholds import measure_thresholds
+from measure import measure as run_measurement
 from torch.nn.functional import linear
 
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.measurements import accumulators, activations, calibration, thresholding
-from implicit_sparsity.measurements.scoring import Sequence
 from implicit_sparsity.metrics import sparsity
 from implicit_sparsity.models import ffn, forward, loading
 from implicit_sparsity.models.hooks.changing import sparsified
 from implicit_sparsity.models.hooks.watching import ffn_activations
 from implicit_sparsity.models.losses import completion_nats
+from implicit_sparsity.passes import accumulators, activation_pass, calibration, thresholding
+from implicit_sparsity.passes.scoring import Sequence
 from implicit_sparsity.storage import store
 
 KINDS = ("llama", "dense", "mixture")
@@ -200,10 +199,10 @@ def calibrated(model, documents):
     blocks = ffn.feed_forwards(model)
     ids = [document.ids for document in documents]
     keeps = [np.ones(len(one), dtype=bool) for one in ids]
-    half = activations.measure(model, blocks, ids, keeps, {}, PASS)
+    half = activation_pass.measure(model, blocks, ids, keeps, {}, PASS)
     import xarray
 
-    arrays, coords = activations.as_store([half, half], blocks, PASS)
+    arrays, coords = activation_pass.as_store([half, half], blocks, PASS)
     coords = {name: (store.COORDINATES[name][0], values) for name, values in coords.items()}
     dataset = xarray.Dataset(
         {name: entry[:2] for name, entry in arrays.items()}, coords, {"model_sha256": "x"}
@@ -285,7 +284,8 @@ def stores(nano, tmp_path_factory):
             (model, tokens), folder = nano(kind), tmp_path_factory.mktemp(kind)
             made[kind] = {domain: str(folder / f"{domain}.zarr") for domain in tokens}
             for domain, path in made[kind].items():
-                measure_activations(path, model, tokens[domain], {}, domain, "base", PASS | {"tokens": 80})
+                what = {}, "activations", [domain], "base", PASS | {"tokens": 80}, domain
+                run_measurement(path, model, [tokens[domain]], *what)
         return made[kind]
 
     return get
@@ -294,10 +294,9 @@ def stores(nano, tmp_path_factory):
 def measure(nano, stores, kind, path, domain="code", given=None, **options):
     model, tokens = nano(kind)
     chosen = {"documents": 6, "levels": [0.5, 0.9]}
-    measure_thresholds(
-        str(path), model, tokens[domain], given or list(stores(kind).values()), {}, domain, "base",
-        OPTIONS | chosen | options, calibrating=[str(folder) for folder in tokens.values()], name=kind,
-    )  # fmt: skip
+    what = {}, "thresholds", list(tokens), "base", OPTIONS | chosen | options, domain
+    given = given or list(stores(kind).values())
+    run_measurement(str(path), model, list(tokens.values()), *what, name=kind, activations=given)
     return store.open_store(path)
 
 
@@ -345,7 +344,7 @@ def test_each_expert_can_have_its_own_threshold(nano, stores, tmp_path):
     folder, tokens = nano("mixture")
     model, shards = loading.load(folder), Tokens(tokens["code"])
     split, seen = shards.split("probe_a"), {}
-    ids, keeps, _ = activations.take_tokens(list(split), 80, 1, shards.index["special_ids"])
+    ids, keeps, _ = activation_pass.take_tokens(list(split), 80, 1, shards.index["special_ids"])
 
     def observe(block, first, positions, h, weights):
         rows = torch.from_numpy(keep) if positions is None else torch.from_numpy(keep)[positions]

@@ -12,7 +12,7 @@ from implicit_sparsity.errors import InputError
 from implicit_sparsity.metrics import overlap
 from implicit_sparsity.randomness import stream_seed
 
-from . import activations
+from . import activation_pass
 from .accumulators import BINS, bin_edges
 
 HALF = "a"  # the half that calibrates; losses are taken on the other
@@ -90,7 +90,7 @@ def calibrate(store, model_sha256: str, blocks, path=None) -> Calibration:
 
 
 class ExpertHistogram:
-    """Takes the place of ``ActivationStatistics`` in ``activations.run``: |h| of each expert by itself."""
+    """In place of ``ActivationStatistics`` in ``activation_pass.run``: |h| of each expert by itself."""
 
     def __init__(self, blocks, device):
         import torch
@@ -127,6 +127,8 @@ def by_expert(model, blocks, calibration, split, special_ids, options, batch_tok
     """
     counted = ExpertHistogram(blocks, next(model.parameters()).device)
     documents = (split[i] for i in range(len(split)))
-    ids, keeps, _ = activations.take_tokens(documents, options["tokens"], options["skip_first"], special_ids)
-    activations.run(model, ids, keeps, counted, batch_tokens)
+    ids, keeps, _ = activation_pass.take_tokens(
+        documents, options["tokens"], options["skip_first"], special_ids
+    )
+    activation_pass.run(model, ids, keeps, counted, batch_tokens)
     return Calibration(counted.counts.cpu().numpy(), calibration.score)

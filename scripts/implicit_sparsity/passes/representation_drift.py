@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from implicit_sparsity.metrics import drift
-from implicit_sparsity.models import adapters
 from implicit_sparsity.models.batching import completion_tokens
 
 from . import representations
@@ -65,9 +64,9 @@ class Visited:
     routers: list
 
 
-def visit(folder, adapter, base: dict, references: dict, batch_tokens: int) -> Visited:
-    """Load a checkpoint, observe it on the reference documents of every domain, and let it go again."""
-    network = adapters.load_checkpoint(folder, adapter, base)
+def visit(load, references: dict, batch_tokens: int) -> Visited:
+    """``load()`` a network, observe it on the reference documents of every domain, and let it go again."""
+    network = load()
     observed = {
         domain: representations.observe(network, documents, batch_tokens)
         for domain, documents in references.items()

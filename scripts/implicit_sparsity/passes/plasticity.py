@@ -19,7 +19,7 @@ from implicit_sparsity.models import adapters, forward
 from implicit_sparsity.models.hooks.watching import module_inputs
 from implicit_sparsity.randomness import stream_seed
 
-from . import activations, reference_documents
+from . import activation_pass, reference_documents
 from .accumulators import ActivationStatistics
 
 
@@ -119,7 +119,7 @@ def observe(model, ids, keeps, positions: int, batch_tokens: int) -> tuple[np.nd
         retained[layer].append(x.detach().flatten(0, -2)[at["chosen"].to(x.device)].float().cpu().numpy())
 
     with module_inputs(modules, keep):
-        activations.run(model, ids, keeps, statistics, batch_tokens, groups=np.arange(len(ids)))
+        activation_pass.run(model, ids, keeps, statistics, batch_tokens, groups=np.arange(len(ids)))
     hidden, owner = np.stack([np.concatenate(retained[i]) for i in sorted(retained)]), np.concatenate(owners)
     order = owner.argsort(kind="stable")
     arrays = statistics.arrays()

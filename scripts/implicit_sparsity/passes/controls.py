@@ -13,7 +13,7 @@ import numpy as np
 
 from implicit_sparsity.errors import InputError
 
-from .activations import take_tokens
+from .activation_pass import take_tokens
 
 NAMES = ("bare", "matched")
 
