@@ -67,7 +67,7 @@ def decode(network, prompt: int, batch: int, new: int, meter) -> dict:
     import numpy as np
 
     from implicit_sparsity.corpora.tokens import Document
-    from implicit_sparsity.measurements import scoring
+    from implicit_sparsity.passes import scoring
 
     vocabulary = network.config.get_text_config().vocab_size
     ids = np.random.default_rng(0).integers(3, vocabulary, (batch, prompt), dtype=np.uint32)

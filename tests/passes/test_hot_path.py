@@ -194,7 +194,7 @@ def test_a_card_measures_what_the_host_measures(kind):
     keeps, got = [np.arange(len(tokens)) > 2 for tokens in ids], []
     options = {"top_k": (0.1, 3), "thresholds": (0.01, 0.1), "groups": 6, "batch_tokens": 256}
     for device in ("cpu", CARD):
-        got.append(activations.measure(model.to(device), blocks, ids, keeps, {}, options))
+        got.append(activation_pass.measure(model.to(device), blocks, ids, keeps, {}, options))
     for name, values in got[0].items():
         counts = np.issubdtype(np.asarray(values).dtype, np.integer)
         np.testing.assert_allclose(got[1][name], values, rtol=1e-4, atol=2 if counts else 1e-4, err_msg=name)
