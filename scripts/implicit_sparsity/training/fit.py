@@ -67,12 +67,9 @@ def optimise(model, method, batches: list, training: dict, scratch, seed: int, a
     Raises StageFailed where it stopped before the last step (SIGTERM: a checkpoint is left for the next
     attempt).
     """
-    loop_class, callbacks = trainer.loop_class()
     learning_rate = method.learning_rate or training["learning_rate"]
     arguments = trainer.arguments(training, learning_rate, scratch, seed)
-    loop = loop_class(model=model, args=arguments, train_dataset=batches)
-    loop.method, loop.audit = method, audit
-    loop.add_callback(callbacks(loop))
+    loop = trainer.StageTrainer(model, method, batches, arguments, audit)
     start = last_checkpoint(scratch)
     if start:
         log.info("continuing from %s", start)
