@@ -34,7 +34,7 @@ def train_adapter(
     are several.
     """
     from implicit_sparsity.training import stage_record
-    from implicit_sparsity.training.launcher import fit
+    from implicit_sparsity.training.launcher import launch_stage
 
     started = time.monotonic()
     kind = {"precision": base.get("precision", "fp32"), "quantization": base.get("quantization", "none")}
@@ -60,7 +60,7 @@ def train_adapter(
         "method": source.method_module(method, options),
         "options": {key: value for key, value in options.items() if key != "uses"},
     }
-    here, chosen, result = fit(work, int(gpu), launcher, scratch)
+    here, chosen, result = launch_stage(work, int(gpu), launcher, scratch)
 
     form = "adapter" if chosen.adapter else "model"
     record = stage_record.record(study | {"form": form}, options, training, result)

@@ -59,7 +59,7 @@ def train(nano, kind, name, count, folder, previous=None, options=None, **more):
         previous and str(previous),
     )
     method = load("methods", name, **(OPTIONS.get(name, {}) if options is None else options))
-    result = fit.fit(here, method, folder.parent / f"{folder.name}.scratch")
+    result = fit.run_stage(here, method, folder.parent / f"{folder.name}.scratch")
     seen = logits(here.model, method)
     with files.new_folder(folder) as new:
         here.save(method, new, result["state"])

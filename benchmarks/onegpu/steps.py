@@ -89,7 +89,7 @@ def measure(make, name: str, length: int, batch: int, steps: int, meter, precisi
             _first_stage(stage_of(["first"], 1), load("methods", name, **METHODS[name]), previous)
             meter.clear()
         method, ends = _timed(load("methods", name, **METHODS[name]), meter)
-        fit.train(stage_of(domains, steps + WARM_UP, previous), method, f"{folder}/scratch")
+        fit.train_model(stage_of(domains, steps + WARM_UP, previous), method, f"{folder}/scratch")
     each = [b - a for a, b in itertools.pairwise(ends)][WARM_UP - 1 :]
     note = f"stage {len(domains)}, median of {len(each)} steps"
     return {"seconds_per_step": statistics.median(each), "peak_memory_gb": meter.peak_gb(), "note": note}
@@ -102,6 +102,6 @@ def _first_stage(stage, method, folder) -> None:
     from implicit_sparsity.training import fit
 
     with tempfile.TemporaryDirectory() as scratch:
-        state = fit.fit(stage, method, scratch)["state"]
+        state = fit.run_stage(stage, method, scratch)["state"]
     Path(folder).mkdir()
     stage.save(method, folder, state)

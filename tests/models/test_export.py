@@ -55,7 +55,7 @@ def stage(nano, kind, method, options, folder, precision="fp32"):
     settings = networks.TRAINING | {"steps": 3, "precision": precision}
     here = Stage(str(model), ["code"], [tokens["code"]], 0, settings)
     chosen = load("methods", method, **options)
-    result = fit.fit(here, chosen, folder.parent / f"{folder.name}.scratch")
+    result = fit.run_stage(here, chosen, folder.parent / f"{folder.name}.scratch")
     with torch.no_grad(), chosen.running(here.model), forward.arithmetic(here.model):
         seen = forward.base_network(here.model)(input_ids=IDS).logits.float()
     with files.new_folder(folder) as new:

@@ -102,15 +102,15 @@ def share(batches: list, packing: bool) -> list[dict]:
     return shared
 
 
-def fit(stage, method, scratch) -> dict:
-    """Run one stage: ``train``'s result and {state: tensors}, what the method leaves for the next; the model
-    keeps its adapter."""
-    result = train(stage, method, scratch)
+def run_stage(stage, method, scratch) -> dict:
+    """Run one stage in this process: what ``train_model`` returns and {state: tensors}, what the method
+    leaves for the next; the model keeps its adapter."""
+    result = train_model(stage, method, scratch)
     with method.running(stage.model):
         return result | {"state": method.end(stage)}
 
 
-def train(stage, method, scratch) -> dict:
+def train_model(stage, method, scratch) -> dict:
     """Train one stage's model: {curve: rows, audit, tokens, completion_tokens}."""
     model = stage.model = method.begin(stage)
     training = stage.training | {"steps": method.steps(stage)}
