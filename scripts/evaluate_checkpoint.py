@@ -5,8 +5,6 @@ import time
 from pathlib import Path
 
 from implicit_sparsity.corpora.tokens import Tokens
-from implicit_sparsity.measurements import evaluation, kl_to_base
-from implicit_sparsity.models import loading
 from implicit_sparsity.provenance import identity
 from implicit_sparsity.storage.files import read_json, write_json
 from implicit_sparsity.workflow import job
@@ -23,6 +21,9 @@ def evaluate_checkpoint(
 
     A change to one domain scores that domain alone: the others' finished scores are found by their key.
     """
+    from implicit_sparsity.measurements import evaluation
+    from implicit_sparsity.models import loading
+
     study = describe(model, adapter, checkpoint, base, name)
     loaded = [loading.settings(base), loading.default_device()]
     depends = [code, study["model_sha256"], loaded, options, identity.versions()]
@@ -57,6 +58,8 @@ def evaluate_checkpoint(
 
 def score(shards, finished, base_outputs, model, adapter, base, options) -> None:
     """Load the checkpoint, unless there is nothing to score, and write each domain's scores."""
+    from implicit_sparsity.measurements import evaluation, kl_to_base
+
     if not shards:
         return
     documents = {domain: evaluation.scored_documents(shard, options) for domain, shard in shards.items()}

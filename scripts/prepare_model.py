@@ -2,7 +2,6 @@
 
 import shutil
 
-from implicit_sparsity.models import sources
 from implicit_sparsity.provenance import identity
 from implicit_sparsity.storage.files import new_folder, sha256, write_json
 from implicit_sparsity.workflow import job
@@ -13,6 +12,8 @@ def prepare_model(folder, model, base, splits=(), template=None):
 
     A hub model arrives in a folder beside it, which a killed job leaves for the next one.
     """
+    from implicit_sparsity.models import sources
+
     hub = base["source"] == "hub"
     downloads = job.scratch(folder, identity.digest([base["repo"], base["revision"]])) if hub else None
     with new_folder(folder) as temporary:

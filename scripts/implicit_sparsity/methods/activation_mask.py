@@ -28,6 +28,10 @@ and columns, (12 H + 8) bytes a neuron written, 8 a protected one; for ``soft`` 
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import torch
+
+from implicit_sparsity.updates import neuron_branch, neuron_choice, neuron_deltas, neuron_gates
+
 from .base import Method, option
 
 
@@ -67,8 +71,6 @@ class ActivationMask(Method):
         self.soft = self.adapter and self.protection == "soft" and self.protect > 0 and self.choose != "hub"
 
     def begin(self, stage):
-        from implicit_sparsity.updates import neuron_branch, neuron_choice, neuron_deltas, neuron_gates
-
         self.before, self.gated = stage.previous_state(), None
         past = neuron_deltas.Deltas.from_state(self.before)
         with past.beside(stage.model).applied(stage.model):
@@ -113,10 +115,6 @@ class ActivationMask(Method):
         return self.deltas.change_norms(before, self.guarded)
 
     def end(self, stage):
-        import torch
-
-        from implicit_sparsity.updates import neuron_choice, neuron_gates
-
         retained = {"ranks": self.ranks} if self.choose == "hub" else {}
         if not self.adapter:
             return retained | {"width": torch.tensor(self.width)}

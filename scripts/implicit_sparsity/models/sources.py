@@ -14,6 +14,9 @@ from pathlib import Path
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.provenance import identity
 from implicit_sparsity.storage.files import package_file, read_json, version
+from implicit_sparsity.storage.hub import Repository
+
+from . import loading
 
 NEEDED = ("config.json", "tokenizer.json")
 INDEX = "model.safetensors.index.json"
@@ -44,8 +47,6 @@ def prepare(folder, name: str, base: dict, downloads=None) -> dict:
 def check_shape(folder, name: str, base: dict) -> dict:
     """The shape of the model in ``folder``, from its config; InputError where ``base`` declares another, or a
     file is missing."""
-    from . import loading
-
     _check_whole(Path(folder), base)
     shape = loading.shape(folder)
     for key in ("layers", "width"):
@@ -65,8 +66,6 @@ def _check_whole(folder: Path, base):
 
 
 def from_package(folder: Path, base) -> dict:
-    from . import loading
-
     place = package_file(base["package"], base["file"]).parent
     network, tokenizer = loading.from_gguf(place, base["file"])
     network.save_pretrained(str(folder))
@@ -80,8 +79,6 @@ def from_package(folder: Path, base) -> dict:
 
 def from_hub(folder: Path, name: str, base, downloads: Path) -> dict:
     """The small files first, so that a wrong shape or a missing shard is seen before any weights come."""
-    from implicit_sparsity.storage.hub import Repository
-
     repository = Repository(base["repo"], base["revision"], at=f"models.{name}.")
     entries = repository.files()
     if missing := [n for n in NEEDED if n not in entries]:

@@ -8,7 +8,9 @@ import signal
 import threading
 from contextlib import ExitStack, contextmanager
 
-from implicit_sparsity.models import batching, processes
+from implicit_sparsity.models import batching, forward, processes
+from implicit_sparsity.models.hooks.documents import separate_documents
+from implicit_sparsity.models.hooks.routing import SteadyRouting
 from implicit_sparsity.models.losses import completion_nats
 
 from . import sharding, trainer
@@ -41,10 +43,6 @@ def _prepared(model, method, training: dict):
 
     Yields the steady routing whose counts tell of router flips; None where nothing is computed again.
     """
-    from implicit_sparsity.models import forward
-    from implicit_sparsity.models.hooks.documents import separate_documents
-    from implicit_sparsity.models.hooks.routing import SteadyRouting
-
     with ExitStack() as stack:
         stack.enter_context(method.running(model))
         if training.get("packing"):
