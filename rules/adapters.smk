@@ -27,11 +27,7 @@ rule train_adapter:
         mem_mb=6000,
         runtime=240,
     params:
-        base=entry("models", "model"),
         code=method_code,
-        domains=trained_domains,
-        name="{model}",
-        options=entry("methods", "method"),
-        training=config["training"],
+        recipe=recipe,
     script:
         "../scripts/train_adapter.py"

@@ -219,6 +219,16 @@ def documents_read(wildcards):
     return expand(TOKENS, domain=read, allow_missing=True)
 
 
+def recipe(wildcards):
+    """What a stage is trained on, and how."""
+    return dict(wildcards.items()) | {
+        "base": config["models"][wildcards.model],
+        "domains": trained_domains(wildcards),
+        "options": config["methods"][wildcards.method],
+        "training": config["training"],
+    }
+
+
 def method_code(wildcards):
     """The method is found by name, so it is named here."""
     runs = source.method_module(wildcards.method, config["methods"][wildcards.method])
@@ -238,4 +248,6 @@ def table(name):
 
 
 onsuccess:
-    shutil.rmtree("results/.output_cache", ignore_errors=True)  # of groups that failed on the way, see output_cache.py
+    shutil.rmtree(
+        "results/.output_cache", ignore_errors=True
+    )  # of groups that failed on the way, see output_cache.py

@@ -108,9 +108,9 @@ def train(nano, kind, method, gpu, folder, previous=None, **more):
     domains = ["code", "math"][: 2 if previous else 1]
     shards, chosen = [str(tokens[d]) for d in domains], TRAINING | more
     base = {"precision": chosen.pop("precision", "fp32")}
-    where = (str(folder), str(model), shards, base, method, OPTIONS.get(method, {}), chosen)
-    stage = (domains, str(len(domains)), "o", "0", previous and str(previous))
-    train_adapter.train_adapter(*where, *stage, gpu=gpu, launcher=str(LAUNCHER))
+    recipe = studies.recipe(method, OPTIONS.get(method, {}), chosen, domains, base=base)
+    where = (str(folder), str(model), shards, recipe, previous and str(previous))
+    train_adapter.train_adapter(*where, gpu=gpu, launcher=str(LAUNCHER))
     return folder
 
 
@@ -278,7 +278,7 @@ class Job:
             "input": {"model": str(model), "tokens": [str(tokens["code"])]},
             "output": {"adapter": str(place / "stage")},
             "wildcards": {"method": "full", "order": "o", "seed": "0", "stage": "1"},
-            "params": {"base": {}, "options": {}, "domains": ["code"], "training": TRAINING | more},
+            "params": {"recipe": studies.recipe("full", {}, TRAINING | more)},
             "resources": {"gpu": gpu, "launcher": str(LAUNCHER)},
             "log": str(place / "job.log"),
         }

@@ -6,6 +6,7 @@ import measure_drift
 import networks
 import numpy as np
 import pytest
+import studies
 import torch
 import train_adapter
 from probe_table import probe_table
@@ -182,15 +183,10 @@ def chain(nano, tmp_path_factory):
                 str(path),
                 str(model),
                 [str(tokens[name]) for name in ("code", "math")[:stage]],
-                {},
-                "lora",
-                {"rank": 2, "router": router},
-                networks.TRAINING,
-                ("code", "math")[:stage],
-                stage,
-                "o",
-                0,
-                previous=previous,
+                studies.recipe(
+                    "lora", {"rank": 2, "router": router}, networks.TRAINING, ("code", "math")[:stage]
+                ),
+                previous,
             )
             previous = str(path)
             made.setdefault(router, []).append(path)
