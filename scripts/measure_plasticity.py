@@ -2,7 +2,7 @@
 
 import shutil
 
-from implicit_sparsity.provenance import identity
+from implicit_sparsity.provenance import cache, identity
 from implicit_sparsity.workflow import job
 
 METADATA = {
@@ -46,7 +46,7 @@ def measure_plasticity(
         result["sampled"].append(len(owner))
     drawn = shards.index["vocab_size"], shards.index["special_ids"], options
     tasks = [plasticity.task(seed, *drawn) for seed in range(options["tasks"])]
-    scratch = job.scratch(store, identity.digest([checkpoint, options, code]))
+    scratch = cache.scratch(store, checkpoint, options, code)
     result |= plasticity.learn(network, tasks, options, scratch)
     metadata = {"domain": "", "vocabulary": shards.index["vocab_size"], "hidden": hidden.shape[-1]}
     metadata |= {"tokens_sha256": identity.digest([Tokens(folder).index for folder in tokens])}

@@ -2,7 +2,7 @@
 
 import shutil
 
-from implicit_sparsity.provenance import identity
+from implicit_sparsity.provenance import cache, identity
 from implicit_sparsity.storage.files import new_folder, sha256, write_json
 from implicit_sparsity.workflow import job
 
@@ -15,7 +15,7 @@ def prepare_model(folder, model, base, splits=(), template=None):
     from implicit_sparsity.models import sources
 
     hub = base["source"] == "hub"
-    downloads = job.scratch(folder, identity.digest([base["repo"], base["revision"]])) if hub else None
+    downloads = cache.scratch(folder, base["repo"], base["revision"]) if hub else None
     with new_folder(folder) as temporary:
         if base["source"] == "scratch":
             from implicit_sparsity.training import pretraining

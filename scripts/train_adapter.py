@@ -4,7 +4,7 @@ import shutil
 import time
 from pathlib import Path
 
-from implicit_sparsity.provenance import identity
+from implicit_sparsity.provenance import cache, identity
 from implicit_sparsity.storage.files import new_folder, read_json
 from implicit_sparsity.workflow import job, source
 
@@ -27,7 +27,7 @@ def train_adapter(adapter, model, tokens, recipe, previous=None, code="", gpu=1,
     precision = {name: base.get(name, default) for name, default in PRECISION.items()}
     training = recipe["training"] | precision
     study = describe(recipe, model, tokens, previous, code)
-    scratch = job.scratch(adapter, identity.digest([study, base, options, training]))
+    scratch = cache.scratch(adapter, study, base, options, training)
     where = {"model_folder": model, "domains": study["trained_domains"], "tokens": list(tokens)}
     work = {
         "stage": where | {"seed": study["seed"], "training": training, "previous": previous},

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.provenance import identity
-from implicit_sparsity.storage.files import package_file, read_json, version
+from implicit_sparsity.storage.files import link, package_file, read_json, version
 from implicit_sparsity.storage.hub import Repository
 
 from . import loading
@@ -90,7 +90,8 @@ def from_hub(folder: Path, name: str, base, downloads: Path) -> dict:
     weights = {n: entries[n] for n in _weights(repository, entries, downloads)}
     repository.fetch(weights, downloads)
     for file in sorted({*small, *weights}):
-        _place(downloads / file, folder / file)
+        # so that a job that fails later finds them again
+        link(downloads / file, folder / file, otherwise=os.rename)
     sums = {n: e.sha256 for n, e in weights.items() if e.sha256}  # each was compared with its file
     return {"revision": base["revision"], "repository": base["repo"], "files": sums}
 
@@ -109,28 +110,11 @@ def _weights(repository, entries, downloads: Path) -> list[str]:
     return shards
 
 
-def _place(source: Path, target: Path) -> None:
-    """A second name for the same bytes, so that a job that fails later finds them again; moved where the file
-    system has no hard links."""
-    try:
-        os.link(source, target)
-    except OSError:
-        os.rename(source, target)
-
-
 def from_path(folder: Path, base) -> dict:
     place = Path(base["path"])
     if not (place / "config.json").is_file():
         raise InputError("has no config.json", path=place, key="path")
     for pattern in (*WEIGHTS, *SMALL):
         for file in sorted(place.glob(pattern)):
-            _link(file, folder / file.name)
+            link(file.resolve(), folder / file.name, otherwise=shutil.copyfile)  # weights may be 50 GB
     return {"revision": identity.folder_digest(folder, "*.safetensors")}
-
-
-def _link(source: Path, target: Path) -> None:
-    """A hard link where the file system has them (weights may be 50 GB), else a copy."""
-    try:
-        os.link(source.resolve(), target)
-    except OSError:
-        shutil.copyfile(source, target)
