@@ -24,6 +24,7 @@ def prepare_model(folder, model, base, splits=(), template=None):
         else:
             reported = sources.prepare(temporary, model, base, downloads)
         known = reported.pop("files", {})
+        sources.check_whole(temporary, base)
         shape = sources.check_shape(temporary, model, base)
         files = sorted(path for path in temporary.iterdir() if path.is_file())
         manifest = {

@@ -45,9 +45,7 @@ def prepare(folder, name: str, base: dict, downloads=None) -> dict:
 
 
 def check_shape(folder, name: str, base: dict) -> dict:
-    """The shape of the model in ``folder``, from its config; InputError where ``base`` declares another, or a
-    file is missing."""
-    _check_whole(Path(folder), base)
+    """The shape of the model in ``folder``, from its config; InputError where ``base`` declares another."""
     shape = loading.shape(folder)
     for key in ("layers", "width"):
         if key in base and base[key] != shape[key]:
@@ -55,11 +53,12 @@ def check_shape(folder, name: str, base: dict) -> dict:
     return shape
 
 
-def _check_whole(folder: Path, base):
+def check_whole(folder, base: dict) -> None:
+    """InputError where a file is missing."""
     for name in NEEDED:
-        if not (folder / name).is_file():
+        if not (Path(folder) / name).is_file():
             raise InputError(f"the model has no {name}", key=base["source"])
-    if not any(folder.glob("*.safetensors")):
+    if not any(Path(folder).glob("*.safetensors")):
         raise InputError(
             "the model has no safetensors weights (pickled weights are refused)", key=base["source"]
         )
