@@ -26,6 +26,7 @@ PAIRS = [(kind, name) for name in METHODS for kind in KINDS if kind == "mixture"
 DOMAINS = ["code", "math"]
 OPTIONS = {
     "activation_mask": {"fraction": 0.1, "protect": 0.1},
+    "side_branch": {"fraction": 0.1},
     "selective_write": {"fraction": 0.1},
     "orthogonal": {"max_rank": 6},
     "structured_sparsity": {"learning_rate": 2e-3},

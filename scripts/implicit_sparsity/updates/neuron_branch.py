@@ -64,9 +64,7 @@ def attach(model, chosen: dict) -> Branch:
         mlp = carrier(block)
         weight = mlp.gate_proj.weight
         if not weight.is_floating_point() or mlp.gate_proj.bias is not None:
-            raise InputError(
-                "a side branch needs unquantized weights without bias", key="methods.activation_mask.form"
-            )
+            raise InputError("a side branch needs unquantized weights without bias", key="methods")
         gate, up = _rows(block, chosen[block.layer].to(weight.device))
         starts = {name: torch.zeros(gate.shape, device=weight.device) for name in ("gate", "up")}
         starts["down"] = torch.zeros(gate.shape[::-1], device=weight.device)
