@@ -13,8 +13,6 @@ from implicit_sparsity.measurements.accumulators import ActivationStatistics
 from implicit_sparsity.models import ffn
 from implicit_sparsity.models.forward import plain_weight
 
-CHOICES = ("active", "random", "least", "hub", "weight")
-
 
 def activity(model, documents, tokens: int, skip_first: int = 1, batch_tokens: int = 512):
     """sum |h| per token of the documents' first ``tokens`` tokens, float64 [L, N].
