@@ -4,17 +4,6 @@ Needs: results/models/, results/tokens/, and adapters where later stages are mea
 results/<measurement>/, results/tables/<probe>.csv.
 """
 
-CONTROLS = config["probes"]["activations"]["controls"]
-
-# What a probe may name in NEEDS besides measurements: paths of all models.
-READABLE = {
-    "controls": lambda: expand(CONTROL, model=MODELS, control=CONTROLS, domain=DOMAINS),
-    "models": lambda: expand(MODEL, model=MODELS),
-    "adapters": lambda: [
-        f"results/adapters/{model}/{name}" for model in MODELS for name in stages(model, methods=PROBED)
-    ],
-}
-
 
 rule measure_domain:
     """One measurement of a checkpoint on a domain; its module in measurements/ says what it is."""
@@ -29,20 +18,19 @@ rule measure_domain:
     benchmark:
         "results/benchmarks/{measurement}/{model}.{checkpoint}.{domain}.tsv"
     wildcard_constraints:
-        measurement=of_scope("domain"),
+        measurement=study.of_scope("domain"),
     conda:
         "../envs/compute.yaml"
-    threads: 1
     resources:
         mem_mb=4000,
-        runtime=lambda wildcards, attempt: attempt * MEASURES[wildcards.measurement]["MINUTES"],
+        runtime=lambda w, attempt: attempt * study.measures[w.measurement].minutes,
     params:
         base=entry("models", "model"),
-        code=lambda wildcards: code("measure.py", "measurements", wildcards.measurement),
-        domains=domains_read,
+        code=lambda w: code("measure.py", "measurements", w.measurement),
+        domains=lambda w: study.domains_measured(w.measurement, w.get("domain")),
         name="{model}",
-        options=lambda wildcards: MEASURES[wildcards.measurement]["how"],
-        orders=lambda wildcards: config["orders"] if needs_orders(wildcards) else {},
+        options=lambda w: study.measures[w.measurement].how,
+        orders=lambda w: study.orders_read(w.measurement),
     script:
         "../scripts/measure.py"
 
@@ -55,7 +43,7 @@ use rule measure_domain as measure_checkpoint with:
     benchmark:
         "results/benchmarks/{measurement}/{model}.{checkpoint}.tsv"
     wildcard_constraints:
-        measurement=of_scope("checkpoint"),
+        measurement=study.of_scope("checkpoint"),
 
 
 rule measure_control:
@@ -72,7 +60,6 @@ rule measure_control:
         "results/benchmarks/measure_control/{model}.{control}.tsv"
     conda:
         "../envs/compute.yaml"
-    threads: 1
     resources:
         mem_mb=4000,
         runtime=240,
@@ -81,7 +68,7 @@ rule measure_control:
         code=code("measure_control.py", "measurements", "activations"),
         domains=DOMAINS,
         name="{model}",
-        options=MEASURES["activations"]["how"],
+        options=study.measures["activations"].how,
     script:
         "../scripts/measure_control.py"
 
@@ -89,21 +76,20 @@ rule measure_control:
 rule probe_table:
     """One probe on what was measured of all models and checkpoints: one long table."""
     input:
-        unpack(needed),
+        unpack(lambda w: {need: readable(need) for need in study.needs(w.probe)}),
     output:
-        table=report(TABLE, caption="captions/table.rst", category="Tables", labels={"table": "{probe}"}),
+        table=table("{probe}"),
     log:
         "results/logs/probe_table/{probe}.log",
     benchmark:
         "results/benchmarks/probe_table/{probe}.tsv"
     conda:
         "../envs/figures.yaml"
-    threads: 1
     resources:
         mem_mb=4000,
         runtime=60,
     params:
-        code=lambda wildcards: code("probe_table.py", "probes", wildcards.probe),
+        code=lambda w: code("probe_table.py", "probes", w.probe),
         options=entry("probes", "probe"),
     script:
         "../scripts/probe_table.py"

@@ -41,7 +41,8 @@ def snakemake(folder, *arguments, check=True):
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
     folder = tmp_path_factory.mktemp("planned") / "repository"
-    for name in ("Snakefile", "config.yaml", "rules", "scripts", "envs", "slurm", "tests/nano.yaml"):
+    folders = ("rules", "scripts", "envs", "profiles", "slurm")
+    for name in ("Snakefile", "config.yaml", "tests/nano.yaml", *folders):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
         copy(ROOT / name, folder / name)
@@ -92,7 +93,7 @@ def test_cards_and_prices_rerun_the_preflight_alone(study, overlay):
 
 
 def test_other_changes_are_not_forgotten_beside_a_new_price(study, overlay):
-    """Behind ancient() Snakemake itself would not look for them (rules/ancient.smk says why)."""
+    """Behind ancient() Snakemake itself would not look for them (rules/patches.smk says why)."""
     overlay(HARDWARE.replace("2.5", "9") + "seeds: [0, 1]\n")
     assert {"preflight", "train_adapter", "evaluate_checkpoint", "collect_scores"} <= planned(study)
     assert "activations" not in planned(study)
