@@ -1,8 +1,9 @@
 """What README.md and docs/ say holds: every command is run, resolved, or listed with the reason why not.
 
-A cheap command is run as it stands in a small finished study. A dear one is resolved: `make -n`, and then a
-dry run of what make would run, with the arguments of the text; the test that runs the like is named. Links,
-paths and knobs are checked, and the worked examples of docs/adding.md are taken out of the text and run.
+A cheap command is run as it stands in a small finished study. An expensive one is resolved: `make -n`, and
+then a dry run of what make would run, with the arguments of the text; the test that runs the like is named.
+Links, paths and knobs are checked. The worked examples of docs/adding.md and the README's mine.yaml are taken
+out of the text and run.
 """
 
 import csv
@@ -145,7 +146,7 @@ def steps(command: str, clone) -> list[list[str]]:
         call(clone, ["bash", "-n", words[1]])
     if words[0] == "for":
         assert list(clone.glob(words[3].rstrip(";")))
-    if words[0] in ("bash", "for", "test", "touch"):
+    if words[0] in ("bash", "echo", "for", "test", "touch"):
         return []
     words = translated(command)[0]
     assert words[0] == sys.executable, f"what is {command}?"
@@ -160,7 +161,7 @@ def steps(command: str, clone) -> list[list[str]]:
     return []
 
 
-def test_dear_commands_resolve(clone):
+def test_expensive_commands_resolve(clone):
     """One dry run for all targets that share their options; under a profile the rules are listed instead."""
     targets = {}
     for command in RESOLVED:
@@ -181,6 +182,51 @@ def test_dear_commands_resolve(clone):
         figures = {target for target in wanted if target.startswith("results/figures/")}
         assert {Path(figure).stem for figure in figures} <= set(CONFIG["figures"])
         assert wanted - figures <= set(re.findall(r"^(\w+)", reported, re.M))
+
+
+def test_the_study_of_the_readme(study, clone):
+    """Ten lines: what they come to over config.yaml, and a stage of it, trained and scored at nano size."""
+    mine = texts.files(TEXTS["README.md"])["mine.yaml"]
+    assert len(mine.splitlines()) == 10
+    for folder in (study, clone):
+        (folder / "readme.yaml").write_text(mine)
+    reported = dry(clone, "all", "--configfile", "readme.yaml", "-q", "rules")
+    count = re.search(r"runs it: (\d+) jobs", TEXTS["README.md"]).group(1)
+    assert re.search(rf"^total +{count}$", reported, re.M)
+    assert re.search(
+        r"^train_adapter +288$", reported, re.M
+    )  # 6 families, 2 rates, 2 orders, 3 seeds, 4 stages
+    nano = {"orders": {"backward": ["math", "code"]}, "training": {"steps": 3}, "evals": {"documents": 4}}
+    (study / "over.yaml").write_text(yaml.safe_dump(nano))
+    method = "activation_mask_random_learning_rate_0p0008"
+    target = f"results/evals/nano_dense/{method}.backward.seed2.stage2.json"
+    files = ["--configfile", "readme.yaml", "over.yaml"]
+    reported = call(study, [*SNAKEMAKE, "-c2", target, *files])
+    assert studies.finished_jobs(reported) == ["train_adapter", "train_adapter", "evaluate_checkpoint"]
+
+
+def on_a_terminal(folder, command, check=True):
+    """What a command shows on a terminal of 100 columns, without what moves the cursor and colours."""
+    shown = call(folder, ["script", "-qec", f"stty cols 100; {shlex.join(command)}", "/dev/null"], check)
+    return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown)
+
+
+def test_make_shows_how_far_it_is_and_ends_with_the_verdicts(study):
+    """On a terminal bars, and the log of a job that fails; elsewhere plain lines; at the end the verdicts."""
+    command = translated("make")[0]
+    table = study / "results/tables/learning_curves.csv"
+    whole = table.read_bytes()
+    table.write_text("step\n")
+    failed = on_a_terminal(study, command, check=False)
+    assert "error: draw_figure: " in failed and "Log file: results/logs/draw_figure/loss_curves.log" in failed
+    assert "verdicts.md" not in failed
+    table.write_bytes(whole)
+    shown = on_a_terminal(study, command)
+    assert "Workflow Progress" in shown and "draw figure" in shown and "100%" in shown
+    plain = call(study, command)
+    assert "\x1b" not in plain and "Workflow Progress" not in plain and NOTHING in plain
+    for output in (shown, plain):
+        assert re.search(r"^NOT RUN +H1a.*H5\s+Why: results/verdicts.md", output, re.M)
 
 
 def test_what_is_called_wrong_goes_wrong(study, tmp_path):
@@ -279,6 +325,13 @@ def test_paths_are_there(page):
         if not language and not texts.is_shell(language, content):
             first = [line.split()[0].rstrip(",") for line in content.splitlines() if not line.startswith(" ")]
             assert first and all(list(ROOT.glob(name)) for name in first), first
+
+
+@pytest.mark.parametrize("page", sorted(set(TEXTS) - {"docs/adding.md"}))
+def test_lines_fit_a_terminal(page):
+    """All but tables, which have a line a row; and the README is read in three minutes."""
+    assert [line for line in TEXTS[page].splitlines() if len(line) >= 120 and line[0] != "|"] == []
+    assert page != "README.md" or len(TEXTS[page]) < 6500
 
 
 def test_the_index_has_every_page():

@@ -91,7 +91,7 @@ def test_the_spread_of_groups_is_that_of_their_values():
 
 
 @pytest.mark.parametrize(
-    "name, kept", [("rounds", "lora"), ("rounds", "orthogonal"), ("predictors", "orthogonal")]
+    "name, retained", [("rounds", "lora"), ("rounds", "orthogonal"), ("predictors", "orthogonal")]
 )
 def test_a_study_without_the_methods_compared_says_so(name, retained, one, tmp_path):
     """One method alone, the reference or another, is a study, and its other figures are wanted."""

@@ -223,7 +223,7 @@ WRONG = {
     "with: laddr": ("with", "'laddr', which is no optional part", "did you mean ladder?"),
     "with: [ladder, more]": ("with", "'more', which is no optional part", "ladder"),
     "with: 3": ("with", "3", "a name or a list of names"),
-    "with: ladder\noptional: {ladder: false, comparison: false}": (
+    "with: ladder\noptional: {ladder: false, comparison: false, taste: false}": (
         "with",
         "'ladder'",
         "none, there is no optional part",

@@ -1,6 +1,6 @@
 """Seconds, tokens and FLOPs of every job of a study on one kind of card."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from implicit_sparsity.options import load
@@ -69,8 +69,6 @@ class Study:
 
     @cached_property
     def settings(self) -> dict:
-        from dataclasses import replace
-
         result = {name: memory.setting_of(self.config, name) for name in self.shapes}
         return {name: replace(setting, fast=self.fast) for name, setting in result.items()}
 
@@ -126,9 +124,13 @@ class Study:
             "train_adapter": self._train,
             "measure_control": self._control,
             "evaluate_checkpoint": self._evaluate,
-        } | dict.fromkeys(MEASURING, self._measure)
-        if job.rule in known and model in self.shapes:
-            tokens, flops, seconds = known[job.rule](model, *job.run, job.kind)
+        }
+        measured = job.rule in MEASURING
+        if (measured or job.rule in known) and model in self.shapes:
+            if measured:
+                tokens, flops, seconds = measuring.cost(self, model, job.kind, job.run[1])
+            else:
+                tokens, flops, seconds = known[job.rule](model, *job.run)
             if not self.hardware:
                 return Cost(0.0, 0, tokens, flops)
             gpus = self.settings[model].gpus if job.rule == "train_adapter" else 1
@@ -147,22 +149,19 @@ class Study:
         adapter = self.methods[model, method].adapter_bytes(stage) if method else 0.0
         return work.START + (self.model_bytes(model) + adapter) / work.LOAD
 
-    def _train(self, model, method, stage, _):
+    def _train(self, model, method, stage):
         training, shape, trained = self.config["training"], self.shapes[model], self.methods[model, method]
         steps = training["steps"] * (stage if trained.per_domain else 1)
         tokens = steps * training["batch_size"] * self.length(model)
         flops = work.train_flops(shape, trained, self.settings[model], tokens, steps, self.length(model))
         return tokens, flops, self.seconds(model, flops, "train") if self.hardware else 0.0
 
-    def _measure(self, model, method, stage, name):
-        return measuring.cost(self, model, name, stage)
-
-    def _control(self, model, method, stage, _):
+    def _control(self, model, method, stage):
         """The activation pass over all domains in one job."""
         once = measuring.cost(self, model, "activations", stage)
         return tuple(len(self.config["domains"]) * each for each in once)
 
-    def _evaluate(self, model, method, stage, _):
+    def _evaluate(self, model, method, stage):
         shape, length = self.shapes[model], self.length(model)
         tokens = work.evaluation_tokens(self.config, length)
         flops = work.evaluation_flops(shape, tokens, length)

@@ -37,7 +37,7 @@ def study_of(config: dict, results="results", benchmarks="benchmarks/results") -
     }
     hardware = config.get("hardware") or {}
     warning = kernels.check(result, hardware.get("require_fast_kernels", False)) if hardware else ""
-    rates, files = measured.utilisation(benchmarks, result) if hardware else ({}, [])
+    rates, files = measured.utilisation(benchmarks, result, hardware["card"]) if hardware else ({}, [])
     study = Study(
         config, result, rates, measured.lengths(Path(results) / "tokens", result), fast=not kernels.missing()
     )

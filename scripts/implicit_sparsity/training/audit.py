@@ -7,8 +7,11 @@ Where several processes hold the weights in parts, each looks at its own, and wh
 
 import math
 
+import torch
+
 from implicit_sparsity.models import processes
 
+SUMMED_AT_ONCE = 2**26  # bits of frozen weights: a GPU widens what it sums to 8 bytes each
 STEPS_TO_JUDGE = 3  # one factor of a LoRA has no gradient before the other has left zero
 
 
@@ -54,8 +57,6 @@ class Audit:
         }
 
     def restore(self, state: dict) -> None:
-        import torch
-
         self.reached, self.touched = set(state["reached"]), set(state["touched"])
         self.constraint_violations, self.steps = list(state["constraint_violations"]), state["steps"]
         now = dict(self.model.named_parameters())
@@ -67,8 +68,6 @@ class Audit:
 
     def before_step(self, step: int) -> None:
         """After backward and clipping: every gradient finite, and who has received one."""
-        import torch
-
         self.steps += 1
         given = {name: processes.local(p.grad) for name, p in self.trainable.items() if p.grad is not None}
         self.reached.update(given)
@@ -85,8 +84,6 @@ class Audit:
 
     def _visit(self, name, gradient) -> None:
         """Note the rows of fused experts that a gradient reached: an expert without tokens has none."""
-        import torch
-
         if self.experts and ".experts." in name and (gradient.dim() == 3 or ".lora_A." in name):
             if name not in self.visited:
                 count = self.trainable[name].shape[0]
@@ -150,15 +147,14 @@ class Audit:
 
     def _frozen(self) -> dict:
         """A checksum of every frozen parameter: the sum of its bits, read as integers."""
-        import torch
-
         kinds = {4: torch.int32, 2: torch.int16, 8: torch.int64, 1: torch.int8}
         sums = {}
         with torch.no_grad():
             for name, p in self.model.named_parameters():
                 if not p.requires_grad:
                     bits = processes.local(p.detach()).contiguous().view(kinds[p.element_size()])
-                    sums[name] = int(bits.sum(dtype=torch.int64))
+                    pieces = bits.flatten().split(SUMMED_AT_ONCE)
+                    sums[name] = int(sum(piece.sum(dtype=torch.int64) for piece in pieces))
         return dict(zip(sums, processes.summed(list(sums.values())), strict=True))
 
 

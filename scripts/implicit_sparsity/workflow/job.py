@@ -11,10 +11,10 @@ import gc
 import inspect
 import logging
 import os
-import shutil
 import signal
 import sys
 import time
+import warnings
 from pathlib import Path
 
 from implicit_sparsity.errors import InputError
@@ -23,6 +23,17 @@ from implicit_sparsity.provenance import identity, record
 from . import output_cache
 
 log = logging.getLogger(__name__)
+
+# Remarks of libraries that no user of this workflow can act upon: they are in no log, all other warnings are.
+IDLE_WARNINGS = (  # (message, category, module)
+    # peft 0.21 asks transformers 5 by the old name
+    (r"`is_gradient_checkpointing` is deprecated", FutureWarning, r"transformers\.modeling_utils"),
+)
+IDLE_RECORDS = (  # (logger, beginning of the message)
+    # restart points of fast steps are less than a second apart; their numbers order them as well
+    ("transformers.trainer_utils", "mtime may not be reliable on this filesystem"),
+)
+KERNELS = ("transformers.integrations.hub_kernels", "is falling back to its reference PyTorch implementation")
 
 
 def run(function, snakemake):
@@ -113,8 +124,23 @@ def _log_to(snakemake) -> str | None:
     logging.getLogger().addHandler(handler)
     logging.getLogger().setLevel(logging.INFO)
     logging.captureWarnings(True)
+    _leave_out_idle_warnings()
     faulthandler.enable(stream)
     return str(path)
+
+
+def _leave_out_idle_warnings():
+    for message, category, module in IDLE_WARNINGS:
+        warnings.filterwarnings("ignore", message=message, category=category, module=module)
+    for name, beginning in IDLE_RECORDS:
+        logging.getLogger(name).addFilter(lambda r, start=beginning: not r.getMessage().startswith(start))
+    name, text = KERNELS  # of use on a GPU alone, and there preflight asks for them
+    logging.getLogger(name).addFilter(lambda r: text not in r.getMessage() or _has_gpu())
+
+
+def _has_gpu() -> bool:
+    torch = sys.modules.get("torch")
+    return torch is not None and torch.cuda.is_available()
 
 
 def _leave(number, _frame):
@@ -128,21 +154,6 @@ def _fail(snakemake, error, logfile, status):
     where = f" (log: {logfile})" if logfile else ""
     print(f"error: {snakemake.rule}: {lines[0]}{where}", file=sys.stderr, flush=True)
     raise SystemExit(status) from None
-
-
-def scratch(output, key: str) -> Path:
-    """A folder beside ``output`` for work that may be cut off and resumed under the same ``key``.
-
-    Snakemake does not know it, so it outlives a failed job. Leftovers under other keys belong to settings
-    that are no longer wanted and are removed. Whoever finishes the work removes the folder.
-    """
-    output = Path(output)
-    folder = output.parent / f".partial-{output.name}-{key[:8]}"
-    for other in sorted(output.parent.glob(f".partial-{output.name}-" + "[0-9a-f]" * 8)):
-        if other != folder:
-            shutil.rmtree(other)
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 def progress(what: str):

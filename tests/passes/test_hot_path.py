@@ -22,6 +22,7 @@ from implicit_sparsity.models import ffn, loading
 from implicit_sparsity.models.hooks.watching import ffn_activations
 from implicit_sparsity.passes import accumulators, activation_pass, device_sums
 
+CARD = "cuda" if torch.cuda.is_available() else "cpu"  # where what is written for a GPU runs
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(SCRIPTS)}
 
@@ -40,7 +41,9 @@ def test_searching_the_best_groups_finds_the_largest(n, k):
 @pytest.mark.parametrize("routed", [False, True])
 def test_all_sums_are_what_plain_numpy_sums(routed, kind, monkeypatch):
     """Of some of 400 rows, with signs, ties, zeros and a row of nothing else, and three top sizes. What
-    runs on a GPU runs here uncompiled, and without ties, which it decides otherwise."""
+    runs on a GPU runs there, or here uncompiled where there is none; without ties, which it decides
+    otherwise."""
+    device = CARD if kind == "on a GPU" else "cpu"
     h = torch.randn(400, 40, generator=torch.Generator().manual_seed(0))
     if kind == "on a GPU":
         monkeypatch.setattr(accumulators, "on_host", lambda _: False)
@@ -53,10 +56,11 @@ def test_all_sums_are_what_plain_numpy_sums(routed, kind, monkeypatch):
     owner = rows // 150 if routed else None
     block = SimpleNamespace(layer=0, size=160, experts=3, width=40)
     block.down_norms = lambda: torch.ones(160)
-    statistics = accumulators.ActivationStatistics([block], (4, 1, 30), (0.1, 0.5), groups=5)
+    statistics = accumulators.ActivationStatistics([block], (4, 1, 30), (0.1, 0.5), device, groups=5)
     groups, first = rows % 5, 0 if routed else 120
-    experts = torch.arange(400) // 150 if routed else None
-    statistics._sum(0, first, h, rows, groups, experts, 3 if routed else 1)
+    experts = (torch.arange(400) // 150).to(device) if routed else None
+    given = h.to(device), rows.to(device), groups.to(device)
+    statistics._sum(0, first, *given, experts, 3 if routed else 1)
     got = statistics.arrays()
     values = h[rows].double().abs().numpy()
     order = np.argsort(-values, axis=1, kind="stable")  # of equal ones the first
@@ -137,7 +141,9 @@ def test_blocks_sum_to_what_a_loop_over_experts_sums_to(routed):
     counts = [0, 1, 70, 32, 0, 97, 0] if routed else [200]
     expert = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
     values = torch.rand(200, 24, generator=torch.Generator().manual_seed(0)).sub_(0.3).clamp_(min=0)
-    got = device_sums.columns(values, expert if routed else None, len(counts), (0.1, 0.5))
+    owner = expert.to(CARD) if routed else None
+    got = device_sums.columns(values.to(CARD), owner, len(counts), (0.1, 0.5))
+    got = {name: sums.cpu() for name, sums in got.items()}
     largest, wide = values.amax(1, keepdim=True), values.double()
     zero = torch.zeros(1, 24, dtype=torch.float64)
     for number in range(len(counts)):
@@ -150,10 +156,12 @@ def test_blocks_sum_to_what_a_loop_over_experts_sums_to(routed):
     assert got["zeros"] == (values == 0).sum() > 0
 
 
-@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on a CPU")
+@pytest.mark.skipif(
+    CARD == "cpu" and shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on a CPU"
+)
 def test_the_compiled_sums_equal_the_eager_ones():
     """What a GPU runs compiled, compiled here: the same numbers."""
-    blocks = torch.randn(5, 32, 40, generator=torch.Generator().manual_seed(0)).abs().bfloat16()
+    blocks = torch.randn(5, 32, 40, generator=torch.Generator().manual_seed(0)).abs().bfloat16().to(CARD)
     largest = blocks.amax(2, keepdim=True).float()
     largest[0, 3] = float("inf")  # a row that only fills up
     with torch.inference_mode():
@@ -174,6 +182,23 @@ def test_sums_go_on_where_nothing_compiles(monkeypatch, caplog):
         assert sums(blocks, torch.ones(1, 4, 1), ())[0].tolist() == [[4.0] * 3]
     device_sums._block_sums.cache_clear()
     assert caplog.text.count("no compiler") == 1
+
+
+@pytest.mark.skipif(CARD == "cpu", reason="needs a card")
+@pytest.mark.parametrize("kind", ["dense", "mixture"])
+def test_a_card_measures_what_the_host_measures(kind):
+    """The whole pass in float32, groups and routing too: sums to rounding, counts but for close ties."""
+    model = loading.create(networks.CONFIGS[kind], 0).eval().requires_grad_(False)
+    blocks, random = ffn.feed_forwards(model), np.random.default_rng(0)
+    ids = [random.integers(0, 320, int(n)) for n in random.integers(5, 60, 24)]
+    keeps, got = [np.arange(len(tokens)) > 2 for tokens in ids], []
+    options = {"top_k": (0.1, 3), "thresholds": (0.01, 0.1), "groups": 6, "batch_tokens": 256}
+    for device in ("cpu", CARD):
+        got.append(activation_pass.measure(model.to(device), blocks, ids, keeps, {}, options))
+    for name, values in got[0].items():
+        counts = np.issubdtype(np.asarray(values).dtype, np.integer)
+        np.testing.assert_allclose(got[1][name], values, rtol=1e-4, atol=2 if counts else 1e-4, err_msg=name)
+    assert np.array_equal(got[1]["tokens"], got[0]["tokens"]) and got[0]["sum_abs"].sum() > 0
 
 
 @pytest.mark.parametrize("implementation", ["eager", "batched_mm"])
