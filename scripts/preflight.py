@@ -23,7 +23,7 @@ def preflight(
     hardware,
     families,
 ):
-    """Write ``plans`` (JSON, a file a model) and ``summary`` (Markdown), and print the summary.
+    """Write ``plans`` (JSON, a file a model) and ``summary`` (Markdown); with ``hardware`` print the summary.
 
     ``checkpoints``: {model: {trained, measured, gradients, controls}}, names of checkpoints and of controls;
     ``families``: variant of a method -> its family, by which the summary calls it;
@@ -51,8 +51,8 @@ def preflight(
     text = "\n\n".join(report.of_model(made[model], reported, families) for model in made)
     if notes["warning"]:
         text = f"Warning: {notes['warning']}\n\n{text}"
-    print(text, flush=True)
     if hardware:
+        print(text, flush=True)
         for model in whole.shapes:
             feasibility.check(whole, model, plan.methods_of(checkpoints[model]))
     for path in [plans] if isinstance(plans, str) else plans:

@@ -11,6 +11,9 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # Snakemake's SLURM plugin asks sacct when it is imported, in every job: ten seconds where a cluster is
 # installed and does not run. Tests of a cluster name their own.
 os.environ.setdefault("SLURM_CONF", os.devnull)
+# tests lay their tensors in the host's memory, and models load onto a GPU where one is visible. What can run
+# on one does where it is named: CUDA_VISIBLE_DEVICES=0 pytest tests/passes/test_hot_path.py
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
 
 LONGEST = (

@@ -1,8 +1,9 @@
 """What README.md and docs/ say holds: every command is run, resolved, or listed with the reason why not.
 
-A cheap command is run as it stands in a small finished study. A dear one is resolved: `make -n`, and then a
-dry run of what make would run, with the arguments of the text; the test that runs the like is named. Links,
-paths and knobs are checked, and the worked examples of docs/adding.md are taken out of the text and run.
+A cheap command is run as it stands in a small finished study. An expensive one is resolved: `make -n`, and
+then a dry run of what make would run, with the arguments of the text; the test that runs the like is named.
+Links, paths and knobs are checked. The worked examples of docs/adding.md and the README's mine.yaml are taken
+out of the text and run.
 """
 
 import csv
@@ -13,6 +14,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from functools import reduce
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +25,8 @@ import yaml
 from texts import NOTHING, OUTSIDE, RESOLVED, ROOT, RUN
 
 from implicit_sparsity.storage import store
+from implicit_sparsity.workflow.config.model_keys import KINDS
+from implicit_sparsity.workflow.config.sections import Config, Method
 from implicit_sparsity.workflow.source import available, option_fields, signature_options
 
 TEXTS = {page.relative_to(ROOT).as_posix(): page.read_text(encoding="utf-8") for page in texts.PAGES}
@@ -57,7 +61,7 @@ def translated(command: str) -> tuple[list[str], dict]:
 
 
 def laid(below: dict, above: dict) -> dict:
-    """One config over another, key by key, as rules/validation.smk does it."""
+    """One config over another, key by key, as workflow/config/layers.py does it."""
     for key, value in above.items():
         nested = isinstance(value, dict) and isinstance(below.get(key), dict)
         below[key] = laid(dict(below[key]), value) if nested else value
@@ -89,8 +93,9 @@ def study(tmp_path_factory):
 def clone(tmp_path_factory):
     """The repository as it is, with the examples of docs/adding.md where they say."""
     folder = studies.copy_repository(tmp_path_factory.mktemp("docs") / "clone")
-    entries = [place(folder, section)["mine.yaml"] for section in ("A domain", "A probe")]
-    (folder / "mine.yaml").write_text(yaml.safe_dump(laid(*map(yaml.safe_load, entries))))
+    sections = ("A domain", "A probe", "A measurement")
+    entries = [yaml.safe_load(place(folder, section)["mine.yaml"]) for section in sections]
+    (folder / "mine.yaml").write_text(yaml.safe_dump(reduce(laid, entries)))
     return folder
 
 
@@ -141,7 +146,7 @@ def steps(command: str, clone) -> list[list[str]]:
         call(clone, ["bash", "-n", words[1]])
     if words[0] == "for":
         assert list(clone.glob(words[3].rstrip(";")))
-    if words[0] in ("bash", "for", "test", "touch"):
+    if words[0] in ("bash", "echo", "for", "test", "touch"):
         return []
     words = translated(command)[0]
     assert words[0] == sys.executable, f"what is {command}?"
@@ -156,7 +161,7 @@ def steps(command: str, clone) -> list[list[str]]:
     return []
 
 
-def test_dear_commands_resolve(clone):
+def test_expensive_commands_resolve(clone):
     """One dry run for all targets that share their options; under a profile the rules are listed instead."""
     targets = {}
     for command in RESOLVED:
@@ -177,6 +182,51 @@ def test_dear_commands_resolve(clone):
         figures = {target for target in wanted if target.startswith("results/figures/")}
         assert {Path(figure).stem for figure in figures} <= set(CONFIG["figures"])
         assert wanted - figures <= set(re.findall(r"^(\w+)", reported, re.M))
+
+
+def test_the_study_of_the_readme(study, clone):
+    """Ten lines: what they come to over config.yaml, and a stage of it, trained and scored at nano size."""
+    mine = texts.files(TEXTS["README.md"])["mine.yaml"]
+    assert len(mine.splitlines()) == 10
+    for folder in (study, clone):
+        (folder / "readme.yaml").write_text(mine)
+    reported = dry(clone, "all", "--configfile", "readme.yaml", "-q", "rules")
+    count = re.search(r"runs it: (\d+) jobs", TEXTS["README.md"]).group(1)
+    assert re.search(rf"^total +{count}$", reported, re.M)
+    assert re.search(
+        r"^train_adapter +288$", reported, re.M
+    )  # 6 families, 2 rates, 2 orders, 3 seeds, 4 stages
+    nano = {"orders": {"backward": ["math", "code"]}, "training": {"steps": 3}, "evals": {"documents": 4}}
+    (study / "over.yaml").write_text(yaml.safe_dump(nano))
+    method = "activation_mask_random_learning_rate_0p0008"
+    target = f"results/evals/nano_dense/{method}.backward.seed2.stage2.json"
+    files = ["--configfile", "readme.yaml", "over.yaml"]
+    reported = call(study, [*SNAKEMAKE, "-c2", target, *files])
+    assert studies.finished_jobs(reported) == ["train_adapter", "train_adapter", "evaluate_checkpoint"]
+
+
+def on_a_terminal(folder, command, check=True):
+    """What a command shows on a terminal of 100 columns, without what moves the cursor and colours."""
+    shown = call(folder, ["script", "-qec", f"stty cols 100; {shlex.join(command)}", "/dev/null"], check)
+    return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown)
+
+
+def test_make_shows_how_far_it_is_and_ends_with_the_verdicts(study):
+    """On a terminal bars, and the log of a job that fails; elsewhere plain lines; at the end the verdicts."""
+    command = translated("make")[0]
+    table = study / "results/tables/learning_curves.csv"
+    whole = table.read_bytes()
+    table.write_text("step\n")
+    failed = on_a_terminal(study, command, check=False)
+    assert "error: draw_figure: " in failed and "Log file: results/logs/draw_figure/loss_curves.log" in failed
+    assert "verdicts.md" not in failed
+    table.write_bytes(whole)
+    shown = on_a_terminal(study, command)
+    assert "Workflow Progress" in shown and "draw figure" in shown and "100%" in shown
+    plain = call(study, command)
+    assert "\x1b" not in plain and "Workflow Progress" not in plain and NOTHING in plain
+    for output in (shown, plain):
+        assert re.search(r"^NOT RUN +H1a.*H5\s+Why: results/verdicts.md", output, re.M)
 
 
 def test_what_is_called_wrong_goes_wrong(study, tmp_path):
@@ -277,32 +327,42 @@ def test_paths_are_there(page):
             assert first and all(list(ROOT.glob(name)) for name in first), first
 
 
+@pytest.mark.parametrize("page", sorted(set(TEXTS) - {"docs/adding.md"}))
+def test_lines_fit_a_terminal(page):
+    """All but tables, which have a line a row; and the README is read in three minutes."""
+    assert [line for line in TEXTS[page].splitlines() if len(line) >= 120 and line[0] != "|"] == []
+    assert page != "README.md" or len(TEXTS[page]) < 6500
+
+
 def test_the_index_has_every_page():
     linked = set(re.findall(r"\]\(([\w./]+\.md)\)", TEXTS["docs/README.md"]))
     pages = {path.name for path in (ROOT / "docs").glob("*.md")} - {"README.md"}
     assert linked - {"../README.md"} == pages
 
 
+def keys(section) -> set:
+    """Keys of a mapping of the config, by its model."""
+    return {field.alias or name for name, field in section.model_fields.items()}
+
+
 def suggested_changes() -> dict:
-    """{section of config.yaml or entry of probes: its keys}, from the schema, the config and the classes."""
-    schema = yaml.safe_load((ROOT / "rules/config.schema.yaml").read_text())
-    shapes, schema = schema["$defs"], schema["properties"]
-    result = {name: set() for name in {**CONFIG, **schema}}
+    """{section of config.yaml or entry of probes: its keys}, from the models, the config and the classes."""
+    sections = {name: field.annotation for name, field in Config.model_fields.items()}
+    result = {name: set() for name in {*CONFIG, *keys(Config)}}
     for name in ("splits", "tokens", "training", "evals", "comparisons", "hardware", "archive"):
-        result[name] = set(schema[name]["properties"]) | set(CONFIG.get(name, {}))
-    for source in ("package", "hub", "path", "scratch"):
-        result["models"] |= set(shapes[source]["properties"])
+        result[name] = keys(sections[name]) | set(CONFIG.get(name, {}))
+    for kind in KINDS.values():
+        result["models"] |= keys(kind)
     result["domains"] = {"loader"}
     for loader in ("jsonl", "parquet", "hub"):
         options = signature_options(f"implicit_sparsity.corpora.sources.{loader}", "documents")
         result["domains"] |= set(options) - {"seed"}
-    result["methods"] = set(schema["methods"]["additionalProperties"]["properties"])
+    result["methods"] = keys(Method)
     result["methods"] |= set(option_fields("implicit_sparsity.methods.lora"))
-    measured = schema["probes"]["properties"]
-    for name in sorted({*CONFIG["probes"], *measured, *available("probes")}):
-        read = measured.get(name, {}).get("properties")
-        options = read or option_fields(f"implicit_sparsity.probes.{name}")
-        result[f"probes.{name}"] = {*options, *CONFIG["probes"].get(name, ())}
+    for room in ("measurements", "probes"):
+        for name in available(room):
+            options = option_fields(f"implicit_sparsity.{room}.{name}")
+            result[f"probes.{name}"] = {*options, *CONFIG["probes"].get(name, ())}
     return result
 
 

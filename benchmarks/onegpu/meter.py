@@ -61,11 +61,10 @@ class Meter:
     def peak_flops(self, precision: str) -> tuple[float, str]:
         """(FLOP/s that utilisation is a share of, where that is from): the data sheet's of a known card, else
         what a large matrix product reaches here."""
-        from implicit_sparsity.planning.gpus import GPUS
+        from implicit_sparsity.planning.gpus import GPUS, is_named
 
-        name = gpu_name(self.device).lower()
-        for device, facts in GPUS.items():
-            if self.gpu and device.split("_")[0] in name:
+        for gpu, facts in GPUS.items():
+            if self.gpu and is_named(gpu, gpu_name(self.device)):
                 return facts.flops, "data sheet, dense bfloat16"
         return self._matrix_product(precision), "measured, matrix product"
 

@@ -31,28 +31,52 @@ def run(*arguments):
 
 
 def test_every_case_of_both_models_has_its_row(tmp_path):
-    done = run("--nano", "--steps", 2, "--length", 48, "--out", tmp_path / "gpu.json")
+    done = run("--nano", "--steps", 2, "--lengths", 48, "--out", tmp_path / "gpu.json")
     assert done.returncode == 0, done.stderr[-2000:]
     result = json.loads((tmp_path / "gpu.json").read_text())
-    rows = {(row["model"], row["what"], row["method"]): row for row in result["rows"]}
-    wanted = [("forward", None), ("probe", None), *(("train", method) for method in METHODS)]
-    assert list(rows) == [(m, *case) for m in ("qwen3_5_27b", "qwen3_5_35b_a3b") for case in wanted]
-    for row in rows.values():
-        assert all(math.isfinite(row[name]) and row[name] > 0 for name in FIGURES), row
-        assert math.isclose(row["tokens_per_s"] * row["seconds_per_step"], 48 * row["batch"])
-    steps = {case: row for case, row in rows.items() if case[1] == "train"}
-    assert all(row["utilisation"] > row["model_utilisation"] for row in steps.values()), (
-        "recompute not counted"
-    )
-    assert {row["note"][:7] for case, row in steps.items() if case[2] == "orthogonal"} == {"stage 2"}
+    found = result["rows"]
+    cases = [(row["model"], row["what"], row["method"]) for row in found]
+    passes = [("forward", None), ("probe", None), *(("train", method) for method in METHODS)]
+    dense = [("qwen3_5_27b", *case) for case in [*passes, ("train", "lora"), ("decode", None)]]
+    more = [("train", "activation_mask"), ("train", "lora"), ("decode", None)]
+    assert cases == dense + [("qwen3_5_35b_a3b", *case) for case in [*passes, *more]]
+    for row in found:
+        rated = FIGURES if row["what"] != "decode" else ("tokens_per_s", "peak_memory_gb", "seconds_per_step")
+        assert all(math.isfinite(row[name]) and row[name] > 0 for name in rated), row
+        per_step = row["batch"] * (48 if row["what"] != "decode" else 1)
+        assert math.isclose(row["tokens_per_s"] * row["seconds_per_step"], per_step)
+    steps = [row for row in found if row["what"] == "train"]
+    again = [row["utilisation"] > row["model_utilisation"] for row in steps]
+    assert again == [row["gradient_checkpointing"] for row in steps], "recompute not counted"
+    assert again.count(False) == 2
+    assert {row["note"][:7] for row in steps if row["method"] == "orthogonal"} == {"stage 2"}
+    assert [row["options"].get("choose") for row in steps].count("random") == 1
+    assert all(row["loss"] == pytest.approx(math.log(320), rel=0.1) for row in steps)
+    assert result["kernels"]["chunk_gated_delta_rule"].startswith(("fla.", "transformers."))
     assert (
         result["nano"] and result["cut_layers"] is None and result["versions"]["torch"] == torch.__version__
     )
-    assert len(done.stdout.splitlines()) == 2 + len(rows) + 1
+    assert len(done.stdout.splitlines()) == 2 + len(found) + 1
+    told = [line for line in done.stderr.splitlines() if line.startswith("qwen3_5_")]
+    assert len(told) == len(found) and all("train  lora  4  48" in line for line in told[2:3])  # as they end
     models = ["qwen3_5_27b", "qwen3_5_35b_a3b"]
-    shares, files = measured.utilisation(tmp_path, models)  # what planning makes of it
+    shares, files = measured.utilisation(tmp_path, models, result["device"])  # what planning makes of it
     assert set(shares) == {(model, what) for model in models for what in ("train", "probe")}
     assert files == ["gpu.json"]
+
+
+def test_settings_are_those_of_the_thesis(gpu):
+    """Read from slurm/thesis.yaml, so that a benchmark is of what will be run."""
+    from implicit_sparsity.options import load
+
+    told = gpu.study()
+    assert set(told["methods"]) == set(METHODS) and len(told["probe"]["top_k"]) == 4
+    for name, options in told["methods"].items():
+        assert "sweep" not in options and load("methods", name, **options)
+    assert gpu.arguments([]).batch == told["training"]["batch_size"]
+    setting = gpu.steps.settings(1, 1, "bf16", "cpu")
+    assert setting["packing"] == told["training"]["packing"] is True
+    assert setting["gradient_checkpointing"] == told["training"]["gradient_checkpointing"] is True
 
 
 def test_a_case_leaves_no_network_behind(gpu):
@@ -67,7 +91,7 @@ def test_a_case_leaves_no_network_behind(gpu):
         return network
 
     meter = gpu.meters.Meter("cpu")
-    gpu.steps.measure(make, "orthogonal", 16, 1, 1, meter, "bf16")
+    gpu.steps.measure(make, "orthogonal", {"rank": 4}, 16, 1, 1, meter, precision="bf16")
     meter.clear()
     assert len(made) == 2 and [reference() for reference in made] == [None, None]
 
@@ -108,7 +132,7 @@ def test_a_network_made_in_place_is_initialised_whole(gpu):
 
 
 def test_a_case_that_fails_has_a_row_and_the_rest_go_on(gpu, capsys, tmp_path):
-    args = gpu.arguments(["--nano", "--length", "16", "--out", str(tmp_path / "gpu.json")])
+    args = gpu.arguments(["--nano", "--out", str(tmp_path / "gpu.json")])
     args.device = "cpu"
     case = gpu.Run(args)
 
@@ -117,15 +141,16 @@ def test_a_case_that_fails_has_a_row_and_the_rest_go_on(gpu, capsys, tmp_path):
             "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a capacity of ..."
         )
 
-    case._case("a", "train", [("train", "lora")], too_large)
+    label = {"model": "a", "what": "train", "method": "lora"}
+    case._case([label], too_large)
     assert "OOM" in case.rows[0]["note"] and "2.00 GiB" in case.rows[0]["note"]
-    case._case("a", "probe", [("forward", None)], lambda: [{"tokens_per_s": 1.0, "note": "fine"}])
+    case._case([label | {"what": "forward"}], lambda: [{"tokens_per_s": 1.0, "note": "fine"}])
     assert case.rows[1]["tokens_per_s"] == 1.0
     case.args = types.SimpleNamespace(**vars(args) | {"budget_seconds": 0.0})
-    case._case("a", "train", [("train", "lora")], too_large)
+    case._case([label], too_large)
     assert case.rows[2]["note"].startswith("left out") and case.rows[2]["tokens_per_s"] is None
     case.args = args
-    case._case("a", "train", [("train", "lora")], lambda: (_ for _ in ()).throw(ValueError("not of memory")))
+    case._case([label], lambda: (_ for _ in ()).throw(ValueError("not of memory")))
     assert case.rows[3]["note"] == "failed: ValueError: not of memory" and case.broken == 1
     assert "Traceback" in capsys.readouterr().err
     assert json.loads((tmp_path / "gpu.json").read_text())["rows"] == case.rows

@@ -125,7 +125,8 @@ def test_wrong_shapes_are_one_line(arguments, message):
 def test_published_matrices_of_o_lora_are_reproduced():
     for name, run in json.loads(GOLDEN.read_text())["runs"].items():
         result = metrics(run["R"])
-        for metric, expected in run["expected"].items():
+        for published, expected in run["expected"].items():
+            metric = {"acc": "final_mean"}.get(published, published)
             if expected is None:
                 assert np.isnan(result[metric]), (name, metric)
             else:

@@ -1,7 +1,12 @@
 """What is written of verdicts: whole, equal for equal tables, published numbers where they belong."""
 
 import json
+import os
 import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,10 +17,13 @@ from PIL import Image
 from planted_claims import CASES_OF_ALL, FAMILIES, OPTIONS, ORDERS
 from write_chapter import write_chapter
 
-from implicit_sparsity.report import published, verdict_pages
+from implicit_sparsity.report import published, verdict_pages, verdict_summary
 from implicit_sparsity.storage.tables import write_table
 
 FIGURES = ["critical_sparsity", "overlap_by_layer"]
+
+
+SCRIPTS = Path(verdict_summary.__file__).parents[2]
 
 
 def judged(folder, frames, options=OPTIONS):
@@ -144,3 +152,21 @@ def test_published_forgetting_stands_beside_the_same_tasks_alone():
     assert [entry["comparable"] for entry in result.values()].count(True) == 1
     others = published.beside("h2a", {"metrics": metrics.assign(order="forward")}, ORDERS)
     assert not any(entry["comparable"] for entry in others)
+
+
+def test_the_end_of_make_names_every_claim_once(made, tmp_path):
+    """With its statement where it was judged; read from results/ of the folder that make runs in."""
+    claims = json.loads(Path(made[0]).read_text())["claims"]
+    idle = [name for name, claim in claims.items() if claim["verdict"] == "NOT RUN"]
+    assert idle and len(idle) < len(claims)
+    command = [sys.executable, "-m", "implicit_sparsity.report.verdict_summary"]
+    options = {"cwd": tmp_path, "env": os.environ | {"PYTHONPATH": str(SCRIPTS)}, "text": True}
+    failed = subprocess.run(command, capture_output=True, **options)
+    assert failed.returncode == 1 and failed.stderr.startswith("error: results/verdicts.json is not there")
+    (tmp_path / "results").mkdir()
+    shutil.copy(made[0], tmp_path / "results")
+    *lines, last = subprocess.run(command, capture_output=True, check=True, **options).stdout.splitlines()
+    assert lines.pop() == f"NOT RUN        {', '.join(idle)}" and "results/verdicts.md" in last
+    result = [re.fullmatch(r"([A-Z ]+[A-Z]) +(H\w+) +(.+)", line).groups() for line in lines]
+    expected = [(c["verdict"], name, c["statement"]) for name, c in claims.items() if name not in idle]
+    assert sorted(result) == sorted(expected)

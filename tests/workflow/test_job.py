@@ -8,12 +8,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 from snakemake.iocontainers import InputFiles, Log, OutputFiles, Params, Wildcards
 
 from implicit_sparsity.provenance import cache
 from implicit_sparsity.workflow import job
 
 SCRIPTS = Path(job.__file__).parents[2]
+TESTS = Path(__file__).parents[1]
 
 # A job in a process of its own, with the object that Snakemake hands to a script.
 JOB = """
@@ -31,6 +33,25 @@ def work(mode):
             print("ready", flush=True)
             time.sleep(60)
         finally: print("unwound", flush=True)
+    if mode == "warn":
+        import warnings
+        from pathlib import Path
+        import torch
+        import networks
+        from implicit_sparsity.models import loading
+        from peft import LoraConfig, get_peft_model
+        from transformers import trainer_utils
+        loading.quiet()
+        model = loading.create(networks.CONFIGS["dense"], 0)
+        get_peft_model(model, LoraConfig(target_modules="all-linear"))
+        assert not model.is_gradient_checkpointing  # what peft 0.21 asks
+        model(torch.tensor([[1, 2, 3]]))
+        for step in (1, 2): Path(f"checkpoint-{step}").mkdir()
+        trainer_utils.sort_checkpoints(".", use_mtime=True)
+        trainer_utils.logger.warning("a record")
+        for module in ("transformers.modeling_utils", "ours"):
+            warnings.warn_explicit("another is deprecated", FutureWarning, "a.py", 1, module)
+        warnings.warn_explicit("`is_gradient_checkpointing` is deprecated", FutureWarning, "b.py", 2, "ours")
 
 snakemake = SimpleNamespace(rule="work", input=InputFiles(), output=OutputFiles(), wildcards=Wildcards(),
     params=Params(fromdict={"mode": sys.argv[1]}), log=Log(toclone=["job.log"]), threads=1)
@@ -47,7 +68,7 @@ def rule(**given):
 
 def start(folder, mode):
     command = [sys.executable, "-c", JOB, mode]
-    environment = os.environ | {"PYTHONPATH": str(SCRIPTS)}
+    environment = os.environ | {"PYTHONPATH": f"{SCRIPTS}{os.pathsep}{TESTS}"}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen(command, cwd=folder, env=environment, **pipes)
 
@@ -73,6 +94,20 @@ def test_arguments_by_name_and_precedence():
 
 def test_one_file_in_a_list_stays_a_list():
     assert job.arguments(lambda tokens: None, rule(input={"tokens": ["a"]})) == {"tokens": ["a"]}
+
+
+def test_two_stars_get_the_inputs_that_have_no_name():
+    def function(table, models=None, **read):
+        raise NotImplementedError
+
+    inputs = {"models": ["m"], "activations": ["a", "b"], "drift": "d", "adapters": []}
+    given = rule(input=inputs, output={"table": "t.csv"}, params={"options": {}})
+    assert job.arguments(function, given) == {
+        "table": "t.csv",
+        "models": ["m"],
+        "activations": ["a", "b"],
+        "drift": ["d"],
+    }
 
 
 def test_an_empty_input_does_not_hide_behind_a_wildcard():
@@ -112,6 +147,17 @@ def test_sigterm_unwinds_and_is_not_success(tmp_path):
     output, _ = process.communicate(timeout=60)
     assert (process.returncode, output) == (128 + signal.SIGTERM, "unwound\n")
     assert "stopped: SystemExit" in (tmp_path / "job.log").read_text()
+
+
+def test_warnings_that_nobody_can_act_upon_are_in_no_log(tmp_path):
+    """Those alone: another warning of the same module, and the same of another module, are logged."""
+    process = start(tmp_path, "warn")
+    reported = process.communicate(timeout=300)
+    log = (tmp_path / "job.log").read_text()
+    assert process.returncode == 0, (reported, log)
+    assert log.count("another is deprecated") == 2 and log.count("a record") == 1
+    assert log.count("`is_gradient_checkpointing` is deprecated") == log.count("b.py:2") == 1
+    assert "mtime" not in log and ("hub_kernels" in log) == torch.cuda.is_available()
 
 
 def test_scratch_keeps_its_key_and_drops_others(tmp_path):

@@ -25,6 +25,14 @@ GPUS = {
     "h100_80gb": Gpu(79.1 * GIB, 989e12, 67e12, 3.35e12),
     "h200": Gpu(139.8 * GIB, 989e12, 67e12, 4.8e12),
 }
+
+
+def is_named(gpu: str, device: str) -> bool:
+    """Whether a device that calls itself ``device`` ("NVIDIA H100 80GB HBM3") is a card of ``GPUS``, whatever
+    its memory: speed does not depend on that."""
+    return gpu.split("_")[0] in device.lower()
+
+
 UTILISATION = {"train": 0.35, "probe": 0.4}  # share of FLOP/s where neither measured nor configured
 CONTEXT = 1.0e9  # bytes of the CUDA context, cuBLAS workspaces and compiled kernels
 FRAGMENTATION = 0.05  # of all that is allocated and freed again

@@ -8,19 +8,25 @@ from pathlib import Path
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.storage.files import read_json
 
+from .gpus import is_named
+
 WHAT = {"train": "train", "probe": "probe"}
 
 
-def utilisation(folder, models) -> tuple[dict, list]:
+def utilisation(folder, models, gpu: str) -> tuple[dict, list]:
     """({(model, "train" | "probe"): share of the card's FLOP/s}, names of the files it is from).
 
-    A row counts for a model whose name holds the row's size (``27b``). Of several methods the mean; rows of a
-    network cut in depth count, as a share of FLOP/s does not depend on it; rows without a figure do not.
+    Only what was measured on this kind of card: another's share is none of its own. A row counts for a model
+    whose name holds the row's size (``27b``). Of several methods the mean; rows of a network cut in depth
+    count, as a share of FLOP/s does not depend on it; rows without a figure do not.
     """
     result: dict = {}
     files = []
     for path in sorted(Path(folder).glob("gpu*.json")):
-        for row in read_json(path).get("rows", []):
+        found = read_json(path)
+        if not is_named(gpu, found.get("device", "")):
+            continue
+        for row in found.get("rows", []):
             size = re.search(r"\d+b", str(row.get("model", "")).lower())
             share = row.get("utilisation")
             if row.get("what") not in WHAT or not size or not share:
@@ -33,7 +39,8 @@ def utilisation(folder, models) -> tuple[dict, list]:
 
 
 def jobs(folder) -> dict:
-    """{(rule, wildcards joined by dots): (seconds, MB)} from the benchmark files of jobs that ran."""
+    """{(rule or measurement, wildcards joined by dots): (seconds, MB)} of jobs that ran, from their benchmark
+    files."""
     result = {}
     for path in sorted(Path(folder).glob("*/*.tsv")):
         try:
@@ -67,7 +74,7 @@ def name_of(job) -> tuple:
         "probe",
         "figure",
     )
-    return job.rule, ".".join(wildcards[name] for name in order if name in wildcards) or "all"
+    return job.kind, ".".join(wildcards[name] for name in order if name in wildcards) or "all"
 
 
 def lengths(folder, models) -> dict:

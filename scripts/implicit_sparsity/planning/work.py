@@ -9,7 +9,7 @@ from .saved import CHUNK
 
 LOAD = 1.0e9  # bytes/s at which weights are read from disk
 START = 20.0  # seconds of a job before its model is read: queue apart, Python and imports
-SLOW_DELTANET = 2.2  # times as long without the fused Gated DeltaNet (shared/platform.md, measured)
+SLOW_DELTANET = 2.2  # times as long without the fused Gated DeltaNet (measured elsewhere)
 
 
 def deltanet_flops(shape) -> dict:

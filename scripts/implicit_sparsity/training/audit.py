@@ -11,6 +11,7 @@ import torch
 
 from implicit_sparsity.models import processes
 
+SUMMED_AT_ONCE = 2**26  # bits of frozen weights: a GPU widens what it sums to 8 bytes each
 STEPS_TO_JUDGE = 3  # one factor of a LoRA has no gradient before the other has left zero
 
 
@@ -152,7 +153,8 @@ class Audit:
             for name, p in self.model.named_parameters():
                 if not p.requires_grad:
                     bits = processes.local(p.detach()).contiguous().view(kinds[p.element_size()])
-                    sums[name] = int(bits.sum(dtype=torch.int64))
+                    pieces = bits.flatten().split(SUMMED_AT_ONCE)
+                    sums[name] = int(sum(piece.sum(dtype=torch.int64) for piece in pieces))
         return dict(zip(sums, processes.summed(list(sums.values())), strict=True))
 
 

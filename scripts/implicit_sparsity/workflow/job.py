@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 import time
+import warnings
 from pathlib import Path
 
 from implicit_sparsity.errors import InputError
@@ -22,6 +23,17 @@ from implicit_sparsity.provenance import identity, record
 from . import output_cache
 
 log = logging.getLogger(__name__)
+
+# Remarks of libraries that no user of this workflow can act upon: they are in no log, all other warnings are.
+IDLE_WARNINGS = (  # (message, category, module)
+    # peft 0.21 asks transformers 5 by the old name
+    (r"`is_gradient_checkpointing` is deprecated", FutureWarning, r"transformers\.modeling_utils"),
+)
+IDLE_RECORDS = (  # (logger, beginning of the message)
+    # restart points of fast steps are less than a second apart; their numbers order them as well
+    ("transformers.trainer_utils", "mtime may not be reliable on this filesystem"),
+)
+KERNELS = ("transformers.integrations.hub_kernels", "is falling back to its reference PyTorch implementation")
 
 
 def run(function, snakemake):
@@ -85,7 +97,11 @@ def arguments(function, snakemake) -> dict:
         raise TypeError(
             f"rule {snakemake.rule} has no value named {', '.join(missing)} for {function.__name__}()"
         )
-    return {p.name: given[p.name] for p in parameters if p.name in given}
+    result = {p.name: given[p.name] for p in parameters if p.name in given}
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        rest = [name for name, _ in snakemake.input.items() if name in given and name not in result]
+        result |= {name: [given[name]] if isinstance(given[name], str) else given[name] for name in rest}
+    return result
 
 
 def _environment(snakemake):
@@ -108,8 +124,23 @@ def _log_to(snakemake) -> str | None:
     logging.getLogger().addHandler(handler)
     logging.getLogger().setLevel(logging.INFO)
     logging.captureWarnings(True)
+    _leave_out_idle_warnings()
     faulthandler.enable(stream)
     return str(path)
+
+
+def _leave_out_idle_warnings():
+    for message, category, module in IDLE_WARNINGS:
+        warnings.filterwarnings("ignore", message=message, category=category, module=module)
+    for name, beginning in IDLE_RECORDS:
+        logging.getLogger(name).addFilter(lambda r, start=beginning: not r.getMessage().startswith(start))
+    name, text = KERNELS  # of use on a GPU alone, and there preflight asks for them
+    logging.getLogger(name).addFilter(lambda r: text not in r.getMessage() or _has_gpu())
+
+
+def _has_gpu() -> bool:
+    torch = sys.modules.get("torch")
+    return torch is not None and torch.cuda.is_available()
 
 
 def _leave(number, _frame):
@@ -123,14 +154,3 @@ def _fail(snakemake, error, logfile, status):
     where = f" (log: {logfile})" if logfile else ""
     print(f"error: {snakemake.rule}: {lines[0]}{where}", file=sys.stderr, flush=True)
     raise SystemExit(status) from None
-
-
-def progress(what: str):
-    """A tqdm over an iterable on a terminal, the iterable itself elsewhere."""
-    import sys
-
-    if not sys.stderr.isatty():
-        return iter
-    from tqdm import tqdm
-
-    return lambda items: tqdm(items, desc=what, leave=False)
