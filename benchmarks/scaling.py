@@ -85,20 +85,27 @@ def train(config: dict, documents: Documents, folder: Path) -> float:
     return took
 
 
+def measurement(documents: int):
+    """The activation pass over so many documents."""
+    from implicit_sparsity.options import load
+
+    tokens = {"tokens": documents * (LENGTH - 1), "batch_tokens": BATCH * LENGTH, "groups": 4}
+    return load("measurements", "activations", **tokens)
+
+
 def probe(config: dict, documents: Documents, folder: Path) -> float:
     """Seconds of a domain's activation pass; its store is written to ``folder``."""
-    from implicit_sparsity.measurements import activations
     from implicit_sparsity.models import ffn, loading
+    from implicit_sparsity.passes import activation_pass
     from implicit_sparsity.storage.store import write_store
 
     model = loading.create(config, 0).eval()
-    options = {"top_k": [0.01], "thresholds": [0.01, 0.1], "skip_first": 1, "batch_tokens": BATCH * LENGTH}
-    options["tokens"] = len(documents) * (LENGTH - 1)
+    options = measurement(len(documents)).settings()
     blocks = ffn.feed_forwards(model)
     started = time.process_time()
-    half = activations.measure_half(model, blocks, documents, (), options)
+    half = activation_pass.measure_half(model, blocks, documents, (), options)
     took = time.process_time() - started
-    write_store(folder, *activations.as_store([half, half], blocks, options), {})
+    write_store(folder, *activation_pass.as_store([half, half], blocks, options), {})
     return took
 
 
@@ -127,7 +134,7 @@ def size_of(folder: Path, pattern: str = "*") -> int:
 
 def predicted(factors: dict) -> dict:
     """FLOPs and bytes of the same study by the formulas of planning."""
-    from implicit_sparsity.planning import memory, shapes, storage, trained, work
+    from implicit_sparsity.planning import memory, shapes, trained, work
 
     shape = shapes.of_config(network(factors["layers"], factors["width"]))
     method = trained.of_method(shape, "lora", {"rank": 8})
@@ -138,7 +145,7 @@ def predicted(factors: dict) -> dict:
         "train": stages * work.train_flops(shape, method, setting, tokens, steps, LENGTH),
         "probe": factors["domains"] * work.probe_flops(shape, tokens, LENGTH),
         "adapters": stages * method.adapter_bytes(1),
-        "stores": factors["domains"] * storage.store(shape, {"top_k": [0.01], "thresholds": [0.01, 0.1]}),
+        "stores": factors["domains"] * measurement(steps * BATCH).stored(shape),
     }
 
 

@@ -5,8 +5,8 @@ import time
 from pathlib import Path
 
 from implicit_sparsity.corpora.tokens import Tokens
-from implicit_sparsity.measurements import evaluation, kl_to_base
 from implicit_sparsity.models import loading
+from implicit_sparsity.passes import evaluation, kl_to_base
 from implicit_sparsity.provenance import identity
 from implicit_sparsity.storage.files import read_json, write_json
 from implicit_sparsity.workflow import job

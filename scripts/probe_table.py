@@ -3,32 +3,16 @@
 from implicit_sparsity.workflow import job
 
 
-def probe_table(
-    table: str,
-    stores: list[str] | None = None,
-    probe: str = "",
-    options: dict | None = None,
-    reference: list[str] | None = None,
-    controls: list[str] | None = None,
-    thresholds: list[str] | None = None,
-    gradients: list[str] | None = None,
-    drift: list[str] | None = None,
-    adapters: list[str] | None = None,
-    models: list[str] | None = None,
-    plasticity_task: list[str] | None = None,
-    plasticity_task_base: list[str] | None = None,
-    input_spectra: list[str] | None = None,
-) -> None:
+def probe_table(table: str, probe: str = "", options: dict | None = None, **read: list[str] | None) -> None:
     """Write ``table``: a row per model, checkpoint, layer, domain or pair of domains, and measure.
 
     The column ``revision`` says what was measured; that of a model trained from scratch here begins with
     "scratch-".
 
-    stores: paths of activation stores, in the order in which domains shall appear; reference: those of base
-    models; adapters: folders of stages; models: of base models, named as they are; the others: stores of
-    the measurement of that name. Which of them a probe gets its ``NEEDS`` says. options: of the probe's
-    class. One checkpoint's stores are in memory at a time, and of them only the variables that the probe
-    reads.
+    read: what the probe's ``NEEDS`` names (see ``probes.base``): paths of a measurement's stores, in the
+    order in which domains shall appear; adapters: folders of stages; models: of base models, named as they
+    are. options: of the probe's class. One checkpoint's stores are in memory at a time, and of them only the
+    variables that the probe reads.
     """
     from pathlib import Path
 
@@ -38,14 +22,12 @@ def probe_table(
     from implicit_sparsity.storage import tables
 
     measurement = load("probes", probe, **(options or {}))
-    given = {"activations": stores, "reference": reference, "controls": controls, "thresholds": thresholds}
-    given |= {"gradients": gradients, "drift": drift, "input_spectra": input_spectra}
-    given |= {"plasticity_task": plasticity_task, "plasticity_task_base": plasticity_task_base}
     result = {
-        need: of_runs(adapters) if need == "adapters" else of_checkpoints(given[need])
+        need: of_runs(read.get(need)) if need == "adapters" else of_checkpoints(read.get(need))
         for need in measurement.NEEDS
         if need != "models"
     }
+    models = read.get("models")
     folders = {
         Path(folder).name: folder for folder in ([models] if isinstance(models, str) else models or ())
     }
@@ -56,8 +38,8 @@ def probe_table(
             if need == "models":
                 parts.append({"": folders[model]})
                 continue
-            of_base = need == "reference" or need.endswith("_base")
-            here = result[need].get((model, "base" if of_base else checkpoint), {})
+            at = "base" if need.endswith("_base") else checkpoint
+            here = result[need].get((model, at), {})
             parts.append(here if need == "adapters" else opened(here, *measurement.reads(need)))
             if need != "adapters":
                 same_weights(parts[-1], here)

@@ -266,8 +266,8 @@ def write_thresholds(path, result, domain, model="nano", **more):
     """A store of losses under thresholds and masks: ``found`` as ``noisy_losses`` gives it."""
     from types import SimpleNamespace
 
-    from implicit_sparsity.measurements import thresholding
-    from implicit_sparsity.measurements.calibration import Calibration
+    from implicit_sparsity.passes import thresholding
+    from implicit_sparsity.passes.calibration import Calibration
 
     losses, zeros = result["curve", 0, ""]
     one = SimpleNamespace(prompt=np.arange(9) < 3, meta={})

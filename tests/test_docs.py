@@ -14,6 +14,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from functools import reduce
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,8 @@ import yaml
 from texts import NOTHING, OUTSIDE, RESOLVED, ROOT, RUN
 
 from implicit_sparsity.storage import store
+from implicit_sparsity.workflow.config.model_keys import KINDS
+from implicit_sparsity.workflow.config.sections import Config, Method
 from implicit_sparsity.workflow.source import available, option_fields, signature_options
 
 TEXTS = {page.relative_to(ROOT).as_posix(): page.read_text(encoding="utf-8") for page in texts.PAGES}
@@ -58,7 +61,7 @@ def translated(command: str) -> tuple[list[str], dict]:
 
 
 def laid(below: dict, above: dict) -> dict:
-    """One config over another, key by key, as rules/validation.smk does it."""
+    """One config over another, key by key, as workflow/config/layers.py does it."""
     for key, value in above.items():
         nested = isinstance(value, dict) and isinstance(below.get(key), dict)
         below[key] = laid(dict(below[key]), value) if nested else value
@@ -90,8 +93,9 @@ def study(tmp_path_factory):
 def clone(tmp_path_factory):
     """The repository as it is, with the examples of docs/adding.md where they say."""
     folder = studies.copy_repository(tmp_path_factory.mktemp("docs") / "clone")
-    entries = [place(folder, section)["mine.yaml"] for section in ("A domain", "A probe")]
-    (folder / "mine.yaml").write_text(yaml.safe_dump(laid(*map(yaml.safe_load, entries))))
+    sections = ("A domain", "A probe", "A measurement")
+    entries = [yaml.safe_load(place(folder, section)["mine.yaml"]) for section in sections]
+    (folder / "mine.yaml").write_text(yaml.safe_dump(reduce(laid, entries)))
     return folder
 
 
@@ -337,26 +341,29 @@ def test_the_index_has_every_page():
     assert linked - {"../README.md"} == pages
 
 
+def keys(section) -> set:
+    """Keys of a mapping of the config, by its model."""
+    return {field.alias or name for name, field in section.model_fields.items()}
+
+
 def suggested_changes() -> dict:
-    """{section of config.yaml or entry of probes: its keys}, from the schema, the config and the classes."""
-    schema = yaml.safe_load((ROOT / "rules/config.schema.yaml").read_text())
-    shapes, schema = schema["$defs"], schema["properties"]
-    result = {name: set() for name in {**CONFIG, **schema}}
+    """{section of config.yaml or entry of probes: its keys}, from the models, the config and the classes."""
+    sections = {name: field.annotation for name, field in Config.model_fields.items()}
+    result = {name: set() for name in {*CONFIG, *keys(Config)}}
     for name in ("splits", "tokens", "training", "evals", "comparisons", "hardware", "archive"):
-        result[name] = set(schema[name]["properties"]) | set(CONFIG.get(name, {}))
-    for source in ("package", "hub", "path", "scratch"):
-        result["models"] |= set(shapes[source]["properties"])
+        result[name] = keys(sections[name]) | set(CONFIG.get(name, {}))
+    for kind in KINDS.values():
+        result["models"] |= keys(kind)
     result["domains"] = {"loader"}
     for loader in ("jsonl", "parquet", "hub"):
         options = signature_options(f"implicit_sparsity.corpora.sources.{loader}", "documents")
         result["domains"] |= set(options) - {"seed"}
-    result["methods"] = set(schema["methods"]["additionalProperties"]["properties"])
+    result["methods"] = keys(Method)
     result["methods"] |= set(option_fields("implicit_sparsity.methods.lora"))
-    measured = schema["probes"]["properties"]
-    for name in sorted({*CONFIG["probes"], *measured, *available("probes")}):
-        read = measured.get(name, {}).get("properties")
-        options = read or option_fields(f"implicit_sparsity.probes.{name}")
-        result[f"probes.{name}"] = {*options, *CONFIG["probes"].get(name, ())}
+    for room in ("measurements", "probes"):
+        for name in available(room):
+            options = option_fields(f"implicit_sparsity.{room}.{name}")
+            result[f"probes.{name}"] = {*options, *CONFIG["probes"].get(name, ())}
     return result
 
 

@@ -1,14 +1,19 @@
-"""docs/methods.md: its worked example, taken out of the text and put where it says; its numbers and tables.
+"""Worked examples of docs/methods.md (a method) and docs/adding.md (a measurement), put where the text says.
+
+Also numbers and tables of docs/methods.md.
 
 Commands and links of all pages: test_docs.py.
 """
 
+import csv
+import json
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import studies
+import texts
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -65,6 +70,39 @@ def test_a_config_entry_is_all_that_the_workflow_asks_for(tmp_path):
     (tmp_path / "trimmed.yaml").write_text(overlay.replace("weight: 0.5", "weihgt: 0.5"))
     reported = studies.run(tmp_path, "-n", check=False)
     assert f"methods.{name}.weihgt" in reported and "did you mean weight?" in reported
+
+
+def test_a_measurement_is_a_file_and_an_entry(tmp_path):
+    """With its probe, their test, a real run's table, its rows in the plan, and a wrong option refused."""
+    files = texts.files(texts.section((ROOT / "docs/adding.md").read_text("utf-8"), "A measurement"))
+    measurement, probe, test, config = files
+    assert sum(len(files[name].splitlines()) for name in (measurement, probe)) < 85
+    studies.trimmed_study(tmp_path)
+    for path, content in files.items():
+        (tmp_path / path).write_text(content, encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", test]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=studies.environment(), capture_output=True, text=True, timeout=500
+    )
+    assert "1 passed" in studies.reported(done)
+    files = ("--configfile", *studies.CONFIGS, config)
+    table = "results/tables/norm_growth.csv"
+    reported = studies.reported(studies.snakemake(tmp_path, "-c1", table, *files))
+    jobs = studies.finished_jobs(reported)
+    assert jobs.count("measure_domain") == 2 and jobs[-1] == "probe_table"
+    with open(tmp_path / table, encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 2 * 2 * 4 and {row["domain"] for row in rows} == {"code", "math"}
+    assert {float(row["value"]) for row in rows if row["layer"] == "0"} == {1.0}
+    assert all(
+        0.9 < float(row["value"]) < 10 and float(row["value"]) != 1 for row in rows if row["layer"] == "3"
+    )
+    plan = json.loads((tmp_path / "results/plan/nano_dense.json").read_text())
+    planned = plan["rules"]["hidden_norms"]
+    assert (planned["jobs"], planned["tokens"]) == (2, 2 * 2 * 256) and "hidden_norms" in plan["memory"]
+    wrong = ("--config", "probes={hidden_norms: {tokns: 3}}")
+    reported = studies.reported(studies.snakemake(tmp_path, "-n", table, *files, *wrong), check=False)
+    assert "probes.hidden_norms.tokns" in reported and "did you mean tokens?" in reported
 
 
 def test_numbers_of_equal_terms_are_those_of_the_shape():

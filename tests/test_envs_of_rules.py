@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = ROOT / "scripts"
 LOADED_BY_NAME = {
     "methods",
+    "measurements",
     "probes",
     "figures",
     "claims",

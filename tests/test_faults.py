@@ -102,11 +102,11 @@ def jobs(nano):
             "wildcards": {"method": "lora", "order": "o", "seed": "0", "stage": "1", "model": "m"},
         },
         "probe": {
-            "rule": "measure_activations",
+            "rule": "measure",
             "input": {"model": str(mixture), "tokens": str(routed["math"])},
             "output": {"store": "activations/math.zarr"},
-            "params": {"base": {}, "options": ACTIVATIONS, "code": "c"},
-            "wildcards": {"domain": "math", "checkpoint": "base"},
+            "params": {"base": {}, "domains": ["math"], "options": ACTIVATIONS, "code": "c"},
+            "wildcards": {"measurement": "activations", "domain": "math", "checkpoint": "base"},
         },
         "evaluate": {
             "rule": "evaluate_checkpoint",
@@ -267,7 +267,7 @@ def test_read_only_results(starter, jobs, undisturbed, small_disk):
     try:
         assert run(starter, place, given) == 2
         (line,) = (place / "errors").read_text().splitlines()
-        assert "Read-only" in line and line.startswith("error: measure_activations:")
+        assert "Read-only" in line and line.startswith("error: measure:")
     finally:
         subprocess.run(["umount", results], check=True)
     assert list(results.iterdir()) == []

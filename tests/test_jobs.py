@@ -10,7 +10,7 @@ import warnings
 from pathlib import Path
 
 import evaluate_checkpoint
-import measure_activations
+import measure
 import networks
 import numpy as np
 import prepare_model
@@ -87,9 +87,8 @@ def test_store_opens_with_xarray_alone_and_without_a_warning(nano, tmp_path, kin
 
     model, tokens = nano(kind)
     path = tmp_path / "math.zarr"
-    measure_activations.measure_activations(
-        str(path), str(model), str(tokens["math"]), {}, "math", "base", ACTIVATIONS
-    )
+    what = {}, "activations", ["math"], "base", ACTIVATIONS, "math"
+    measure.measure(str(path), str(model), str(tokens["math"]), *what)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         store = xarray.open_zarr(path)

@@ -44,7 +44,7 @@ CLAIMED = set()  # tables that claims are judged by
 
 
 def planned(folder, *arguments):
-    """Jobs that would run, as `rule wildcard.wildcard`; `all` makes nothing and is left out.
+    """Jobs that would run, as `rule wildcard.wildcard`, of a measurement by its name; `all` is left out.
 
     Verdicts, LaTeX tables and the chapter follow from which tables and figures are made: checked here.
     """
@@ -54,6 +54,7 @@ def planned(folder, *arguments):
         rule = block.split(":", 1)[0]
         wildcards = re.search(r"^ +wildcards: (.+)$", block, re.M)
         values = [pair.split("=", 1)[1] for pair in wildcards[1].split(", ")] if wildcards else []
+        rule = values.pop(0) if rule in ("measure_domain", "measure_checkpoint") else rule
         result.add(" ".join([rule, ".".join(values)]).strip())
         if rule == "judge_claims" and not CLAIMED:
             CLAIMED.update(re.findall(r"results/tables/(\w+)\.csv", block.split("output:")[0]))
@@ -128,8 +129,8 @@ def trained(*runs, stages=STAGES, models=MODELS):
             for stage in stages:
                 jobs.add(f"train_adapter {model}.{method}.{order}.{seed[4:]}.{stage}")
                 jobs.add(f"evaluate_checkpoint {model}.{run}.stage{stage}")
-            jobs.add(f"measure_plasticity {model}.{run}.stage{max(stages)}")
-            jobs.add(f"measure_drift {model}.{run}.stage{max(stages)}")
+            jobs.add(f"plasticity_task {model}.{run}.stage{max(stages)}")
+            jobs.add(f"drift {model}.{run}.stage{max(stages)}")
     jobs |= OF_DRIFT
     return jobs | tables_and_figures("plasticity", "write_interference")
 
@@ -258,7 +259,7 @@ def test_option_of_the_routing_drift(study, edit):
 
 def test_budget_of_the_drift(study, edit):
     edit("tests/nano.yaml", "drift: {documents: 5", "drift: {documents: 6")
-    jobs = {f"measure_drift {model}.{method}.forward.seed0.stage2" for model, method in RUNS}
+    jobs = {f"drift {model}.{method}.forward.seed0.stage2" for model, method in RUNS}
     assert planned(study) == drawn(jobs | OF_DRIFT)
 
 
@@ -271,7 +272,7 @@ def test_option_of_the_critical_sparsity(study, edit):
 
 def test_levels_of_the_thresholds(study, edit):
     edit("tests/nano.yaml", "levels: [0.5, 0.9]", "levels: [0.5, 0.8]")
-    jobs = {f"measure_thresholds {model}.base.{domain}" for model in MODELS for domain in DOMAINS}
+    jobs = {f"thresholds {model}.base.{domain}" for model in MODELS for domain in DOMAINS}
     jobs |= {"probe_table critical_sparsity", "draw_figure critical_sparsity"}
     assert planned(study) == drawn(jobs | OVERVIEW)
 
@@ -296,20 +297,20 @@ def test_option_of_a_probe_with_a_figure_of_its_name(study, edit, probe, name, o
 
 def test_budget_of_the_plasticity_task(study, edit):
     edit("tests/nano.yaml", "steps: 3, rank: 2", "steps: 4, rank: 2")
-    jobs = {f"measure_plasticity {model}.{method}.forward.seed0.stage2" for model, method in RUNS}
-    jobs |= {f"measure_plasticity {model}.base" for model in MODELS}
+    jobs = {f"plasticity_task {model}.{method}.forward.seed0.stage2" for model, method in RUNS}
+    jobs |= {f"plasticity_task {model}.base" for model in MODELS}
     assert planned(study) == drawn(jobs | tables_and_figures("plasticity"))
 
 
 def test_budget_of_the_input_spectra(study, edit):
     edit("tests/nano.yaml", "input_spectra: {tokens: 128", "input_spectra: {tokens: 120")
-    jobs = {f"measure_capacity {model}" for model in MODELS}
+    jobs = {f"input_spectra {model}.base" for model in MODELS}
     assert planned(study) == drawn(jobs | tables_and_figures("capacity"))
 
 
 def test_budget_of_gradients(study, edit):
     edit("tests/nano.yaml", "gradients: {documents: 4", "gradients: {documents: 5")
-    jobs = {f"measure_gradients {m}.base.{d}" for m in MODELS for d in DOMAINS}
+    jobs = {f"gradients {m}.base.{d}" for m in MODELS for d in DOMAINS}
     jobs |= {"probe_table gradient_overlap", "draw_figure gradients_by_layer"}
     assert planned(study) == drawn(jobs | OVERVIEW)
 
@@ -318,7 +319,7 @@ def test_later_checkpoints_to_measure(study, edit):
     """Which checkpoints are measured says nothing about the one already measured."""
     edit("config.yaml", "stages: base", "stages: final")
     jobs = {
-        f"measure_activations {model}.{method}.forward.seed0.stage2.{domain}"
+        f"activations {model}.{method}.forward.seed0.stage2.{domain}"
         for model, method in RUNS
         for domain in DOMAINS
     }
@@ -340,7 +341,7 @@ def test_new_variant_of_a_method(study, edit):
 def test_domain_appended_to_an_order(study, edit):
     edit("tests/nano.yaml", "[code, math]", "[code, math, medical]")
     runs = [f"{method}.forward.seed0" for method in METHODS]
-    jobs = {f"measure_capacity {model}" for model in MODELS} | tables_and_figures("capacity")
+    jobs = {f"input_spectra {model}.base" for model in MODELS} | tables_and_figures("capacity")
     assert planned(study) == drawn(trained(*runs, stages=(3,)) | jobs)
 
 
@@ -466,7 +467,7 @@ def test_budget_of_the_evaluations(study, edit, everything):
 
 def test_threshold_of_the_activations(study, edit, everything):
     edit("config.yaml", "thresholds: [0.01, 0.1] # a neuron", "thresholds: [0.02, 0.1] # a neuron")
-    jobs = of(everything, "measure_activations", "measure_control", "measure_thresholds")
+    jobs = of(everything, "activations", "measure_control", "thresholds")
     probes = ("activation_overlap", "activation_sparsity", "hubs", "write_interference", "critical_sparsity")
     assert planned(study) == drawn(jobs | {f"probe_table {name}" for name in probes})
 
@@ -498,11 +499,11 @@ def test_deleted_store(study, lose, everything):
     """Once it is needed. Thresholds of a model are calibrated on the stores of all domains."""
     lose("activations/nano_moe/base/math.zarr")
     lose("tables/hubs.csv")
-    jobs = {job for job in of(everything, "measure_thresholds") if "nano_moe" in job}
+    jobs = {job for job in of(everything, "thresholds") if "nano_moe" in job}
     jobs |= {f"probe_table {name}" for name in ("activation_overlap", "activation_sparsity", "hubs")}
     jobs |= {f"draw_figure {name}" for name in ("overlap_by_layer", "sparsity_by_layer", "hubs")}
     jobs |= tables_and_figures("write_interference", "critical_sparsity") | OVERVIEW
-    assert planned(study) == drawn(jobs | {"measure_activations nano_moe.base.math"})
+    assert planned(study) == drawn(jobs | {"activations nano_moe.base.math"})
 
 
 def test_fresh_clone_with_restored_results(study, tmp_path):

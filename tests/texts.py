@@ -79,6 +79,7 @@ RUN = {  # command: what it says
     ).read_text(encoding="utf-8"),
 }
 WHOLE_ARCHIVE, HERE = "tests/provenance/test_archive_of_a_study.py", "tests/test_docs.py"
+EXAMPLE = "tests/test_docs_example.py"
 THESIS = "tests/test_thesis.py"  # dry runs of all of it; tests/slurm has the profile on a real SLURM
 RESOLVED = {  # command: the test that runs it, or the nearest to it that is affordable
     "make taste": "tests/figures/test_files.py",
@@ -107,7 +108,9 @@ RESOLVED = {  # command: the test that runs it, or the nearest to it that is aff
     ".venv/bin/snakemake -c2 results/tokens/smollm2/cooking --configfile mine.yaml": HERE,
     ".venv/bin/snakemake -c2 results/tables/effective_neurons.csv --configfile mine.yaml": HERE,
     ".venv/bin/python -m pytest tests/probes/test_effective_neurons.py": HERE,
-    ".venv/bin/python -m pytest tests/test_methods.py -k l2_sp": "tests/test_docs_example.py",
+    ".venv/bin/python -m pytest tests/probes/test_norm_growth.py": EXAMPLE,
+    ".venv/bin/snakemake -c2 results/tables/norm_growth.csv --configfile mine.yaml": EXAMPLE,
+    ".venv/bin/python -m pytest tests/test_methods.py -k l2_sp": EXAMPLE,
     ".venv/bin/python benchmarks/gpu.py": "tests/benchmarks/test_gpu_benchmark.py",
     ".venv/bin/python benchmarks/training.py": "tests/benchmarks/test_training_benchmark.py",
     ".venv/bin/snakemake --profile slurm all": THESIS,

@@ -1,7 +1,7 @@
 """One pass over the same documents by each contender, to the same statistics.
 
-A contender is ``prepare(network)`` -> ``run(statistics, documents, keep)``. The peers see the batches that
-``activations.run`` makes and hand what they find to the same ``ActivationStatistics``, so that only how they
+A contender is ``prepare(network)`` -> ``run(statistics, documents, keep)``. The peers see the batches of
+``activation_pass.run`` and hand what they find to the same ``ActivationStatistics``, so that only how they
 get at the activations differs. With ``keep`` they hold the activations of all batches first and reduce them
 then, which is how a cache is used; without, they reduce batch by batch. Shapes: B documents of a batch, S
 positions of the longest, T = B * S, D documents, n neurons of a layer.
@@ -20,7 +20,7 @@ class Documents:
     batch_tokens: int
 
     def batches(self):
-        """(ids [B, S], mask [B, S], keep [T], group [T] or None) as ``activations.run`` makes them."""
+        """(ids [B, S], mask [B, S], keep [T], group [T] or None) as ``activation_pass.run`` makes them."""
         import numpy as np
         import torch
 
@@ -51,11 +51,11 @@ def backbone(network):
 
 
 def ours(network):
-    from implicit_sparsity.measurements import activations
+    from implicit_sparsity.passes import activation_pass
 
     def run(statistics, documents, keep):
         d = documents
-        activations.run(network, d.ids, d.keeps, statistics, d.batch_tokens, groups=d.groups)
+        activation_pass.run(network, d.ids, d.keeps, statistics, d.batch_tokens, groups=d.groups)
 
     return run
 

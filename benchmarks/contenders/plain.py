@@ -3,8 +3,8 @@
 It is what a peer's user has to bring along, and a second opinion on ours. Dense layers only; shapes as there.
 """
 
-from implicit_sparsity.measurements.accumulators import BINS, ActivationStatistics, bin_edges
 from implicit_sparsity.metrics.overlap import top_sizes
+from implicit_sparsity.passes.accumulators import BINS, ActivationStatistics, bin_edges
 
 
 class PlainStatistics(ActivationStatistics):

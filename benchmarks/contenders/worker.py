@@ -26,14 +26,14 @@ def take(folders, tokens: int, options: dict):
     import numpy as np
 
     from implicit_sparsity.corpora.tokens import Tokens
-    from implicit_sparsity.measurements import activations
+    from implicit_sparsity.passes import activation_pass
 
     from .passes import Documents
 
     shards = [Tokens(folder) for folder in folders]
     documents = itertools.chain.from_iterable(each.split("probe_a") for each in shards)
     special = shards[0].index["special_ids"]
-    ids, keeps, _ = activations.take_tokens(documents, tokens, options["skip_first"], special)
+    ids, keeps, _ = activation_pass.take_tokens(documents, tokens, options["skip_first"], special)
     if sum(int(keep.sum()) for keep in keeps) < tokens:
         raise ValueError(f"the documents hold fewer than {tokens} tokens that count: lower --tokens")
     groups = min(options["groups"], len(ids))
@@ -70,8 +70,8 @@ class Worker:
         import numpy as np
         import torch
 
-        from implicit_sparsity.measurements.accumulators import ActivationStatistics
         from implicit_sparsity.models import ffn
+        from implicit_sparsity.passes.accumulators import ActivationStatistics
 
         from . import passes
         from .plain import PlainStatistics

@@ -16,10 +16,10 @@ def measure(network, length: int, batch: int, rounds: int, meter, options: dict)
     import numpy as np
     import torch
 
-    from implicit_sparsity.measurements import activations
-    from implicit_sparsity.measurements.accumulators import ActivationStatistics
     from implicit_sparsity.models import ffn
     from implicit_sparsity.models.forward import hidden_states
+    from implicit_sparsity.passes import activation_pass
+    from implicit_sparsity.passes.accumulators import ActivationStatistics
 
     vocabulary = network.config.get_text_config().vocab_size
     ids = list(np.random.default_rng(0).integers(3, vocabulary, (batch, length), dtype=np.uint32))
@@ -34,7 +34,7 @@ def measure(network, length: int, batch: int, rounds: int, meter, options: dict)
             hidden_states(network, tokens.to(meter.device), mask.to(meter.device))
 
     def probe():
-        activations.run(network, ids, keeps, found, batch * length, groups=dealt)
+        activation_pass.run(network, ids, keeps, found, batch * length, groups=dealt)
 
     def peak(run):
         run()  # what libraries keep once they have run is not the pass's
@@ -67,7 +67,7 @@ def decode(network, prompt: int, batch: int, new: int, meter) -> dict:
     import numpy as np
 
     from implicit_sparsity.corpora.tokens import Document
-    from implicit_sparsity.measurements import scoring
+    from implicit_sparsity.passes import scoring
 
     vocabulary = network.config.get_text_config().vocab_size
     ids = np.random.default_rng(0).integers(3, vocabulary, (batch, prompt), dtype=np.uint32)

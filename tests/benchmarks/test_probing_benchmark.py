@@ -69,8 +69,8 @@ def test_too_few_documents_end_it_in_a_line(llama):
 def statistics_of(contenders, network, documents, plain, run=None):
     import torch
 
-    from implicit_sparsity.measurements.accumulators import ActivationStatistics
     from implicit_sparsity.models import ffn
+    from implicit_sparsity.passes.accumulators import ActivationStatistics
 
     kind = contenders.plain.PlainStatistics if plain else ActivationStatistics
     groups = OPTIONS["groups"]

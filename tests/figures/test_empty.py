@@ -35,7 +35,7 @@ def test_a_study_of_dense_models_has_no_routing_to_draw(tmp_path):
     """The table is the probe's own, of stores without a router."""
     scores = noisy_scores(np.random.default_rng(0), 2, 20)
     stores = [str(write_scores(tmp_path / f"{d}.zarr", scores[d], d)) for d in DOMAINS]
-    probe_table(str(tmp_path / "routing_overlap.csv"), stores, "routing_overlap", {})
+    probe_table(str(tmp_path / "routing_overlap.csv"), probe="routing_overlap", activations=stores)
     _, _, csv = draw("routing_by_layer", tmp_path, tmp_path / "out")
     with open(csv, encoding="utf-8") as file:
         assert file.read().splitlines() == [

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from implicit_sparsity.measurements import accumulators, activations
 from implicit_sparsity.metrics import overlap
 from implicit_sparsity.models import ffn, loading
+from implicit_sparsity.passes import accumulators, activation_pass
 
 WIDER = {  # a thousand neurons a layer, so that 1 % of them is a set
     "llama": {"intermediate_size": 1024},
@@ -22,7 +22,7 @@ def probe(model) -> dict:
     random = np.random.default_rng(0)
     ids = [random.integers(0, 320, 48) for _ in range(24)]
     statistics = accumulators.ActivationStatistics(ffn.feed_forwards(model))
-    activations.run(model, ids, [np.arange(48) > 0] * 24, statistics, 512)
+    activation_pass.run(model, ids, [np.arange(48) > 0] * 24, statistics, 512)
     return statistics.arrays()
 
 

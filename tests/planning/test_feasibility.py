@@ -12,7 +12,7 @@ from implicit_sparsity.errors import InputError
 from implicit_sparsity.planning import cases, costs, feasibility, gpus, kernels, shapes
 
 CONFIG = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text())
-KNOBS = {  # rule, method -> changes of which each must be offered where it suffices
+KNOBS = {  # rule or measurement, method -> changes of which each must be offered where it suffices
     ("train_adapter", "lora"): [
         (("training", "gradient_checkpointing"), True),
         (("training", "batch_size"), 2),
@@ -23,10 +23,10 @@ KNOBS = {  # rule, method -> changes of which each must be offered where it suff
         (("methods", "lora", "rank"), 256),
     ],
     ("train_adapter", "activation_mask"): [(("methods", "activation_mask", "fraction"), 0.25)],
-    ("measure_activations", ""): [(("probes", "activations", "batch_tokens"), 8192)],
-    ("measure_drift", ""): [(("probes", "drift", "batch_tokens"), 8192)],
-    ("measure_plasticity", ""): [(("probes", "plasticity_task", "rank"), 2)],
-    ("measure_capacity", ""): [
+    ("activations", ""): [(("probes", "activations", "batch_tokens"), 8192)],
+    ("drift", ""): [(("probes", "drift", "batch_tokens"), 8192)],
+    ("plasticity_task", ""): [(("probes", "plasticity_task", "rank"), 2)],
+    ("input_spectra", ""): [
         (("probes", "input_spectra", "down"), False),
         (("probes", "input_spectra", "layers"), 2),
     ],

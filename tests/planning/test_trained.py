@@ -6,7 +6,7 @@ import networks
 import pytest
 
 from implicit_sparsity.options import load
-from implicit_sparsity.planning import shapes, storage, trained
+from implicit_sparsity.planning import shapes, trained
 from implicit_sparsity.training import fit
 from implicit_sparsity.training.stage import Stage
 
@@ -73,22 +73,24 @@ def test_state_of_subspaces_where_all_directions_are_used(nano, tmp_path):
 def test_store_bytes(nano, tmp_path, kind):
     """The arrays of a real store take what the formula says; on disk Zarr's compression makes it less."""
     from implicit_sparsity.corpora.tokens import Tokens
-    from implicit_sparsity.measurements import activations
     from implicit_sparsity.models import ffn, loading
+    from implicit_sparsity.passes import activation_pass
     from implicit_sparsity.storage.store import open_store, write_store
 
     model, tokens = nano(kind)
     network = loading.load(model)
     blocks, shards = ffn.feed_forwards(network), Tokens(tokens["code"])
-    options = {"tokens": 100, "top_k": [0.1, 4], "thresholds": [0.1], "skip_first": 1, "batch_tokens": 64}
+    chosen = {"tokens": 100, "top_k": [0.1, 4], "thresholds": [0.1], "batch_tokens": 64, "groups": 4}
+    measurement = load("measurements", "activations", **chosen)
+    options = measurement.settings()
     halves = [
-        activations.measure_half(network, blocks, shards.split(f"probe_{h}"), (), options) for h in "ab"
+        activation_pass.measure_half(network, blocks, shards.split(f"probe_{h}"), (), options) for h in "ab"
     ]
-    arrays, coords = activations.as_store(halves, blocks, options)
+    arrays, coords = activation_pass.as_store(halves, blocks, options)
     path = tmp_path / "store.zarr"
     write_store(path, arrays, coords, {})
-    formula = storage.store(shapes.of_network(network), options)
+    formula = measurement.stored(shapes.of_network(network))
     raw = sum(variable.nbytes for variable in open_store(path).data_vars.values())
-    assert formula == pytest.approx(raw, rel=0.01)
+    assert formula == pytest.approx(raw, rel=0.04)  # without what is counted by group and layer alone
     written = sum(file.stat().st_size for file in Path(path).rglob("c/**/*") if file.is_file())
     assert 0.1 * formula < written < 1.1 * formula

@@ -20,7 +20,7 @@ def table(folder, probe, scores, controls=None, options=None, **more):
         for d, s in result.items()
     ]
     out = folder / f"{probe}.csv"
-    probe_table(str(out), paths, probe, options or {}, controls=others or None)
+    probe_table(str(out), probe, options, activations=paths, controls=others)
     return pd.read_csv(out, keep_default_na=False, na_values=["nan", ""], dtype={"control": str})
 
 
@@ -110,13 +110,13 @@ def test_group_sums_of_a_damaged_store_are_one_line(tmp_path):
         with pytest.raises(InputError, match="damaged"):
             probe_table(
                 str(tmp_path / "t.csv"),
-                [str(p) for p in sorted(tmp_path.glob("*.zarr"))],
                 "hubs",
                 {"k": [10]},
+                activations=[str(p) for p in sorted(tmp_path.glob("*.zarr"))],
             )
     file.unlink()
     with pytest.raises(InputError, match="damaged"):
-        probe_table(str(tmp_path / "t.csv"), [str(tmp_path / "code.zarr")], "hubs", {"k": [10]})
+        probe_table(str(tmp_path / "t.csv"), "hubs", {"k": [10]}, activations=[str(tmp_path / "code.zarr")])
 
 
 def test_a_layer_of_zeros_is_undefined_and_no_error(tmp_path):

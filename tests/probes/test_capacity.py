@@ -5,7 +5,7 @@ curves.
 import numpy as np
 import pandas as pd
 import pytest
-from measure_capacity import measure_capacity
+from measure import measure
 from planted import metadata
 from probe_table import probe_table
 
@@ -186,9 +186,8 @@ def test_measured_moments_are_those_of_the_layers_inputs(nano, tmp_path, kind, p
     paths = [str(tokens[domain]) for domain in tokens]
     orders = {"forward": ["code", "math", "medical"], "back": ["medical", "code"]}
     for name in ("x", "y"):
-        measure_capacity(
-            str(tmp_path / name), str(folder), paths, {}, list(tokens), orders, OPTIONS, name="nano"
-        )
+        what = {}, "input_spectra", list(tokens), "base", OPTIONS
+        measure(str(tmp_path / name), str(folder), paths, *what, orders=orders, name="nano")
     for path in (tmp_path / "x").rglob("*"):
         if path.is_file():
             assert path.read_bytes() == (tmp_path / "y" / path.relative_to(tmp_path / "x")).read_bytes(), path

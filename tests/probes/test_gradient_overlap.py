@@ -9,9 +9,9 @@ from planted import DOMAINS, noisy_gradients, write_gradients
 from probe_table import probe_table
 
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.measurements import gradient_sketches
 from implicit_sparsity.metrics import gradients
 from implicit_sparsity.options import load
+from implicit_sparsity.passes import gradient_sketches
 from implicit_sparsity.storage.store import open_store
 from implicit_sparsity.storage.tables import read_table
 

@@ -4,15 +4,15 @@ zero.
 
 import numpy as np
 import pytest
-from measure_plasticity import measure_plasticity
+from measure import measure as run_measurement
 from planted import DOMAINS
 from probe_table import probe_table
 
 from implicit_sparsity.corpora.tokens import Tokens
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.measurements import plasticity
 from implicit_sparsity.metrics import intervals, spectra
 from implicit_sparsity.models import loading
+from implicit_sparsity.passes import plasticity
 from implicit_sparsity.probes.plasticity import steps_to
 from implicit_sparsity.storage.store import open_store
 from implicit_sparsity.storage.tables import read_table
@@ -38,9 +38,8 @@ TWO = ("code", "math")
 def measure(nano, kind, store, model=None, checkpoint="base", **options):
     folder, tokens = nano(kind)
     paths = [str(tokens[domain]) for domain in TWO]
-    measure_plasticity(
-        str(store), str(model or folder), paths, {}, checkpoint, TWO, OPTIONS | options, name="nano"
-    )
+    what = {}, "plasticity_task", TWO, checkpoint, OPTIONS | options
+    run_measurement(str(store), str(model or folder), paths, *what, name="nano")
     return store
 
 

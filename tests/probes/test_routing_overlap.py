@@ -148,7 +148,7 @@ def test_table_of_a_study_with_some_or_no_mixtures(tmp_path, kinds):
         for domain, counts in planted(0.7).items():
             stores.append(str(write_routing(tmp_path / f"moe.{domain}.zarr", counts, domain, ACTIVE)))
     path = tmp_path / "routing_overlap.csv"
-    probe_table(str(path), stores, "routing_overlap", {})
+    probe_table(str(path), probe="routing_overlap", activations=stores)
     header = path.read_text().splitlines()[0].split(",")
     assert header[:3] == ["model", "revision", "checkpoint"] and "experts" in header
     if kinds == "dense":

@@ -9,9 +9,9 @@ from planted import DOMAINS, metadata, write_scores
 from probe_table import probe_table
 
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.measurements import write_energy
 from implicit_sparsity.metrics.neuron_sets import members, renamed
 from implicit_sparsity.models import adapters, loading
+from implicit_sparsity.passes import write_energy
 from implicit_sparsity.storage.store import write_store
 from implicit_sparsity.storage.tables import read_table
 from implicit_sparsity.storage.tensors import Tensors
@@ -179,7 +179,11 @@ def stores(folder, scores, **more):
 
 def table(tmp_path, adapters, references=None, **options):
     references = references or stores(tmp_path / "stores", planted_scores())
-    given = {"reference": references, "adapters": adapters, "models": [str(tmp_path / "models" / "nano")]}
+    given = {
+        "activations_base": references,
+        "adapters": adapters,
+        "models": [str(tmp_path / "models" / "nano")],
+    }
     probe_table(str(tmp_path / "t.csv"), probe="write_interference", options={"k": [20]} | options, **given)
     return read_table(tmp_path / "t.csv")
 
@@ -357,7 +361,7 @@ def test_nothing_written_nothing_measured_and_what_cannot_be_read(tmp_path):
 def table_is_empty(tmp_path):
     """Without a stage there is a header alone."""
     references = stores(tmp_path / "stores", planted_scores())
-    given = {"reference": references, "models": [str(tmp_path / "models" / "nano")]}
+    given = {"activations_base": references, "models": [str(tmp_path / "models" / "nano")]}
     probe_table(str(tmp_path / "none.csv"), probe="write_interference", options={"k": [20]}, **given)
     return len((tmp_path / "none.csv").read_text().splitlines()) == 1
 

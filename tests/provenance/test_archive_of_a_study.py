@@ -189,7 +189,9 @@ def test_unfinished_and_stale_studies_are_refused(study, archive, monkeypatch):
     assert (study / "archives/study.tar.gz").read_bytes() == before
     (study / CONFIG).write_text(text.replace("tokens: 32", "tokens: 31"))
     monkeypatch.chdir(study)
-    with pytest.raises(InputError, match=r"measure_activations nano base sums \(.*Params have changed"):
+    with pytest.raises(
+        InputError, match=r"measure_domain activations nano base sums \(.*Params have changed"
+    ):
         readiness.finished({"configfiles": [CONFIG], "config": {}}, "Snakefile")
     (study / CONFIG).write_text(text)
     os.utime(study / CONFIG, ns=(status.st_atime_ns, status.st_mtime_ns))

@@ -47,7 +47,12 @@ def plant(folder):
         str(write_scores(aside / f"{d}.zarr", s, d, model="smollm2", groups=6))
         for d, s in noisy_scores(rng, 4, 200).items()
     ]
-    probe_table(str(out / "activation_overlap.csv"), stores, "activation_overlap", {"draws": 8})
+    probe_table(
+        str(out / "activation_overlap.csv"),
+        probe="activation_overlap",
+        options={"draws": 8},
+        activations=stores,
+    )
     evals = write_evals(aside / "evals", rng, METHODS, [0], "smollm2")
     collect_scores(str(out / "scores.csv"), evals)
     arranged = str(out / "r_matrices.csv"), str(out / "metrics.csv")

@@ -190,9 +190,7 @@ def test_warned_cancelled_and_lost_with_its_node(study, again, cluster):
     # a job on a lost node saves once more after SLURM has forgotten it
     assert int(re.search(r"continuing from .*-(\d+)", log)[1]) >= at > 0
     assert studies.finished_jobs(reported).count("train_adapter") == 1
-    assert not {"prepare_model", "tokenize_domain", "measure_activations"} & set(
-        studies.finished_jobs(reported)
-    )
+    assert not {"prepare_model", "tokenize_domain", "measure_domain"} & set(studies.finished_jobs(reported))
     same_artifacts(again, study[0])
 
 

@@ -239,7 +239,7 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "-l", str(place)], check=True)
 
 
-WORKFLOW = ("Snakefile", "config.yaml", "rules", "scripts", "envs", "slurm")
+WORKFLOW = ("Snakefile", "config.yaml", "rules", "scripts", "envs", "profiles", "slurm")
 
 
 def test_rules_fetch_on_the_submitting_node(hub, nano, tmp_path):

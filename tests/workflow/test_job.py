@@ -95,6 +95,20 @@ def test_one_file_in_a_list_stays_a_list():
     assert job.arguments(lambda tokens: None, rule(input={"tokens": ["a"]})) == {"tokens": ["a"]}
 
 
+def test_two_stars_get_the_inputs_that_have_no_name():
+    def function(table, models=None, **read):
+        raise NotImplementedError
+
+    inputs = {"models": ["m"], "activations": ["a", "b"], "drift": "d", "adapters": []}
+    given = rule(input=inputs, output={"table": "t.csv"}, params={"options": {}})
+    assert job.arguments(function, given) == {
+        "table": "t.csv",
+        "models": ["m"],
+        "activations": ["a", "b"],
+        "drift": ["d"],
+    }
+
+
 def test_an_empty_input_does_not_hide_behind_a_wildcard():
     given = rule(input={"adapter": []}, wildcards={"adapter": "x"})
     assert job.arguments(lambda adapter=None: None, given) == {}

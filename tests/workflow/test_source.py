@@ -83,6 +83,8 @@ def test_signature_options(root):
         (Option("tuple", low=0, high=1), [0.5, 2], "list of numbers >= 0 and <= 1"),
         (Option("tuple", low=0, high=1), 0.5, None),
         (Option("tuple", choices=("a", "b")), ["a", "c"], "list of a | b"),
+        (Option("tuple", (1,), low=0), [], "list of numbers >= 0 with at least one entry"),
+        (Option("tuple", (1,), low=0, empty=True), [], None),
         (Option("Anything"), object(), None),
     ],
 )
@@ -90,7 +92,7 @@ def test_misfit_says_what_is_allowed(option, value, allowed):
     assert source.misfit(option, value) == allowed
 
 
-@pytest.mark.parametrize("room", ["methods", "probes", "figures"])
+@pytest.mark.parametrize("room", ["methods", "measurements", "probes", "figures"])
 def test_every_module_of_the_library_can_be_read(room):
     """What the workflow reads from source is what the class is once imported."""
     import dataclasses
@@ -123,3 +125,16 @@ def test_standard_library_only():
     names = {alias.name for node in imports if isinstance(node, ast.Import) for alias in node.names}
     names |= {node.module for node in imports if isinstance(node, ast.ImportFrom)}
     assert {name.split(".")[0] for name in names} <= set(sys.stdlib_module_names)
+
+
+def test_measurements_say_what_the_workflow_plans_by():
+    """Each name is a measurement's or a probe's, as both stand under ``probes``."""
+    names = source.available("measurements")
+    assert names and not set(names) & set(source.available("probes"))
+    for name in names:
+        module = source.module_name("measurements", name)
+        fields = source.option_fields(module)
+        assert source.class_literal(module, "SCOPE") in ("domain", "checkpoint")
+        assert set(source.class_literal(module, "NEEDS")) <= {*names, "tokens", "previous", "orders"}
+        for literal in ("PLANNED", "MULTIPLES", "LIGHTER"):
+            assert set(source.class_literal(module, literal)) <= set(fields), (name, literal)

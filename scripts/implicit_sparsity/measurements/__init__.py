@@ -1,1 +1,1 @@
-"""Passes over documents that fill stores: activations, gradients, representations, losses."""
+"""Measurements, a file each: what runs a network on documents and leaves stores for probes to read."""

@@ -1,178 +1,84 @@
-"""The activation pass: a domain's documents through a checkpoint, both halves, into the arrays of one store.
+"""The activation pass: what every feed-forward neuron did on both probe halves of a domain."""
 
-Shapes: T tokens of a document, D documents of a half, G groups they are dealt into; the others as in
-``accumulators``.
-"""
-
-import numpy as np
+from dataclasses import dataclass
+from typing import ClassVar
 
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.models.hooks.watching import ffn_activations
 
-from .accumulators import ActivationStatistics, bin_edges
+from .base import Forward, Measurement, option
 
-
-def take_tokens(documents, budget: int, skip_first: int, special_ids) -> tuple[list, list, dict]:
-    """The first documents with exactly ``budget`` tokens that count, the last one cut.
-
-    Returns (ids, one uint32 [T] a document; keep, one bool [T] a document; excluded, the counts by reason).
-    The first ``skip_first`` tokens of a document and special tokens do not count: they are attention sinks
-    and format. ``sum(keep) < budget`` where the documents do not suffice: the caller says whose they are.
-    """
-    special = np.asarray(sorted(special_ids), dtype=np.int64)
-    ids, keeps, excluded, total = [], [], {"first": 0, "special": 0}, 0
-    for document in documents:
-        if total >= budget:
-            break
-        tokens = np.asarray(document.ids)
-        early = np.arange(len(tokens)) < skip_first
-        keep = ~early & ~np.isin(tokens, special)
-        if total + keep.sum() > budget:
-            end = int(np.flatnonzero(np.cumsum(keep) == budget - total)[0]) + 1
-            tokens, keep, early = tokens[:end], keep[:end], early[:end]
-        total += int(keep.sum())
-        excluded["first"] += int(early.sum())
-        excluded["special"] += int((~early & ~keep).sum())
-        ids.append(tokens)
-        keeps.append(keep)
-    return ids, keeps, excluded
+VALUE = 8  # bytes of a sum or counter
+GROUPED = 4  # of a group of documents
 
 
-def run(model, ids, keeps, statistics, batch_tokens: int, progress=iter, groups=None) -> int:
-    """Feed documents to the network, head left out; returns the number of padded positions.
+@dataclass
+class Activations(Measurement):
+    """Sums, counts and histograms of |h| by neuron, the same number of tokens in each half and domain."""
 
-    groups: int [D], the group of each document, where ``statistics`` has groups.
-    """
-    import torch
+    tokens: int = option(2048, low=1, help="tokens per half and domain")
+    groups: int = option(
+        32, low=4, high=4096, help="of documents, for intervals; a document each where there are as many"
+    )
+    controls: tuple = option(
+        (),
+        choices=("bare", "matched"),
+        empty=True,
+        help="further passes over the base model: without the template; on equally many tokens of each id",
+    )
+    top_k: tuple = option(
+        (0.01,), low=1e-6, help="sets of most active neurons: shares (< 1) or counts of a layer's neurons"
+    )
+    thresholds: tuple = option(
+        (0.01, 0.1),
+        low=1e-9,
+        high=0.999999,
+        help="a neuron is on above this share of the token's largest |h|",
+    )
+    skip_first: int = option(1, low=0, help="leading tokens of each document that are left out")
+    batch_tokens: int = option(512, low=1, help="tokens of one forward pass; memory grows with it")
 
-    from implicit_sparsity.models.batching import PAD, sorted_batches
-    from implicit_sparsity.models.forward import hidden_states
+    TITLE = "FFN activation statistics of {model} ({checkpoint}) on {domain}"
+    PLANNED: ClassVar[tuple] = ("stages", "controls")
+    LIGHTER: ClassVar[dict] = {"batch_tokens": None}
 
-    device = next(model.parameters()).device
-    padding = 0
-    with torch.inference_mode(), ffn_activations(model, statistics.observe, statistics.observe_routed):
-        for batch in progress(sorted_batches([len(tokens) for tokens in ids], batch_tokens)):
-            longest = max(len(ids[i]) for i in batch)
-            tokens = np.full((len(batch), longest), PAD, np.int64)
-            mask, keep = np.zeros_like(tokens), np.zeros(tokens.shape, bool)
-            group = None
-            if groups is not None:
-                group = torch.from_numpy(np.repeat(np.asarray(groups)[batch], longest))
-            for row, i in enumerate(batch):
-                n = len(ids[i])
-                tokens[row, :n], mask[row, :n], keep[row, :n] = ids[i], 1, keeps[i]
-            statistics.begin_batch(torch.from_numpy(keep.ravel()), group)
-            statistics.documents += len(batch)
-            padding += int((mask == 0).sum())
-            hidden_states(model, torch.from_numpy(tokens).to(device), torch.from_numpy(mask).to(device))
-    return padding
+    def __post_init__(self):
+        super().__post_init__()
+        for size in self.top_k:
+            if size >= 1 and size != int(size):
+                raise InputError(f"{size} is neither a share below 1 nor a count", key="top_k")
 
+    def measure(self, subject):
+        from implicit_sparsity.models import ffn
+        from implicit_sparsity.passes import activation_pass
 
-def measure_half(model, blocks, split, special_ids, options: dict, progress=iter, path=None) -> dict:
-    """Arrays of one half of a domain's documents at the token budget ``options["tokens"]``; see ``as_store``.
+        network, options = subject.load(), self.settings()
+        blocks, special, where = ffn.feed_forwards(network), subject.special_ids(), subject.where()
+        halves = []
+        for half, split in subject.halves().items():
+            bar = subject.progress(f"{subject.domain} {half}")
+            halves.append(activation_pass.measure_half(network, blocks, split, special, options, bar, where))
+        return activation_pass.as_store(halves, blocks, options)
 
-    Raises InputError where the documents do not hold that many tokens, or an activation is not finite.
-    """
-    documents = (split[i] for i in range(len(split)))
-    ids, keeps, excluded = take_tokens(documents, options["tokens"], options["skip_first"], special_ids)
-    result = int(sum(keep.sum() for keep in keeps))
-    if result < options["tokens"]:
-        raise InputError(
-            f"a probe half holds {result} tokens that count, {options['tokens']} are wanted: "
-            "raise splits.probe or lower the budget",
-            path=path,
-            key="probes.activations.tokens",
-        )
-    return measure(model, blocks, ids, keeps, excluded, options, progress, path)
+    def passes(self, domains, length, stage):
+        return [Forward(2.0 * self.tokens, self.batch_tokens, head=False)]
 
+    def held(self, shape, positions, width):
+        neurons, part = shape.layers * shape.neurons, max(shape.ffn, shape.expert_ffn, shape.shared)
+        sums = VALUE * (3 + len(self.top_k) + len(self.thresholds)) + GROUPED * self.groups
+        down = max(w.inputs * w.outputs for w in shape.weights if w.name == "down_proj")
+        return {
+            # sums, then |W_down| in float64 for the contribution
+            "statistics": neurons * sums + neurons * 2.0 * VALUE + 2 * VALUE * down,
+            # a layer's h: kept ones, |h| and its square in float32, comparisons, the largest
+            "observed": positions * part * (width + 2.0 * 4 + 1 + 0.1 * 8),
+        }
 
-def measure(model, blocks, ids, keeps, excluded: dict, options: dict, progress=iter, path=None) -> dict:
-    """Arrays of documents ``ids`` (one int [T] each) at the tokens that ``keeps`` (bool [T]) says.
+    def stored(self, shape):
+        """Before compression; both halves."""
+        from implicit_sparsity.passes.accumulators import BINS
 
-    Documents are dealt in turn to ``options["groups"]`` groups; a group is one document where there are as
-    many.
-    """
-    device = next(model.parameters()).device
-    groups = min(options.get("groups", 0), len(ids))
-    statistics = ActivationStatistics(blocks, options["top_k"], options["thresholds"], device, groups)
-    dealt = np.arange(len(ids)) % groups if groups else None
-    padding = run(model, ids, keeps, statistics, options["batch_tokens"], progress, dealt)
-    arrays = statistics.arrays()
-    bad = [name for name, value in arrays.items() if not np.isfinite(value).all()]
-    if bad:
-        raise InputError(f"activations are not finite ({', '.join(bad)})", path=path)
-    excluded = {"control": 0, **excluded, "padding": padding}
-    return arrays | {f"excluded_{why}": np.int64(n) for why, n in excluded.items()}
-
-
-TITLE = "FFN activation statistics of {model} ({checkpoint}) on {domain}"
-UNITS = {  # variable: (dims after half, long name, units)
-    "tokens": ((), "tokens that count", "tokens"),
-    "documents": ((), "documents", "documents"),
-    "histogram_tokens": ((), "tokens sampled for the histogram", "tokens"),
-    "excluded_first": ((), "leading tokens left out", "tokens"),
-    "excluded_special": ((), "special tokens left out", "tokens"),
-    "excluded_padding": ((), "padded positions left out", "tokens"),
-    "excluded_control": ((), "tokens left out by a control", "tokens"),
-    "sum_abs": (("layer", "neuron"), "sum of |h|", "activation"),
-    "sum_sq": (("layer", "neuron"), "sum of h squared", "activation squared"),
-    "max_abs": (("layer", "neuron"), "largest |h|", "activation"),
-    "contribution": (
-        ("layer", "neuron"),
-        "sum of |h| times the norm of the neuron's down column",
-        "activation",
-    ),
-    "top_count": (("layer", "top_k", "neuron"), "tokens in whose top-k the neuron is", "tokens"),
-    "above_count": (
-        ("layer", "threshold", "neuron"),
-        "tokens where |h| is at least eps times the token's largest",
-        "tokens",
-    ),
-    "zero_count": (("layer",), "exact zeros", "activations"),
-    "histogram": (("layer", "bin"), "sampled activations by |h|", "activations"),
-    "routed_tokens": (("layer", "expert_id"), "tokens routed to the expert", "tokens"),
-    "routed_weight": (("layer", "expert_id"), "sum of routing weights", "1"),
-    "group_tokens": (("group",), "tokens that count, by group of documents", "tokens"),
-    "group_sum_abs": (("group", "layer", "neuron"), "sum of |h|, by group", "activation"),
-    "group_routed_tokens": (("group", "layer", "expert_id"), "tokens routed there, by group", "tokens"),
-    "group_above": (
-        ("group", "layer", "threshold"),
-        "sampled activations at least eps times the token's largest, by group",
-        "activations",
-    ),
-    "group_zero": (("group", "layer"), "sampled exact zeros, by group", "activations"),
-    "group_sampled": (("group", "layer"), "sampled activations, by group", "activations"),
-}
-
-
-def as_store(halves: list, blocks, options: dict) -> tuple[dict, dict]:
-    """(arrays, coordinates) for ``store.write_store`` from the arrays of the two halves."""
-    block = blocks[0]
-    arrays = {}
-    for name, (dims, long_name, units) in UNITS.items():
-        if ("expert_id" in dims and not block.experts) or any(name not in half for half in halves):
-            continue
-        values = [half[name] for half in halves]
-        values = np.stack(_padded(values) if "group" in dims else values)
-        arrays[name] = (("half", *dims), values, {"long_name": long_name, "units": units})
-    coords = {
-        "half": np.array(["a", "b"]),
-        "layer": np.arange(len(blocks)),
-        "neuron": np.arange(block.size),
-        "top_k": np.asarray(options["top_k"], dtype=np.float64),
-        "threshold": np.asarray(options["thresholds"], dtype=np.float64),
-        "bin": bin_edges(),
-    }
-    if block.experts:
-        routed = block.experts * block.width
-        neuron = np.arange(block.size)
-        coords["expert_id"] = np.arange(block.experts)
-        coords["expert"] = np.where(neuron < routed, neuron // block.width, -1)
-        coords["unit"] = np.where(neuron < routed, neuron % block.width, neuron - routed)
-    return arrays, coords
-
-
-def _padded(parts: list) -> list:
-    """Arrays with equally many groups: groups of no document, all zeros, at the end of the shorter one."""
-    groups = max(len(part) for part in parts)
-    return [np.pad(part, [(0, groups - len(part)), *[(0, 0)] * (part.ndim - 1)]) for part in parts]
+        neurons = 4 + len(self.top_k) + len(self.thresholds)  # sum, squares, largest, contribution
+        layer = neurons * shape.neurons + BINS + 1 + 2 * shape.experts
+        # as many groups as documents at most
+        groups = float(GROUPED) * self.groups * shape.neurons
+        return 2.0 * shape.layers * (VALUE * layer + groups)

@@ -9,7 +9,9 @@ Inputs are of two places: "ffn", what gate and up read (and the router, in a mix
 Shapes: G groups of whole documents, R = 1 + G replicates, E energies.
 """
 
+from dataclasses import dataclass
 from functools import cache
+from typing import ClassVar
 
 import numpy as np
 
@@ -18,27 +20,62 @@ from implicit_sparsity.metrics import capacity
 from implicit_sparsity.models import loading
 from implicit_sparsity.models.ffn import feed_forwards
 from implicit_sparsity.models.hooks.watching import module_inputs
+from implicit_sparsity.passes.document_loop import over_documents
+from implicit_sparsity.passes.reference_documents import counting, evenly
 
-from . import activations
-from .reference_documents import counting, evenly
+from .base import Forward, Measurement, option
 
 
-class Groups:
-    """What a pass tells of the batch at hand: which rows count and whose they are; see
-    ``activations.run``.
-    """
+@dataclass
+class InputSpectra(Measurement):
+    """Dimensions that the domains of each order take up in a base model, one after another."""
 
-    documents = 0
+    stages: str = option("base", choices=("base",), help="base models alone")
+    layers: int = option(4, low=1, high=8, help="feed-forward layers that are measured, evenly spaced")
+    tokens: int = option(
+        512, low=1, help="per half and domain: a half can show no more dimensions than it has tokens"
+    )
+    groups: int = option(
+        4,
+        low=4,
+        help="of documents, for intervals; memory: layers * domains * 2 * groups * width^2 * 8 bytes",
+    )
+    energy: tuple = option(
+        (0.95, 0.99), low=1e-9, high=1, help="shares of a domain's input energy that its dimensions hold"
+    )
+    down: bool = option(
+        False, help="also the inputs of down_proj in dense layers; time grows with the cube of the width"
+    )
+    skip_first: int = option(1, low=0, help="leading tokens of each document that are left out")
+    batch_tokens: int = option(512, low=1, help="tokens of one forward pass")
 
-    def begin_batch(self, keep, groups=None):
-        self.rows = keep.nonzero().flatten()
-        self.owner = groups[self.rows]
+    SCOPE = "checkpoint"
+    NEEDS: ClassVar[tuple] = ("orders",)
+    TITLE = "Input dimensions of {model} in use"
+    MINUTES = 60
+    LIGHTER: ClassVar[dict] = {"batch_tokens": None, "down": False, "layers": None}
 
-    def observe(self, *_):
-        pass
+    def measure(self, subject):
+        network, options = subject.load(), self.settings()
+        layers = capacity.layers_of(len(feed_forwards(network)), self.layers)
+        result = {half: {} for half in "ab"}
+        for domain in subject.shards:
+            special, where = subject.special_ids(domain), subject.where(domain)
+            for half, split in subject.halves(domain).items():
+                result[half][domain] = measure(network, layers, split, special, options, where)
+        arrays, coords = used(result, subject.orders, self.energy)
+        subject.attrs["orders"] = subject.orders
+        return arrays, coords | {"layer": np.array(layers)}
 
-    def observe_routed(self, *_):
-        pass
+    def passes(self, domains, length, stage):
+        """The eigenvalues, on the processor, are not counted."""
+        return [Forward(2.0 * domains * self.tokens, self.batch_tokens, head=False)]
+
+    def held(self, shape, positions, width):
+        """A matrix of every group of documents in float64, and one more, in float32, that is being made."""
+        widths = [shape.hidden, *([shape.ffn] if self.down and not shape.experts else [])]
+        retained = 8.0 * self.groups * self.layers * sum(width**2 for width in widths)
+        return {"moments": retained + 4.0 * max(widths) ** 2}
 
 
 def take(split, special_ids, options: dict) -> tuple[list, list]:
@@ -79,20 +116,23 @@ def measure(model, layers, split, special_ids, options: dict, path=None) -> dict
     modules = {("ffn", layer): blocks[layer].mlp for layer in layers}
     if options["down"]:
         modules |= {("down", i): blocks[i].mlp.down_proj for i in layers if not blocks[i].experts}
-    batch, sums = Groups(), {}
+    batch, sums = {}, {}
+
+    def begin(keep, group, documents):
+        batch["rows"] = keep.nonzero().flatten()
+        batch["owner"] = group[batch["rows"]]
 
     def add(name, x):
-        x = x.detach().flatten(0, -2)
-        x = x[batch.rows.to(x.device)].float()
-        for group in batch.owner.unique().tolist():
-            part = x[(batch.owner == group).to(x.device)]
+        x, owner = x.detach().flatten(0, -2), batch["owner"]
+        x = x[batch["rows"].to(x.device)].float()
+        for group in owner.unique().tolist():
+            part = x[(owner == group).to(x.device)]
             total = sums.setdefault(name, {})
             total[group] = total.get(group, 0) + (part.T @ part).double()
 
     with module_inputs(modules, add):
-        activations.run(
-            model, ids, keeps, batch, options["batch_tokens"], groups=np.arange(len(ids)) % groups
-        )
+        dealt = np.arange(len(ids)) % groups
+        over_documents(model, ids, keeps, options["batch_tokens"], begin, groups=dealt)
     result = {name: np.stack([total[g].cpu().numpy() for g in sorted(total)]) for name, total in sums.items()}
     for (place, layer), moments in result.items():
         if not np.isfinite(moments).all():

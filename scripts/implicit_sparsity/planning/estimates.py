@@ -1,6 +1,6 @@
 """The estimate of a whole study as text: per rule, in all, on N cards, still to do, and how it grows."""
 
-from . import feasibility, growth, measured, plan, report, schedule, storage
+from . import costs, feasibility, growth, measured, plan, report, schedule, storage
 
 GPUS = (1, 2, 4, 8)
 AROUND = ("all",)  # rules that make nothing
@@ -40,14 +40,14 @@ def budgets(study, model: str, made: dict) -> list[str]:
 def seconds_of(study, jobs: list, ran: dict) -> dict:
     """{job: (seconds, where they are from)}: on a card as estimated, elsewhere as measured where it was."""
     means: dict = {}
-    for (rule, _), (seconds, _) in ran.items():
-        means.setdefault(rule, []).append(seconds)
+    for (kind, _), (seconds, _) in ran.items():
+        means.setdefault(kind, []).append(seconds)
     result = {}
     for job in jobs:
         cost = study.cost(job)
         known = ran.get(measured.name_of(job), (None,))[0]
-        if known is None and job.rule in means:
-            known = sum(means[job.rule]) / len(means[job.rule])
+        if known is None and job.kind in means:
+            known = sum(means[job.kind]) / len(means[job.kind])
         result[job.number] = cost.seconds if cost.gpu or known is None else known
     return result
 
@@ -58,7 +58,7 @@ def rules(study, jobs: list, ran: dict, stages: dict) -> str:
     price = hardware.get("price_per_hour", 0)
     grouped: dict = {}
     for job in jobs:
-        grouped.setdefault(job.rule, []).append(job)
+        grouped.setdefault(job.kind, []).append(job)
     for rule, members in sorted(grouped.items()):
         costs = [study.cost(job) for job in members]
         spent = sum(cost.gpu * cost.seconds for cost in costs) / 3600
@@ -96,7 +96,7 @@ def remaining(study, left: list, ran: dict) -> str:
     spent = sum(study.cost(job).gpu * study.cost(job).seconds for job in left) / 3600
     counts: dict = {}
     for job in left:
-        counts[job.rule] = counts.get(job.rule, 0) + 1
+        counts[job.kind] = counts.get(job.kind, 0) + 1
     listed = ", ".join(f"{count} {rule}" for rule, count in sorted(counts.items()))
     price, currency = study.hardware.get("price_per_hour", 0), study.hardware.get("currency", "")
     cost = f", {report.hours(spent)} GPU hours, {spent * price:.0f} {currency}" if study.hardware else ""
@@ -107,17 +107,7 @@ def wall_clock(study, everything: list, left: list, ran: dict) -> str:
     """Of all and of what is left, by list scheduling; without a card, of so many jobs at a time."""
     if not study.hardware and not ran:
         return "No wall-clock: neither `hardware` is told nor has a job run yet."
-    heavy = (
-        "train_adapter",
-        "measure_activations",
-        "measure_control",
-        "measure_gradients",
-        "measure_thresholds",
-        "measure_drift",
-        "measure_plasticity",
-        "measure_capacity",
-        "evaluate_checkpoint",
-    )
+    heavy = ("train_adapter", *costs.MEASURING, "measure_control", "evaluate_checkpoint")
     rows = []
     for gpus in sorted({*GPUS, study.hardware.get("cards", 1)}):
         row = [gpus]

@@ -26,28 +26,13 @@ def suggested_changes(study, model: str, rule: str, method: str):
             yield ("training", "gradient_checkpointing"), True
         for size in _halvings(config["training"]["batch_size"], 1):
             yield ("training", "batch_size"), size
-    elif rule in ("measure_thresholds", "measure_drift", "measure_capacity"):
-        section = {"measure_thresholds": "thresholds", "measure_drift": "drift"}.get(rule, "input_spectra")
-        options = config["probes"][section]
-        for size in _halvings(options["batch_tokens"], config["tokens"]["max_length"]):
-            yield ("probes", section, "batch_tokens"), size
-        if options.get("down"):
-            yield ("probes", section, "down"), False
-        for layers in _halvings(options.get("layers", 0), 1):
-            yield ("probes", section, "layers"), layers
-    elif rule in ("measure_gradients", "measure_plasticity"):
-        section = "gradients" if rule == "measure_gradients" else "plasticity_task"
-        if not config["probes"][section].get("gradient_checkpointing"):
-            yield ("probes", section, "gradient_checkpointing"), True
-        for rank in _halvings(config["probes"][section]["rank"], 1):
-            yield ("probes", section, "rank"), rank
+    elif rule in config["probes"]:
+        yield from _lighter(study, rule)
     else:
-        section = ("probes", "activations") if rule == "measure_activations" else ("evals",)
-        inner = config["probes"]["activations"] if len(section) == 2 else config["evals"]
-        for size in _halvings(inner["batch_tokens"], config["tokens"]["max_length"]):
-            yield (*section, "batch_tokens"), size
-        for items in _halvings(inner.get("generation_items", 0), 1):
-            yield (*section, "generation_items"), items
+        for size in _halvings(config["evals"]["batch_tokens"], config["tokens"]["max_length"]):
+            yield ("evals", "batch_tokens"), size
+        for items in _halvings(config["evals"]["generation_items"], 1):
+            yield ("evals", "generation_items"), items
     for gpus in (2, 4, 8) if rule == "train_adapter" else ():
         if gpus > study.settings[model].gpus and gpus <= study.hardware.get("cards", 1):
             yield ("hardware", "cards_per_job", model), gpus
@@ -63,6 +48,17 @@ def suggested_changes(study, model: str, rule: str, method: str):
     if trained and trained.fraction:
         for part in (2, 4, 8, 16):
             yield ("methods", method, "fraction"), round(trained.fraction / part, 6)
+
+
+def _lighter(study, name: str):
+    """What a measurement's class says of its options: halves of a number, or the value that saves memory."""
+    measurement = study.measurement(name)
+    for option, lighter in measurement.LIGHTER.items():
+        value = getattr(measurement, option)
+        least = study.config["tokens"]["max_length"] if option == "batch_tokens" else 1
+        better = _halvings(value, least) if lighter is None else [lighter] * (value != lighter)
+        for each in better:
+            yield ("probes", name, option), each
 
 
 def changed(study, changes):

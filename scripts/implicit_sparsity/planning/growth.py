@@ -91,7 +91,7 @@ def planned(study: Study, learners) -> list:
     kinds = {
         model: {
             "trained": names("all") if model in learners else [],
-            "measured": ["base", *(names(which) if model in learners else [])],
+            "measured": {"activations": ["base", *(names(which) if model in learners else [])]},
         }
         for model in study.shapes
     }

@@ -3,6 +3,7 @@
 import re
 
 from implicit_sparsity.errors import InputError
+from implicit_sparsity.workflow import source
 
 from .costs import Job
 
@@ -35,32 +36,20 @@ def parse(text: str) -> list[Job]:
 
 
 def planned(checkpoints: dict, domains: list) -> list[Job]:
-    """The jobs that ask for a card, without order: {model: {"trained": [...], "measured": [...], and where
-    there are any "gradients", "thresholds", "drift", "plasticity_task", "input_spectra", "controls"}}, names
-    of     checkpoints and controls."""
+    """The jobs that ask for a card, without order: {model: {"trained": names of checkpoints, "measured":
+    {measurement: names of checkpoints}, and where there are any "controls": their names}}."""
     result = []
     for model, kinds in checkpoints.items():
         for name in kinds["trained"]:
             method, order, seed, stage = name.split(".")
             wildcards = {"method": method, "order": order, "seed": seed[4:], "stage": stage[5:]}
             result.append(("train_adapter", {"model": model} | wildcards))
-        for name in kinds["measured"]:
-            result += [
-                ("measure_activations", {"model": model, "checkpoint": name, "domain": d}) for d in domains
-            ]
-        for name in kinds.get("gradients", ()):
-            result += [
-                ("measure_gradients", {"model": model, "checkpoint": name, "domain": d}) for d in domains
-            ]
-        for name in kinds.get("thresholds", ()):
-            result += [
-                ("measure_thresholds", {"model": model, "checkpoint": name, "domain": d}) for d in domains
-            ]
-        for name in kinds.get("drift", ()):
-            result.append(("measure_drift", {"model": model, "checkpoint": name}))
-        for name in kinds.get("plasticity_task", ()):
-            result.append(("measure_plasticity", {"model": model, "checkpoint": name}))
-        result += [("measure_capacity", {"model": model})] * bool(kinds.get("input_spectra"))
+        for measurement, names in kinds["measured"].items():
+            scope = source.class_literal(source.module_name("measurements", measurement), "SCOPE")
+            for name in names:
+                at = {"measurement": measurement, "model": model, "checkpoint": name}
+                many = [{"domain": domain} for domain in domains] if scope == "domain" else [{}]
+                result += [(f"measure_{scope}", at | more) for more in many]
         for name in kinds.get("controls", ()):
             result.append(("measure_control", {"model": model, "control": name}))
         for name in ("base", *kinds["trained"]):

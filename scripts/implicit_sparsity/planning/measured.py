@@ -39,7 +39,8 @@ def utilisation(folder, models, gpu: str) -> tuple[dict, list]:
 
 
 def jobs(folder) -> dict:
-    """{(rule, wildcards joined by dots): (seconds, MB)} from the benchmark files of jobs that ran."""
+    """{(rule or measurement, wildcards joined by dots): (seconds, MB)} of jobs that ran, from their benchmark
+    files."""
     result = {}
     for path in sorted(Path(folder).glob("*/*.tsv")):
         try:
@@ -73,7 +74,7 @@ def name_of(job) -> tuple:
         "probe",
         "figure",
     )
-    return job.rule, ".".join(wildcards[name] for name in order if name in wildcards) or "all"
+    return job.kind, ".".join(wildcards[name] for name in order if name in wildcards) or "all"
 
 
 def lengths(folder, models) -> dict:

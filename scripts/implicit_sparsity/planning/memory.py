@@ -12,7 +12,6 @@ from . import saved
 from .gpus import CONTEXT, FRAGMENTATION
 
 QUANTIZED = {"int8": 1.0, "nf4": 0.5625}  # bytes of a weight; NF4 with a float32 scale for every 64
-STATISTICS = 8  # bytes of a counter or sum (accumulators.py)
 
 
 @dataclass(frozen=True)
@@ -25,11 +24,7 @@ class Setting:
     batch_size: int = 4
     checkpointing: bool = False
     packing: bool = False
-    probe_tokens: int = 512
     eval_tokens: int = 512
-    top_k: int = 1
-    thresholds: int = 2
-    groups: int = 0  # of documents, each with float32 sums of its own
     generated: int = 0  # most documents whose answers are generated together
     new_tokens: int = 0
     gpus: int = 1  # that a training job is spread over; all others have one
@@ -47,7 +42,7 @@ class Setting:
 
 def setting_of(config: dict, name: str) -> Setting:
     """The setting of one model of a config."""
-    model, training, probes = config["models"][name], config["training"], config["probes"]["activations"]
+    model, training = config["models"][name], config["training"]
     evals, tokens = config["evals"], config["tokens"]
     together = max(1, evals["batch_tokens"] // (tokens["max_length"] + evals["max_new_tokens"]))
     return Setting(
@@ -57,21 +52,11 @@ def setting_of(config: dict, name: str) -> Setting:
         batch_size=training["batch_size"],
         checkpointing=training.get("gradient_checkpointing", False),
         packing=training.get("packing", False),
-        probe_tokens=max(probes["batch_tokens"], tokens["max_length"]),
         eval_tokens=max(evals["batch_tokens"], tokens["max_length"]),
-        top_k=len(probes["top_k"]),
-        thresholds=len(probes["thresholds"]),
-        groups=probes.get("groups", 0),
         generated=min(together, evals["generation_items"]) if evals["generate"] else 0,
         new_tokens=evals["max_new_tokens"],
         gpus=config.get("hardware", {}).get("cards_per_job", {}).get(name, 1),
     )
-
-
-def of_gradients(setting: Setting, config: dict) -> Setting:
-    """The setting in which gradients of single documents are taken."""
-    again = config["probes"]["gradients"].get("gradient_checkpointing", False)
-    return replace(setting, batch_size=1, checkpointing=again, packing=False, gpus=1)
 
 
 def weights(shape, setting: Setting) -> float:
@@ -145,7 +130,7 @@ def _earlier(trained, setting: Setting, stages: int) -> float:
     return 4.0 * trained.parameters * stages if beside else 0.0
 
 
-def _loaded(trained, setting: Setting, stage: int) -> float:
+def loaded(trained, setting: Setting, stage: int) -> float:
     """The adapter of a checkpoint that is measured or scored."""
     if trained is None or trained.everything or trained.whole:
         return 0.0
@@ -153,20 +138,16 @@ def _loaded(trained, setting: Setting, stage: int) -> float:
     return trained.adapter_bytes(stage) if beside else 0.0
 
 
-def probe(shape, setting: Setting, trained=None, stage: int = 0) -> dict:
-    """The activation pass, with all statistics."""
-    tokens, part = setting.probe_tokens, max(shape.ffn, shape.expert_ffn, shape.shared)
-    sums = STATISTICS * (3 + setting.top_k + setting.thresholds) + 4 * setting.groups
-    arrays = shape.layers * shape.neurons * sums
-    down = max(w.inputs * w.outputs for w in shape.weights if w.name == "down_proj")
+def passing(
+    shape, setting: Setting, tokens: int, head: bool, held: dict, trained=None, stage: int = 0
+) -> dict:
+    """A pass over documents, ``tokens`` at a time; ``held``: what is kept beside it."""
     return _closed(
         {
             "weights": weights(shape, setting),
-            "adapter": _loaded(trained, setting, stage),
-            # sums, then |W_down| in float64 for the contribution
-            "statistics": arrays + shape.layers * shape.neurons * 2.0 * STATISTICS + 2 * STATISTICS * down,
-            # a layer's h: kept ones, |h| and its square in float32, comparisons, the largest
-            "observed": tokens * part * (setting.e + 2.0 * 4 + 1 + 0.1 * 8),
+            "adapter": loaded(trained, setting, stage),
+            "logits": logits(shape, setting, tokens, gradient=False) if head else 0.0,
+            **held,
             "working": working(shape, setting, tokens, setting.max_length),
         }
     )
@@ -183,7 +164,7 @@ def evaluate(shape, setting: Setting, trained=None, stage: int = 0) -> dict:
     return _closed(
         {
             "weights": weights(shape, setting),
-            "adapter": _loaded(trained, setting, stage),
+            "adapter": loaded(trained, setting, stage),
             # the base model's, for the divergence from it
             "head": 0.0 if trained is None else float(setting.e * shape.hidden * shape.vocabulary),
             "logits": logits(shape, setting, tokens, gradient=False),

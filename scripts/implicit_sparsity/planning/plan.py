@@ -57,7 +57,7 @@ def of_model(study: Study, model: str, checkpoints: dict, notes: dict) -> dict:
     for job in planned:
         cost, row = (
             study.cost(job),
-            rules.setdefault(job.rule, dict.fromkeys(("jobs", "tokens", "flops", "hours"), 0)),
+            rules.setdefault(job.kind, dict.fromkeys(("jobs", "tokens", "flops", "hours"), 0)),
         )
         row["jobs"] += 1
         row["tokens"] += cost.tokens
@@ -111,7 +111,7 @@ def budget(study: Study, model: str, memory: dict, rules: dict, hours: float) ->
     training = [parts["total"] for case, parts in memory.items() if "evaluate" not in case]
     estimates = {
         "memory_gb": max(training) / 1e9,
-        "probe_domain_hours": rules.get("measure_activations", {}).get("hours", 0) / domains,
+        "probe_domain_hours": rules.get("activations", {}).get("hours", 0) / domains,
         "train_domain_hours": rules.get("train_adapter", {}).get("hours", 0) / trained,
         "total_hours": hours,
         "total_cost": hours * price,

@@ -24,8 +24,8 @@ from typing import ClassVar
 import numpy as np
 
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.measurements import write_energy
 from implicit_sparsity.metrics import neuron_sets, overlap, separation
+from implicit_sparsity.passes import write_energy
 from implicit_sparsity.storage.files import read_json
 
 from .base import Probe, check_comparable, group_sums, option, per_token
@@ -37,7 +37,7 @@ COUNT, WEIGHTS, WRITES = 0, 1, {"increment": 2, "total": 3}  # columns of what a
 class WriteInterference(Probe):
     """Shares of an update's energy on hubs, old, new and idle neurons."""
 
-    NEEDS: ClassVar[tuple] = ("reference", "adapters", "models")
+    NEEDS: ClassVar[tuple] = ("activations_base", "adapters", "models")
     COLUMNS: ClassVar[tuple] = (
         "layer",
         "write",

@@ -10,7 +10,8 @@ from zlib import crc32
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#56B4E9", "#E69F00")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "h", "*", "p", "d")
 LINES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)), (0, (3, 1, 1, 1, 1, 1)))
-# Methods with a place of their own in every figure; a new one goes last, or all others change theirs.
+# Methods with a fixed place in every figure. One that is not here takes a place that is left, by its name
+# (`styles`): a new method needs no entry; if it gets one, then the last, or all others change theirs.
 KNOWN = ("lora", "activation_mask", "orthogonal", "replay", "full", "o_lora", "ewc", "osf", "joint", "base")
 KNOWN += ("selective_write", "structured_sparsity", "curvature", "expert_mask", "independent")
 KNOWN += ("self_distillation",)

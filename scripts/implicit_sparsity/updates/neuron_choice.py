@@ -36,16 +36,16 @@ def grouped_activity(
 def _watched(model, documents, tokens, skip_first, batch_tokens, groups=0):
     import numpy as np
 
-    from implicit_sparsity.measurements import activations
-    from implicit_sparsity.measurements.accumulators import ActivationStatistics
     from implicit_sparsity.models import ffn
+    from implicit_sparsity.passes import activation_pass
+    from implicit_sparsity.passes.accumulators import ActivationStatistics
 
-    ids, keeps, _ = activations.take_tokens(documents, tokens, skip_first, ())
+    ids, keeps, _ = activation_pass.take_tokens(documents, tokens, skip_first, ())
     groups = min(groups, len(ids))
     device = next(model.parameters()).device
     statistics = ActivationStatistics(ffn.feed_forwards(model), device=device, groups=groups)
     dealt = np.arange(len(ids)) % groups if groups else None
-    activations.run(model, ids, keeps, statistics, batch_tokens, groups=dealt)
+    activation_pass.run(model, ids, keeps, statistics, batch_tokens, groups=dealt)
     return statistics
 
 

@@ -98,7 +98,11 @@ def arguments(function, snakemake) -> dict:
         raise TypeError(
             f"rule {snakemake.rule} has no value named {', '.join(missing)} for {function.__name__}()"
         )
-    return {p.name: given[p.name] for p in parameters if p.name in given}
+    result = {p.name: given[p.name] for p in parameters if p.name in given}
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        rest = [name for name, _ in snakemake.input.items() if name in given and name not in result]
+        result |= {name: [given[name]] if isinstance(given[name], str) else given[name] for name in rest}
+    return result
 
 
 def _environment(snakemake):

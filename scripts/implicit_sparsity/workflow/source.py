@@ -23,6 +23,7 @@ class Option(NamedTuple):
     high: float | None = None
     choices: tuple | None = None
     required: bool = False
+    empty: bool = False  # whether a tuple of none is allowed
 
 
 @cache
@@ -112,7 +113,7 @@ def _declared(annotation: ast.AST | None, value: ast.AST | None) -> Option:
         words = {k.arg: _literal(k.value) for k in value.keywords}
         default = _literal(value.args[0]) if value.args else words.get("default", ...)
         limits = {name: words.get(name) for name in ("low", "high", "choices")}
-        return Option(kind, default, **limits, required=default is ...)
+        return Option(kind, default, **limits, required=default is ..., empty=words.get("empty", False))
     default = _literal(value)
     return Option(kind, default, required=value is None)
 
@@ -180,13 +181,15 @@ def misfit(option: Option, value) -> str | None:
     )  # a tuple may be given as its one item
     fits = not kinds or (many and one) or any(_KINDS[kind][0](value) for kind in kinds)
     fits = fits and all(_within(option, item) for item in ([value] if one else value))
+    none = isinstance(option.default, tuple) and not option.empty and value in ([], ())
+    fits = fits and not none
     words = " or ".join(dict.fromkeys(_KINDS[kind][1] for kind in kinds)) or "value"
     bounds = [f"{sign} {end}" for sign, end in ((">=", option.low), ("<=", option.high)) if end is not None]
     if option.choices:
         words = ("list of " if many else "") + " | ".join(map(str, option.choices))
     elif bounds:
         words = ("list of numbers " if many else f"{words} ") + " and ".join(bounds)
-    return None if fits else words
+    return None if fits else f"{words} with at least one entry" if none else words
 
 
 def _within(option: Option, item) -> bool:
