@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 
 import numpy as np
 
-from implicit_sparsity.metrics import overlap, separation
+from implicit_sparsity.metrics import hub_floor, separation
 
 NEURONS, DOCUMENTS, DRAWS = 17_408, 500, 48  # documents of each half
 
@@ -46,7 +46,7 @@ def main():
         layer = separation.Layer(halves, DRAWS)
         use = np.mean([half.score for pair in halves.values() for half in pair], axis=0)
         for top in (174, 1741):
-            floor = overlap.hub_matched_iou(use, top)
+            floor = hub_floor.hub_matched_iou(use, top)
             measure = separation.iou(top / NEURONS, top, NEURONS, floor_hub=floor)
             seps += [parts["sep"] for a, b, parts in separation.compared(layer, measure) if a != b]
         spent += time.perf_counter() - began

@@ -4,6 +4,16 @@ Needs: results/models/, results/tokens/. Makes: results/adapters/.
 """
 
 
+def recipe(wildcards):
+    """What a stage is trained on, and how."""
+    return dict(wildcards.items()) | {
+        "base": config["models"][wildcards.model],
+        "domains": study.trained_domains(wildcards.order, wildcards.stage),
+        "options": config["methods"][wildcards.method],
+        "training": config["training"],
+    }
+
+
 rule train_adapter:
     """Continue the adapter of one order by one domain, with one method."""
     input:
@@ -28,12 +38,8 @@ rule train_adapter:
         mem_mb=6000,
         runtime=240,
     params:
-        base=entry("models", "model"),
         # the method is found by name, so it is named here
         code=lambda w: code("train_adapter.py", "methods", study.method_module(w.method)),
-        domains=lambda w: study.trained_domains(w.order, w.stage),
-        name="{model}",
-        options=entry("methods", "method"),
-        training=config["training"],
+        recipe=recipe,
     script:
         "../scripts/train_adapter.py"

@@ -5,9 +5,8 @@ import time
 from pathlib import Path
 
 from implicit_sparsity.corpora.tokens import Tokens
-from implicit_sparsity.models import loading
-from implicit_sparsity.passes import evaluation, kl_to_base
-from implicit_sparsity.provenance import identity
+from implicit_sparsity.errors import InputError
+from implicit_sparsity.provenance import cache, identity
 from implicit_sparsity.storage.files import read_json, write_json
 from implicit_sparsity.workflow import job
 
@@ -23,6 +22,9 @@ def evaluate_checkpoint(
 
     A change to one domain scores that domain alone: the others' finished scores are found by their key.
     """
+    from implicit_sparsity.models import loading
+    from implicit_sparsity.passes import evaluation
+
     study = describe(model, adapter, checkpoint, base, name)
     loaded = [loading.settings(base), loading.default_device()]
     depends = [code, study["model_sha256"], loaded, options, identity.versions()]
@@ -31,43 +33,37 @@ def evaluate_checkpoint(
     place = Path(evals[0]).parent.parent
 
     def retained(room, ending, *more):
-        keys = {d: identity.digest([*depends, *more, d, digest]) for d, digest in digests.items()}
+        keys = {d: cache.key(*depends, *more, d, digest) for d, digest in digests.items()}
         return {domain: place / room / f"{key}.{ending}" for domain, key in keys.items()}
 
-    finished, base_outputs = (
-        retained(FINISHED, "json", study["adapter_sha256"]),
-        retained(BASE_OUTPUTS, "safetensors"),
-    )
-    wanted = {d: shards[d] for d in domains if not finished[d].exists()}
-    score(wanted, finished, base_outputs, model, adapter, base, options)
+    finished = retained(FINISHED, "json", study["adapter_sha256"])
+    base_outputs = retained(BASE_OUTPUTS, "safetensors")
+    scores = {d: cache.load(path, read_json, damaged=(InputError,)) for d, path in finished.items()}
+    wanted = {d: shards[d] for d in domains if scores[d] is None}
+    scores |= score(wanted, finished, base_outputs, model, adapter, base, options)
+    ran = {"model": "hf", "model_args": f"pretrained={model},peft={adapter}", "device": loaded[1]}
+    settings = {"config": ran, "git_hash": identity.git_hash(), "date": time.time()}
     for path, domain in zip(evals, domains, strict=True):
-        settings = {
-            "config": {
-                "model": "hf",
-                "model_args": f"pretrained={model},peft={adapter}",
-                "device": loading.default_device(),
-            },
-            "git_hash": identity.git_hash(),
-            "date": time.time(),
-        }
         study_here = study | {"domain": domain, "tokens_sha256": digests[domain]}
-        scores = read_json(finished[domain])
-        write_json(path, evaluation.as_lm_eval(domain, scores, study_here, options, settings))
+        write_json(path, evaluation.as_lm_eval(domain, scores[domain], study_here, options, settings))
 
 
-def score(shards, finished, base_outputs, model, adapter, base, options) -> None:
-    """Load the checkpoint, unless there is nothing to score, and write each domain's scores."""
+def score(shards, finished, base_outputs, model, adapter, base, options) -> dict:
+    """Load the checkpoint, unless there is nothing to score: domain -> scores, which are kept as well."""
+    from implicit_sparsity.passes import evaluation, kl_to_base
+
     if not shards:
-        return
+        return {}
     documents = {domain: evaluation.scored_documents(shard, options) for domain, shard in shards.items()}
     network, past = kl_to_base.load(model, adapter, base, documents, options["batch_tokens"], base_outputs)
-    tokenizer = evaluation.tokenizer_of(model)
+    tokenizer, scores = evaluation.tokenizer_of(model), {}
     for domain, shard in shards.items():
         stop = evaluation.stop_token(shard, tokenizer)
         bar = job.progress(f"{Path(adapter).name if adapter else 'base'} on {domain}")
-        scores = evaluation.score_domain(network, shard, domain, options, tokenizer.decode, stop, bar, past)
-        finished[domain].parent.mkdir(parents=True, exist_ok=True)
-        write_json(finished[domain], scores)
+        decode = tokenizer.decode
+        scores[domain] = evaluation.score_domain(network, shard, domain, options, decode, stop, bar, past)
+        cache.store(finished[domain], write_json, scores[domain])
+    return scores
 
 
 def describe(model, adapter, checkpoint, base, name) -> dict:

@@ -2,7 +2,7 @@
 
 import shutil
 
-from implicit_sparsity.provenance import identity
+from implicit_sparsity.provenance import cache, identity
 from implicit_sparsity.workflow import job
 
 
@@ -39,8 +39,8 @@ def measure(
     files = {need: stores[need] for need in chosen.NEEDS if need in stores}
     subject = Subject(model, base, checkpoint, shards, domain, adapter, previous, files, orders or {})
     subject.progress, scratch = job.progress, []
-    key = identity.digest([checkpoint, chosen.settings(), code])
-    subject.scratch = lambda: scratch.append(job.scratch(store, key)) or scratch[-1]
+    depends = checkpoint, chosen.settings(), code
+    subject.scratch = lambda: scratch.append(cache.scratch(store, *depends)) or scratch[-1]
     arrays, coords = chosen.measure(subject)
     measured = {each: shards[each].index for each in ([domain] if domain else domains)}
     subject.attrs |= {"domain": domain, "tokens_sha256": identity.digest(measured)}

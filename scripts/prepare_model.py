@@ -2,8 +2,7 @@
 
 import shutil
 
-from implicit_sparsity.models import sources
-from implicit_sparsity.provenance import identity
+from implicit_sparsity.provenance import cache, identity
 from implicit_sparsity.storage.files import new_folder, sha256, write_json
 from implicit_sparsity.workflow import job
 
@@ -13,8 +12,10 @@ def prepare_model(folder, model, base, splits=(), template=None):
 
     A hub model arrives in a folder beside it, which a killed job leaves for the next one.
     """
+    from implicit_sparsity.models import sources
+
     hub = base["source"] == "hub"
-    downloads = job.scratch(folder, identity.digest([base["repo"], base["revision"]])) if hub else None
+    downloads = cache.scratch(folder, base["repo"], base["revision"]) if hub else None
     with new_folder(folder) as temporary:
         if base["source"] == "scratch":
             from implicit_sparsity.training import pretraining
@@ -23,6 +24,7 @@ def prepare_model(folder, model, base, splits=(), template=None):
         else:
             reported = sources.prepare(temporary, model, base, downloads)
         known = reported.pop("files", {})
+        sources.check_whole(temporary, base)
         shape = sources.check_shape(temporary, model, base)
         files = sorted(path for path in temporary.iterdir() if path.is_file())
         manifest = {

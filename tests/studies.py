@@ -136,3 +136,10 @@ def without(value):
     if isinstance(value, dict):
         return {key: without(entry) for key, entry in value.items() if key not in MAY_DIFFER}
     return [without(entry) for entry in value] if isinstance(value, list) else value
+
+
+def recipe(method, options, training, domains=("code",), base=None, **more) -> dict:
+    """What the rule ``train_adapter`` hands to its script, of the last of ``domains``."""
+    named = {"model": "m", "method": method, "order": "o", "seed": "0", "stage": str(len(domains))}
+    given = {"base": base or {}, "options": options, "training": training, "domains": list(domains)}
+    return named | given | more

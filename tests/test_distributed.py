@@ -108,9 +108,9 @@ def train(nano, kind, method, gpu, folder, previous=None, **more):
     domains = ["code", "math"][: 2 if previous else 1]
     shards, chosen = [str(tokens[d]) for d in domains], TRAINING | more
     base = {"precision": chosen.pop("precision", "fp32")}
-    where = (str(folder), str(model), shards, base, method, OPTIONS.get(method, {}), chosen)
-    stage = (domains, str(len(domains)), "o", "0", previous and str(previous))
-    train_adapter.train_adapter(*where, *stage, gpu=gpu, launcher=str(LAUNCHER))
+    recipe = studies.recipe(method, OPTIONS.get(method, {}), chosen, domains, base=base)
+    where = (str(folder), str(model), shards, recipe, previous and str(previous))
+    train_adapter.train_adapter(*where, gpu=gpu, launcher=str(LAUNCHER))
     return folder
 
 
@@ -278,7 +278,7 @@ class Job:
             "input": {"model": str(model), "tokens": [str(tokens["code"])]},
             "output": {"adapter": str(place / "stage")},
             "wildcards": {"method": "full", "order": "o", "seed": "0", "stage": "1"},
-            "params": {"base": {}, "options": {}, "domains": ["code"], "training": TRAINING | more},
+            "params": {"recipe": studies.recipe("full", {}, TRAINING | more)},
             "resources": {"gpu": gpu, "launcher": str(LAUNCHER)},
             "log": str(place / "job.log"),
         }
@@ -364,7 +364,7 @@ def test_a_method_with_an_audit_stays_whole(name):
     """Constrained steps are audited on whole weights, so such a method never trains on parts."""
     method = load("methods", name)
     assert not (method.constrained and method.sharded)
-    assert training_launcher.processes(2, method, TRAINING) == (2 if method.sharded else 1)
+    assert training_launcher.process_count(2, method, TRAINING) == (2 if method.sharded else 1)
 
 
 def test_audit_refuses_parts(nano, forked, tmp_path, monkeypatch):
@@ -386,9 +386,6 @@ def test_what_is_missing_is_one_clear_line(nano, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(torch.cuda, "device_count", lambda: 1)
         refused("resources.gpu: asks for 2 cards, 1 can be seen", device=None)
-    with monkeypatch.context() as patch:
-        patch.setattr("importlib.util.find_spec", lambda name: None)
-        refused("needs accelerate: pip install accelerate")
     with monkeypatch.context() as patch:
         patch.setitem(globals(), "LAUNCHER", tmp_path / "no.yaml")
         refused("no.yaml: accelerate's settings are not there")

@@ -92,13 +92,7 @@ def jobs(nano):
             "rule": "train_adapter",
             "input": {"model": str(model), "tokens": [str(tokens["code"])]},
             "output": {"adapter": "adapters/x.stage1"},
-            "params": {
-                "base": {},
-                "options": {"rank": 2},
-                "training": STEPS,
-                "domains": ["code"],
-                "code": "c",
-            },
+            "params": {"recipe": studies.recipe("lora", {"rank": 2}, STEPS, model="m"), "code": "c"},
             "wildcards": {"method": "lora", "order": "o", "seed": "0", "stage": "1", "model": "m"},
         },
         "probe": {

@@ -20,6 +20,7 @@ import train_adapter
 
 from implicit_sparsity import errors
 from implicit_sparsity.models import loading
+from implicit_sparsity.passes import evaluation
 
 EVALS = {
     "documents": 6,
@@ -68,11 +69,9 @@ def test_model_is_loaded_once_and_finished_domains_are_not_scored_again(nano, tm
     changed = tmp_path / "other"
     tokens["math"] = networks.make_tokens(changed / "math", model, "math", documents=20)
     scored = []
-    score = evaluate_checkpoint.evaluation.score_domain
+    score = evaluation.score_domain
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            evaluate_checkpoint.evaluation, "score_domain", lambda *a: scored.append(a[2]) or score(*a)
-        )
+        patch.setattr(evaluation, "score_domain", lambda *a: scored.append(a[2]) or score(*a))
         third = evaluate(tmp_path, model, tokens)
     assert scored == ["math"] and third["code"]["study"] == first["code"]["study"]
     evaluate(tmp_path, model, tokens, documents=5)
@@ -105,8 +104,8 @@ def test_stage_record_curve_and_card_stand_beside_the_adapter(nano, tmp_path):
     model, tokens = nano("dense")
     folder = tmp_path / "lora.forward.seed3.stage1"
     shards = [str(tokens["code"])]
-    what = ({}, "lora", {"rank": 2}, networks.TRAINING, ["code"], "1", "forward", "3")
-    train_adapter.train_adapter(str(folder), str(model), shards, *what, code="c0de")
+    recipe = studies.recipe("lora", {"rank": 2}, networks.TRAINING, order="forward", seed="3")
+    train_adapter.train_adapter(str(folder), str(model), shards, recipe, code="c0de")
     record = json.loads((folder / "stage.json").read_text())
     assert record["study"]["trained_domains"] == ["code"] and record["study"]["seed"] == 3
     assert record["measured"]["seconds"] > 0 and record["measured"]["peak_memory_mb"] > 50
@@ -121,8 +120,8 @@ def test_seed_changes_the_adapter_and_a_rerun_does_not(nano, tmp_path):
     made = {}
     for name, seed in (("a", "0"), ("b", "0"), ("c", "1")):
         folder = tmp_path / name
-        shards, what = [str(tokens["code"])], ({}, "lora", {}, networks.TRAINING, ["code"], "1", "o", seed)
-        train_adapter.train_adapter(str(folder), str(model), shards, *what)
+        recipe = studies.recipe("lora", {}, networks.TRAINING, seed=seed)
+        train_adapter.train_adapter(str(folder), str(model), [str(tokens["code"])], recipe)
         made[name] = (folder / "adapter_model.safetensors").read_bytes()
     assert made["a"] == made["b"] != made["c"]
 
@@ -131,15 +130,15 @@ TRAIN = """
 import json, sys
 import train_adapter
 given = json.loads(sys.argv[1])
-train_adapter.train_adapter(given["folder"], given["model"], given["tokens"], *given["what"])
+train_adapter.train_adapter(given["folder"], given["model"], given["tokens"], given["recipe"])
 """
 
 
 def start_training(folder, model, tokens):
     """A stage of 40 steps with a restart point every 3, in a process of its own."""
     training = networks.TRAINING | {"steps": 40, "checkpoint_every": 3}
-    what = [{}, "activation_mask", {"fraction": 0.1}, training, ["code"], "1", "o", "0"]
-    given = {"folder": str(folder), "model": str(model), "tokens": [str(tokens["code"])], "what": what}
+    recipe = studies.recipe("activation_mask", {"fraction": 0.1}, training)
+    given = {"folder": str(folder), "model": str(model), "tokens": [str(tokens["code"])], "recipe": recipe}
     environment = studies.environment(PYTHONPATH=str(Path(prepare_model.__file__).parent))
     return subprocess.Popen(
         [sys.executable, "-c", TRAIN, json.dumps(given)], env=environment, stderr=subprocess.DEVNULL

@@ -26,6 +26,7 @@ PAIRS = [(kind, name) for name in METHODS for kind in KINDS if kind == "mixture"
 DOMAINS = ["code", "math"]
 OPTIONS = {
     "activation_mask": {"fraction": 0.1, "protect": 0.1},
+    "side_branch": {"fraction": 0.1},
     "selective_write": {"fraction": 0.1},
     "orthogonal": {"max_rank": 6},
     "structured_sparsity": {"learning_rate": 2e-3},
@@ -59,7 +60,7 @@ def train(nano, kind, name, count, folder, previous=None, options=None, **more):
         previous and str(previous),
     )
     method = load("methods", name, **(OPTIONS.get(name, {}) if options is None else options))
-    result = fit.fit(here, method, folder.parent / f"{folder.name}.scratch")
+    result = fit.run_stage(here, method, folder.parent / f"{folder.name}.scratch")
     seen = logits(here.model, method)
     with files.new_folder(folder) as new:
         here.save(method, new, result["state"])

@@ -195,7 +195,8 @@ def test_quantized_base_learns_and_is_measured(tmp_path, kind, quantization, err
         torch.testing.assert_close(here.down_norms(), whole.down_norms(), rtol=0.1, atol=0.1)
     settings = networks.TRAINING | {"precision": "bf16", "quantization": quantization}
     here = stage.Stage(str(model), ["code"], [tokens], 0, settings)
-    assert fit.fit(here, load("methods", "lora"), tmp_path / "scratch")["audit"]["without_gradient"] == 0
+    result = fit.run_stage(here, load("methods", "lora"), tmp_path / "scratch")
+    assert result["audit"]["without_gradient"] == 0
 
 
 @pytest.mark.parametrize("kind", KINDS)

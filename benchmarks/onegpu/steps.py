@@ -87,7 +87,7 @@ def measure(make, name: str, options: dict, length: int, batch: int, steps: int,
             _first_stage(stage_of(["first"], 1), load("methods", name, **options), previous)
             meter.clear()
         method, ends, peaks = _timed(load("methods", name, **options), meter)
-        done = fit.train(stage_of(domains, steps + WARM_UP, previous), method, f"{folder}/scratch")
+        done = fit.train_model(stage_of(domains, steps + WARM_UP, previous), method, f"{folder}/scratch")
     each = [b - a for a, b in itertools.pairwise(ends)][WARM_UP - 1 :]
     return {
         "seconds_per_step": statistics.median(each),
@@ -104,6 +104,6 @@ def _first_stage(stage, method, folder) -> None:
     from implicit_sparsity.training import fit
 
     with tempfile.TemporaryDirectory() as scratch:
-        state = fit.fit(stage, method, scratch)["state"]
+        state = fit.run_stage(stage, method, scratch)["state"]
     Path(folder).mkdir()
     stage.save(method, folder, state)

@@ -32,7 +32,7 @@ def ours(settings: dict, memory_meter) -> dict:
     )
     audits = memory_meter.watching("audit", audit.Audit, "__init__", "close")
     with audits, tempfile.TemporaryDirectory() as scratch:
-        result = fit.fit(stage, method, scratch)
+        result = fit.run_stage(stage, method, scratch)
     if settings["save"]:
         with files.new_folder(settings["save"]) as folder:
             stage.save(method, folder, result["state"])

@@ -66,7 +66,6 @@ def test_round_trip(tmp_path, model, seed):
     records = [record(1000 * seed + i, n_words=rng.randint(1, 8)) for i in range(rng.randint(1, 20))]
     records[0]["completion"] = "naïve 🧠 \u2028 text\r\n\twith  spaces "
     tokens = encoded(tmp_path, model, records, max_length=512)
-    tokens.verify()
     documents = tokens.split("train")
     assert len(documents) == len(list(documents)) == len(records)
     for document, r in zip(documents, records):
@@ -163,9 +162,6 @@ def test_damaged_shards(tmp_path, model, part):
     path.write_bytes(whole[:-1])
     with pytest.raises(InputError, match=rf"shard-00001\.{part}\.bin: is truncated: \d+ bytes, \d+ expected"):
         Tokens(tmp_path / "tokens")
-    path.write_bytes(bytes([whole[0] ^ 1]) + whole[1:])
-    with pytest.raises(InputError, match=rf"shard-00001\.{part}\.bin: differs from its checksum"):
-        Tokens(tmp_path / "tokens").verify()
     path.unlink()
     with pytest.raises(InputError, match=rf"shard-00001\.{part}\.bin: is missing"):
         Tokens(tmp_path / "tokens")

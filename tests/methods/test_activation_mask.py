@@ -1,12 +1,9 @@
-"""Method A: masks, their controls at equal size, hard and soft protection, and the side branch."""
-
-import copy
+"""Method A: masks, their controls at equal size and hard and soft protection."""
 
 import networks
 import pytest
 import torch
 from test_methods import KINDS, logits, train, trained  # noqa: F401 (a fixture)
-from transformers import AutoModelForCausalLM
 
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.methods.activation_mask import ActivationMask
@@ -14,13 +11,12 @@ from implicit_sparsity.metrics import neuron_sets
 from implicit_sparsity.models import adapters, ffn, loading
 from implicit_sparsity.options import load
 from implicit_sparsity.storage import tensors
-from implicit_sparsity.training import audit, fit
+from implicit_sparsity.training import audit
 from implicit_sparsity.training.stage import Stage
 from implicit_sparsity.updates import neuron_branch, neuron_choice, neuron_deltas, neuron_gates
 
 ROWS = {"fraction": 0.1, "protect": 0.1}
 SOFT = ROWS | {"protection": "soft", "fraction": 0.5}
-BRANCH = ROWS | {"form": "branch"}
 
 
 def begun(nano, kind, count=1, previous=None, **options):
@@ -214,100 +210,12 @@ def test_soft_protection_lets_a_neuron_take_its_share_of_the_real_step(nano, kin
     assert torch.equal(tensors.load_state(tmp_path / "2True")["use"][:, ::2], known["use"][:, ::2])
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_branch_leaves_a_wider_model_that_transformers_loads(nano, kind, precision, tmp_path):
-    """Two stages: the logits of training, every old number to the bit, K neurons wider each time.
-
-    In bfloat16, whose sums round elsewhere in one wide product than in two, the numbers in training instead.
-    """
-    previous, size = None, ffn.feed_forwards(loading.load(nano(kind)[0]))[0].size
-    wanted, dtype = round(0.1 * size), {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
-    old = loading.load(nano(kind)[0], precision)
-    for count in (1, 2):
-        folder = tmp_path / str(count)
-        _, method, result, seen = train(
-            nano, kind, "activation_mask", count, folder, previous, BRANCH, precision=precision
-        )
-        assert not method.adapter and adapters.is_whole(folder)
-        assert result["audit"]["trainable_parameters"] == 4 * 3 * wanted * 32
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).eval()
-        if precision == "fp32":
-            torch.testing.assert_close(logits(model), seen, atol=1e-4, rtol=1e-3)
-        for block, parts in zip(ffn.feed_forwards(model), method.branch.layers, strict=True):
-            gate, up, d_gate, d_up, down = (part.detach() for part in parts)
-            mlp = neuron_branch.carrier(block)
-            assert torch.equal(mlp.gate_proj.weight[-wanted:], (gate + d_gate).to(dtype))
-            assert torch.equal(mlp.up_proj.weight[-wanted:], (up + d_up).to(dtype))
-            assert torch.equal(mlp.down_proj.weight[:, -wanted:], down.to(dtype)) and down.any()
-        assert not torch.allclose(logits(old), seen, atol=1e-3)
-        blocks, were = ffn.feed_forwards(model), dict(old.named_parameters())
-        assert [block.size for block in blocks] == [size + count * wanted] * 4
-        for name, p in model.named_parameters():
-            if p.shape != were[name].shape:
-                p = p[tuple(slice(n) for n in were[name].shape)]
-            assert torch.equal(p, were[name]), name
-        previous, old = folder, model
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_branch_says_nothing_before_it_is_trained(nano, kind):
-    here, method = begun(nano, kind, **BRANCH)
-    assert torch.equal(logits(here.model, method), logits(loading.load(nano(kind)[0])))
-    block = ffn.feed_forwards(here.model)[2]
-    gate, up = method.branch.layers[2][:2]
-    for row, number in enumerate(method.chosen[2].tolist()):
-        first, _, w_gate, w_up, _ = next(p for p in block.parts() if p[0] <= number < p[1])
-        assert torch.equal(gate[row], w_gate[number - first]) and torch.equal(up[row], w_up[number - first])
-
-
-def test_branch_that_is_cut_off_resumes_to_the_same_bytes(nano, tmp_path, monkeypatch):
-    train(nano, "dense", "activation_mask", 1, tmp_path / "whole", options=BRANCH, checkpoint_every=2)
-    before_step, steps = audit.Audit.before_step, []
-
-    def killed(self, step):
-        steps.append(step)
-        if len(steps) == 3:
-            raise KeyboardInterrupt
-        before_step(self, step)
-
-    monkeypatch.setattr(audit.Audit, "before_step", killed)
-    folder = tmp_path / "again"
-    with pytest.raises(KeyboardInterrupt):
-        train(nano, "dense", "activation_mask", 1, folder, options=BRANCH, checkpoint_every=2)
-    assert fit.last_checkpoint(tmp_path / "again.scratch").name == "checkpoint-2"
-    train(nano, "dense", "activation_mask", 1, folder, options=BRANCH, checkpoint_every=2)
-    assert steps == [0, 1, 2, 2, 3]
-    for file in sorted((tmp_path / "whole").iterdir()):
-        assert file.read_bytes() == (folder / file.name).read_bytes(), file.name
-
-
-def test_census_catches_a_branch_that_writes_the_body(nano, tmp_path, monkeypatch):
-    def nudge(self, model):
-        with torch.no_grad():
-            ffn.feed_forwards(model)[1].mlp.down_proj.weight[3, 4] += 1e-3
-
-    monkeypatch.setattr(ActivationMask, "step", nudge)
-    with pytest.raises(audit.StageFailed, match=r"frozen .*layers\.1\.mlp\.down_proj"):
-        train(nano, "dense", "activation_mask", 1, tmp_path / "x", options=BRANCH)
-
-
-def test_branch_on_quantized_weights_is_one_clear_line(nano):
-    model = copy.deepcopy(loading.load(nano("dense")[0]))
-    linear = model.model.layers[0].mlp.gate_proj
-    linear.weight = torch.nn.Parameter(linear.weight.data.to(torch.int8), requires_grad=False)
-    with pytest.raises(InputError, match="unquantized"):
-        neuron_branch.attach(model, {layer: torch.arange(3) for layer in range(4)})
-
-
 def test_packing_and_checkpointed_gradients_change_nothing_but_rounding(nano, tmp_path):
-    for name, options in {"soft": SOFT, "branch": BRANCH}.items():
-        first = tmp_path / name
-        train(nano, "dense", "activation_mask", 1, first, options=options)
-        losses = []
-        for number, more in enumerate(({}, {"packing": True, "gradient_checkpointing": True})):
-            folder = tmp_path / f"{name}.{number}"
-            _, _, result, _ = train(nano, "dense", "activation_mask", 2, folder, first, options, **more)
-            losses.append([row["loss"] for row in result["curve"]])
-        assert losses[0] == pytest.approx(losses[1], rel=1e-4)
-        assert neuron_deltas.Deltas.from_state(result["state"]).layers or name == "branch"
+    train(nano, "dense", "activation_mask", 1, tmp_path / "1", options=SOFT)
+    losses = []
+    for number, more in enumerate(({}, {"packing": True, "gradient_checkpointing": True})):
+        folder = tmp_path / f"2.{number}"
+        _, _, result, _ = train(nano, "dense", "activation_mask", 2, folder, tmp_path / "1", SOFT, **more)
+        losses.append([row["loss"] for row in result["curve"]])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    assert neuron_deltas.Deltas.from_state(result["state"]).layers

@@ -24,7 +24,7 @@ def train(nano, kind, count, folder, previous=None, options=None, **more):
         str(model), domains, [tokens[d] for d in domains], 0, settings, previous and str(previous)
     )
     method = load("methods", "curvature", **(options or {}))
-    result = fit.fit(here, method, folder.parent / f"{folder.name}.scratch")
+    result = fit.run_stage(here, method, folder.parent / f"{folder.name}.scratch")
     with files.new_folder(folder) as new:
         here.save(method, new, result["state"])
     return here, method, result

@@ -129,7 +129,7 @@ def train(nano, kind, options, count, folder, previous=None, **more):
         str(model), domains, [tokens[d] for d in domains], 0, settings, previous and str(previous)
     )
     method = load("methods", "expert_mask", **{"p": 0.4} | options)
-    result = loop.fit(here, method, folder.parent / f"{folder.name}.scratch")
+    result = loop.run_stage(here, method, folder.parent / f"{folder.name}.scratch")
     with files.new_folder(folder) as new:
         here.save(method, new, result["state"])
     return method, result

@@ -122,7 +122,7 @@ def train(nano, kind, options, count, folder, previous=None, **more):
         str(model), domains, [tokens[d] for d in domains], 0, settings, previous and str(previous)
     )
     method = load("methods", "structured_sparsity", **{"learning_rate": 2e-3} | options)
-    result = fit.fit(here, method, folder.parent / f"{folder.name}.scratch")
+    result = fit.run_stage(here, method, folder.parent / f"{folder.name}.scratch")
     with method.running(here.model), torch.no_grad():
         result["logits"] = here.model(input_ids=IDS).logits
     with files.new_folder(folder) as new:

@@ -27,8 +27,8 @@ CASES = {  # (kind, name): the method, its options
     ("mixture", "lora"): ("lora", {"router": True}),
     ("dense", "rows"): ("activation_mask", {"fraction": 0.1}),
     ("mixture", "rows"): ("activation_mask", {"fraction": 0.1}),
-    ("dense", "branch"): ("activation_mask", {"fraction": 0.1, "form": "branch"}),
-    ("mixture", "branch"): ("activation_mask", {"fraction": 0.1, "form": "branch"}),
+    ("dense", "branch"): ("side_branch", {"fraction": 0.1}),
+    ("mixture", "branch"): ("side_branch", {"fraction": 0.1}),
     ("dense", "structured_sparsity"): ("structured_sparsity", {"learning_rate": 2e-3}),
     ("mixture", "structured_sparsity"): ("structured_sparsity", {"learning_rate": 2e-3}),
     ("dense", "osf"): ("osf", {"learning_rate": 3e-3}),
@@ -55,7 +55,7 @@ def stage(nano, kind, method, options, folder, precision="fp32"):
     settings = networks.TRAINING | {"steps": 3, "precision": precision}
     here = Stage(str(model), ["code"], [tokens["code"]], 0, settings)
     chosen = load("methods", method, **options)
-    result = fit.fit(here, chosen, folder.parent / f"{folder.name}.scratch")
+    result = fit.run_stage(here, chosen, folder.parent / f"{folder.name}.scratch")
     with torch.no_grad(), chosen.running(here.model), forward.arithmetic(here.model):
         seen = forward.base_network(here.model)(input_ids=IDS).logits.float()
     with files.new_folder(folder) as new:

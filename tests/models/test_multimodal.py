@@ -7,6 +7,7 @@ import sys
 import multimodal
 import networks
 import pytest
+import studies
 from corpora.hub_server import REVISION, Hub
 
 from implicit_sparsity import errors
@@ -79,8 +80,8 @@ def test_adapter_trained_on_it_loads(prepared, tmp_path):
 
     _, folder, _ = prepared
     tokens = networks.make_tokens(tmp_path / "code", folder, "code")
-    what = ({}, "lora", {"rank": 2}, networks.TRAINING, ["code"], "1", "o", "0")
-    train_adapter.train_adapter(str(tmp_path / "a"), str(folder), [str(tokens)], *what)
+    recipe = studies.recipe("lora", {"rank": 2}, networks.TRAINING)
+    train_adapter.train_adapter(str(tmp_path / "a"), str(folder), [str(tokens)], recipe)
     adapted = adapters.load_checkpoint(folder, tmp_path / "a")
     assert (logits(adapted) - logits(loading.load(folder))).abs().max() > 1e-3
 

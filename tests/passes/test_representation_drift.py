@@ -5,6 +5,7 @@ import shutil
 import networks
 import numpy as np
 import pytest
+import studies
 import torch
 import train_adapter
 from measure import measure as run_measurement
@@ -184,15 +185,10 @@ def chain(nano, tmp_path_factory):
                 str(path),
                 str(model),
                 [str(tokens[name]) for name in ("code", "math")[:stage]],
-                {},
-                "lora",
-                {"rank": 2, "router": router},
-                networks.TRAINING,
-                ("code", "math")[:stage],
-                stage,
-                "o",
-                0,
-                previous=previous,
+                studies.recipe(
+                    "lora", {"rank": 2, "router": router}, networks.TRAINING, ("code", "math")[:stage]
+                ),
+                previous,
             )
             previous = str(path)
             made.setdefault(router, []).append(path)

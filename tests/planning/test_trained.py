@@ -27,7 +27,7 @@ def stage_of(nano, kind, tmp_path, name, domains, previous=None):
     folder.mkdir()
     scratch = tmp_path / f"scratch.{name}.{len(domains)}"
     scratch.mkdir()
-    result = fit.fit(stage, method, scratch)
+    result = fit.run_stage(stage, method, scratch)
     count = sum(p.numel() for p in stage.model.parameters() if p.requires_grad)
     stage.save(method, folder, result["state"])
     return count, folder

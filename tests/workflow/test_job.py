@@ -11,6 +11,7 @@ import pytest
 import torch
 from snakemake.iocontainers import InputFiles, Log, OutputFiles, Params, Wildcards
 
+from implicit_sparsity.provenance import cache
 from implicit_sparsity.workflow import job
 
 SCRIPTS = Path(job.__file__).parents[2]
@@ -161,10 +162,10 @@ def test_warnings_that_nobody_can_act_upon_are_in_no_log(tmp_path):
 
 def test_scratch_keeps_its_key_and_drops_others(tmp_path):
     output = tmp_path / "adapters" / "lora.stage1"
-    first = job.scratch(output, "aaaaaaaa11")
+    first = cache.scratch(output, "settings", 1)
     (first / "step").write_text("7")
-    neighbour = job.scratch(tmp_path / "adapters" / "lora.stage10", "aaaaaaaa11")
-    assert (job.scratch(output, "aaaaaaaa22") / "step").read_text() == "7"
-    second = job.scratch(output, "bbbbbbbb")
+    neighbour = cache.scratch(tmp_path / "adapters" / "lora.stage10", "settings", 1)
+    assert (cache.scratch(output, "settings", 1) / "step").read_text() == "7"
+    second = cache.scratch(output, "settings", 2)
     assert second.is_dir() and not first.exists() and neighbour.is_dir()
     assert second.parent == output.parent

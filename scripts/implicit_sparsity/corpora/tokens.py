@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.storage.files import read_json, sha256
+from implicit_sparsity.storage.files import read_json
 
 PARTS = {"tokens": np.dtype("<u4"), "offsets": np.dtype("<u8"), "prompt": np.dtype("u1")}
 
@@ -60,14 +60,6 @@ class Tokens:
         if name not in self.index["splits"]:
             raise InputError(f"no split {name!r} (there are: {', '.join(self.splits)})", self.folder)
         return Documents(self.folder / name, self.index["splits"][name])
-
-    def verify(self):
-        """Compare the SHA-256 of every file with the index; InputError naming the first that differs."""
-        for name, entry in self.index["splits"].items():
-            for files in [*entry["shards"], entry["meta"]]:
-                for file, expected in files.items():
-                    if sha256(self.folder / name / file) != expected:
-                        raise InputError("differs from its checksum in index.json", self.folder / name / file)
 
     def _check_sizes(self, name: str):
         entry = self.index["splits"][name]

@@ -5,7 +5,6 @@ drawn, and ``draw(frame)`` -> Figure. Most are a grid of panels, a row for each 
 bands go over layers: ``grid`` and ``line``.
 """
 
-import os
 import textwrap
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from implicit_sparsity.errors import InputError
 from implicit_sparsity.options import Options, option
 from implicit_sparsity.provenance import record
 from implicit_sparsity.report.style import KNOWN, TRIPLE, ordered, styles
+from implicit_sparsity.storage.files import new_file
 
 __all__ = ["KNOWN", "TRIPLE", "Figure", "option", "ordered", "styles"]
 
@@ -254,8 +254,5 @@ def save(figure, pdf, png) -> None:
         details = ({"CreationDate": None, "Keywords": reported}, {"Software": None, "Comment": reported})
         for path, metadata in zip((pdf, png), details):
             metadata = {key: value for key, value in metadata.items() if key != "Comment" or value}
-            path = Path(path)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            partial = path.with_name(f".partial-{path.name}")
-            figure.savefig(partial, format=path.suffix[1:], metadata=metadata)
-            os.replace(partial, path)
+            with new_file(path) as temporary:
+                figure.savefig(temporary, format=Path(path).suffix[1:], metadata=metadata)

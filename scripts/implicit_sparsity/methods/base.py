@@ -18,6 +18,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import ClassVar
 
+from implicit_sparsity.models import adapters
 from implicit_sparsity.options import Options, option
 
 __all__ = ["LoraMethod", "Method", "option"]
@@ -106,16 +107,12 @@ class LoraMethod(Method):
     router: bool = option(False, help="adapt the routers of a mixture of experts, too")
 
     def begin(self, stage):
-        from implicit_sparsity.models import adapters
-
         if stage.previous is not None:
             return adapters.add_adapter(stage.model, stage.previous, trainable=True)
         return self.new_adapter(stage)
 
     def new_adapter(self, stage):
         """The stage's model with a fresh LoRA of its own."""
-        from implicit_sparsity.models import adapters
-
         stage.seed_everything("initialisation")
         options = {"dropout": self.dropout, "router": self.router}
         return adapters.add_lora(stage.model, self.rank, self.alpha, self.targets, **options)

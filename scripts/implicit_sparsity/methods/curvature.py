@@ -28,6 +28,8 @@ same eigenvalues: equally many entries are zeroed.
 from dataclasses import dataclass
 
 from implicit_sparsity.errors import InputError
+from implicit_sparsity.models import adapters, lowrank
+from implicit_sparsity.updates import curvature_mask, kfac
 
 from .base import LoraMethod, option
 
@@ -54,17 +56,12 @@ class Curvature(LoraMethod):
             raise InputError("routers are no linear layers: leave it false", key="methods.curvature.router")
 
     def new_adapter(self, stage):
-        from implicit_sparsity.models import adapters
-
         stage.seed_everything("initialisation")
         return adapters.add_linear_lora(
             stage.model, self.rank, self.alpha, self.targets, dropout=self.dropout
         )
 
     def begin(self, stage):
-        from implicit_sparsity.models import lowrank
-        from implicit_sparsity.updates import curvature_mask
-
         self.state, self.masks = stage.previous_state(), {}
         if not self.state:
             return self.new_adapter(stage)
@@ -77,27 +74,18 @@ class Curvature(LoraMethod):
         return model
 
     def step(self, model):
-        from implicit_sparsity.models import lowrank
-
         if self.masks:
             for name, factor in lowrank.factors(model).items():
                 self.masks[name].project(factor)
 
     def snapshot(self, model):
-        from implicit_sparsity.models import lowrank
-
         return lowrank.snapshot(model)
 
     def constraint_violation(self, model, before):
-        from implicit_sparsity.updates import curvature_mask
-
         return curvature_mask.change_norms(model, before, self.masks) if self.masks else None
 
     def end(self, stage):
         """Old domains' moments, and this one's."""
-        from implicit_sparsity.models import lowrank
-        from implicit_sparsity.updates import kfac
-
         modules = {name: factor.module for name, factor in lowrank.factors(stage.model).items()}
         batches = stage.select_batches(self.sample_tokens)
         again = stage.training.get("gradient_checkpointing", False)

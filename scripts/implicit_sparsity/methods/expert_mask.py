@@ -20,8 +20,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+import torch
 
 from implicit_sparsity.errors import InputError
+from implicit_sparsity.models import ffn, lowrank
+from implicit_sparsity.updates import expert_selection
 
 from .base import LoraMethod, option
 
@@ -72,9 +75,6 @@ class ExpertMask(LoraMethod):
     constrained = True
 
     def begin(self, stage):
-        from implicit_sparsity.models import ffn
-        from implicit_sparsity.updates import expert_selection
-
         if not any(block.experts for block in ffn.feed_forwards(stage.model)):
             raise InputError(
                 "a dense model has no experts to choose among: name mixtures of experts alone",
@@ -97,17 +97,11 @@ class ExpertMask(LoraMethod):
         self.slices.put_back()
 
     def snapshot(self, model):
-        from implicit_sparsity.models import lowrank
-
         return lowrank.snapshot(model)
 
     def constraint_violation(self, model, before):
         """What changed in experts that were not chosen."""
-        from implicit_sparsity.models import lowrank
-
         return lowrank.expert_change_norms(model, before, self.slices.trained)
 
     def end(self, stage):
-        import torch
-
         return {f"experts.{layer}": torch.tensor(result) for layer, result in enumerate(self.chosen)}

@@ -10,6 +10,8 @@ method's intransigence (Chaudhry et al. 1801.10112). No state.
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from .base import LoraMethod
 
 
@@ -37,8 +39,6 @@ class Joint(LoraMethod):
 
     def drawn(self, documents, wanted, seed):
         """``wanted`` of the documents: all as often as they fit in whole, then a random rest."""
-        import numpy as np
-
         whole, rest = divmod(wanted, len(documents))
         chosen = np.random.default_rng(seed).permutation(len(documents))[:rest]
         return documents * whole + [documents[i] for i in sorted(chosen)]

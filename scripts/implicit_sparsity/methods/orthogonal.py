@@ -21,7 +21,12 @@ InfLoRA, the first domain's A stays fixed as well, and dW has LoRA's factor alph
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
+
 from implicit_sparsity.errors import InputError
+from implicit_sparsity.models import lowrank
+from implicit_sparsity.randomness import stream_seed
+from implicit_sparsity.updates import subspace
 
 from .base import LoraMethod, option
 
@@ -58,8 +63,6 @@ class Orthogonal(LoraMethod):
             raise InputError(f"{self.strength:g} is neither 0 nor 1: a frozen A avoids all", key="strength")
 
     def begin(self, stage):
-        from implicit_sparsity.models import lowrank
-
         self.known = self.bases = stage.previous_state() if self.strength else {}
         if not self.known and not (self.form == "frozen" and self.strength):
             return super().begin(stage)
@@ -81,9 +84,6 @@ class Orthogonal(LoraMethod):
 
     def random_bases(self, stage) -> dict:
         """For each known subspace a random one of its rank, the same at every stage as far as it goes."""
-        from implicit_sparsity.randomness import stream_seed
-        from implicit_sparsity.updates import subspace
-
         drawn = {}
         for name, basis in self.known.items():  # what shares one basis goes on sharing one
             if id(basis) not in drawn:
@@ -93,11 +93,6 @@ class Orthogonal(LoraMethod):
 
     def freeze(self, stage, model) -> None:
         """A: the leading directions of the new domain's inputs outside the old subspace, and fixed."""
-        import torch
-
-        from implicit_sparsity.models import lowrank
-        from implicit_sparsity.updates import subspace
-
         result = lowrank.factors(model)
         samples = subspace.input_samples(model, stage.select_batches(self.sample_tokens), result)
         for name, factor in result.items():
@@ -108,9 +103,6 @@ class Orthogonal(LoraMethod):
             factor.weights[0].requires_grad_(False)
 
     def project(self, model) -> None:
-        from implicit_sparsity.models import lowrank
-        from implicit_sparsity.updates import subspace
-
         if self.bases:
             subspace.project_out(lowrank.factors(model), self.bases, self.strength)
 
@@ -119,22 +111,15 @@ class Orthogonal(LoraMethod):
             self.project(model)
 
     def snapshot(self, model):
-        from implicit_sparsity.models import lowrank
-
         return lowrank.snapshot(model)
 
     def constraint_violation(self, model, before):
-        from implicit_sparsity.models import lowrank
-
         if not self.bases or self.strength < 1:
             return None
         return lowrank.change_norms(model, before, self.bases)
 
     def end(self, stage):
         """The old subspaces, grown by what this domain adds."""
-        from implicit_sparsity.models import lowrank
-        from implicit_sparsity.updates import subspace
-
         if not self.strength:
             return {}
         result, tokens = lowrank.factors(stage.model), self.sample_tokens

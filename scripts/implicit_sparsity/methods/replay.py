@@ -11,6 +11,9 @@ domain's, which the token folders still hold, so no copy is kept, and none is bo
 
 from dataclasses import dataclass
 
+import numpy as np
+import torch
+
 from .base import LoraMethod, option
 
 
@@ -28,14 +31,10 @@ class Replay(LoraMethod):
         return documents + [result[i] for _, result, chosen in self.drawn(stage) for i in chosen]
 
     def end(self, stage):
-        import torch
-
         return {f"replayed.{domain}": torch.tensor(chosen) for domain, _, chosen in self.drawn(stage)}
 
     def drawn(self, stage) -> list:
         """(domain, its train documents, ascending numbers of those to replay) of each old domain."""
-        import numpy as np
-
         if not self.ratio:
             return []
         result = []

@@ -28,6 +28,8 @@ trained numbers and the same mass of gates in every layer. Saved as a LoRA as ``
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from implicit_sparsity.updates import neuron_choice, neuron_deltas, neuron_gates
+
 from .base import Method, option
 
 
@@ -50,8 +52,6 @@ class SelectiveWrite(Method):
     CONTROLS = {"random": {"choose": "random"}}
 
     def begin(self, stage):
-        from implicit_sparsity.updates import neuron_choice, neuron_deltas, neuron_gates
-
         state = stage.previous_state()
         past, self.background = (
             neuron_deltas.Deltas.from_state(state),

@@ -25,6 +25,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from implicit_sparsity.errors import InputError
+from implicit_sparsity.models import loading
+from implicit_sparsity.updates import freed_weights, wanda
 
 from .base import Method, option
 
@@ -52,8 +54,6 @@ class StructuredSparsity(Method):
     adapter = False
 
     def begin(self, stage):
-        from implicit_sparsity.updates import freed_weights, wanda
-
         number = 0 if self.partition == "shared" else len(stage.domains) - 1
         if number >= self.partitions:
             raise InputError(
@@ -72,8 +72,6 @@ class StructuredSparsity(Method):
 
     def prune(self, stage, result) -> dict:
         """Prune and mend the weights in place; {kept.<name>: bits}."""
-        from implicit_sparsity.updates import freed_weights, wanda
-
         inputs = wanda.calibration(stage.model, stage.select_batches(self.sample_tokens), result)
         bits = {}
         for name, weight in result.items():
@@ -109,7 +107,5 @@ class StructuredSparsity(Method):
         return self.bits
 
     def save(self, stage, folder):
-        from implicit_sparsity.models import loading
-
         self.trained.settle(stage.model)
         loading.save(stage.model, folder, stage.training.get("precision", "fp32"))

@@ -86,7 +86,7 @@ def mean_cosine_interval(ab, aa, bb, level: float = 0.95, resamples: int = 2000,
 
 
 def noise_dimension(ab, aa, bb) -> np.ndarray:
-    """``gradients.effective_dimension`` of the documents' scatter around their domain's mean, A and B pooled.
+    """``(tr S)^2 / tr S^2`` of the documents' scatter S around their domain's mean, A and B pooled.
 
     From unbiased traces: the covariance of n samples itself has no more than n - 1 dimensions, whatever they
     were drawn from. NaN where nothing varies, or too little to tell. n, m >= 4.

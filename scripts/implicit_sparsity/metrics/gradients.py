@@ -37,22 +37,10 @@ def disattenuated(cos_ab, cos_aa, cos_bb) -> np.ndarray:
         return np.where((aa > 0) & (bb > 0), ab / np.sqrt(aa * bb), np.nan)
 
 
-def effective_dimension(covariance) -> np.ndarray:
-    """``d_eff = (tr S)^2 / tr S^2`` of covariances ``[..., d, d]``: 1 for one direction, d for white noise.
-
-    The null cosine of gradients that share no direction is that of d_eff dimensions, not of d.
-    """
-    covariance = np.asarray(covariance, dtype=np.float64)
-    trace = np.trace(covariance, axis1=-2, axis2=-1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return trace**2 / (covariance * np.swapaxes(covariance, -1, -2)).sum(axis=(-2, -1))
-
-
 def subspace_overlap(u, v) -> np.ndarray:
     """``||U'V||_F^2 / k`` of two subspaces, ``[..., d, k] x [..., d, k] -> [...]`` in [0, 1]; null: k / d.
 
-    1: the same subspace, 0: orthogonal. U and V are orthonormalised first; of unequal k the smaller counts.
-    Raises InputError for linearly dependent columns or different d.
+    1: the same subspace, 0: orthogonal. Of unequal k the smaller counts. Otherwise as ``principal_angles``.
     """
     a, b = _pair(u, v)
     cosines = np.clip(np.linalg.svd(np.swapaxes(a, -1, -2) @ b, compute_uv=False), 0, 1)
@@ -62,7 +50,8 @@ def subspace_overlap(u, v) -> np.ndarray:
 def principal_angles(u, v) -> np.ndarray:
     """Principal angles between two subspaces in radians, ascending, ``[..., min(k)]`` (Björck & Golub 1973).
 
-    Small angles are read off the sine, which a cosine near 1 cannot resolve. Errors as in subspace_overlap.
+    Small angles are read off the sine, which a cosine near 1 cannot resolve. U and V are orthonormalised
+    first. Raises InputError for linearly dependent columns or different d.
     """
     a, b = _pair(u, v)
     if a.shape[-1] < b.shape[-1]:
@@ -71,11 +60,6 @@ def principal_angles(u, v) -> np.ndarray:
     cosines = np.clip(np.linalg.svd(inside, compute_uv=False), 0, 1)  # descending
     sines = np.clip(np.linalg.svd(b - a @ inside, compute_uv=False), 0, 1)[..., ::-1]  # ascending
     return np.where(cosines**2 > 0.5, np.arcsin(sines[..., : cosines.shape[-1]]), np.arccos(cosines))
-
-
-def grassmann_distance(u, v) -> np.ndarray:
-    """Length of the shortest path from one subspace to the other: the root of the summed squared angles."""
-    return np.sqrt((principal_angles(u, v) ** 2).sum(axis=-1))
 
 
 def _pair(u, v):

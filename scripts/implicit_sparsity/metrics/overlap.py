@@ -11,8 +11,6 @@ import numpy as np
 
 from implicit_sparsity.errors import InputError
 
-from .inference import correlation, ranks
-
 
 def top_k_sets(scores, k: int) -> np.ndarray:
     """Membership of the k largest scores, bool ``[..., n]``; of equal scores the lower index wins.
@@ -64,47 +62,13 @@ def chance_iou(n: int, k: int) -> float:
     )
 
 
-def hub_matched_iou(use, k: int) -> float:
-    """Expected IoU of two k-sets drawn without replacement with probability proportional to ``use [n]``.
-
-    What overlap would be if domains shared nothing but their hubs, neurons that are used much everywhere.
-    By Rosen (1972): entry i is in a set with probability ``pi_i = 1 - exp(-use_i t)``, t such that these
-    sum to k; the intersection has mean ``sum pi_i^2`` and the variance of draws of a fixed size, and the
-    IoU is expanded to second order about it. Within 1 % of a simulation (2 % for 6 of 64); equal use gives
-    ``chance_iou``. NaN where fewer than k entries are in use.
-    """
-    from scipy.optimize import brentq
-
-    use = _non_negative(use)
-    if not 1 <= k <= len(use):
-        raise InputError(f"k = {k} is not in 1..{len(use)}")
-    use = use[use > 0] / max(use.max(), 1e-300)
-    if len(use) < k:
-        return math.nan
-    if len(use) == k:
-        return 1.0
-    high = 1.0
-    while -np.expm1(-use * high).sum() < k:
-        high *= 2
-    chance = -np.expm1(-use * brentq(lambda t: -np.expm1(-use * t).sum() - k, 0, high))
-    both, spread = chance**2, chance * (1 - chance)
-    mean = both.sum()
-    variance = (both * (1 - both)).sum() - 2 * (chance * spread).sum() ** 2 / spread.sum()
-    return float(mean / (2 * k - mean) + 2 * k / (2 * k - mean) ** 3 * max(variance, 0.0))
-
-
-def spearman(p, q) -> np.ndarray:
-    """Rank correlation over the last axis, in [-1, 1]; equal scores share their rank. NaN without spread."""
-    return correlation(ranks(p), ranks(q))
-
-
 def weighted_jaccard(p, q) -> np.ndarray:
     """``sum_i min(p_i, q_i) / sum_i max(p_i, q_i)`` over the last axis of non-negative scores, in [0, 1].
 
     NaN where both are all zeros (Ruzicka similarity; no threshold). Raises InputError for a negative or NaN
     score.
     """
-    p, q = _non_negative(p), _non_negative(q)
+    p, q = non_negative(p), non_negative(q)
     largest = np.maximum(p, q).sum(axis=-1)
     with np.errstate(invalid="ignore"):
         return np.minimum(p, q).sum(axis=-1) / largest
@@ -116,7 +80,7 @@ def jensen_shannon_bits(p, q) -> np.ndarray:
     ``H((p+q)/2) - (H(p) + H(q)) / 2`` with log2 (Lin 1991); its square root is the distance. NaN where a
     vector is all zeros. Raises InputError for a negative or NaN score.
     """
-    p, q = _non_negative(p), _non_negative(q)
+    p, q = non_negative(p), non_negative(q)
     with np.errstate(invalid="ignore", divide="ignore"):
         p, q = p / p.sum(axis=-1, keepdims=True), q / q.sum(axis=-1, keepdims=True)
         middle = (p + q) / 2
@@ -131,7 +95,7 @@ def chance_weighted_jaccard(p, q) -> np.ndarray:
     Exact in numerator and denominator: every pair of entries meets in 1/n of the orders. ``[..., n] x [...,
     n] -> [...]`` in [0, 1], by sorting; NaN where both are all zeros.
     """
-    p, q = np.broadcast_arrays(_non_negative(p), _non_negative(q))
+    p, q = np.broadcast_arrays(non_negative(p), non_negative(q))
     n = p.shape[-1]
     # an entry is the smaller one in as many pairs as the other vector has entries above it
     both = np.concatenate([p, q], axis=-1)
@@ -149,7 +113,7 @@ def chance_jensen_shannon_bits(p, q) -> np.ndarray:
     Exact, ``sum_ij f(p_i, q_j) / n`` with f the term of one entry: a divergence is a sum over entries, and
     every pair of entries meets in 1/n of the orders. ``[..., n] x [..., n] -> [...]``, n^2 memory.
     """
-    p, q = _non_negative(p), _non_negative(q)
+    p, q = non_negative(p), non_negative(q)
     with np.errstate(divide="ignore", invalid="ignore"):
         p, q = p / p.sum(axis=-1, keepdims=True), q / q.sum(axis=-1, keepdims=True)
         a, b = p[..., :, None], q[..., None, :]
@@ -163,7 +127,7 @@ def domain_shares(use) -> np.ndarray:
 
     At equal budgets: ``use`` is normalised over its last axis first. 0 for an expert that no domain uses.
     """
-    use = _non_negative(use)
+    use = non_negative(use)
     use = use / use.sum(axis=-1, keepdims=True)
     total = use.sum(axis=0)
     return np.divide(use, total, out=np.zeros_like(use), where=total > 0)
@@ -175,7 +139,7 @@ def normalised_information(use) -> np.ndarray:
     ``I = H(mean of the D distributions) - mean of their H``, bits: the Jensen-Shannon divergence of D
     distributions (Lin 1991). 0: an expert tells nothing about the domain; 1: every expert serves one domain.
     """
-    use = _non_negative(use)
+    use = non_negative(use)
     use = use / use.sum(axis=-1, keepdims=True)
     middle = use.mean(axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -195,7 +159,7 @@ def separation(within, between, floor) -> np.ndarray:
         return np.where(room > 0, (within - between) / room, np.nan)
 
 
-def _non_negative(x) -> np.ndarray:
+def non_negative(x) -> np.ndarray:
     x = np.asarray(x, dtype=np.float64)
     if not (x >= 0).all():
         raise InputError("scores must be non-negative numbers, but some are negative or NaN")

@@ -1,7 +1,12 @@
-"""Adapters on a network, and a network as a trained stage left it: the room that puts PEFT's layers on."""
+"""Adapters on a network, and a network as a trained stage left it: the room that puts PEFT's layers on.
+
+PEFT is imported where it is used: that takes four seconds, which a job on a base model alone does without.
+"""
 
 import logging
 from pathlib import Path
+
+import torch
 
 from implicit_sparsity.errors import InputError
 
@@ -46,9 +51,9 @@ def lora_config(
     In a mixture of experts the routed experts are bare fused parameters that ``all-linear`` would skip in
     silence, so they are named here; the router too, where it is asked for.
     """
-    fused = [*EXPERT_PARAMETERS, *([ROUTER_PARAMETER] if router else [])]
     from peft import LoraConfig, TaskType
 
+    fused = [*EXPERT_PARAMETERS, *([ROUTER_PARAMETER] if router else [])]
     return LoraConfig(
         task_type=TaskType.CAUSAL_LM,
         r=rank,
@@ -92,7 +97,6 @@ def add_linear_lora(model, rank: int, alpha: float, targets: str = "mlp", **more
 def add_osf(model, share: float, targets: str = "all"):
     """The model with PEFT's OSF on its linear layers, of whose singular directions ``share`` stays: a
     PeftModel. Layers that are too small for two halves stay as they are, and the log says so."""
-    import torch
     from peft import OSFConfig, TaskType, get_peft_model
 
     _say_what_stays(model)
@@ -140,8 +144,6 @@ def with_adapter(model, folder):
     small update added to a large weight would be rounded away, so there (and on quantized weights) it stays
     beside.
     """
-    import torch
-
     exact = all(p.dtype == torch.float32 for p in model.parameters())
     wrapped = add_adapter(model, folder, name=EARLIER)
     return (wrapped.merge_and_unload() if exact else wrapped).requires_grad_(False).eval()

@@ -6,6 +6,7 @@ DeltaNet by ``hooks.separate_documents``. Shapes: B documents, S positions of th
 """
 
 import numpy as np
+import torch
 
 PAD = 0  # any id: padded positions are masked
 
@@ -49,8 +50,6 @@ def collate(documents) -> dict:
     ``labels[b, s]`` is the token *after* position s where that token belongs to the completion, and -100
     elsewhere.
     """
-    import torch
-
     longest = max(len(document.ids) for document in documents)
     ids = np.full((len(documents), longest), PAD, np.int64)
     mask = np.zeros_like(ids)
@@ -70,8 +69,6 @@ def collate(documents) -> dict:
 def pack(documents) -> dict:
     """The same documents end to end, nothing padded: input_ids, position_ids, labels int64 [1, T], and
     ``lengths``, a list of B numbers that add up to T."""
-    import torch
-
     rows = [collate([document]) for document in documents]
     lengths = [row["input_ids"].shape[1] for row in rows]
     joined = {name: torch.cat([row[name] for row in rows], 1) for name in ("input_ids", "labels")}

@@ -10,6 +10,8 @@ import shutil
 from fnmatch import fnmatch
 from pathlib import Path
 
+import torch
+
 from implicit_sparsity.errors import InputError
 
 from . import adapters, forward, loading, sources
@@ -60,8 +62,6 @@ def _merge(folder, model, base: dict, adapter) -> dict:
 
 def logits(model):
     """Of fixed random token ids, [B, S, V]."""
-    import torch
-
     network = forward.base_network(model)
     vocabulary = network.config.get_text_config().vocab_size
     ids = torch.randint(0, vocabulary, TOKENS, generator=torch.Generator().manual_seed(0))

@@ -12,6 +12,10 @@ Shapes: N neurons of the layer, K chosen ones, H hidden width.
 
 from dataclasses import dataclass
 
+import torch
+
+from .forward import base_network, plain_weight
+
 
 @dataclass(frozen=True)
 class FeedForward:
@@ -49,8 +53,6 @@ class FeedForward:
     def down_norms(self):
         """||W_down[:, i]||_2 of every neuron, float64 [N]: what one unit of activation writes, adapters
         included."""
-        import torch
-
         if not self.experts:
             return _column_norms(_effective(self.mlp.down_proj))
         routed = _effective(self.mlp.experts, "down_proj")  # [X, H, n]
@@ -72,8 +74,6 @@ def base_layer(module):
 def _effective(module, parameter: str | None = None):
     """A weight with the adapters that are at work on it, float32: ``parameter`` of fused experts, or a linear
     layer's."""
-    from .forward import plain_weight
-
     total = plain_weight(base_layer(module), parameter or "weight")
     while hasattr(module, "base_layer"):
         if getattr(module, "parameter_name", None) == parameter:
@@ -89,8 +89,6 @@ def _dense(mlp):
 
 def feed_forwards(model) -> list[FeedForward]:
     """The feed-forward block of every layer, in order."""
-    from .forward import base_network
-
     result = []
     for layer, block in enumerate(base_network(model).model.layers):
         mlp = block.mlp

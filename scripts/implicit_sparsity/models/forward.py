@@ -3,6 +3,9 @@
 Shapes: B sequences, S positions, H hidden width, V vocabulary.
 """
 
+import torch
+from transformers import GenerationConfig
+
 
 def base_network(model):
     """The transformers model inside, whether or not PEFT has wrapped it (PEFT injects its layers in
@@ -12,8 +15,6 @@ def base_network(model):
 
 def plain_weight(module, parameter: str = "weight"):
     """A module's weight as numbers, float32, also where bitsandbytes keeps it in 8 or 4 bits."""
-    import torch
-
     weight = getattr(module, parameter)
     if weight.dtype in (torch.int8, torch.uint8):
         from peft.utils.integrations import dequantize_module_weight
@@ -24,8 +25,6 @@ def plain_weight(module, parameter: str = "weight"):
 
 def arithmetic(model):
     """The context of a forward pass: bfloat16 where the weights are, for adapters on them too."""
-    import torch
-
     weight = base_network(model).get_input_embeddings().weight
     return torch.autocast(weight.device.type, torch.bfloat16, enabled=weight.dtype == torch.bfloat16)
 
@@ -69,8 +68,6 @@ def head(model):
 
 def greedy(max_new_tokens: int, stop: int | None, pad: int):
     """Generation settings: the likeliest token each time, until ``stop``."""
-    from transformers import GenerationConfig
-
     return GenerationConfig(
         max_new_tokens=max_new_tokens, do_sample=False, eos_token_id=stop, pad_token_id=pad
     )

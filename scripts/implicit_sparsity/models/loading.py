@@ -2,7 +2,19 @@
 
 import logging
 import sys
+from importlib.util import find_spec
 from pathlib import Path
+
+import torch
+from accelerate import init_empty_weights
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    BitsAndBytesConfig,
+    PreTrainedTokenizerFast,
+)
+from transformers.utils import logging as transformers_logging
 
 from implicit_sparsity.errors import InputError
 
@@ -18,9 +30,6 @@ def load(folder, precision: str = "fp32", device: str | None = None, quantizatio
 
     It is spread over the visible cards (``device_map``) only where one of them is too small.
     """
-    import torch
-    from transformers import AutoModelForCausalLM
-
     if not (Path(folder) / "config.json").is_file():
         raise InputError("is not a model folder: it has no config.json", path=folder)
     quiet()
@@ -50,10 +59,6 @@ def load(folder, precision: str = "fp32", device: str | None = None, quantizatio
 
 def _empty_init(folder, dtype):
     """The network with room for its weights, which the first process hands out; untouched, it is free."""
-    import torch
-    from accelerate import init_empty_weights
-    from transformers import AutoConfig, AutoModelForCausalLM
-
     config = AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
     with init_empty_weights():
         model = AutoModelForCausalLM.from_config(config, dtype=dtype, trust_remote_code=False)
@@ -71,8 +76,6 @@ def settings(base: dict) -> dict:
 
 def fp32_master_weights(model):
     """The network with every weight trainable and in float32, whatever it was loaded in."""
-    import torch
-
     for p in model.parameters():
         handed = processes.is_handed_weights()  # then what is there now is no weight: room alone
         p.data = torch.empty_like(p, dtype=torch.float32) if handed else p.data.float()
@@ -81,16 +84,12 @@ def fp32_master_weights(model):
 
 def save(model, folder, precision: str) -> None:
     """Write a whole network, in its base's precision, as ``from_pretrained`` loads it; in files of 4 GB."""
-    import torch
-
     network = base_network(model).to({"fp32": torch.float32, "bf16": torch.bfloat16}[precision])
     network.save_pretrained(str(folder), max_shard_size="4GB")
 
 
 def _larger_than_a_gpu(folder, precision, quantization) -> bool:
     """Whether the weights leave less than a quarter of the first card to work in, and there is a second."""
-    import torch
-
     if torch.cuda.device_count() < 2:
         return False
     stored = sum(path.stat().st_size for path in Path(folder).glob("*.safetensors"))  # 16-bit, mostly
@@ -101,12 +100,7 @@ def _larger_than_a_gpu(folder, precision, quantization) -> bool:
 def _quantized(quantization: str):
     """bitsandbytes' settings. It quantizes linear layers; fused experts, norms and embeddings stay as they
     are."""
-    import importlib.util
-
-    import torch
-    from transformers import BitsAndBytesConfig
-
-    if importlib.util.find_spec("bitsandbytes") is None:
+    if find_spec("bitsandbytes") is None:
         raise InputError(
             f"{quantization} needs bitsandbytes: pip install bitsandbytes", key="models.*.quantization"
         )
@@ -121,25 +115,18 @@ def _quantized(quantization: str):
 
 def quiet() -> None:
     """What transformers has to say goes to the job's log; no progress bars where nobody looks."""
-    from transformers.utils import logging
-
-    logging.disable_default_handler()
-    logging.enable_propagation()
+    transformers_logging.disable_default_handler()
+    transformers_logging.enable_propagation()
     if not sys.stderr.isatty():
-        logging.disable_progress_bar()
+        transformers_logging.disable_progress_bar()
 
 
 def default_device() -> str:
-    import torch
-
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def create(config: dict, seed: int):
     """A freshly initialised network from a configuration (``model_type`` and its fields)."""
-    import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
-
     fields = {name: value for name, value in config.items() if name != "model_type"}
     try:
         settings = AutoConfig.for_model(config["model_type"], **fields)
@@ -154,9 +141,6 @@ def from_gguf(folder, file: str):
 
     ``save_pretrained`` refuses a network that came from GGUF, so the weights move into a fresh one.
     """
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
     source = AutoModelForCausalLM.from_pretrained(str(folder), gguf_file=file, dtype=torch.float32)
     fields = source.config.to_dict()
     fields.pop("quantization_config", None)
@@ -168,8 +152,6 @@ def from_gguf(folder, file: str):
 def shape(folder) -> dict:
     """{layers, width, experts} of a model folder, from its config alone; ``width``: FFN neurons of one
     layer, those of all routed experts and of the shared expert together."""
-    from transformers import AutoConfig
-
     config = AutoConfig.from_pretrained(
         str(folder), local_files_only=True, trust_remote_code=False
     ).get_text_config()
@@ -183,7 +165,5 @@ def shape(folder) -> dict:
 
 def save_tokenizer(tokenizer, folder, template_end: str) -> None:
     """Write a ``tokenizers.Tokenizer`` so that transformers loads it; ``template_end`` ends a text."""
-    from transformers import PreTrainedTokenizerFast
-
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=template_end, pad_token=template_end)
     fast.save_pretrained(str(folder))

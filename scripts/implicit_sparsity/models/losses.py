@@ -6,6 +6,11 @@ torch's own ``linear_cross_entropy`` chunks too, but gives the loss in the preci
 that is 11.25 where 11.23 is meant. Here logits are widened to float32 chunk by chunk.
 """
 
+import torch
+from torch.utils.checkpoint import checkpoint
+
+from . import forward
+
 LOGITS_AT_ONCE = 2**27  # float32 values of one chunk: 512 MiB, 540 positions of a 248,320-word vocabulary
 
 
@@ -15,11 +20,6 @@ def token_nats(model, hidden, targets):
     Where more than one chunk is needed and a gradient is wanted, a chunk's logits are computed again in the
     backward pass, so that one chunk is the most that is ever held.
     """
-    import torch
-    from torch.utils.checkpoint import checkpoint
-
-    from . import forward
-
     head = forward.head(model)
 
     def nats(part, wanted):
@@ -35,8 +35,6 @@ def token_nats(model, hidden, targets):
 
 def completion_nats(model, batch):
     """(nats of each completion token [N], its row in the batch [N]); see ``batching.collate`` for batches."""
-    from . import forward
-
     hidden = forward.hidden_states(model, **forward.inputs(batch))
     labels = batch["labels"].to(hidden.device)  # where several cards share a network, its end is on the last
     wanted = labels != -100

@@ -7,6 +7,9 @@ columns.
 
 from dataclasses import dataclass
 
+import torch
+from peft.tuners.lora import LoraLayer
+
 
 @dataclass(frozen=True)
 class Factors:
@@ -52,8 +55,6 @@ def factors(model) -> dict[str, Factors]:
 def _lora_layers(model):
     """(name, module) of PEFT's layers, as ``named_modules`` has them: each step asks several times, and nine
     in ten modules are inside such a layer."""
-    from peft.tuners.lora import LoraLayer
-
     waiting, seen = [("", model)], set()
     while waiting:
         name, module = waiting.pop()
@@ -108,16 +109,12 @@ def change_norms(model, before: dict, bases: dict) -> tuple[float, float]:
 
 def _squares(*tables):
     """The sum of each, side by side."""
-    import torch
-
     return torch.stack([table.sum() for table in tables])
 
 
 def summed(parts) -> list[float]:
     """The sums of pairs of numbers, wherever they lie: asked for together, so that each device is waited for
     once."""
-    import torch
-
     devices = {}
     for part in parts:
         devices.setdefault(part.device, []).append(part)
@@ -140,8 +137,6 @@ def expert_change_norms(model, before: dict, chosen: dict) -> tuple[float, float
 
 def _change(factor, before):
     """(L'L, R) of dW = L R = [B1, -B0] [A1; A0] since the copies ``before`` of A and B, float64."""
-    import torch
-
     (a0, b0), (a1, b1) = before, (tensor.detach() for tensor in factor.views)
     left = torch.cat([b1, -b0], 2).double()
     right = torch.cat([a1, a0], 1).double()
@@ -153,8 +148,6 @@ def stack(old: dict, new: dict, experts: int) -> dict:
 
     ``old`` and ``new`` map PEFT's parameter names to tensors; ``experts`` is the size of fused parameters.
     """
-    import torch
-
     stacked = {}
     for name, tensor in new.items():
         fused = ".experts." in name

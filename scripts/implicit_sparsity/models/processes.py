@@ -4,18 +4,19 @@ Of a parameter of n rows (first dimension), rank r of W holds rows r * c to (r +
 (FSDP2's layout, see ``training.sharding``). In one process every function here is the identity.
 """
 
+import resource
+
+import torch
+import torch.distributed as dist
+
 
 def world() -> int:
     """The number of processes that train this stage together."""
-    import torch.distributed as dist
-
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 def rank() -> int:
     """Which of them this one is, from 0."""
-    import torch.distributed as dist
-
     return dist.get_rank() if world() > 1 else 0
 
 
@@ -27,8 +28,6 @@ def is_handed_weights() -> bool:
 
 def barrier() -> None:
     if world() > 1:
-        import torch.distributed as dist
-
         dist.barrier()
 
 
@@ -56,9 +55,6 @@ def largest(numbers: list[int]) -> list[int]:
 def _reduced(numbers, how):
     if world() == 1:
         return list(numbers)
-    import torch
-    import torch.distributed as dist
-
     device = torch.device("cuda", torch.cuda.current_device()) if "nccl" in dist.get_backend() else "cpu"
     tensor = torch.tensor(numbers, dtype=torch.int64, device=device)
     dist.all_reduce(tensor, op=getattr(dist.ReduceOp, how))
@@ -67,8 +63,6 @@ def _reduced(numbers, how):
 
 def flags(marked: dict) -> dict:
     """Boolean vectors by name, true where any rank's is."""
-    import torch
-
     if world() == 1 or not marked:
         return marked
     names = sorted(marked)
@@ -79,9 +73,5 @@ def flags(marked: dict) -> dict:
 
 def peak_memory_mb() -> float:
     """Largest resident memory of this process so far, and on a GPU its largest allocation, in MiB."""
-    import resource
-
-    import torch
-
     host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else host

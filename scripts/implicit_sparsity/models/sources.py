@@ -13,7 +13,10 @@ from pathlib import Path
 
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.provenance import identity
-from implicit_sparsity.storage.files import package_file, read_json, version
+from implicit_sparsity.storage.files import link, package_file, read_json, version
+from implicit_sparsity.storage.hub import Repository
+
+from . import loading
 
 NEEDED = ("config.json", "tokenizer.json")
 INDEX = "model.safetensors.index.json"
@@ -42,11 +45,7 @@ def prepare(folder, name: str, base: dict, downloads=None) -> dict:
 
 
 def check_shape(folder, name: str, base: dict) -> dict:
-    """The shape of the model in ``folder``, from its config; InputError where ``base`` declares another, or a
-    file is missing."""
-    from . import loading
-
-    _check_whole(Path(folder), base)
+    """The shape of the model in ``folder``, from its config; InputError where ``base`` declares another."""
     shape = loading.shape(folder)
     for key in ("layers", "width"):
         if key in base and base[key] != shape[key]:
@@ -54,19 +53,18 @@ def check_shape(folder, name: str, base: dict) -> dict:
     return shape
 
 
-def _check_whole(folder: Path, base):
+def check_whole(folder, base: dict) -> None:
+    """InputError where a file is missing."""
     for name in NEEDED:
-        if not (folder / name).is_file():
+        if not (Path(folder) / name).is_file():
             raise InputError(f"the model has no {name}", key=base["source"])
-    if not any(folder.glob("*.safetensors")):
+    if not any(Path(folder).glob("*.safetensors")):
         raise InputError(
             "the model has no safetensors weights (pickled weights are refused)", key=base["source"]
         )
 
 
 def from_package(folder: Path, base) -> dict:
-    from . import loading
-
     place = package_file(base["package"], base["file"]).parent
     network, tokenizer = loading.from_gguf(place, base["file"])
     network.save_pretrained(str(folder))
@@ -80,8 +78,6 @@ def from_package(folder: Path, base) -> dict:
 
 def from_hub(folder: Path, name: str, base, downloads: Path) -> dict:
     """The small files first, so that a wrong shape or a missing shard is seen before any weights come."""
-    from implicit_sparsity.storage.hub import Repository
-
     repository = Repository(base["repo"], base["revision"], at=f"models.{name}.")
     entries = repository.files()
     if missing := [n for n in NEEDED if n not in entries]:
@@ -93,7 +89,8 @@ def from_hub(folder: Path, name: str, base, downloads: Path) -> dict:
     weights = {n: entries[n] for n in _weights(repository, entries, downloads)}
     repository.fetch(weights, downloads)
     for file in sorted({*small, *weights}):
-        _place(downloads / file, folder / file)
+        # so that a job that fails later finds them again
+        link(downloads / file, folder / file, otherwise=os.rename)
     sums = {n: e.sha256 for n, e in weights.items() if e.sha256}  # each was compared with its file
     return {"revision": base["revision"], "repository": base["repo"], "files": sums}
 
@@ -112,28 +109,11 @@ def _weights(repository, entries, downloads: Path) -> list[str]:
     return shards
 
 
-def _place(source: Path, target: Path) -> None:
-    """A second name for the same bytes, so that a job that fails later finds them again; moved where the file
-    system has no hard links."""
-    try:
-        os.link(source, target)
-    except OSError:
-        os.rename(source, target)
-
-
 def from_path(folder: Path, base) -> dict:
     place = Path(base["path"])
     if not (place / "config.json").is_file():
         raise InputError("has no config.json", path=place, key="path")
     for pattern in (*WEIGHTS, *SMALL):
         for file in sorted(place.glob(pattern)):
-            _link(file, folder / file.name)
+            link(file.resolve(), folder / file.name, otherwise=shutil.copyfile)  # weights may be 50 GB
     return {"revision": identity.folder_digest(folder, "*.safetensors")}
-
-
-def _link(source: Path, target: Path) -> None:
-    """A hard link where the file system has them (weights may be 50 GB), else a copy."""
-    try:
-        os.link(source.resolve(), target)
-    except OSError:
-        shutil.copyfile(source, target)

@@ -9,9 +9,12 @@ into its weights), or the stage's whole model is loaded in its place. Logits are
 import gc
 from dataclasses import dataclass
 
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
 from implicit_sparsity.models import adapters
 from implicit_sparsity.models.batching import collate, sorted_batches, to_device
-from implicit_sparsity.storage.files import new_file
+from implicit_sparsity.provenance import cache
 
 from . import representations, scoring
 
@@ -69,18 +72,20 @@ def given(model, documents, batch_tokens: int) -> list:
 
 
 def _once(path, make, *arguments) -> list:
-    """The tensors in a file, or those that ``make`` makes, which are then put there. A damaged file is made
-    anew; jobs that make it at the same time write the same."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file, save_file
-
+    """The tensors in a file, or those that ``make`` makes, which are then put there."""
     if path is None:
         return make(*arguments)
-    try:
-        result = load_file(path)
-        return [result[str(i)] for i in range(len(result))]
-    except (FileNotFoundError, SafetensorError):
+    result = cache.load(path, _read, damaged=(SafetensorError,))
+    if result is None:
         result = make(*arguments)
-    with new_file(path, shared=True) as temporary:
-        save_file({str(i): states.contiguous() for i, states in enumerate(result)}, temporary)
+        cache.store(path, _write, result)
     return result
+
+
+def _read(path) -> list:
+    result = load_file(path)
+    return [result[str(i)] for i in range(len(result))]
+
+
+def _write(path, tensors: list) -> None:
+    save_file({str(i): states.contiguous() for i, states in enumerate(tensors)}, path)

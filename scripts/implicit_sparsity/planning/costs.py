@@ -1,6 +1,6 @@
 """Seconds, tokens and FLOPs of every job of a study on one kind of card."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from implicit_sparsity.options import load
@@ -69,8 +69,6 @@ class Study:
 
     @cached_property
     def settings(self) -> dict:
-        from dataclasses import replace
-
         result = {name: memory.setting_of(self.config, name) for name in self.shapes}
         return {name: replace(setting, fast=self.fast) for name, setting in result.items()}
 

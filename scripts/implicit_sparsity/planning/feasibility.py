@@ -5,6 +5,7 @@ import copy
 from implicit_sparsity.errors import InputError
 
 from .cases import cases
+from .costs import Study
 
 GB = 1e9
 SHORTEST = 128  # tokens; below, documents are cut to pieces
@@ -63,8 +64,6 @@ def _lighter(study, name: str):
 
 def changed(study, changes):
     """The study under other settings."""
-    from .costs import Study
-
     config = copy.deepcopy(study.config)
     for path, value in changes:
         place = config

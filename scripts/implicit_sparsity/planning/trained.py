@@ -128,7 +128,7 @@ def of_method(shape, name: str, entry: dict) -> Trained:
     unused = {"lora": ("fraction",), "neurons": ("rank", "max_rank", "targets")}
     reported = {key: value for key, value in reported.items() if key not in unused.get(trains, ())}
     per_domain = source.class_literal(module, "BUDGET") == "domains"
-    whole = not source.class_literal(module, "adapter", default=True) or known.get("form") == "branch"
+    whole = not source.class_literal(module, "adapter", default=True)
     return Trained(
         shape,
         **reported,

@@ -16,7 +16,7 @@ from functools import partial
 
 import numpy as np
 
-from implicit_sparsity.metrics import inference, overlap, separation
+from implicit_sparsity.metrics import hub_floor, inference, overlap, separation
 
 from .base import Probe, by_control, by_kind, check_comparable, documents, halves_of, option, per_token, where
 
@@ -107,7 +107,7 @@ class ActivationOverlap(Probe):
         """Everything compared in one layer."""
         for k in self.k:
             top = overlap.size_of(k, neurons)
-            yield separation.iou(k, top, neurons, floor_hub=overlap.hub_matched_iou(pooled, top))
+            yield separation.iou(k, top, neurons, floor_hub=hub_floor.hub_matched_iou(pooled, top))
         measure = partial(separation.Measure, k=np.nan, top=neurons)
         yield measure(
             "spearman", prepare=inference.ranks, compare=inference.correlation, floors={"floor": 0.0}

@@ -15,11 +15,10 @@ room for it, in the sidecar that CSV on the Web names (``<file>.csv-metadata.jso
 
 import inspect
 import json
-import os
 import sys
 from pathlib import Path
 
-from implicit_sparsity.storage.files import read_json, sha256, write_json
+from implicit_sparsity.storage.files import read_json, sha256, write_json, write_text
 
 from . import identity
 
@@ -137,7 +136,7 @@ def write(path, reported: dict) -> None:
     if (path / "zarr.json").is_file():
         metadata = read_json(path / "zarr.json")
         metadata["attributes"] = dict(sorted((metadata.get("attributes", {}) | {KEY: reported}).items()))
-        _replace(path / "zarr.json", json.dumps(metadata, indent=2, sort_keys=True) + "\n")
+        write_text(path / "zarr.json", json.dumps(metadata, indent=2, sort_keys=True) + "\n")
     elif path.is_dir():
         write_json(path / FOLDER, reported)
     elif path.suffix == ".json" and isinstance(content := read_json(path), dict):
@@ -147,15 +146,9 @@ def write(path, reported: dict) -> None:
     elif path.suffix in COMMENTS:
         before, after = COMMENTS[path.suffix]
         line = json.dumps({KEY: reported}, sort_keys=True).replace("--", "-\\u002d")
-        _replace(path, path.read_text("utf-8").rstrip("\n") + f"\n{before}{line}{after}\n")
+        write_text(path, path.read_text("utf-8").rstrip("\n") + f"\n{before}{line}{after}\n")
     elif path.suffix not in (".pdf", ".png", ".jsonl"):
         write_json(_beside(path), reported)
-
-
-def _replace(path: Path, content: str) -> None:
-    temporary = path.with_name(f".partial-{path.name}")
-    temporary.write_text(content, encoding="utf-8", newline="\n")
-    os.replace(temporary, path)
 
 
 def _beside(path: Path) -> Path:

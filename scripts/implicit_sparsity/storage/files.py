@@ -29,11 +29,13 @@ def read_json(path):
 
 def write_json(path, value):
     """Write ``value`` indented, keys in the order given, ending in a newline; whole or not at all."""
-    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
-    path = Path(path)
-    temporary = path.with_name(f".partial-{path.name}")
-    temporary.write_text(text + "\n", encoding="utf-8", newline="\n")
-    os.replace(temporary, path)
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_text(path, text: str):
+    """Write a text as it is, whole or not at all."""
+    with new_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
 @contextmanager
@@ -68,6 +70,17 @@ def new_folder(path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def link(source, target, otherwise=None) -> None:
+    """A second name for the same bytes. ``otherwise(source, target)`` where the file system has no hard links
+    (``shutil.copyfile``, ``os.rename``); without it that is an OSError."""
+    try:
+        os.link(source, target)
+    except OSError:
+        if otherwise is None:
+            raise
+        otherwise(source, target)
 
 
 def package_file(package: str, *parts: str) -> Path:

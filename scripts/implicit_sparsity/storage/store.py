@@ -7,14 +7,14 @@ zeros: a chunk that is missing, cut short or altered is then an error and not si
 """
 
 import json
-import os
-import shutil
 import warnings
 from pathlib import Path
 
 import numpy as np
 
 from implicit_sparsity.errors import InputError
+
+from .files import new_folder
 
 # What a coordinate given as a plain array lies along, and means: name -> (dimension, long_name, units).
 COORDINATES = {
@@ -52,17 +52,12 @@ def write_store(path, arrays: dict, coords: dict, attrs: dict) -> Path:
         attrs={key: attrs[key] for key in sorted(attrs)},
     )
     encoding = {name: _encoding(variable) for name, variable in dataset.variables.items()}
-    partial = path.with_name(f".partial-{path.name}")
-    shutil.rmtree(partial, ignore_errors=True)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with warnings.catch_warnings(), zarr.config.set({"array.write_empty_chunks": True}):
+    every_chunk = zarr.config.set({"array.write_empty_chunks": True})
+    with new_folder(path) as partial, warnings.catch_warnings(), every_chunk:
         # zarr says that consolidated metadata is not yet in the v3 text; every reader in use understands it.
         warnings.filterwarnings("ignore", module="zarr")
         dataset.to_zarr(partial, mode="w", zarr_format=3, consolidated=True, encoding=encoding)
-    _sort_metadata(partial)
-    if path.exists():
-        shutil.rmtree(path)
-    os.replace(partial, path)
+        _sort_metadata(partial)
     return path
 
 

@@ -1,9 +1,8 @@
 """Long CSV tables, written and read in one way: text stays text, numbers round-trip, files appear whole."""
 
-import os
-from pathlib import Path
-
 from implicit_sparsity.errors import InputError
+
+from .files import new_file
 
 # Columns of names: an empty cell is "" (no order, no stage trained), never NaN, and "1" stays text.
 TEXT = (
@@ -41,11 +40,8 @@ TEXT += (
 
 def write_table(path, frame) -> None:
     """Write a DataFrame as CSV at ``path`` (temporary name, then rename); floats in full precision."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".partial-{path.name}")
-    frame.to_csv(partial, index=False, lineterminator="\n")
-    os.replace(partial, path)
+    with new_file(path) as temporary:
+        frame.to_csv(temporary, index=False, lineterminator="\n")
 
 
 def read_table(path, needs=(), empty=False):

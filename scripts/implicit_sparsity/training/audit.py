@@ -7,6 +7,8 @@ Where several processes hold the weights in parts, each looks at its own, and wh
 
 import math
 
+import torch
+
 from implicit_sparsity.models import processes
 
 SUMMED_AT_ONCE = 2**26  # bits of frozen weights: a GPU widens what it sums to 8 bytes each
@@ -55,8 +57,6 @@ class Audit:
         }
 
     def restore(self, state: dict) -> None:
-        import torch
-
         self.reached, self.touched = set(state["reached"]), set(state["touched"])
         self.constraint_violations, self.steps = list(state["constraint_violations"]), state["steps"]
         now = dict(self.model.named_parameters())
@@ -68,8 +68,6 @@ class Audit:
 
     def before_step(self, step: int) -> None:
         """After backward and clipping: every gradient finite, and who has received one."""
-        import torch
-
         self.steps += 1
         given = {name: processes.local(p.grad) for name, p in self.trainable.items() if p.grad is not None}
         self.reached.update(given)
@@ -86,8 +84,6 @@ class Audit:
 
     def _visit(self, name, gradient) -> None:
         """Note the rows of fused experts that a gradient reached: an expert without tokens has none."""
-        import torch
-
         if self.experts and ".experts." in name and (gradient.dim() == 3 or ".lora_A." in name):
             if name not in self.visited:
                 count = self.trainable[name].shape[0]
@@ -151,8 +147,6 @@ class Audit:
 
     def _frozen(self) -> dict:
         """A checksum of every frozen parameter: the sum of its bits, read as integers."""
-        import torch
-
         kinds = {4: torch.int32, 2: torch.int16, 8: torch.int64, 1: torch.int8}
         sums = {}
         with torch.no_grad():

@@ -8,7 +8,9 @@ import signal
 import threading
 from contextlib import ExitStack, contextmanager
 
-from implicit_sparsity.models import batching, processes
+from implicit_sparsity.models import batching, forward, processes
+from implicit_sparsity.models.hooks.documents import separate_documents
+from implicit_sparsity.models.hooks.routing import SteadyRouting
 from implicit_sparsity.models.losses import completion_nats
 
 from . import sharding, trainer
@@ -41,10 +43,6 @@ def _prepared(model, method, training: dict):
 
     Yields the steady routing whose counts tell of router flips; None where nothing is computed again.
     """
-    from implicit_sparsity.models import forward
-    from implicit_sparsity.models.hooks.documents import separate_documents
-    from implicit_sparsity.models.hooks.routing import SteadyRouting
-
     with ExitStack() as stack:
         stack.enter_context(method.running(model))
         if training.get("packing"):
@@ -67,12 +65,9 @@ def optimise(model, method, batches: list, training: dict, scratch, seed: int, a
     Raises StageFailed where it stopped before the last step (SIGTERM: a checkpoint is left for the next
     attempt).
     """
-    loop_class, callbacks = trainer.loop_class()
     learning_rate = method.learning_rate or training["learning_rate"]
     arguments = trainer.arguments(training, learning_rate, scratch, seed)
-    loop = loop_class(model=model, args=arguments, train_dataset=batches)
-    loop.method, loop.audit = method, audit
-    loop.add_callback(callbacks(loop))
+    loop = trainer.StageTrainer(model, method, batches, arguments, audit)
     start = last_checkpoint(scratch)
     if start:
         log.info("continuing from %s", start)
@@ -105,15 +100,15 @@ def share(batches: list, packing: bool) -> list[dict]:
     return shared
 
 
-def fit(stage, method, scratch) -> dict:
-    """Run one stage: ``train``'s result and {state: tensors}, what the method leaves for the next; the model
-    keeps its adapter."""
-    result = train(stage, method, scratch)
+def run_stage(stage, method, scratch) -> dict:
+    """Run one stage in this process: what ``train_model`` returns and {state: tensors}, what the method
+    leaves for the next; the model keeps its adapter."""
+    result = train_model(stage, method, scratch)
     with method.running(stage.model):
         return result | {"state": method.end(stage)}
 
 
-def train(stage, method, scratch) -> dict:
+def train_model(stage, method, scratch) -> dict:
     """Train one stage's model: {curve: rows, audit, tokens, completion_tokens}."""
     model = stage.model = method.begin(stage)
     training = stage.training | {"steps": method.steps(stage)}

@@ -1,7 +1,8 @@
 """Train a stage on several cards: start the processes, hand them their work, hear of their end.
 
 A stage's own process starts accelerate's launcher, which starts one worker a card (gloo processes where
-there is none), and waits. The workers train (``distributed`` says how they share weights and documents) and
+there is none), and waits. The workers train (``sharding`` and ``fit.share`` say how they
+share weights and documents) and
 leave the trained weights and the curve in the scratch folder; the first process, alone again, writes the
 stage.
 
@@ -21,8 +22,17 @@ import sys
 import time
 from pathlib import Path
 
+import torch
+from accelerate import PartialState
+
 from implicit_sparsity.errors import InputError
+from implicit_sparsity.models.processes import barrier, largest, peak_memory_mb, rank, world
+from implicit_sparsity.options import load
 from implicit_sparsity.storage.files import read_json, write_json
+
+from . import fit, sharding
+from .audit import StageFailed
+from .stage import Stage
 
 log = logging.getLogger(__name__)
 DONE, FAILED, PROCESS, OUTPUT = "finished", "failed-{}.json", "worker-{}.pid", "workers.log"
@@ -33,7 +43,7 @@ class WorkerFailed(RuntimeError):
     """A worker of several ended before its work was done."""
 
 
-def processes(gpu: int, method, training: dict) -> int:
+def process_count(gpu: int, method, training: dict) -> int:
     """How many processes train a stage that was given ``gpu`` cards; InputError where they are not there, or
     cannot share a batch evenly.
 
@@ -47,7 +57,7 @@ def processes(gpu: int, method, training: dict) -> int:
             f"{training['batch_size']} documents cannot be shared evenly by {gpu} cards (resource gpu)",
             key="training.batch_size",
         )
-    visible = _visible_gpus() if training.get("device") != "cpu" else 0
+    visible = torch.cuda.device_count() if training.get("device") != "cpu" else 0
     if 0 < visible < gpu:
         raise InputError(f"asks for {gpu} cards, {visible} can be seen", key="resources.gpu")
     if not visible:
@@ -55,29 +65,17 @@ def processes(gpu: int, method, training: dict) -> int:
     return gpu
 
 
-def _visible_gpus() -> int:
-    import torch
+def launch_stage(work: dict, gpu: int, launcher: str, scratch):
+    """Train one stage on ``gpu`` cards: (stage, method, what ``fit.run_stage`` returns).
 
-    return torch.cuda.device_count()
-
-
-def fit(work: dict, gpu: int, launcher: str, scratch):
-    """Train one stage on ``gpu`` cards: (stage, method, what ``training.fit`` returns).
-
-    ``work``: {stage: arguments of ``stages.Stage``, method, options}.
+    ``work``: {stage: arguments of ``Stage``, method, options}.
     """
-    from implicit_sparsity.options import load
-
-    from . import fit as training_fit
-    from . import sharding
-    from .stage import Stage
-
     method = load("methods", work["method"], **work["options"])
-    count = processes(gpu, method, work["stage"]["training"])
+    count = process_count(gpu, method, work["stage"]["training"])
     if count == 1:
         stage = Stage(**work["stage"])
-        return stage, method, training_fit.fit(stage, method, scratch)
-    result = train(work, count, launcher, scratch)
+        return stage, method, fit.run_stage(stage, method, scratch)
+    result = train_on_workers(work, count, launcher, scratch)
     stage = Stage(**work["stage"], device="cpu")  # to be written, not run: whole, it may fit no card
     stage.model = method.begin(stage)
     sharding.load_weights(Path(scratch) / DONE, stage.model)
@@ -85,8 +83,8 @@ def fit(work: dict, gpu: int, launcher: str, scratch):
         return stage, method, result | {"state": method.end(stage)}
 
 
-def train(work: dict, count: int, launcher: str, scratch) -> dict:
-    """What ``training.train`` returns, from ``count`` workers; ``scratch``/finished has the weights.
+def train_on_workers(work: dict, count: int, launcher: str, scratch) -> dict:
+    """What ``fit.train_model`` returns, from ``count`` workers; ``scratch``/finished has the weights.
 
     ``launcher``: accelerate's settings. Raises InputError and StageFailed as a worker did, WorkerFailed where
     one died.
@@ -107,10 +105,6 @@ def train(work: dict, count: int, launcher: str, scratch) -> dict:
 
 def _start(count, launcher, scratch, device):
     """accelerate's launcher in a process of its own, with a free port: jobs of one node must not meet."""
-    from importlib.util import find_spec
-
-    if find_spec("accelerate") is None:
-        raise InputError("training on several cards needs accelerate: pip install accelerate")
     if not Path(launcher).is_file():
         raise InputError("accelerate's settings are not there", path=launcher)
     command = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(launcher)]
@@ -160,8 +154,6 @@ def _wait(process, scratch) -> int:
 
 def _failure(scratch, reported: str, status: int) -> Exception:
     """The exception that the first worker to fail ended with."""
-    from .audit import StageFailed
-
     reports = sorted((read_json(p) for p in scratch.glob(FAILED.format("*"))), key=lambda r: r["time"])
     known = {"InputError": InputError, "StageFailed": StageFailed}
     for report in reports:
@@ -193,20 +185,11 @@ def main(scratch) -> None:
 
 
 def _work(scratch, work) -> None:
-    from accelerate import PartialState
-
-    from implicit_sparsity.models.processes import barrier, largest, peak_memory_mb, rank, world
-    from implicit_sparsity.options import load
-
-    from . import fit as training_fit
-    from . import sharding
-    from .stage import Stage
-
     # before weights are loaded: transformers asks whether there are other processes, and which this one is
     PartialState(cpu=work["stage"]["training"].get("device") == "cpu")
     stage = Stage(**work["stage"])
     method = load("methods", work["method"], **work["options"])
-    result = training_fit.train(stage, method, scratch)
+    result = fit.train_model(stage, method, scratch)
     peak = largest([round(peak_memory_mb())])[0]
     result["measured"] = {"processes": world(), "peak_memory_mb": peak}  # of the largest
     folder = scratch / DONE

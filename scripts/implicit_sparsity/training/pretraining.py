@@ -11,8 +11,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from implicit_sparsity.models import batching
+from implicit_sparsity.models import batching, loading
+from implicit_sparsity.models.losses import completion_nats
 from implicit_sparsity.provenance import identity
 from implicit_sparsity.randomness import stream_seed
 
@@ -21,8 +24,6 @@ from . import fit
 
 def train_tokenizer(texts: list[str], vocabulary: int, specials: list[str]):
     """A byte-level BPE with ``vocabulary`` entries, the special tokens first."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -83,10 +84,6 @@ def _documents(tokenizer, records, template, max_length) -> list:
 
 def _nats(model, documents) -> float:
     """Mean loss in nats a token."""
-    import torch
-
-    from implicit_sparsity.models.losses import completion_nats
-
     total = count = 0
     with torch.no_grad():
         for batch in batching.sorted_batches([len(document.ids) for document in documents], 2048):
@@ -121,8 +118,6 @@ class EveryWeight:
 
 def from_scratch(folder, base: dict, splits, template: dict) -> dict:
     """Fill ``folder`` with a model of the entry ``base``, trained here; returns what it says of itself."""
-    from implicit_sparsity.models import loading
-
     records, held_out = _records(splits, "train"), _records(splits, "select")
     texts = [f"{r['prompt']}\n{r['completion']}" for r in records]
     specials = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]

@@ -11,6 +11,12 @@ is trained, and of AdamW's moments. Whoever resumes reads its own rows of the pa
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import torch
+from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch.distributed.fsdp import MixedPrecisionPolicy
+
 from implicit_sparsity.models.forward import base_network
 from implicit_sparsity.models.processes import local, rank, rows, world
 
@@ -24,10 +30,6 @@ def shard_with(accelerator, model, bf16: bool) -> None:
     same code is switched on by hand, so that the tests run what runs on cards. The layers' class comes from
     the network itself: transformers' list also names the vision tower's, which is left out.
     """
-    import torch
-    from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
-    from torch.distributed.fsdp import MixedPrecisionPolicy
-
     state = accelerator.state
     if state.distributed_type != DistributedType.FSDP:
         state.distributed_type = DistributedType.FSDP
@@ -57,7 +59,6 @@ def through_the_root(model, function):
 def save_parts(folder, model, optimizer=None) -> None:
     """Write this rank's part of what is trained and, where there is one, of the optimizer's moments; in files
     of 4 GB, so that host memory holds no more than one at a time."""
-    from safetensors.torch import save_file
 
     def write():
         number = len(list(Path(folder).glob(f"part-{rank():05}-*")))
@@ -81,8 +82,6 @@ def _stored(tensor):
 
 def load_weights(folder, model) -> None:
     """Set what is trained to a restart point's weights, whatever number of ranks wrote it."""
-    import torch
-
     with _parts(folder) as read, torch.no_grad():
         for name, parameter in _trained(model):
             _fill(parameter, read, f"weight.{name}")
@@ -90,8 +89,6 @@ def load_weights(folder, model) -> None:
 
 def load_moments(folder, model, optimizer) -> None:
     """Set the optimizer's moments likewise; ``step`` is a number that all ranks share."""
-    import torch
-
     with _parts(folder) as read, torch.no_grad():
         for name, parameter in _trained(model):
             moments = {"step": read(f"step.{name}", slice(0, 1)).reshape(())}
@@ -114,9 +111,6 @@ def _fill(tensor, read, name) -> None:
 def _parts(folder):
     """A function of a name and a slice of rows that reads them from a restart point, whose ranks' parts lie
     end to end."""
-    import torch
-    from safetensors import safe_open
-
     with ExitStack() as stack:
         places = {}  # name -> the files that hold it, rank after rank
         for path in sorted(Path(folder).glob("part-*.safetensors")):

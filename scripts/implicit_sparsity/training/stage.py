@@ -1,11 +1,20 @@
 """One stage of an order: the network, the documents and the past that a method may ask for."""
 
+import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
+from peft import get_peft_model_state_dict
+from safetensors.torch import load_file, save_file
+
+from implicit_sparsity.corpora.tokens import Tokens
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.models import processes
+from implicit_sparsity.models import adapters, ffn, loading, lowrank, processes
+from implicit_sparsity.models.batching import collate, sorted_batches, to_device
 from implicit_sparsity.randomness import stream_seed
+from implicit_sparsity.storage import files
+from implicit_sparsity.storage.tensors import load_state, save_state
 
 
 @dataclass
@@ -27,8 +36,6 @@ class Stage:
     model: object = field(default=None, repr=False)
 
     def __post_init__(self):
-        from implicit_sparsity.models import loading
-
         if self.model is None:
             # of several processes each gives its card only the part of the weights that it is to hold
             device = "cpu" if processes.world() > 1 else self.device
@@ -37,8 +44,6 @@ class Stage:
     def _source(self) -> str:
         """The folder that the network comes from: a stage before that left a whole model takes the base's
         place."""
-        from implicit_sparsity.models import adapters
-
         return self.previous if self.previous and adapters.is_whole(self.previous) else self.model_folder
 
     @property
@@ -50,14 +55,10 @@ class Stage:
         return stream_seed(self.seed, str(len(self.domains)), self.domain, *names)
 
     def seed_everything(self, name: str) -> None:
-        import torch
-
         torch.manual_seed(self.stream(name))
 
     def documents(self, split: str, domain: str | None = None) -> list:
         """The token documents of one split of a domain, the new one by default."""
-        from implicit_sparsity.corpora.tokens import Tokens
-
         folder = self.tokens[self.domains.index(domain or self.domain) - len(self.domains)]
         documents = Tokens(folder).split(split)
         if not len(documents):
@@ -71,8 +72,6 @@ class Stage:
     def select_batches(self, tokens: int, batch_tokens: int = 512):
         """The first documents of the select split that hold ``tokens`` tokens, as batches on the model's
         device."""
-        from implicit_sparsity.models.batching import collate, sorted_batches, to_device
-
         chosen, count = [], 0
         for document in self.select_documents():
             if count >= tokens:
@@ -86,9 +85,6 @@ class Stage:
     def save(self, method, folder, tensors: dict) -> None:
         """Write what a stage leaves: the method's adapter as PEFT reads it (or the whole model, for
         transformers), and state for the next stage."""
-        from implicit_sparsity.storage import files
-        from implicit_sparsity.storage.tensors import save_state
-
         method.save(self, folder)
         if method.adapter:
             path = Path(folder) / "adapter_config.json"
@@ -100,26 +96,15 @@ class Stage:
 
     def previous_state(self) -> dict:
         """The tensors that the stage before left for this one; {} at the first."""
-        from implicit_sparsity.storage.tensors import load_state
-
         return load_state(self.previous) if self.previous else {}
 
     def keep_previous(self) -> None:
         """Let the model compute with the earlier stages' adapter, frozen, so that a new one starts from what
         they learnt."""
-        from implicit_sparsity.models import adapters
-
         self.model = adapters.with_adapter(self.model, self.previous)
 
     def save_stacked(self, folder) -> None:
         """Write this stage's LoRA and the earlier stages' as one, of the sum of their ranks."""
-        import copy
-
-        from peft import get_peft_model_state_dict
-        from safetensors.torch import load_file, save_file
-
-        from implicit_sparsity.models import ffn, lowrank
-
         config = copy.deepcopy(self.model.peft_config["default"])
         scale = config.lora_alpha / config.r
         old = load_file(str(Path(self.previous) / "adapter_model.safetensors"))

@@ -24,7 +24,7 @@ WHOLE = """\
 def record(study: dict, options: dict, training: dict, result: dict) -> dict:
     """All of a stage that is the same on every run of it; what was measured is added when it is written.
 
-    ``result`` is what ``training.fit`` returned.
+    ``result`` is what ``launcher.launch_stage`` returned.
     """
     spent = {
         "steps": len(result["curve"]),

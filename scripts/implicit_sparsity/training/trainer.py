@@ -6,6 +6,9 @@ import shutil
 import sys
 from pathlib import Path
 
+import torch
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+
 from implicit_sparsity.models import processes
 from implicit_sparsity.models.losses import completion_nats
 
@@ -15,121 +18,112 @@ from .audit import StageFailed
 LOOP, COMPLETE = "loop.json", "complete"
 
 
-def loop_class():
-    """The Trainer subclass; made on demand, because transformers takes seconds to import."""
-    import torch
-    from transformers import PrinterCallback, Trainer, TrainerCallback
+class StageTrainer(Trainer):
+    """A Trainer that asks a method its five questions and checkpoints what is trained, no more."""
 
-    class Loop(Trainer):
-        """A Trainer that asks a method its five questions and checkpoints what is trained, no more."""
+    def __init__(self, model, method, batches: list, arguments, audit=None):
+        super().__init__(model=model, args=arguments, train_dataset=batches)
+        self.method, self.audit, self.routing, self.stopping = method, audit, None, False
+        self.remove_callback(PrinterCallback)  # the curve is written beside the adapter
+        self.add_callback(StepCallbacks(self))
+        self.model_accepts_loss_kwargs = False
 
-        method = audit = routing = None
-        stopping = False
+    def create_accelerator_and_postprocess(self):
+        super().create_accelerator_and_postprocess()
+        if processes.world() > 1:
+            sharding.shard_with(self.accelerator, self.model, self.args.bf16)
+            self.is_fsdp_enabled = True
 
-        def __init__(self, *args, **kwargs):
-            super().__init__(*args, **kwargs)
-            self.remove_callback(PrinterCallback)  # the curve is written beside the adapter
-            self.model_accepts_loss_kwargs = False
+    def get_train_dataloader(self):
+        loader = torch.utils.data.DataLoader(
+            self.train_dataset, batch_size=1, collate_fn=lambda batches: batches[0]
+        )
+        # of several processes each has its own documents of every batch: nothing is left to share out
+        return loader if processes.world() > 1 else self.accelerator.prepare(loader)
 
-        def create_accelerator_and_postprocess(self):
-            super().create_accelerator_and_postprocess()
-            if processes.world() > 1:
-                sharding.shard_with(self.accelerator, self.model, self.args.bf16)
-                self.is_fsdp_enabled = True
+    def create_scheduler(self, num_training_steps, optimizer=None):
+        # transformers' own warm-up begins at zero: its first step does nothing
+        warmup = max(1, self.args.warmup_steps)
+        rate = torch.optim.lr_scheduler.LambdaLR(
+            optimizer or self.optimizer, lambda s: min(1.0, (s + 1) / warmup)
+        )
+        self.lr_scheduler = rate
+        return rate
 
-        def get_train_dataloader(self):
-            loader = torch.utils.data.DataLoader(
-                self.train_dataset, batch_size=1, collate_fn=lambda batches: batches[0]
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        # a mean over the whole batch, whose tokens may lie on other processes: see ``share``
+        nats, _ = model(inputs) if processes.world() > 1 else completion_nats(model, inputs)
+        loss = nats.sum() * inputs["weight"] if "weight" in inputs else nats.mean()
+        return self.method.loss(model, inputs, loss)
+
+    def log(self, logs, *args, **kwargs):
+        if "loss" in logs and not math.isfinite(logs["loss"]):
+            raise StageFailed(f"step {self.state.global_step}: the loss is not finite")
+        if "loss" in logs and self.audit is not None and self.audit.watched:
+            logs["constraint_violation"] = (
+                self.audit.constraint_violations[-1] if self.audit.constraint_violations else None
             )
-            # of several processes each has its own documents of every batch: nothing is left to share out
-            return loader if processes.world() > 1 else self.accelerator.prepare(loader)
+        super().log(logs, *args, **kwargs)
 
-        def create_scheduler(self, num_training_steps, optimizer=None):
-            # transformers' own warm-up begins at zero: its first step does nothing
-            warmup = max(1, self.args.warmup_steps)
-            rate = torch.optim.lr_scheduler.LambdaLR(
-                optimizer or self.optimizer, lambda s: min(1.0, (s + 1) / warmup)
-            )
-            self.lr_scheduler = rate
-            return rate
+    def save_model(self, output_dir=None, _internal_call=False):
+        Path(output_dir).mkdir(parents=True, exist_ok=True)
+        sharding.save_parts(output_dir, self.model, self.optimizer)
+        audit = self.audit.state() if self.audit else {}
+        if self.args.should_save:
+            state = {"audit": audit, "schedule": self.lr_scheduler.state_dict()}
+            (Path(output_dir) / LOOP).write_text(json.dumps(state))
 
-        def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-            # a mean over the whole batch, whose tokens may lie on other processes: see ``share``
-            nats, _ = model(inputs) if processes.world() > 1 else completion_nats(model, inputs)
-            loss = nats.sum() * inputs["weight"] if "weight" in inputs else nats.mean()
-            return self.method.loss(model, inputs, loss)
+    def _save_optimizer_and_scheduler(self, output_dir):
+        pass  # written with the weights, in a form that any number of processes reads
 
-        def log(self, logs, *args, **kwargs):
-            if "loss" in logs and not math.isfinite(logs["loss"]):
-                raise StageFailed(f"step {self.state.global_step}: the loss is not finite")
-            if "loss" in logs and self.audit is not None and self.audit.watched:
-                logs["constraint_violation"] = (
-                    self.audit.constraint_violations[-1] if self.audit.constraint_violations else None
-                )
-            super().log(logs, *args, **kwargs)
+    def _load_from_checkpoint(self, resume_from_checkpoint, model=None):
+        sharding.load_weights(resume_from_checkpoint, self.model)
 
-        def save_model(self, output_dir=None, _internal_call=False):
-            Path(output_dir).mkdir(parents=True, exist_ok=True)
-            sharding.save_parts(output_dir, self.model, self.optimizer)
-            audit = self.audit.state() if self.audit else {}
-            if self.args.should_save:
-                state = {"audit": audit, "schedule": self.lr_scheduler.state_dict()}
-                (Path(output_dir) / LOOP).write_text(json.dumps(state))
+    def _load_optimizer_and_scheduler(self, checkpoint):
+        if checkpoint is None:
+            return
+        sharding.load_moments(checkpoint, self.model, self.optimizer)
+        state = json.loads((Path(checkpoint) / LOOP).read_text())
+        self.lr_scheduler.load_state_dict(state["schedule"])
+        if self.audit:
+            self.audit.restore(state["audit"])
 
-        def _save_optimizer_and_scheduler(self, output_dir):
-            pass  # written with the weights, in a form that any number of processes reads
 
-        def _load_from_checkpoint(self, resume_from_checkpoint, model=None):
-            sharding.load_weights(resume_from_checkpoint, self.model)
+class StepCallbacks(TrainerCallback):
+    """The two moments around the optimizer's step, and the mark of a checkpoint that is whole."""
 
-        def _load_optimizer_and_scheduler(self, checkpoint):
-            if checkpoint is None:
-                return
-            sharding.load_moments(checkpoint, self.model, self.optimizer)
-            state = json.loads((Path(checkpoint) / LOOP).read_text())
-            self.lr_scheduler.load_state_dict(state["schedule"])
-            if self.audit:
-                self.audit.restore(state["audit"])
+    def __init__(self, loop):
+        self.loop = loop
 
-    class StepCallbacks(TrainerCallback):
-        """The two moments around the optimizer's step, and the mark of a checkpoint that is whole."""
+    def on_train_begin(self, args, state, control, **kwargs):
+        if self.loop.audit and processes.world() > 1:
+            self.loop.audit.follow(self.loop.model)  # its parameters are others since it was sharded
 
-        def __init__(self, loop):
-            self.loop = loop
+    def on_step_begin(self, args, state, control, **kwargs):
+        if self.loop.routing:
+            self.loop.routing.forget()
 
-        def on_train_begin(self, args, state, control, **kwargs):
-            if self.loop.audit and processes.world() > 1:
-                self.loop.audit.follow(self.loop.model)  # its parameters are others since it was sharded
+    def on_pre_optimizer_step(self, args, state, control, **kwargs):
+        self.loop.method.gradients(self.loop.model)
+        if self.loop.audit:
+            self.loop.audit.before_step(state.global_step)
 
-        def on_step_begin(self, args, state, control, **kwargs):
-            if self.loop.routing:
-                self.loop.routing.forget()
+    def on_optimizer_step(self, args, state, control, **kwargs):
+        self.loop.method.step(self.loop.model)
+        if self.loop.audit:
+            self.loop.audit.after_step()
 
-        def on_pre_optimizer_step(self, args, state, control, **kwargs):
-            self.loop.method.gradients(self.loop.model)
-            if self.loop.audit:
-                self.loop.audit.before_step(state.global_step)
+    def on_step_end(self, args, state, control, **kwargs):
+        # save now, whatever the interval, and leave: all processes after the same step
+        if any(processes.largest([self.loop.stopping])):
+            control.should_save = control.should_training_stop = True
 
-        def on_optimizer_step(self, args, state, control, **kwargs):
-            self.loop.method.step(self.loop.model)
-            if self.loop.audit:
-                self.loop.audit.after_step()
-
-        def on_step_end(self, args, state, control, **kwargs):
-            # save now, whatever the interval, and leave: all processes after the same step
-            if any(processes.largest([self.loop.stopping])):
-                control.should_save = control.should_training_stop = True
-
-        def on_save(self, args, state, control, **kwargs):
-            processes.barrier()  # every process has written its part
-            (Path(args.output_dir) / f"checkpoint-{state.global_step}" / COMPLETE).touch()
-
-    return Loop, StepCallbacks
+    def on_save(self, args, state, control, **kwargs):
+        processes.barrier()  # every process has written its part
+        (Path(args.output_dir) / f"checkpoint-{state.global_step}" / COMPLETE).touch()
 
 
 def arguments(training: dict, learning_rate: float, scratch, seed: int):
-    from transformers import TrainingArguments
-
     every, device = training["checkpoint_every"], training.get("device")
     return TrainingArguments(
         output_dir=str(scratch),

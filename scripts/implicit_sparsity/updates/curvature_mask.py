@@ -9,7 +9,10 @@ import logging
 import math
 from dataclasses import dataclass
 
+import torch
+
 from implicit_sparsity.errors import InputError
+from implicit_sparsity.models import lowrank
 
 from .kfac import GRADIENTS, INPUTS, TRACES
 
@@ -27,8 +30,6 @@ class Side:
 
     @classmethod
     def of(cls, rows, directions: int):
-        import torch
-
         squares = rows.double().square().sum(1)
         basis = torch.linalg.qr(rows[:directions].double().T).Q  # rows were rounded to float32
         beyond = float(squares[directions]) if len(squares) > directions else 0.0
@@ -36,8 +37,6 @@ class Side:
 
     def shuffled(self, seed: int):
         """The same eigenvalues on random orthonormal directions."""
-        import torch
-
         random = torch.randn(
             self.basis.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
         )
@@ -45,8 +44,6 @@ class Side:
 
     def bounds(self):
         """Eigenvalues, and at the end the bound of all other directions, [k + 1]."""
-        import torch
-
         return torch.cat([self.values, self.values.new_tensor([self.beyond])])
 
     @property
@@ -79,8 +76,6 @@ class CurvatureMask:
         """The fence that zeroes the fewest entries, the most curved, which hold ``energy`` of all curvature
         tr A tr G; fewer hold it, where the directions kept do not tell entries apart so far. InputError where
         nothing is left to write."""
-        import torch
-
         curved = torch.outer(gradients.bounds(), inputs.bounds()).cpu()
         products, total = curved[:-1, :-1].flatten().sort(descending=True).values, float(traces.prod())
         short = int((products.cumsum(0) < energy * total * (1 - 1e-12)).sum())  # too few hold too little
@@ -95,8 +90,6 @@ class CurvatureMask:
     def project(self, factor) -> None:
         """Take out of each rank of the factors A [1, r, i] and B [1, o, r], in place, what it must not
         write."""
-        import torch
-
         (a,), (b,) = factor.views
         v, u = self.inputs.basis, self.gradients.basis
         with torch.no_grad():
@@ -117,8 +110,6 @@ class CurvatureMask:
 def corners(zeroed, whole_rows: bool, whole_columns: bool, rank: int):
     """(J [rank], K [rank]) of the staircase's corners, evenly spread from those that may write all rows to
     those that may write all columns."""
-    import torch
-
     result = []
     for j, row in enumerate(zeroed):
         k = int(row.sum())
@@ -158,10 +149,6 @@ def build(state: dict, outcome: dict, options) -> dict:
 
 def change_norms(model, before: dict, masked: dict) -> tuple[float, float]:
     """(||zeroed entries of dW||, ||dW||) of all fenced weights since ``before`` (lowrank.snapshot)."""
-    import torch
-
-    from implicit_sparsity.models import lowrank
-
     inside = total = 0.0
     for name, factor in lowrank.factors(model).items():
         (a0, b0), (a1, b1) = before[name], (tensor.detach() for tensor in factor.views)

@@ -6,13 +6,16 @@ weights but a copy of what is trained; logits of both are held a chunk at a time
 
 from contextlib import contextmanager
 
+import torch
+from torch.utils.checkpoint import checkpoint
+
+from implicit_sparsity.models import forward, losses
+from implicit_sparsity.models.hooks.watching import module_inputs
+
 
 @contextmanager
 def last_states(model):
     """A list whose one item is what the last norm read in the latest forward pass [B, S, H]."""
-    from implicit_sparsity.models import forward
-    from implicit_sparsity.models.hooks.watching import module_inputs
-
     seen = []
 
     def note(_, x):
@@ -27,8 +30,6 @@ def completion_states(seen: list, model, batch):
 
     The list is emptied: what it held keeps the pass's whole graph alive.
     """
-    from implicit_sparsity.models import forward
-
     states = seen.pop()
     with forward.arithmetic(model):
         hidden = forward.base_network(model).model.norm(states)
@@ -38,10 +39,6 @@ def completion_states(seen: list, model, batch):
 
 def run(model, batch):
     """Last hidden states [N, H] at the completion positions, without a gradient."""
-    import torch
-
-    from implicit_sparsity.models import forward
-
     with torch.no_grad():
         return _completions(forward.hidden_states(model, **forward.inputs(batch)), batch)
 
@@ -72,11 +69,6 @@ def as_it_was(model, values: dict):
 
 def divergence(model, student, teacher, temperature: float):
     """T^2 KL(teacher || student) in nats of each position, float32 [N], of hidden states [N, H]."""
-    import torch
-    from torch.utils.checkpoint import checkpoint
-
-    from implicit_sparsity.models import forward, losses
-
     head = forward.head(model)
 
     def retained(mine, other):

@@ -5,6 +5,13 @@ Shapes: L layers, E experts, K experts a token, B documents, S positions.
 
 from contextlib import contextmanager
 
+import numpy as np
+import torch
+
+from implicit_sparsity.models import ffn, forward, lowrank
+from implicit_sparsity.models.hooks.gradients import masked_gradients
+from implicit_sparsity.models.hooks.watching import ffn_activations
+
 
 def usage(model, batches, score: str = "share"):
     """Use of each expert, float64 [L, E]; each layer sums to 1 (ESFT, 2407.01906, equations 7 and 8).
@@ -12,11 +19,6 @@ def usage(model, batches, score: str = "share"):
     Per document the mean over its tokens of: "share", 1 / K where the token goes to the expert; "gate", the
     weight that the router gives it there. Then the mean over documents, so that each counts alike.
     """
-    import torch
-
-    from implicit_sparsity.models import ffn, forward
-    from implicit_sparsity.models.hooks.watching import ffn_activations
-
     blocks = ffn.feed_forwards(model)
     widest = max(block.experts for block in blocks)  # a dense layer among them has zeros
     total, count, batch = torch.zeros(len(blocks), widest, dtype=torch.float64), 0, {}
@@ -41,8 +43,6 @@ def usage(model, batches, score: str = "share"):
 
 def random_choice(chosen: list, experts: int, seed: int) -> list:
     """In each layer as many experts as were chosen, drawn at random."""
-    import numpy as np
-
     random = np.random.default_rng(seed)
     return [random.permutation(experts)[: len(layer)].tolist() for layer in chosen]
 
@@ -55,10 +55,6 @@ class Slices:
     """
 
     def __init__(self, model, chosen: list):
-        import torch
-
-        from implicit_sparsity.models import lowrank
-
         self.factors = {name: f for name, f in lowrank.factors(model).items() if f.experts > 1}
         for name, factor in lowrank.factors(model).items():
             for weight in factor.weights:
@@ -73,8 +69,6 @@ class Slices:
 
     @contextmanager
     def masked(self):
-        from implicit_sparsity.models.hooks.gradients import masked_gradients
-
         pairs = []
         for name, factor in self.factors.items():
             a, b = factor.weights
@@ -85,8 +79,6 @@ class Slices:
             yield
 
     def put_back(self) -> None:
-        import torch
-
         with torch.no_grad():
             for name, factor in self.factors.items():
                 for view, retained in zip(factor.views, self.retained[name], strict=True):

@@ -11,6 +11,12 @@ scale of the mean completion loss.
 
 from contextlib import contextmanager, nullcontext
 
+import torch
+
+from implicit_sparsity.models import forward, losses
+from implicit_sparsity.models.batching import collate, completion_tokens, to_device
+from implicit_sparsity.models.hooks.routing import SteadyRouting
+
 
 class Penalty:
     """1/2 sum F (theta - theta*)^2, of a model with parameters as ``anchor`` and ``fisher`` name them.
@@ -19,15 +25,11 @@ class Penalty:
     """
 
     def __init__(self, anchor: dict, fisher: dict):
-        import torch
-
         self.names = sorted(fisher)
         self.anchor = torch.cat([anchor[name].flatten() for name in self.names])
         self.fisher = torch.cat([fisher[name].flatten() for name in self.names]).to(self.anchor.device)
 
     def __call__(self, model):
-        import torch
-
         now, device = dict(model.named_parameters()), self.anchor.device
         moved = torch.cat([now[name].flatten().to(device) for name in self.names]) - self.anchor
         return 0.5 * (self.fisher * moved.square()).sum()
@@ -40,8 +42,6 @@ def accumulated(old: dict, new: dict, gamma: float) -> dict:
 
 def squared_scores(parameters: dict, scores) -> dict:
     """sum of squared gradients over sum of counts, by name; ``scores`` yields (log-likelihood, its count)."""
-    import torch
-
     sums = {name: torch.zeros_like(p, dtype=torch.float32) for name, p in parameters.items()}
     total = 0
     for score, count in scores:
@@ -55,18 +55,11 @@ def squared_scores(parameters: dict, scores) -> dict:
 
 def draw(logits, generator):
     """One label of each row of logits [N, V], from their softmax: int64 [N]."""
-    import torch
-
     return torch.multinomial(logits.float().softmax(-1), 1, generator=generator)[:, 0]
 
 
 def diagonal(model, documents: list, seed: int, checkpointing: bool = False) -> dict:
     """F by name of every trainable parameter, float32, in its shape; from one draw of labels a document."""
-    import torch
-
-    from implicit_sparsity.models import forward
-    from implicit_sparsity.models.batching import completion_tokens
-
     generator = torch.Generator(forward.head(model).weight.device).manual_seed(seed)
     reported = [document for document in documents if completion_tokens(document)]
     trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
@@ -76,11 +69,6 @@ def diagonal(model, documents: list, seed: int, checkpointing: bool = False) -> 
 
 def _score(model, document, generator):
     """(log-likelihood of labels drawn for a document's completion, their number)."""
-    import torch
-
-    from implicit_sparsity.models import forward, losses
-    from implicit_sparsity.models.batching import collate, to_device
-
     batch = to_device(collate([document]), next(model.parameters()).device)
     hidden = forward.hidden_states(model, **forward.inputs(batch))
     hidden = hidden[batch["labels"].to(hidden.device) != -100]
@@ -94,11 +82,6 @@ def _score(model, document, generator):
 @contextmanager
 def recomputing(model):
     """Keep only each layer's input for a backward pass; without dropout, as in eval mode."""
-    import torch
-
-    from implicit_sparsity.models import forward
-    from implicit_sparsity.models.hooks.routing import SteadyRouting
-
     with SteadyRouting(model).holding() as routing:
         forward.checkpoint_gradients(model, routing.contexts)
         model.train()  # transformers computes a layer again in training mode alone

@@ -7,6 +7,10 @@ into the flattened weight; values, float32 [n].
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import numpy as np
+import torch
+from torch.nn.utils import parametrize
+
 
 def positions(keep, partition: int, partitions: int):
     """int32 [n], ascending: the freed positions of partition ``partition`` (from 0) of ``partitions``.
@@ -14,8 +18,6 @@ def positions(keep, partition: int, partitions: int):
     Row by row the freed positions are dealt out in turn, each row beginning with the next partition, so that
     partitions have equal shares of every row, to one, and of every column, nearly.
     """
-    import torch
-
     free = ~keep.flatten(0, -2)
     turn = free.cumsum(1, dtype=torch.int32) - 1
     turn += torch.arange(len(free), dtype=torch.int32, device=free.device)[:, None]
@@ -24,17 +26,11 @@ def positions(keep, partition: int, partitions: int):
 
 def pack(keep):
     """A mask as bits, uint8 [ceil(n / 8)]."""
-    import numpy as np
-    import torch
-
     return torch.from_numpy(np.packbits(keep.flatten().cpu().numpy()))
 
 
 def unpack(bits, shape):
     """The mask of this shape that ``pack`` packed."""
-    import numpy as np
-    import torch
-
     flat = np.unpackbits(bits.cpu().numpy(), count=int(np.prod(shape)))
     return torch.from_numpy(flat).bool().reshape(shape)
 
@@ -50,8 +46,6 @@ class Partitions:
     @classmethod
     def attach(cls, model, weights: dict, places: dict):
         """Move what the weights hold at ``places`` into parameters, ``partition_values`` of the model."""
-        import torch
-
         values, held = {}, torch.nn.ParameterDict()
         for name, weight in weights.items():
             flat, at = weight.view.view(-1), places[name].long()
@@ -67,8 +61,6 @@ class Partitions:
         A weight is made up when it is asked for and dropped after: one layer's at a time, where gradients are
         checkpointed.
         """
-        import torch
-        from torch.nn.utils import parametrize
 
         class Written(torch.nn.Module):
             def __init__(self, places, values):

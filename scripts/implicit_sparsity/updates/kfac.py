@@ -13,13 +13,19 @@ input or output, m rows.
 
 from contextlib import nullcontext
 
+import torch
+
+from implicit_sparsity.models import forward, losses
+from implicit_sparsity.models.hooks.backward import module_gradients
+from implicit_sparsity.models.hooks.watching import module_inputs
+
+from . import fisher
+
 INPUTS, GRADIENTS, TRACES = "inputs", "gradients", "traces"
 
 
 def principal(rows, count: int):
     """The ``count`` leading directions of rows'rows, as rows sqrt(eigenvalue) * eigenvector', descending."""
-    import torch
-
     q, r = torch.linalg.qr(rows.double().T)  # [n, m], [m, m]: the SVD is of the small one
     _, values, turn = torch.linalg.svd(r.T, full_matrices=False)
     held = min(count, int((values > 1e-7 * values[:1]).sum()))
@@ -34,8 +40,6 @@ class Moment:
 
     def add(self, vectors) -> None:
         """Count in the rows of ``vectors`` [m, n]."""
-        import torch
-
         self.rows.append(vectors.float())
         self.trace += float(vectors.double().square().sum())
         self.vectors += len(vectors)
@@ -44,8 +48,6 @@ class Moment:
 
     def mean(self):
         """(rows of the mean [m, n], its trace)."""
-        import torch
-
         rows = principal(torch.cat(self.rows) / self.vectors**0.5, self.count)
         return rows, self.trace / self.vectors
 
@@ -57,14 +59,6 @@ def measure(model, batches, modules: dict, directions: int, seed: int, checkpoin
     backward pass gives all g. Layers that read one tensor share one moment. ``checkpointing``: layers are
     computed again for it.
     """
-    import torch
-
-    from implicit_sparsity.models import forward
-    from implicit_sparsity.models.hooks.backward import module_gradients
-    from implicit_sparsity.models.hooks.watching import module_inputs
-
-    from . import fisher
-
     inputs, gradients, seen, keep, last = {}, {}, set(), None, (None, None)
 
     def see_input(name, x):
@@ -100,12 +94,6 @@ def measure(model, batches, modules: dict, directions: int, seed: int, checkpoin
 
 def sampled_nats(model, batch: dict, generator):
     """Sum of -log p of labels that the model itself draws at the places of the completion tokens."""
-    import torch
-
-    from implicit_sparsity.models import forward, losses
-
-    from . import fisher
-
     hidden = forward.hidden_states(model, **forward.inputs(batch))
     hidden = hidden[(batch["labels"] != -100).to(hidden.device)]
     head = forward.head(model)
@@ -117,8 +105,6 @@ def sampled_nats(model, batch: dict, generator):
 
 def add(old: dict, new: dict, directions: int) -> dict:
     """The states of two sums of moments as one; every domain counts the same. {} adds nothing."""
-    import torch
-
     if not old:
         return new
     total, done = {}, {}

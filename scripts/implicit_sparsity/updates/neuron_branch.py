@@ -10,7 +10,11 @@ gate they are under; ``ffn`` numbers those last, so that no neuron's number chan
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import torch
+
 from implicit_sparsity.errors import InputError
+from implicit_sparsity.models import ffn, loading
+from implicit_sparsity.models.hooks.branching import side_branches
 
 
 @dataclass
@@ -21,18 +25,12 @@ class Branch:
 
     @contextmanager
     def applied(self, model):
-        from implicit_sparsity.models.hooks.branching import side_branches
-
         with side_branches(model, self.layers):
             yield
 
     def save(self, model, folder, precision: str) -> None:
         """Append the branch to the model's own weights and configuration, in place, and write the whole
         network."""
-        import torch
-
-        from implicit_sparsity.models import ffn, loading
-
         config = model.config.get_text_config()
         for block, (gate, up, d_gate, d_up, down) in zip(ffn.feed_forwards(model), self.layers, strict=True):
             mlp = carrier(block)
@@ -53,8 +51,6 @@ def carrier(block):
 
 def grow(linear, more, axis: int) -> None:
     """Give a linear layer more outputs (axis 0) or inputs (axis 1)."""
-    import torch
-
     whole = torch.cat([linear.weight, more], axis)
     linear.weight = torch.nn.Parameter(whole, requires_grad=False)
     linear.out_features, linear.in_features = whole.shape
@@ -63,18 +59,12 @@ def grow(linear, more, axis: int) -> None:
 def attach(model, chosen: dict) -> Branch:
     """A branch that starts from the chosen neurons' rows and says nothing yet, its numbers registered on the
     model as ``neuron_branch``."""
-    import torch
-
-    from implicit_sparsity.models import ffn
-
     layers, parameters = [], torch.nn.ParameterDict()
     for block in ffn.feed_forwards(model):
         mlp = carrier(block)
         weight = mlp.gate_proj.weight
         if not weight.is_floating_point() or mlp.gate_proj.bias is not None:
-            raise InputError(
-                "a side branch needs unquantized weights without bias", key="methods.activation_mask.form"
-            )
+            raise InputError("a side branch needs unquantized weights without bias", key="methods")
         gate, up = _rows(block, chosen[block.layer].to(weight.device))
         starts = {name: torch.zeros(gate.shape, device=weight.device) for name in ("gate", "up")}
         starts["down"] = torch.zeros(gate.shape[::-1], device=weight.device)
@@ -87,8 +77,6 @@ def attach(model, chosen: dict) -> Branch:
 
 def _rows(block, index):
     """Copies of the rows (gate [K, H], up [K, H]) of neurons by number, ascending."""
-    import torch
-
     result = []
     for first, last, gate, up, _ in block.parts():
         here = index[(index >= first) & (index < last)] - first

@@ -4,9 +4,14 @@ Shapes: L layers, N neurons of a layer (numbered as in ``ffn``), K chosen ones, 
 are float64 [L, N], larger is chosen first. Sets of neurons are {layer: int64 [K], ascending}.
 """
 
-from implicit_sparsity.errors import InputError
+import numpy as np
+import torch
 
-CHOICES = ("active", "random", "least", "hub", "weight")
+from implicit_sparsity.errors import InputError
+from implicit_sparsity.models import ffn
+from implicit_sparsity.models.forward import plain_weight
+from implicit_sparsity.passes import activation_pass
+from implicit_sparsity.passes.accumulators import ActivationStatistics
 
 
 def activity(model, documents, tokens: int, skip_first: int = 1, batch_tokens: int = 512):
@@ -26,20 +31,12 @@ def grouped_activity(
 
     Held at once: 4 * G * L * N bytes.
     """
-    import torch
-
     statistics = _watched(model, documents, tokens, skip_first, batch_tokens, groups)
     parts = [part.transpose(0, 1).cpu() for part in (statistics.group_routed, statistics.group_plain)]
     return torch.cat(parts, dim=2)
 
 
 def _watched(model, documents, tokens, skip_first, batch_tokens, groups=0):
-    import numpy as np
-
-    from implicit_sparsity.models import ffn
-    from implicit_sparsity.passes import activation_pass
-    from implicit_sparsity.passes.accumulators import ActivationStatistics
-
     ids, keeps, _ = activation_pass.take_tokens(documents, tokens, skip_first, ())
     groups = min(groups, len(ids))
     device = next(model.parameters()).device
@@ -56,8 +53,6 @@ def scores(how: str, used, model, seed: int, ranks=None):
     gradient); random: a draw from ``seed``; weight: the largest norm of a neuron's 3 H numbers in the base;
     hub: the best worst rank (``ranks`` [L, N], see ``worst_ranks``).
     """
-    import torch
-
     if how == "active":
         return used
     if how == "least":
@@ -73,8 +68,6 @@ def worst_ranks(used, before=None):
     The K of best worst rank are the intersection of all domains' top-k sets, for the k at which it has K
     members: the hubs of ``neuron_sets``. Neurons that have come since ``before`` [L, n] are last in it.
     """
-    import torch
-
     order = torch.argsort(used, dim=1, descending=True, stable=True)
     ranks = torch.argsort(order, dim=1).int()
     if before is None:
@@ -85,19 +78,10 @@ def worst_ranks(used, before=None):
 
 def weight_norms(model):
     """sqrt(||gate_i||^2 + ||up_i||^2 + ||down_i||^2) of every neuron, float64 [L, N]."""
-    import torch
-
-    from implicit_sparsity.models import ffn
-
     return torch.stack([_norms(block) for block in ffn.feed_forwards(model)]).sqrt().cpu()
 
 
 def _norms(block):
-    import torch
-
-    from implicit_sparsity.models import ffn
-    from implicit_sparsity.models.forward import plain_weight
-
     def dense(mlp):
         return [plain_weight(ffn.base_layer(getattr(mlp, f"{name}_proj"))) for name in ("gate", "up", "down")]
 
@@ -117,8 +101,6 @@ def choose(scores, fraction: float, guarded: dict, width: int | None = None) -> 
 
     Ties go to the lower number. Raises InputError where too few neurons are left.
     """
-    import torch
-
     chosen, n = {}, scores.shape[1]
     k = max(1, round(fraction * (width or n))) if fraction else 0
     for layer, row in enumerate(scores):
@@ -137,8 +119,6 @@ def choose(scores, fraction: float, guarded: dict, width: int | None = None) -> 
 
 
 def union(*sets: dict) -> dict:
-    import torch
-
     layers = sorted({layer for each in sets for layer in each})
     return {layer: torch.cat([each[layer] for each in sets if layer in each]).unique() for layer in layers}
 

@@ -8,6 +8,11 @@ import re
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import torch
+
+from implicit_sparsity.models import adapters, ffn, lowrank
+from implicit_sparsity.models.hooks.changing import neuron_deltas
+
 
 @dataclass
 class Deltas:
@@ -30,8 +35,6 @@ class Deltas:
 
     def without(self, chosen: dict):
         """These deltas but those of the chosen neurons."""
-        import torch
-
         retained = []
         for layer, (index, gate, up, down) in enumerate(self.layers):
             here = ~torch.isin(index, chosen[layer])
@@ -40,8 +43,6 @@ class Deltas:
 
     def beside(self, model):
         """The same on the devices of the layers they belong to."""
-        from implicit_sparsity.models import ffn
-
         devices = [next(block.mlp.parameters()).device for block in ffn.feed_forwards(model)]
         pairs = zip(self.layers, devices, strict=False)  # there may be none
         return Deltas([tuple(tensor.to(device) for tensor in tensors) for tensors, device in pairs])
@@ -49,8 +50,6 @@ class Deltas:
     @contextmanager
     def applied(self, model):
         """The model computes as if they had been added."""
-        from implicit_sparsity.models.hooks.changing import neuron_deltas
-
         if not self.layers:
             yield
             return
@@ -59,8 +58,6 @@ class Deltas:
 
     def joined_with(self, other):
         """These and the deltas of other neurons."""
-        import torch
-
         if not self.layers:
             return Deltas([tuple(tensor.detach().cpu() for tensor in tensors) for tensors in other.layers])
         merged = []
@@ -80,10 +77,6 @@ class Deltas:
 
     def change_norms(self, before: dict, guarded: dict) -> tuple[float, float]:
         """(norm of what changed on guarded neurons, norm of all that changed) since the copies ``before``."""
-        import torch
-
-        from implicit_sparsity.models import lowrank
-
         parts = []
         for layer, (index, *tensors) in enumerate(self.layers):
             inside = torch.isin(index, guarded.get(layer, index.new_empty(0)).to(index.device))
@@ -96,10 +89,6 @@ class Deltas:
 
     def save_as_lora(self, model, folder) -> None:
         """Write a PEFT LoRA with alpha = rank, one factor of which is ones at the chosen neurons."""
-        import torch
-
-        from implicit_sparsity.models import adapters, ffn, lowrank
-
         blocks = ffn.feed_forwards(model)
         rank = max(_ranks(blocks, self.layers))
         wrapped = adapters.add_lora(model, rank, rank, targets="mlp", init_lora_weights=False)
@@ -114,10 +103,6 @@ class Deltas:
 def attach(model, chosen: dict, start: Deltas) -> Deltas:
     """Trainable deltas of the chosen neurons, registered on the model as ``neuron_deltas``: zeros, or what
     ``start`` says of a neuron."""
-    import torch
-
-    from implicit_sparsity.models import ffn
-
     blocks, hidden = ffn.feed_forwards(model), model.config.get_text_config().hidden_size
     layers, parameters = [], torch.nn.ParameterDict()
     for layer, index in sorted(chosen.items()):
@@ -135,8 +120,6 @@ def attach(model, chosen: dict, start: Deltas) -> Deltas:
 
 def _copy_common(index, first, known, gate, up, down) -> None:
     """Fill ``first`` where a neuron of ``index`` is among the ``known`` ones; both ascending."""
-    import torch
-
     here = torch.isin(index, known).nonzero().flatten()
     there = torch.searchsorted(known, index[here])
     first["gate"][here], first["up"][here] = gate[there], up[there]
@@ -153,8 +136,6 @@ def _ranks(blocks, layers):
 def _fill(name, block, tensors, a, b) -> None:
     """Write one layer's deltas into the zeroed factors A [X, r, i], B [X, o, r] of the weight called
     ``name``."""
-    import torch
-
     index, gate, up, down = (tensor.detach().to(a.device) for tensor in tensors)
     shared = ".shared_expert." in name
     for expert in range(len(a)):

@@ -7,6 +7,8 @@ of documents (a group is what Lin et al. call a batch), B groups of all old doma
 
 from dataclasses import dataclass
 
+import torch
+
 
 def normalised_use(used):
     """Use of each neuron by one domain, float32 [L, N] in [0, 1], from its activity [L, N]: tanh(max(0, z)),
@@ -20,8 +22,6 @@ def normalised_use(used):
 
 def gates(use, chosen: dict) -> dict:
     """{layer: 1 - use [K]} of chosen neurons; 1 where nothing is known (``use`` None)."""
-    import torch
-
     if use is None:
         return {layer: torch.ones(len(index)) for layer, index in chosen.items()}
     return {layer: 1 - use[layer, index] for layer, index in chosen.items()}
@@ -29,8 +29,6 @@ def gates(use, chosen: dict) -> dict:
 
 def shuffled(gates: dict, size: int, seed: int) -> tuple[dict, dict]:
     """(chosen, gates) at random: as many of a layer's ``size`` neurons with the same gates, so equal mass."""
-    import torch
-
     random = torch.Generator().manual_seed(seed)
     chosen, mixed = {}, {}
     for layer, values in sorted(gates.items()):
@@ -58,8 +56,6 @@ class GatedStep:
         self.copies = [parameter.detach().clone() for parameter, _ in self.parts]
 
     def after(self) -> None:
-        import torch
-
         with torch.no_grad():
             for (parameter, share), copy in zip(self.parts, self.copies, strict=True):
                 parameter.copy_(torch.lerp(copy, parameter, share.expand_as(copy)))
@@ -69,8 +65,6 @@ class GatedStep:
 def accessed(sums, share: float):
     """Neurons among the ``share`` of their layer (one at least) that a group uses most, bool [G, L, N]; of
     activity [G, L, N]. None that is idle."""
-    import torch
-
     k = max(1, round(share * sums.shape[-1]))
     result = torch.zeros(sums.shape, dtype=torch.bool)
     for group, activity in enumerate(sums):
@@ -96,8 +90,6 @@ class Background:
         return cls(*(state[f"background.{part}"] for part in ("groups", "found", "use")))
 
     def to_state(self) -> dict:
-        import torch
-
         groups = torch.as_tensor(int(self.groups))
         return {"background.groups": groups, "background.found": self.result, "background.use": self.use}
 
@@ -106,8 +98,6 @@ class Background:
 
         tf = c_i / sum_j c_j over the layer, idf = log((B + 1) / (found_i + 1)); idf 1 without a background.
         """
-        import torch
-
         counts = sums.double().sum(0)
         frequency = counts / counts.sum(dim=1, keepdim=True).clamp(min=1e-30)
         if self.result is None:
@@ -116,8 +106,6 @@ class Background:
 
     def with_domain(self, accessed):
         """This background and one more domain's groups, bool [G, L, N]."""
-        import torch
-
         result, use = accessed.sum(0).int(), accessed.float().mean(0)
         if self.result is None:
             return Background(len(accessed), result, use)

@@ -6,6 +6,10 @@ Shapes: o output width, i input width, k directions that stay, r = min(o, i) - k
 V_low [r, i]. PEFT keeps U_high (V_high) only where U (V) is not square; else U_low's complement is the same.
 """
 
+import torch
+
+from implicit_sparsity.models.lowrank import summed
+
 ADAPTER = "default"
 
 
@@ -36,8 +40,6 @@ def high_columns(layer, x):
 
 def reproject(layers: dict) -> None:
     """Take out of U_low and V_low, in place, what has got into the span of the half that stays."""
-    import torch
-
     with torch.no_grad():
         for layer in layers.values():
             low = trained(layer)
@@ -60,10 +62,6 @@ def change_norms(layers: dict, before: dict) -> tuple[float, float]:
     is formed, a layer at a time, in float64, as a step is a small difference: r is near the full rank, so the
     factors are no smaller.
     """
-    import torch
-
-    from implicit_sparsity.models.lowrank import summed
-
     parts = []
     for name, layer in layers.items():
         change = _product(trained(layer)) - _product(before[name])
@@ -83,8 +81,6 @@ def _product(parts: dict):
 
 def merged(layers: dict) -> dict:
     """The weights as they are with what was trained, float32 [o, i] each."""
-    import torch
-
     with torch.no_grad():
         return {
             name: layer.get_base_layer().weight + layer.get_delta_weight(ADAPTER)

@@ -5,6 +5,17 @@ inputs leaves that domain's outputs as they were: dW x = 0 (Gradient Projection 
 2103.09762). Shapes: X experts or 1, T sampled tokens, i input width, k dimensions.
 """
 
+import numpy as np
+import torch
+
+from implicit_sparsity.errors import InputError
+from implicit_sparsity.models.ffn import base_layer
+from implicit_sparsity.models.forward import hidden_states
+from implicit_sparsity.models.hooks.gradients import weight_gradients
+from implicit_sparsity.models.hooks.watching import ffn_activations, module_inputs
+from implicit_sparsity.models.losses import completion_loss
+from implicit_sparsity.randomness import stream_seed
+
 
 def input_samples(model, batches, factors: dict) -> dict:
     """Inputs of each adapted weight, {name: [X or 1, T, i]}; fused ``down_proj`` has one set an expert.
@@ -12,11 +23,6 @@ def input_samples(model, batches, factors: dict) -> dict:
     Weights that read the same tensor (q, k and v, gate and up) share one tensor in the result. Experts that
     saw fewer tokens have rows of zeros, which span nothing.
     """
-    import torch
-
-    from implicit_sparsity.models.forward import hidden_states
-    from implicit_sparsity.models.hooks.watching import ffn_activations, module_inputs
-
     linear = {name: f.module for name, f in factors.items() if f.parameter in (None, "weight")}  # a router's
     fused = {name: f.module for name, f in factors.items() if f.parameter and "gate_up" in f.parameter}
     retained, experts, keep, last = {}, {}, None, (None, None)
@@ -52,8 +58,6 @@ def input_samples(model, batches, factors: dict) -> dict:
 
 
 def _stack_experts(parts: dict, experts: int):
-    import torch
-
     rows = {expert: torch.cat(chunks) for expert, chunks in parts.items()}
     first = next(iter(rows.values()))
     result = first.new_zeros(experts, max(len(x) for x in rows.values()), first.shape[1])
@@ -69,14 +73,6 @@ def gradient_samples(model, batches, factors: dict, rows: int, seed: int) -> dic
     value, so that all documents stacked have the right singular vectors of their stacked gradients. One
     document a batch. Only one weight's gradient is held at a time.
     """
-    import torch
-
-    from implicit_sparsity.errors import InputError
-    from implicit_sparsity.models.ffn import base_layer
-    from implicit_sparsity.models.hooks.gradients import weight_gradients
-    from implicit_sparsity.models.losses import completion_loss
-    from implicit_sparsity.randomness import stream_seed
-
     weights = {name: getattr(base_layer(f.module), f.parameter or "weight") for name, f in factors.items()}
     if whole := [name for name, weight in weights.items() if not weight.is_floating_point()]:
         raise InputError(f"{whole[0]} is quantized and has no gradient", key="models.*.quantization")
@@ -102,8 +98,6 @@ def leading(samples, basis, rank: int, seed: int):
     Where the samples have fewer directions, rows are random ones outside the basis; where there are none
     left, zero. Which is why noise of a millionth of the samples is among what is decomposed.
     """
-    import torch
-
     x = samples.double()
     torch.manual_seed(seed)
     noise = torch.randn(len(x), rank, x.shape[2], dtype=x.dtype, device=x.device)
@@ -126,9 +120,6 @@ def random_like(basis, seed: int):
 
     Of one ``seed`` the smaller is inside the larger, so that a subspace that grows keeps what it had.
     """
-    import numpy as np
-    import torch
-
     experts, width, k = basis.shape
     # not torch's: the last numbers that it draws depend on how many there are
     drawn = np.random.default_rng(seed).standard_normal((k, experts, width), np.float32)
@@ -145,8 +136,6 @@ def extend(basis, samples, energy: float, max_rank: int, seed: int, fixed_rank: 
     ``max_rank`` of them; or, where ``fixed_rank`` is given, so many, whatever they hold. Columns that an
     expert does not need are zero, so that one tensor serves all experts; U'U is the identity but for those.
     """
-    import torch
-
     total = samples.double().square().sum((1, 2))
     residual = samples if basis is None else samples - (samples @ basis) @ basis.transpose(1, 2)
     q = min(max_rank, *residual.shape[1:])
@@ -179,8 +168,6 @@ def _orthonormal(basis):
 
     In use first, because behind a zero column a QR decomposition would turn the others.
     """
-    import torch
-
     used = basis.square().sum(1) > 0.25
     width = min(int(used.sum(1).max()), basis.shape[1]) if used.numel() else 0
     order = used.int().argsort(dim=1, descending=True, stable=True)[:, :width]
@@ -193,8 +180,6 @@ def _orthonormal(basis):
 def project_out(factors: dict, bases: dict, strength: float = 1.0) -> None:
     """A <- A - strength * (A U) U' of every factor, in place: with strength 1 the update B A no longer sees
     the subspace of its basis."""
-    import torch
-
     last = None
     with torch.no_grad():
         for name, factor in factors.items():

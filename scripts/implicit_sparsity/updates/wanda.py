@@ -7,7 +7,11 @@ outputs, i inputs, T tokens; a weight is [X, o, i], its calibration inputs a lis
 
 from dataclasses import dataclass
 
+import torch
+
 from implicit_sparsity.errors import InputError
+from implicit_sparsity.models import ffn, forward
+from implicit_sparsity.models.hooks.watching import ffn_activations, module_inputs
 
 
 @dataclass(frozen=True)
@@ -33,10 +37,6 @@ class Weight:
 def weights(model, targets: str = "mlp") -> dict:
     """{name: Weight} of the FFN ("mlp") or of all linear layers ("all"), routed experts' included; routers,
     embeddings and the head are left alone."""
-    import torch
-
-    from implicit_sparsity.models import ffn, forward
-
     network, result = forward.base_network(model), {}
     inside = {id(module) for block in ffn.feed_forwards(network) for module in block.mlp.modules()}
     for name, module in network.model.layers.named_modules(prefix="model.layers"):
@@ -57,11 +57,6 @@ def weights(model, targets: str = "mlp") -> dict:
 def calibration(model, batches, result: dict) -> dict:
     """Inputs of each weight on these batches, {name: [x [T, i] of each expert]}, float32; weights that read
     the same tensor share theirs. An expert without tokens has an empty one."""
-    import torch
-
-    from implicit_sparsity.models import forward
-    from implicit_sparsity.models.hooks.watching import ffn_activations, module_inputs
-
     linear = {name: w.module for name, w in result.items() if w.parameter == "weight"}
     fused = {name: w.module for name, w in result.items() if w.parameter == "gate_up_proj"}
     retained, now = {}, {}
@@ -104,8 +99,6 @@ def calibration(model, batches, result: dict) -> dict:
 
 def input_norms(inputs: list, width: int):
     """||x_i||_2 of each expert's inputs, [X, i]; ones for one without tokens: there size alone counts."""
-    import torch
-
     device = next((x.device for x in inputs if x is not None), "cpu")
     ones = torch.ones(width, device=device)
     return torch.stack([ones if x is None else x.norm(dim=0) for x in inputs])
@@ -114,8 +107,6 @@ def input_norms(inputs: list, width: int):
 def two_of_four(weight, norms):
     """bool [X, o, i]: of every four neighbours in a row the two with the largest |W| * ||x||; of equal ones
     the first."""
-    import torch
-
     scores = (weight.float().abs() * norms[:, None, :]).unflatten(-1, (-1, 4))
     order = torch.argsort(scores, dim=-1, descending=True, stable=True)
     keep = torch.zeros_like(scores, dtype=torch.bool).scatter_(-1, order[..., :2], True)
@@ -129,8 +120,6 @@ def recover(weight, keep, x, steps: int = 20, damping: float = 0.01):
     diag X'X, as in SparseGPT (2301.00774). All rows at once by ``steps`` conjugate gradients on the masked
     normal equations, because solving each row exactly costs (i / 2)^3.
     """
-    import torch
-
     w, mask = weight.float(), keep.float()
     d = damping * x.square().sum() / x.shape[1]
 

@@ -9,14 +9,15 @@ of that content; without the notes, or with broken ones, the files are read agai
 
 import ast
 import contextlib
+import functools
 import hashlib
 import json
 import sys
-from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from implicit_sparsity.storage.files import new_file, sha256
+from implicit_sparsity.provenance import cache
+from implicit_sparsity.storage.files import sha256
 
 from .source import SCRIPTS, module_path
 
@@ -63,7 +64,7 @@ def closure(*modules: str, root: Path = SCRIPTS) -> list[Path]:
     return sorted(result)
 
 
-@cache
+@functools.cache
 def _imported(path: Path, root: Path) -> tuple[Path, ...]:
     """Local files that one file imports anywhere, with every package above them."""
     names = _facts(path, root).imports
@@ -71,11 +72,11 @@ def _imported(path: Path, root: Path) -> tuple[Path, ...]:
     return tuple(result for result in (module_path(name, root) for name in sorted(names)) if result)
 
 
-@cache
+@functools.cache
 def _facts(path: Path, root: Path) -> Facts:
     """From the notes, or read now and noted. The place is in the key: relative imports depend on it."""
     place, content = path.relative_to(root), path.read_bytes()
-    key = hashlib.sha256(place.as_posix().encode() + b"\0" + content).hexdigest()
+    key = cache.key(place.as_posix(), hashlib.sha256(content).hexdigest())
     notes = _notes(root)
     if key not in notes:
         parsed = ast.parse(content, filename=str(path))
@@ -114,14 +115,16 @@ def _place(root: Path) -> Path:
     return root / "__pycache__" / name
 
 
-@cache
+@functools.cache
 def _notes(root: Path) -> dict:
     """{key: Facts} of earlier readings."""
-    try:
-        noted = json.loads(_place(root).read_bytes())
-        return {k: Facts(bytes.fromhex(digest).hex(), tuple(names)) for k, (digest, names) in noted.items()}
-    except (OSError, ValueError, TypeError, AttributeError):
-        return {}
+    broken = (OSError, ValueError, TypeError, AttributeError)
+    return cache.load(_place(root), _read, damaged=broken) or {}
+
+
+def _read(path: Path) -> dict:
+    noted = json.loads(path.read_bytes())
+    return {k: Facts(bytes.fromhex(digest).hex(), tuple(names)) for k, (digest, names) in noted.items()}
 
 
 def _keep(root: Path) -> None:
@@ -130,5 +133,5 @@ def _keep(root: Path) -> None:
         return
     _unwritten.discard(root)
     recent = dict(list(_notes(root).items())[-MOST:])
-    with contextlib.suppress(OSError), new_file(_place(root), shared=True) as temporary:
-        temporary.write_text(json.dumps(recent))
+    with contextlib.suppress(OSError):
+        cache.store(_place(root), Path.write_text, json.dumps(recent))

@@ -11,7 +11,6 @@ import gc
 import inspect
 import logging
 import os
-import shutil
 import signal
 import sys
 import time
@@ -155,21 +154,6 @@ def _fail(snakemake, error, logfile, status):
     where = f" (log: {logfile})" if logfile else ""
     print(f"error: {snakemake.rule}: {lines[0]}{where}", file=sys.stderr, flush=True)
     raise SystemExit(status) from None
-
-
-def scratch(output, key: str) -> Path:
-    """A folder beside ``output`` for work that may be cut off and resumed under the same ``key``.
-
-    Snakemake does not know it, so it outlives a failed job. Leftovers under other keys belong to settings
-    that are no longer wanted and are removed. Whoever finishes the work removes the folder.
-    """
-    output = Path(output)
-    folder = output.parent / f".partial-{output.name}-{key[:8]}"
-    for other in sorted(output.parent.glob(f".partial-{output.name}-" + "[0-9a-f]" * 8)):
-        if other != folder:
-            shutil.rmtree(other)
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 def progress(what: str):

@@ -12,12 +12,11 @@ altered since it was kept is not taken either.
 """
 
 import logging
-import os
 import shutil
 from pathlib import Path
 
-from implicit_sparsity.provenance.identity import digest
-from implicit_sparsity.storage.files import new_file, new_folder, read_json, write_json
+from implicit_sparsity.provenance import cache
+from implicit_sparsity.storage.files import link, new_file, new_folder, read_json, write_json
 
 log = logging.getLogger(__name__)
 TIMESTAMP = ".snakemake_timestamp"  # Snakemake's own, put into a folder that it made sure of
@@ -45,8 +44,8 @@ class OutputCache:
         self.outputs = [Path(path) for path in outputs]
         self.folder = None
         if place:
-            key = digest([depends, [[path, state(path)] for path in inputs]])
-            self.folder = Path(place) / digest(list(map(str, self.outputs)))[:16] / key[:16]
+            key = cache.key(depends, [[path, state(path)] for path in inputs])
+            self.folder = Path(place) / cache.key(*map(str, self.outputs))[:16] / key[:16]
 
     def restore(self) -> bool:
         """Put the outputs back; False where there are none, or none that are as they were finished."""
@@ -79,7 +78,7 @@ class OutputCache:
 def _link(source: Path, target: Path) -> None:
     if source.is_file():
         target.unlink(missing_ok=True)
-        os.link(source, target)
+        link(source, target)
     else:
         leave = shutil.ignore_patterns(TIMESTAMP)
-        shutil.copytree(source, target, copy_function=os.link, ignore=leave, dirs_exist_ok=True)
+        shutil.copytree(source, target, copy_function=link, ignore=leave, dirs_exist_ok=True)

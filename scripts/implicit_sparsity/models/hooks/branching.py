@@ -5,6 +5,8 @@ Shapes: K new neurons, H hidden width.
 
 from contextlib import ExitStack, contextmanager
 
+import torch
+
 from implicit_sparsity.models.ffn import feed_forwards
 
 
@@ -23,8 +25,6 @@ def side_branches(model, layers):
 
 
 def _hook(gate, up, d_gate, d_up, down):
-    import torch
-
     linear = torch.nn.functional.linear
 
     def hook(mlp, args, output):

@@ -6,6 +6,8 @@ chosen neurons.
 
 from contextlib import ExitStack, contextmanager
 
+import torch
+
 from implicit_sparsity.models.ffn import base_layer, feed_forwards
 
 from .watching import expert_inputs
@@ -45,8 +47,6 @@ def _change_experts(stack, change, block):
     implementation = experts.config._experts_implementation
 
     def before(_, args, kwargs):
-        import torch
-
         chosen = expert_inputs(args, kwargs)[1]
         expert, order = torch.sort(chosen.reshape(-1))  # as in _watch_experts
         rows["at hand"] = expert, order // chosen.shape[-1]
@@ -101,8 +101,6 @@ def _dense_deltas(stack, mlp, first, index, gate, up, down):
 
 def _expert_deltas(stack, block, index, gate, up, down):
     """Add to the fused experts' output what the chosen neurons say now, less what they said before."""
-    import torch
-
     linear = torch.nn.functional.linear
     experts = base_layer(block.mlp.experts)
     pieces = {}

@@ -5,6 +5,8 @@ Shapes: B documents, S positions of the longest, T of all.
 
 from contextlib import ExitStack, contextmanager
 
+import torch
+
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.models.forward import base_network
 
@@ -33,8 +35,6 @@ def separate_documents(model):
 
 
 def _unpack(_, args, kwargs):
-    import torch
-
     lengths = kwargs.get("document_lengths")
     if lengths is None:
         return None
@@ -44,8 +44,6 @@ def _unpack(_, args, kwargs):
 
 
 def _pack(_, args, kwargs, output):
-    import torch
-
     lengths = kwargs.get("document_lengths")
     if lengths is None:
         return output

@@ -2,6 +2,8 @@
 
 from contextlib import ExitStack, contextmanager, nullcontext
 
+import torch
+
 from implicit_sparsity.models.ffn import base_layer, feed_forwards
 
 
@@ -54,8 +56,6 @@ class SteadyRouting:
 
     def _hook(self, decided: list):
         def hook(gate, args, output):
-            import torch
-
             logits, weights, chosen = output
             if self.again:
                 before = decided.pop()  # the last forward pass is the first to be computed again

@@ -5,6 +5,8 @@ Shapes: T token positions (sequences flattened), n neurons of one expert or dens
 
 from contextlib import ExitStack, contextmanager
 
+import torch
+
 from implicit_sparsity.models.ffn import base_layer, feed_forwards
 
 
@@ -60,8 +62,6 @@ def _watch_experts(stack, observe_routed, block):
     gate, rows = experts._apply_gate, {}
 
     def before(_, args, kwargs):
-        import torch
-
         hidden, chosen, weights = expert_inputs(args, kwargs)
         expert, order = torch.sort(chosen.reshape(-1))  # as grouped_mm does: the same rows in the same order
         positions = order // chosen.shape[-1]
@@ -87,8 +87,6 @@ def _watch_experts(stack, observe_routed, block):
 
 def routed_activations(experts, x, expert):
     """h [S, n] of rows x [S, H] that are sorted by ``expert`` [S]."""
-    import torch
-
     hit, counts = (result.tolist() for result in expert.unique_consecutive(return_counts=True))
     parts = []
     for number, piece in zip(hit, x.split(counts), strict=True):

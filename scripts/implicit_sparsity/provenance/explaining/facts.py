@@ -115,16 +115,19 @@ def _made(artifact) -> list[str]:
     words += [f"commit {made['commit']}"] if made.get("commit") else []
     words += [f"on {made['device']}"] if made.get("device") else []
     lines = [", ".join(words)]
-    given = {
-        key: value for key, value in reported.get("options", {}).items() if value not in ({}, [], None, "")
-    }
-    lines += [f"config {key}: {_compact(value)}" for key, value in given.items()]
+    return lines + _config("config", reported.get("options", {}))
+
+
+def _config(name: str, value, limit: int = 200) -> list[str]:
+    """One line a key; a mapping too long for one line key by key, any other value cut."""
+    lines = []
+    for key, inner in value.items():
+        text = json.dumps(inner, ensure_ascii=False, sort_keys=True)
+        if len(text) > limit and isinstance(inner, dict):
+            lines += _config(f"{name} {key}", inner, limit)
+        elif inner not in ({}, [], None, ""):
+            lines.append(f"{name} {key}: {text if len(text) <= limit else f'{text[:limit]} ...'}")
     return lines
-
-
-def _compact(value, limit: int = 200) -> str:
-    text = json.dumps(value, ensure_ascii=False, sort_keys=True)
-    return text if len(text) <= limit else f"{text[:limit]} ..."
 
 
 def _short(checksum: str) -> str:
