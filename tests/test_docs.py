@@ -199,10 +199,11 @@ def test_the_study_of_the_readme(study, clone):
     nano = {"orders": {"backward": ["math", "code"]}, "training": {"steps": 3}, "evals": {"documents": 4}}
     (study / "over.yaml").write_text(yaml.safe_dump(nano))
     method = "activation_mask_random_learning_rate_0p0008"
-    target = f"results/evals/nano_dense/{method}.backward.seed2.stage2.json"
+    target = f"results/evals/nano_dense/{method}.backward.seed2.stage2/math.json"
     files = ["--configfile", "readme.yaml", "over.yaml"]
     reported = call(study, [*SNAKEMAKE, "-c2", target, *files])
-    assert studies.finished_jobs(reported) == ["train_adapter", "train_adapter", "evaluate_checkpoint"]
+    ran = ["preflight", "train_adapter", "train_adapter", "evaluate_checkpoint"]
+    assert studies.finished_jobs(reported) == ran
 
 
 def on_a_terminal(folder, command, check=True):
