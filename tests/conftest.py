@@ -46,3 +46,27 @@ def nano(tmp_path_factory):
         return made[kind]
 
     return get
+
+
+@pytest.fixture
+def float64(nano, monkeypatch):
+    """Whatever asks for float32 computes in float64 meanwhile, processes forked from this one too.
+
+    For what two ways of computing must agree on but for rounding: nano networks magnify a rounding of a
+    weight a thousandfold and AdamW makes a step of a gradient that is nothing else, so that in float32 a
+    router's next decision may depend on the processor. In float64 2e-16 is left of that: routers hold to
+    their choice, and what still differs was computed differently.
+    """
+    import torch
+    from transformers.integrations import moe
+
+    for kind in ("dense", "mixture"):
+        nano(kind)  # made in float32, whoever asks first
+    single = torch.get_default_dtype()
+    monkeypatch.setattr(torch, "float32", torch.float64)
+    monkeypatch.setattr(torch, "float", torch.float64)
+    monkeypatch.setattr(torch.Tensor, "float", torch.Tensor.double)
+    monkeypatch.setattr(moe, "_can_use_grouped_mm", lambda *given: False)  # torch's kernel has no float64
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(single)
