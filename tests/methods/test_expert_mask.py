@@ -187,7 +187,7 @@ def test_audit_catches_experts_that_nobody_holds_back(nano, tmp_path, monkeypatc
 
 
 def test_audit_tells_one_rounding_of_a_slice_from_none(nano):
-    """Chosen slices may move; of the others the last bit of one factor is seen, though B is zero and dW too."""
+    """Chosen slices may move; of the others the last bit of one factor is seen, though B and dW are zero."""
     torch.manual_seed(0)
     model = adapters.add_lora(models.load(nano("mixture")[0]), 4, 8, "mlp")
     found = {name: factor for name, factor in lowrank.factors(model).items() if factor.experts > 1}
