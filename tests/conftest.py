@@ -32,25 +32,29 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session")
 def nano(tmp_path_factory):
-    """kind -> (model folder, {domain: token folder}), made on first use."""
+    """kind -> (model folder, {domain: token folder}), made on first use; its weights in float64 under the
+    fixture of that name."""
     import networks
+    import torch
 
     made = {}
 
     def get(kind: str):
-        if kind not in made:
+        key = kind, torch.get_default_dtype()
+        if key not in made:
             place = tmp_path_factory.mktemp(kind)
             model = networks.make_model(place / "model", kind)
             tokens = {name: networks.make_tokens(place / name, model, name) for name in networks.WORDS}
-            made[kind] = (model, tokens)
-        return made[kind]
+            made[key] = (model, tokens)
+        return made[key]
 
     return get
 
 
 @pytest.fixture
-def float64(nano, monkeypatch):
-    """Whatever asks for float32 computes in float64 meanwhile, processes forked from this one too.
+def float64(monkeypatch):
+    """Whatever asks for float32 computes in float64 meanwhile, in processes forked from this one too; no
+    file with float32 weights can be read.
 
     For what two ways of computing must agree on but for rounding: nano networks magnify a rounding of a
     weight a thousandfold and AdamW makes a step of a gradient that is nothing else, so that in float32 a
@@ -60,8 +64,6 @@ def float64(nano, monkeypatch):
     import torch
     from transformers.integrations import moe
 
-    for kind in ("dense", "mixture"):
-        nano(kind)  # made in float32, whoever asks first
     single = torch.get_default_dtype()
     monkeypatch.setattr(torch, "float32", torch.float64)
     monkeypatch.setattr(torch, "float", torch.float64)
