@@ -205,6 +205,22 @@ def test_audit_tells_one_rounding_of_a_slice_from_none(nano):
     assert 0 < leaked < 1e-6
 
 
+def test_one_rounding_of_an_expert_that_was_not_chosen_fails_the_stage(nano, tmp_path, monkeypatch):
+    put_back = ExpertMask.step
+
+    def nudged(self, model):
+        put_back(self, model)
+        name, factor = next(iter(self.slices.factors.items()))
+        held = int((~self.slices.trained[name]).nonzero()[0])
+        with torch.no_grad():
+            entry = factor.views[0][held, 0, :1]
+            entry.copy_(torch.nextafter(entry, entry + 1))
+
+    monkeypatch.setattr(ExpertMask, "step", nudged)
+    with pytest.raises(audit.StageFailed, match=r"where it must not \(limit 0\)"):
+        train(nano, "mixture", {}, 1, tmp_path / "1", leak_tolerance=1.0)
+
+
 def test_a_dense_model_is_one_clear_line(nano, tmp_path):
     with pytest.raises(InputError, match="dense model") as error:
         train(nano, "dense", {}, 1, tmp_path / "x")

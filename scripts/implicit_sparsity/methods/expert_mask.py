@@ -70,6 +70,7 @@ class ExpertMask(LoraMethod):
     ROUTED = True
     CONTROLS: ClassVar[dict] = {"random": {"choose": "random"}}
     constrained = True
+    exact = True
 
     def begin(self, stage):
         from implicit_sparsity import experts, ffn

@@ -47,6 +47,7 @@ class StructuredSparsity(Method):
     TRAINS = "tracks"
     CONTROLS: ClassVar[dict] = {"shared": {"track": "shared"}}
     constrained = True
+    exact = True
     adapter = False
 
     def begin(self, stage):
