@@ -71,19 +71,21 @@ def train(nano, kind, name, count, folder, previous=None, options=None, **more):
 
 @pytest.fixture(scope="session")
 def trained(nano, tmp_path_factory):
-    """(kind, method) -> [stage 1, stage 2] as (folder, method, result, logits), each trained once."""
+    """(kind, method) -> [stage 1, stage 2] as (folder, method, result, logits), each trained once in a
+    precision."""
     place, made = tmp_path_factory.mktemp("methods"), {}
 
     def get(kind, name):
-        if (kind, name) not in made:
+        key = kind, name, torch.get_default_dtype()
+        if key not in made:
             previous, runs = None, []
             for count in (1, 2):
-                folder = place / f"{kind}.{name}.{count}"
+                folder = place / ".".join(map(str, (*key, count)))
                 _, method, result, seen = train(nano, kind, name, count, folder, previous)
                 runs.append((folder, method, result, seen))
                 previous = folder
-            made[kind, name] = runs
-        return made[kind, name]
+            made[key] = runs
+        return made[key]
 
     return get
 
@@ -102,14 +104,14 @@ ONE_ALONE = [(kind, "lora", how) for kind in KINDS for how in ("packing", "gradi
 
 
 @pytest.mark.parametrize("kind, name, how", [*((*pair, "both") for pair in PAIRS), *ONE_ALONE])
-def test_saving_memory_changes_no_step(trained, nano, kind, name, how, tmp_path):
+def test_saving_memory_changes_no_step(trained, nano, float64, kind, name, how, tmp_path):
     keys = ["packing", "gradient_checkpointing"] if how == "both" else [how]
     first, (_, _, plain, _) = trained(kind, name)[0][0], trained(kind, name)[1]
     here, _, result, _ = train(nano, kind, name, 2, tmp_path / "x", first, **dict.fromkeys(keys, True))
     for row, wanted in zip(result["curve"], plain["curve"], strict=True):
-        # from step 2 on AdamW makes steps of what was a rounding error: gradients near zero have any sign
-        if row["step"] <= 4:  # and twice as many steps, as joint training takes, part further
-            assert row["loss"] == pytest.approx(wanted["loss"], abs=1e-5 if row["step"] == 1 else 2e-2)
+        # gradients round to 4e-14 (see test_distributed.py), so weights to 4 * 1e-2 * 4e-14 / 1e-8 = 2e-7
+        # where AdamW has nothing else to go by, and the loss to ten times that
+        assert row["loss"] == pytest.approx(wanted["loss"], abs=1e-5)
         assert row["tokens"] == wanted["tokens"]
     if "gradient_checkpointing" in keys and kind == "mixture":
         assert result["audit"]["router_decisions"] > 0 and result["audit"]["router_flips"] == 0
