@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import networks
@@ -12,6 +13,7 @@ from safetensors.torch import load_file
 
 from implicit_sparsity import (
     audit,
+    ffn,
     files,
     methods,
     models,
@@ -49,8 +51,22 @@ def logits(model, method=None):
             return network(input_ids=IDS).logits
 
 
+@contextmanager
+def routed(model):
+    """What each router chooses meanwhile, a list a call."""
+    found = []
+    gates = [ffn.base_layer(block.mlp.gate) for block in ffn.feed_forwards(model) if block.experts]
+    handles = [
+        gate.register_forward_hook(lambda _m, _x, out: found.append(out[2].tolist())) for gate in gates
+    ]
+    yield found
+    for handle in handles:
+        handle.remove()
+
+
 def train(nano, kind, name, count, folder, previous=None, options=None, **more):
-    """Stage ``count`` of the order; returns (stage, method, result, logits in training)."""
+    """Stage ``count`` of the order; returns (stage, method, result, logits in training); the result has what
+    routers then chose, too."""
     model, tokens = nano(kind)
     domains = DOMAINS[:count]
     here = stages.Stage(
@@ -63,7 +79,8 @@ def train(nano, kind, name, count, folder, previous=None, options=None, **more):
     )
     method = methods.load(name, **(OPTIONS.get(name, {}) if options is None else options))
     result = training.fit(here, method, folder.parent / f"{folder.name}.scratch")
-    seen = logits(here.model, method)
+    with routed(here.model) as result["routed"]:
+        seen = logits(here.model, method)
     with files.new_folder(folder) as new:
         here.save(method, new, result["state"])
     return here, method, result, seen
@@ -136,13 +153,16 @@ def test_adapter_changes_the_model(trained, nano, kind, name):
 
 
 def test_adapters_load_with_peft_alone_and_whole_models_with_transformers(trained, nano, tmp_path):
-    """A fresh process without our code gets the logits of training, from the folder and merged."""
+    """A fresh process without our code gets the logits of training, from the folder and merged.
+
+    Routers are held to their choice of then: where two experts tie, rounding alone may turn one token in ten.
+    """
     wanted = {}
     for kind, name in PAIRS:
-        for folder, _, _, seen in trained(kind, name):
+        for folder, _, result, seen in trained(kind, name):
             whole = not methods.load(name).adapter
             assert whole == (folder / "config.json").exists() != (folder / "adapter_config.json").exists()
-            wanted[str(folder)] = (not whole and str(nano(kind)[0]), seen.tolist())
+            wanted[str(folder)] = (not whole and str(nano(kind)[0]), seen.tolist(), result["routed"])
     (tmp_path / "wanted.json").write_text(json.dumps({"ids": IDS.tolist(), "wanted": wanted}))
     done = subprocess.run(
         [sys.executable, "-c", FRESH, str(tmp_path / "wanted.json")],
@@ -160,15 +180,27 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM
 given = json.load(open(sys.argv[1]))
 ids, seen = torch.tensor(given["ids"]), 0
-for folder, (base, wanted) in given["wanted"].items():
+
+def hold(chosen, output):
+    logits, weights, own = output
+    assert (own.sort(-1).values == chosen.sort(-1).values).all(-1).float().mean() > 0.9
+    shares = logits.softmax(-1).gather(-1, chosen)
+    return logits, shares / shares.sum(-1, keepdim=True), chosen
+
+for folder, (base, wanted, routed) in given["wanted"].items():
     if base:
         model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), folder).eval()
-        forms = [model, model.merge_and_unload()]
+        forms = [lambda: model, lambda: model.merge_and_unload()]
     else:
-        forms = [AutoModelForCausalLM.from_pretrained(folder).eval()]
+        model = AutoModelForCausalLM.from_pretrained(folder).eval()
+        forms = [lambda: model]
+    gates = [module for name, module in model.named_modules() if name.endswith(".mlp.gate")]
+    assert len(gates) == len(routed), folder
+    for gate, chosen in zip(gates, map(torch.tensor, routed)):
+        gate.register_forward_hook(lambda _m, _x, output, chosen=chosen: hold(chosen, output))
     with torch.no_grad():
-        for model in forms:
-            got = model(input_ids=ids).logits
+        for form in forms:
+            got = form()(input_ids=ids).logits
             assert torch.allclose(got, torch.tensor(wanted), atol=1e-3, rtol=1e-3), folder
     seen += 1
 assert not [m for m in sys.modules if m.startswith("implicit_sparsity")]
