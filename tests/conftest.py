@@ -32,29 +32,25 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session")
 def nano(tmp_path_factory):
-    """kind -> (model folder, {domain: token folder}), made on first use; its weights in float64 under the
-    fixture of that name."""
+    """kind -> (model folder, {domain: token folder}), made on first use."""
     import networks
-    import torch
 
     made = {}
 
     def get(kind: str):
-        key = kind, torch.get_default_dtype()
-        if key not in made:
+        if kind not in made:
             place = tmp_path_factory.mktemp(kind)
             model = networks.make_model(place / "model", kind)
             tokens = {name: networks.make_tokens(place / name, model, name) for name in networks.WORDS}
-            made[key] = (model, tokens)
-        return made[key]
+            made[kind] = (model, tokens)
+        return made[kind]
 
     return get
 
 
 @pytest.fixture
-def float64(monkeypatch):
-    """Whatever asks for float32 computes in float64 meanwhile, in processes forked from this one too; no
-    file with float32 weights can be read.
+def float64(nano, monkeypatch):
+    """What asks for float32 computes in float64 meanwhile, in processes forked from this one too.
 
     For what two ways of computing must agree on but for rounding: nano networks magnify a rounding of a
     weight a thousandfold and AdamW makes a step of a gradient that is nothing else, so that in float32 a
@@ -63,13 +59,28 @@ def float64(monkeypatch):
     logits and gradients, magnified, to 1e-9. What differs by more was computed differently.
     """
     import torch
+    from torch.overrides import TorchFunctionMode
     from transformers.integrations import moe
 
-    single = torch.get_default_dtype()
-    monkeypatch.setattr(torch, "float32", torch.float64)
-    monkeypatch.setattr(torch, "float", torch.float64)
-    monkeypatch.setattr(torch.Tensor, "float", torch.Tensor.double)
+    from implicit_sparsity import models
+
+    class Wide(TorchFunctionMode):
+        def __torch_function__(self, function, types, args=(), kwargs=None):
+            wide = lambda x: torch.float64 if x is torch.float32 else x  # noqa: E731
+            function = torch.Tensor.double if function is torch.Tensor.float else function
+            return function(*map(wide, args), **{name: wide(x) for name, x in (kwargs or {}).items()})
+
+    def backward(*given, run=torch.autograd._engine_run_backward, **more):
+        with Wide():  # which torch leaves while it calls ``backward``: layers may be computed again there
+            return run(*given, **more)
+
+    for kind in ("dense", "mixture", "llama"):
+        nano(kind)  # in float32, whoever asks first
+    load, single = models.load, torch.get_default_dtype()
+    monkeypatch.setattr(models, "load", lambda *given, **more: load(*given, **more).double())
     monkeypatch.setattr(moe, "_can_use_grouped_mm", lambda *given: False)  # torch's kernel has no float64
+    monkeypatch.setattr(torch.autograd, "_engine_run_backward", backward)
     torch.set_default_dtype(torch.float64)
-    yield
+    with Wide():
+        yield
     torch.set_default_dtype(single)

@@ -139,7 +139,7 @@ def logits(folder, base):
     else:
         model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), folder)
     with torch.no_grad():
-        return model.eval()(input_ids=IDS).logits
+        return model.to(torch.get_default_dtype()).eval()(input_ids=IDS).logits
 
 
 def assert_same_stage(one, two):
@@ -241,7 +241,7 @@ def test_bfloat16(nano, forked, tmp_path, method):
         assert adapters.load_checkpoint(nano("dense")[0], two, {"precision": "bf16"}).dtype == torch.bfloat16
 
 
-def test_one_process_alone_reads_the_weights(nano, forked, float64, tmp_path, monkeypatch):
+def test_one_process_alone_reads_the_weights(nano, forked, tmp_path, monkeypatch):
     """The others have room for them, and get them from it: eight copies of a large model fit no node."""
     seen = tmp_path / "seen"
     load = models._hollow

@@ -37,7 +37,8 @@ def documents(lengths=LENGTHS, seed=0):
 
 
 def network(kind, **more):
-    return models.create(networks.CONFIGS[kind] | more, 0).requires_grad_(False).eval()
+    model = models.create(networks.CONFIGS[kind] | more, 0).to(torch.get_default_dtype())
+    return model.requires_grad_(False).eval()
 
 
 def packed_hidden(model, given):
