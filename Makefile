@@ -1,4 +1,4 @@
-# `make` makes everything from nothing, `make test` checks it. `make help` lists the rest.
+# `make` makes everything from nothing, `make taste` one figure of it, `make test` checks it. `make help` lists the rest.
 
 CORES ?= 2
 PYTEST_ARGS ?= -n $(CORES) --dist loadfile --no-loadscope-reorder
@@ -8,21 +8,34 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := all
-.PHONY: all ladder comparison env test test-slurm lint bench report archive restore explain export locks clean clean-results help
+.PHONY: all taste ladder comparison env test test-slurm lint bench report archive restore explain export locks clean clean-results help
 
 # A command goes through `python -m`: a .venv that was moved, or a path with spaces, breaks the scripts in .venv/bin.
 python := .venv/bin/python
 snakemake := $(python) -m snakemake
+# A terminal gets one bar a rule, without the bars of single jobs; a log file gets plain lines.
+ifneq ($(shell [ -t 2 ] && [ "$${TERM:-dumb}" != dumb ] && echo terminal),)
+watched := --logger rich
+export TQDM_DISABLE := 1
+endif
+verdicts := PYTHONPATH=scripts $(python) -m implicit_sparsity.report.verdict_summary
 run_kinds := workflow corpora compute figures archive model
 
-all: .venv/run.stamp ## everything in results/ that config.yaml asks for (CORES=2)
-	$(snakemake) -c$(CORES) all
+all: .venv/run.stamp ## everything in results/ that config.yaml asks for (CORES=2; ARGS="--configfile mine.yaml")
+	$(snakemake) -c$(CORES) all $(watched) $(ARGS)
+	@$(verdicts)
 
-ladder: .venv/run.stamp ## and how overlap goes with width and routing, on small models trained here (reckoned: a quarter of an hour more)
-	$(snakemake) -c$(CORES) all --config with=ladder
+taste: .venv/run.stamp ## one figure of it, in minutes: do domains share their neurons? (make goes on from there)
+	$(snakemake) -c$(CORES) results/figures/overlap_by_layer.png --config with=taste $(watched)
+	@echo "Look at results/figures/overlap_by_layer.png. What it shows: README.md. Everything else: make"
+
+ladder: .venv/run.stamp ## and how overlap goes with width and routing, on small models trained here (a quarter of an hour more)
+	$(snakemake) -c$(CORES) all --config with=ladder $(watched)
+	@$(verdicts)
 
 comparison: .venv/run.stamp ## and every method with its controls at two or three learning rates (hours: docs/comparison.md)
-	$(snakemake) -c$(CORES) all --config with=comparison
+	$(snakemake) -c$(CORES) all --config with=comparison $(watched)
+	@$(verdicts)
 
 env: .venv/run.stamp ## only the environment that the workflow runs in
 
@@ -48,14 +61,14 @@ archive: .venv/run.stamp ## the finished study as one file (config: archive; ARG
 	$(snakemake) -c1 archive $(ARGS)
 
 restore: .venv/run.stamp ## an archive into a new folder (ARCHIVE=study.tar.gz INTO=folder)
-	PYTHONPATH=scripts $(python) -m implicit_sparsity.archiving "$(ARCHIVE)" $(if $(INTO),"$(INTO)")
+	PYTHONPATH=scripts $(python) -m implicit_sparsity.provenance.archiving "$(ARCHIVE)" $(if $(INTO),"$(INTO)")
 
 export: .venv/run.stamp ## a checkpoint as a plain model folder (MODEL=smollm2 CHECKPOINT=lora.forward.seed0.stage4)
 	@test -n "$(MODEL)" -a -n "$(CHECKPOINT)" || { echo "make export MODEL=smollm2 CHECKPOINT=lora.forward.seed0.stage4" >&2; exit 1; }
 	$(snakemake) -c1 $(ARGS) "results/exports/$(MODEL)/$(CHECKPOINT)"
 
-explain: ## where the numbers of a file in results/ come from, back to the corpus (FILE=results/figures/x.pdf ALL=1)
-	@PYTHONPATH=scripts $(if $(wildcard $(python)),$(python),python3) -m implicit_sparsity.explaining "$(FILE)" $(if $(ALL),--all)
+explain: ## where the numbers of a file come from, back to the corpus (FILE=results/figures/x.pdf ALL=1)
+	@PYTHONPATH=scripts $(if $(wildcard $(python)),$(python),python3) -m implicit_sparsity.provenance.explaining "$(FILE)" $(if $(ALL),--all)
 
 locks: .venv/dev.stamp ## envs/*.lock and *.yaml from envs/*.in (RELOCK=--upgrade for newer pins)
 	$(python) envs/relock.py $(RELOCK)

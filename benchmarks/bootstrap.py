@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 
 import numpy as np
 
-from implicit_sparsity import comparing, overlap
+from implicit_sparsity.metrics import hub_floor, separation
 
 NEURONS, DOCUMENTS, DRAWS = 17_408, 500, 48  # documents of each half
 
@@ -25,15 +25,15 @@ NEURONS, DOCUMENTS, DRAWS = 17_408, 500, 48  # documents of each half
 def planted(rng):
     """domain -> two halves of one layer, float32 sums [documents, neurons]."""
     hubs = rng.standard_normal(NEURONS, np.float32)
-    found = {}
+    result = {}
     for domain in ("a", "b"):
         use = hubs + 0.7 * rng.standard_normal(NEURONS, np.float32)
-        found[domain] = []
+        result[domain] = []
         for _ in "ab":
             sums = np.exp(use + 0.8 * rng.standard_normal((DOCUMENTS, NEURONS), np.float32))
             counts = np.ones((DOCUMENTS, 1))
-            found[domain].append(comparing.Half(sums.mean(0, dtype=np.float64), sums, counts))
-    return found
+            result[domain].append(separation.Half(sums.mean(0, dtype=np.float64), sums, counts))
+    return result
 
 
 def main():
@@ -43,12 +43,12 @@ def main():
     for number in range(layers):
         halves = planted(np.random.default_rng(number))
         began = time.perf_counter()
-        layer = comparing.Layer(halves, DRAWS)
+        layer = separation.Layer(halves, DRAWS)
         use = np.mean([half.score for pair in halves.values() for half in pair], axis=0)
         for top in (174, 1741):
-            floor = overlap.hub_matched_iou(use, top)
-            measure = comparing.iou(top / NEURONS, top, NEURONS, floor_hub=floor)
-            seps += [parts["sep"] for a, b, parts in comparing.compared(layer, measure) if a != b]
+            floor = hub_floor.hub_matched_iou(use, top)
+            measure = separation.iou(top / NEURONS, top, NEURONS, floor_hub=floor)
+            seps += [parts["sep"] for a, b, parts in separation.compared(layer, measure) if a != b]
         spent += time.perf_counter() - began
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     _, low, high = np.array(seps).T

@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-NEEDED = ("Snakefile", "config.yaml", "rules", "scripts", "envs", "slurm")
+NEEDED = ("Snakefile", "config.yaml", "rules", "scripts", "envs", "profiles", "slurm")
 CASES = {
     "a wrong config": (["-n", "--config", "seeds=[-1]"], "goal 3 s"),
     "the small study": (["-n", "all"], "no goal"),
@@ -30,9 +30,9 @@ def once(folder: Path, arguments: list[str]) -> tuple[float, float, int]:
     command = [sys.executable, "-m", "snakemake", *arguments]
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     process = subprocess.Popen(command, cwd=folder, **streams)
-    said = process.stdout.read()
+    reported = process.stdout.read()
     _, _, used = os.wait4(process.pid, 0)
-    jobs = re.search(r"^total +(\d+)$", said, re.M)
+    jobs = re.search(r"^total +(\d+)$", reported, re.M)
     return used.ru_utime + used.ru_stime, used.ru_maxrss / 1e3, int(jobs[1]) if jobs else 0
 
 

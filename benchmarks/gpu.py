@@ -1,13 +1,15 @@
-"""What one card does with the two target models: memory and speed of training steps, of probing and of the
-plain forward pass, at the full published shapes with random weights.
+"""What one card does with the two target models: memory and speed of training steps, of probing, of the plain
+forward pass and of decoding, at the full published shapes with random weights and the settings of
+slurm/thesis.yaml.
 
-    .venv/bin/python benchmarks/gpu.py                 on a card of 80 GB, under 8 minutes
+    .venv/bin/python benchmarks/gpu.py                 as many cases as 8 minutes hold, most telling first
     .venv/bin/python benchmarks/gpu.py --layers 8      of networks cut to 8 layers; nothing is extrapolated
     .venv/bin/python benchmarks/gpu.py --nano          toy sizes, on the CPU where there is no card
 
-Prints one table and writes JSON (``--out``; benchmarks/results/gpu-<card>.json by default). No checkpoint,
-hub or results/ is needed. A case that runs out of memory or fails says so in its row, one that would not fit
-the time budget is left out and says that, and the others go on.
+Prints each case as it ends, one table, and writes JSON (``--out``; benchmarks/results/gpu-<card>.json by
+default). No checkpoint, hub or results/ is needed. A case that runs out of memory or fails says so in its
+row, one that would not fit the time budget is left out and says that, and the others go on. What fused
+kernels compile and tune at first use (minutes) is in the budget, not in the figures: a second run has it.
 
 Utilisation is achieved FLOP/s over the card's dense bfloat16 FLOP/s. FLOPs are ``planning.work``'s: a forward
 pass takes 2 a weight that a token meets, and what attention and Gated DeltaNet do between tokens; a step with
@@ -29,18 +31,10 @@ sys.path[:0] = [str(ROOT / "scripts"), str(Path(__file__).resolve().parent)]
 
 from onegpu import meter as meters  # noqa: E402
 from onegpu import networks, passes, steps  # noqa: E402
+from onegpu.told import cells, table  # noqa: E402
 
-COLUMNS = {  # of the table: heading, format
-    "model": ("model", "{}"),
-    "what": ("what", "{}"),
-    "method": ("method", "{}"),
-    "tokens_per_s": ("tokens/s", "{:,.0f}"),
-    "seconds_per_step": ("s/step", "{:.4f}"),
-    "peak_memory_gb": ("peak GB", "{:.2f}"),
-    "utilisation": ("util", "{:.3f}"),
-    "model_utilisation": ("MFU", "{:.3f}"),
-    "note": ("note", "{}"),
-}
+METHODS = ("lora", "activation_mask", "orthogonal")
+BLANK = ("tokens_per_s", "seconds_per_step", "peak_memory_gb", "utilisation", "model_utilisation")
 
 
 class Run:
@@ -52,34 +46,53 @@ class Run:
         self.meter = meters.Meter(arguments.device)
         self.precision = "fp32" if arguments.device == "cpu" else "bf16"
         self.peak, self.peak_source = self.meter.peak_flops(self.precision)
+        self.study = study()
 
     def model(self, name: str) -> None:
-        """The forward pass and probing, then each method."""
+        """Passes and each method at the first length, what else there is at that length, then the others."""
         config = networks.settings(name, self.args.nano, self.args.layers)
         self.longest = 0.0  # of another model it tells nothing
-        self._case(name, "probe", [("forward", None), ("probe", None)], lambda: self._passes(config))
-        for method in steps.METHODS:
-            self._case(name, "train", [("train", method)], lambda method=method: self._steps(config, method))
+        for length in self.args.lengths:
+            self._passes_of(name, config, length)
+            for method in METHODS:
+                self._train(name, config, method, length)
+            if length != self.args.lengths[0]:
+                continue
+            if "num_experts" in config:  # its neurons are spread over all experts
+                self._train(name, config, "activation_mask", length, choose="random")
+            self._train(name, config, "lora", length, checkpointing=False)
+            label = {"what": "decode", "method": None, "sequence_length": length, "batch": 16}
+            self._case([{"model": name} | label], lambda length=length: self._decode(config, length))
 
-    def _case(self, name, what, wanted, measure) -> None:
+    def _passes_of(self, name, config, length) -> None:
+        batch = max(1, self.args.batch_tokens // length)
+        label = {"model": name, "method": None, "sequence_length": length, "batch": batch}
+        labels = [label | {"what": what} for what in ("forward", "probe")]
+        self._case(labels, lambda: self._passes(config, length, batch))
+
+    def _train(self, name, config, method, length, checkpointing=True, **more) -> None:
+        options = self.study["methods"][method] | more
+        label = {"model": name, "what": "train", "method": method, "sequence_length": length}
+        label |= {"batch": self.args.batch, "options": options, "gradient_checkpointing": checkpointing}
+        self._case([label], lambda: self._steps(config, label))
+
+    def _case(self, labels, measure) -> None:
         left = self.args.budget_seconds - (time.monotonic() - self.started)
         began = time.monotonic()
-        tokens = self.args.length * (self.args.batch if what == "train" else self.args.probe_batch)
-        blank = {"tokens_per_s": None, "peak_memory_gb": None, "utilisation": None, "seconds_per_step": None}
+        blank = dict.fromkeys(BLANK)
         if left < max(self.longest, 1.0):
-            found = [blank | {"note": f"left out: {left:.0f} s of the budget left"} for _ in wanted]
+            found = [blank | {"note": f"left out: {left:.0f} s of the budget left"} for _ in labels]
         else:
             try:
                 found = measure()
             except Exception as error:  # on a borrowed card one broken case must not cost the others
-                found = [blank | {"note": self._why(error)} for _ in wanted]
+                found = [blank | {"note": self._why(error)} for _ in labels]
         self.meter.clear()
-        self.longest = max(self.longest, time.monotonic() - began)
-        for (kind, method), row in zip(wanted, found, strict=True):
-            length, batch = self.args.length, tokens // self.args.length
-            label = {"model": name, "what": kind, "method": method, "sequence_length": length, "batch": batch}
-            self.rows.append(label | row)
-            print(f"  {name} {kind} {method or ''}: {row['note'] or 'done'}", file=sys.stderr, flush=True)
+        took = time.monotonic() - began
+        self.longest = max(self.longest, took)
+        for label, row in zip(labels, found, strict=True):
+            self.rows.append(label | row | {"case_seconds": took})
+            print("  ".join(cells(self.rows[-1])), f"({took:.0f} s)", file=sys.stderr, flush=True)
         self._save()
 
     def _save(self) -> None:
@@ -100,37 +113,39 @@ class Run:
     def _make(self, config):
         return networks.create(config, self.args.device, self.precision)
 
-    def _passes(self, config) -> list:
+    def _passes(self, config, length, batch) -> list:
         from implicit_sparsity.planning import shapes
 
-        network, args = self._make(config), self.args
-        found = passes.measure(network, args.length, args.probe_batch, args.steps, self.meter)
-        tokens = args.length * args.probe_batch
-        flops = networks.forward_flops(shapes.of_network(network), tokens, args.length)
+        network = self._make(config)
+        found = passes.measure(network, length, batch, self.args.steps, self.meter, self.study["probe"])
+        flops = networks.forward_flops(shapes.of_network(network), length * batch, length)
         more = found["probe"]["peak_memory_gb"] - found["forward"]["peak_memory_gb"]
         found["forward"]["note"] = "head left out"
         found["probe"]["note"] = f"{found['ratio']:.3f} x the forward pass's time, {more:+.2f} GB"
         found["probe"] |= {"time_ratio": found["ratio"], "more_memory_gb": more}
-        return [self._rated(found[kind], tokens, flops, flops) for kind in ("forward", "probe")]
+        return [self._rated(found[kind], length * batch, flops, flops) for kind in ("forward", "probe")]
 
-    def _steps(self, config, method) -> list:
+    def _decode(self, config, length) -> list:
+        network, new = self._make(config), 8 if self.args.nano else 64
+        found = passes.decode(network, length, 16, new, self.meter)
+        weights = sum(p.numel() * p.element_size() for p in network.parameters()) / found["seconds_per_step"]
+        found |= {"tokens_per_s": 16 / found["seconds_per_step"], "weight_bytes_per_s": weights}
+        return [dict.fromkeys(BLANK) | found | {"note": f"{weights / 1e9:,.0f} GB of weights a second"}]
+
+    def _steps(self, config, label) -> list:
         from implicit_sparsity.planning import shapes
 
-        args = self.args
-        shape = shapes.of_config(config)
-        found = steps.measure(
-            lambda: self._make(config),
-            method,
-            args.length,
-            args.batch,
-            args.steps,
-            self.meter,
-            self.precision,
-        )
-        tokens, options = args.length * args.batch, steps.METHODS[method]
+        method, options, length = label["method"], label["options"], label["sequence_length"]
+        batch, checkpointing = label["batch"], label["gradient_checkpointing"]
+        sizes, how = (length, batch, self.args.steps), {"precision": self.precision}
+        how |= {"checkpointing": checkpointing}
+        found = steps.measure(lambda: self._make(config), method, options, *sizes, self.meter, **how)
+        found["note"] += "" if checkpointing else ", nothing computed again"
+        found["note"] += ", random neurons" if options.get("choose") == "random" else ""
+        shape, tokens = shapes.of_config(config), length * batch
         flops = [
-            networks.step_flops(shape, method, options, tokens, args.length, recompute)
-            for recompute in (True, False)
+            networks.step_flops(shape, method, options, tokens, length, again)
+            for again in (checkpointing, False)
         ]
         return [self._rated(found, tokens, *flops)]
 
@@ -145,13 +160,13 @@ class Run:
     def result(self) -> dict:
         return {
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
-            "device": meters.card_name(self.args.device),
+            "device": meters.gpu_name(self.args.device),
             "versions": meters.versions(self.args.device),
             "commit": meters.commit(ROOT),
             "cut_layers": self.args.layers,
             "nano": self.args.nano,
             "precision": self.precision,
-            "gradient_checkpointing": True,
+            "kernels": networks.kernels(),
             "peak_flops": self.peak,
             "peak_flops_source": self.peak_source,
             "seconds": time.monotonic() - self.started,
@@ -159,19 +174,14 @@ class Run:
         }
 
 
-def table(result: dict) -> str:
-    """The rows in columns, under a line that says what they are of."""
-    kind = "nano networks" if result["nano"] else "full shapes"
-    if result["cut_layers"]:
-        kind += f" CUT to {result['cut_layers']} layers: figures are of the cut networks"
-    head = f"{result['device']}, {result['precision']}, {kind}, gradient checkpointing, {result['date'][:10]}"
-    cells = [[heading for heading, _ in COLUMNS.values()]]
-    for row in result["rows"]:
-        values = ((row.get(name), form) for name, (_, form) in COLUMNS.items())
-        cells.append(["-" if value is None else form.format(value) for value, form in values])
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = ("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in cells)
-    return "\n".join([head, *lines])
+def study() -> dict:
+    """{"methods": {name: options}, "probe": options, "training": section} of slurm/thesis.yaml."""
+    import yaml
+
+    thesis = yaml.safe_load((ROOT / "slurm" / "thesis.yaml").read_text())
+    methods = {name: thesis["methods"][name] for name in METHODS}
+    own = {name: {key: x for key, x in m.items() if key != "sweep"} for name, m in methods.items()}
+    return {"methods": own, "probe": thesis["probes"]["activations"], "training": thesis["training"]}
 
 
 def arguments(argv=None):
@@ -181,9 +191,9 @@ def arguments(argv=None):
     parser.add_argument("--models", nargs="+", choices=networks.SHAPES, default=list(networks.SHAPES))
     parser.add_argument("--layers", type=int, help="cut the networks to so many layers")
     parser.add_argument("--nano", action="store_true", help="toy sizes")
-    parser.add_argument("--length", type=int, help="tokens of a document (2048; nano: 64)")
-    parser.add_argument("--batch", type=int, default=1, help="documents of a training step")
-    parser.add_argument("--probe-batch", type=int, default=4, help="documents of a pass")
+    parser.add_argument("--lengths", nargs="+", type=int, help="tokens of a document (300 2048; nano: 24 64)")
+    parser.add_argument("--batch", type=int, default=4, help="documents of a training step, packed")
+    parser.add_argument("--batch-tokens", type=int, help="tokens of a pass (8192; nano: 256)")
     parser.add_argument("--steps", type=int, default=5, help="steps and passes that are timed")
     parser.add_argument("--budget-seconds", type=float, default=480)
     parser.add_argument("--out", type=Path, help="the JSON file")
@@ -194,7 +204,7 @@ def main(args) -> None:
     os.environ["HF_HUB_OFFLINE"] = "1"
     import torch
 
-    from implicit_sparsity import models
+    from implicit_sparsity.models import loading
 
     args.device = "cuda" if torch.cuda.is_available() else "cpu"
     if args.device == "cpu":
@@ -202,12 +212,13 @@ def main(args) -> None:
             print("benchmarks/gpu.py: no GPU here, nothing measured; --nano runs it on the CPU at toy sizes")
             return  # and `make bench` goes on
         torch.set_num_threads(1)  # toy networks gain nothing from more
-    models.quiet()
-    args.length = args.length or (64 if args.nano else 2048)
-    card = meters.card_name(args.device).lower().replace(" ", "-")
+    loading.quiet()
+    args.lengths = args.lengths or ([24, 64] if args.nano else [300, 2048])
+    args.batch_tokens = args.batch_tokens or (256 if args.nano else 8192)
+    gpu = meters.gpu_name(args.device).lower().replace(" ", "-")
     kind = "nano" if args.nano else "gpu"  # planning reads gpu*.json
     cut = f"-{args.layers}-layers" if args.layers else ""
-    args.out = args.out or ROOT / "benchmarks" / "results" / f"{kind}-{card}{cut}.json"
+    args.out = args.out or ROOT / "benchmarks" / "results" / f"{kind}-{gpu}{cut}.json"
     run = Run(args)
     for model in args.models:
         run.model(model)

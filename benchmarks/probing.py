@@ -92,7 +92,7 @@ def compare(processes: dict, failed: dict, tokens: int, folder: Path) -> dict:
     """pass -> largest relative difference of its sums from ours; what fails or disagrees goes to failed."""
     import numpy as np
 
-    found, wanted = {}, None
+    result, wanted = {}, None
     for name, (owner, _, _) in PASSES.items():
         if name in failed:
             continue
@@ -102,36 +102,36 @@ def compare(processes: dict, failed: dict, tokens: int, folder: Path) -> dict:
         elif name != "backbone":
             sums = np.load(folder / f"{name}.npy", allow_pickle=False)
             wanted = sums if wanted is None else wanted
-            found[name] = difference(wanted, sums)
-            if not found[name] <= TOLERANCE:
-                failed[name] = f"other statistics: a sum of |h| differs by {found[name]:.1e}"
-    return found
+            result[name] = difference(wanted, sums)
+            if not result[name] <= TOLERANCE:
+                failed[name] = f"other statistics: a sum of |h| differs by {result[name]:.1e}"
+    return result
 
 
 def timed(processes: dict, failed: dict, tokens: int, rounds: int) -> list[dict]:
     """One {pass: answer} a round; the order turns, so that none always comes after the same one."""
-    found = []
+    result = []
     for number in range(rounds):
         names = [name for name in PASSES if name not in failed]
         turn = number % len(names)
-        found.append(
+        result.append(
             {name: processes[PASSES[name][0]].ask(name, tokens) for name in names[turn:] + names[:turn]}
         )
-        failed |= {name: answer["error"] for name, answer in found[-1].items() if "error" in answer}
-    return found
+        failed |= {name: answer["error"] for name, answer in result[-1].items() if "error" in answer}
+    return result
 
 
 def memory(processes: dict, failed: dict, tokens: int) -> list[dict]:
     """Rows {pass, kept, peak_mb: [at 1, 2 and 4 times tokens // 2]}."""
     rows = []
     for name, (owner, _, plain) in PASSES.items():
-        for kept in (False, True) if owner != "own" else (False,):
+        for retained in (False, True) if owner != "own" else (False,):
             if name in failed or plain:
                 continue
-            answers = [processes[owner].ask(name, tokens * n // 2, kept) for n in (1, 2, 4)]
+            answers = [processes[owner].ask(name, tokens * n // 2, retained) for n in (1, 2, 4)]
             error = next((answer["error"] for answer in answers if "error" in answer), None)
             peaks = None if error else [answer["peak_mb"] for answer in answers]
-            rows.append({"pass": name, "kept": kept, "peak_mb": peaks, "note": error})
+            rows.append({"pass": name, "kept": retained, "peak_mb": peaks, "note": error})
     return rows
 
 
@@ -185,10 +185,10 @@ def main() -> None:
         "options": {name: options[name] for name in WANTED},
     }
     with tempfile.TemporaryDirectory() as folder:
-        found = measure(args, settings, Path(folder))
-    print(tables.report(found), flush=True)
+        result = measure(args, settings, Path(folder))
+    print(tables.report(result), flush=True)
     if args.out:
-        args.out.write_text(json.dumps(found, indent=1) + "\n")
+        args.out.write_text(json.dumps(result, indent=1) + "\n")
 
 
 def arguments():

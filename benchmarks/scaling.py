@@ -68,34 +68,44 @@ class Documents:
 
 def train(config: dict, documents: Documents, folder: Path) -> float:
     """Seconds of one stage's steps; the adapter is saved to ``folder``."""
-    from implicit_sparsity import adapters, batching, methods, models, training
+    from implicit_sparsity.models import adapters, batching, loading
+    from implicit_sparsity.options import load
+    from implicit_sparsity.training import fit
 
     settings = {"steps": len(documents) // BATCH, "batch_size": BATCH, "learning_rate": 1e-3, "warmup": 1}
     settings |= {"weight_decay": 0.0, "clip": 1.0, "checkpoint_every": 10**6, "device": "cpu"}
-    model = adapters.add_lora(models.create(config, 0).requires_grad_(False), 8, 16)
+    model = adapters.add_lora(loading.create(config, 0).requires_grad_(False), 8, 16)
     rows = [documents[i] for i in range(len(documents))]
     batches = [batching.collate(rows[i : i + BATCH]) for i in range(0, len(rows), BATCH)]
     started = time.process_time()
     with tempfile.TemporaryDirectory() as scratch:
-        training.optimise(model, methods.load("lora", rank=8), batches, settings, scratch, 0)
+        fit.optimise(model, load("methods", "lora", rank=8), batches, settings, scratch, 0)
     took = time.process_time() - started
     model.save_pretrained(str(folder))
     return took
 
 
+def measurement(documents: int):
+    """The activation pass over so many documents."""
+    from implicit_sparsity.options import load
+
+    tokens = {"tokens": documents * (LENGTH - 1), "batch_tokens": BATCH * LENGTH, "groups": 4}
+    return load("measurements", "activations", **tokens)
+
+
 def probe(config: dict, documents: Documents, folder: Path) -> float:
     """Seconds of a domain's activation pass; its store is written to ``folder``."""
-    from implicit_sparsity import activations, ffn, models
-    from implicit_sparsity.store import write_store
+    from implicit_sparsity.models import ffn, loading
+    from implicit_sparsity.passes import activation_pass
+    from implicit_sparsity.storage.store import write_store
 
-    model = models.create(config, 0).eval()
-    options = {"top_k": [0.01], "thresholds": [0.01, 0.1], "skip_first": 1, "batch_tokens": BATCH * LENGTH}
-    options["tokens"] = len(documents) * (LENGTH - 1)
+    model = loading.create(config, 0).eval()
+    options = measurement(len(documents)).settings()
     blocks = ffn.feed_forwards(model)
     started = time.process_time()
-    half = activations.measure_half(model, blocks, documents, (), options)
+    half = activation_pass.measure_half(model, blocks, documents, (), options)
     took = time.process_time() - started
-    write_store(folder, *activations.as_store([half, half], blocks, options), {})
+    write_store(folder, *activation_pass.as_store([half, half], blocks, options), {})
     return took
 
 
@@ -105,17 +115,17 @@ def measure(factors: dict) -> dict:
         network(factors["layers"], factors["width"]),
         Documents(STEPS * BATCH * factors["tokens"]),
     )
-    found = dict.fromkeys(("train", "probe", "adapters", "stores"), 0.0)
+    result = dict.fromkeys(("train", "probe", "adapters", "stores"), 0.0)
     with tempfile.TemporaryDirectory() as place:
         for domain in range(factors["domains"]):
             folder = Path(place) / f"{domain}.zarr"
-            found["probe"] += probe(config, documents, folder)
-            found["stores"] += size_of(folder)
+            result["probe"] += probe(config, documents, folder)
+            result["stores"] += size_of(folder)
             for method in METHODS[: factors["methods"]]:
                 folder = Path(place) / f"{method}.{domain}"
-                found["train"] += train(config, documents, folder)
-                found["adapters"] += size_of(folder, "*.safetensors")
-    return found
+                result["train"] += train(config, documents, folder)
+                result["adapters"] += size_of(folder, "*.safetensors")
+    return result
 
 
 def size_of(folder: Path, pattern: str = "*") -> int:
@@ -124,7 +134,7 @@ def size_of(folder: Path, pattern: str = "*") -> int:
 
 def predicted(factors: dict) -> dict:
     """FLOPs and bytes of the same study by the formulas of planning."""
-    from implicit_sparsity.planning import memory, shapes, storage, trained, work
+    from implicit_sparsity.planning import memory, shapes, trained, work
 
     shape = shapes.of_config(network(factors["layers"], factors["width"]))
     method = trained.of_method(shape, "lora", {"rank": 8})
@@ -135,7 +145,7 @@ def predicted(factors: dict) -> dict:
         "train": stages * work.train_flops(shape, method, setting, tokens, steps, LENGTH),
         "probe": factors["domains"] * work.probe_flops(shape, tokens, LENGTH),
         "adapters": stages * method.adapter_bytes(1),
-        "stores": factors["domains"] * storage.store(shape, {"top_k": [0.01], "thresholds": [0.01, 0.1]}),
+        "stores": factors["domains"] * measurement(steps * BATCH).stored(shape),
     }
 
 
@@ -158,14 +168,14 @@ def main(arguments) -> None:
         formula = [predicted(BASE | {factor: size}) for size in SIZES]
         for what in ("train", "probe", "adapters", "stores"):
             best = [min(run[what] for run in again) for again in runs]
-            found, expected = slope(best), slope([size[what] for size in formula])
+            result, expected = slope(best), slope([size[what] for size in formula])
             rows.append(
-                {"factor": factor, "what": what, "values": best, "measured": found, "formula": expected}
+                {"factor": factor, "what": what, "values": best, "measured": result, "formula": expected}
             )
             unit = "s" if what in ("train", "probe") else "MB"
             shown = ", ".join(f"{value if unit == 's' else value / 1e6:.2f}" for value in best)
             print(f"{factor:8s} {what:9s} x1, x2, x4: {shown:24s} {unit:3s} ", end="")
-            print(f"exponent {found:5.2f}, formula {expected:5.2f}", flush=True)
+            print(f"exponent {result:5.2f}, formula {expected:5.2f}", flush=True)
     print(f"{time.perf_counter() - started:.0f} s, torch {torch.__version__}, one thread")
     if arguments.json:
         Path(arguments.json).write_text(

@@ -31,7 +31,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "scripts"), str(Path(__file__).resolve().parent)]
 
-from stagecost import cases, told, worker  # noqa: E402
+from stagecost import cases, summary, worker  # noqa: E402
 
 PEER_EVERY = 4  # methods between two runs of the peer
 QUIET = 0.5  # processes that wanted a core before the first run
@@ -46,7 +46,7 @@ class Run:
         self.places = cases.places(args.nano, {*self.kinds.values()}, scratch)
         self.options = cases.OPTIONS | (cases.NANO_OPTIONS if args.nano else {})
         self.past = [name for name in args.methods if cases.says(name, "STARTS") == "previous"]
-        self.found = {name: [] for name in args.methods}
+        self.result = {name: [] for name in args.methods}
 
     def all(self) -> None:
         for name in self.past:  # once: what the second stage starts from
@@ -69,7 +69,7 @@ class Run:
                     for key in ("time", "cpu_time", "memory")
                 }
                 ratios["peer_parameters"] = before["parameters"]
-                self.found[name].append(result | {"peak_mb": result["memory"]} | ratios)
+                self.result[name].append(result | {"peak_mb": result["memory"]} | ratios)
                 print(f"round {seed + 1} {name}: {ratios['time']:.2f}", file=sys.stderr, flush=True)
             before = after
 
@@ -128,9 +128,11 @@ def main(args) -> None:
         "threads": args.threads,
         "versions": meter.versions("cpu"),
         "commit": meter.commit(ROOT),
-        "rows": [told.summary(name, found, run.kinds[name], args.nano) for name, found in run.found.items()],
+        "rows": [
+            summary.summary(name, outcome, run.kinds[name], args.nano) for name, outcome in run.result.items()
+        ],
     }
-    print(told.table(result))
+    print(summary.table(result))
     if args.out:
         args.out.write_text(json.dumps(result, indent=1) + "\n")
 

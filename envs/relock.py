@@ -82,7 +82,9 @@ def relock(upgrade: bool) -> None:
         for kind in KINDS:
             output = Path(scratch, f"{kind}.txt")
             resolve([ENVS / f"{kind}.in"], joint, output, upgrade=False)
-            pins = locked(output)
+            names = {pin.partition("==")[0] for pin in locked(output)}
+            # as resolved together: a marker that one kind asks for and another does not is the same in all
+            pins = [pin for pin in locked(joint) if pin.partition("==")[0] in names]
             (ENVS / f"{kind}.lock").write_text(lock_text(kind, pins))
             (ENVS / f"{kind}.yaml").write_text(conda_text(kind, pins))
             print(f"envs/{kind}.lock and .yaml: {len(pins)} packages")

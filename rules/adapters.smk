@@ -4,13 +4,25 @@ Needs: results/models/, results/tokens/. Makes: results/adapters/.
 """
 
 
+def recipe(wildcards):
+    """What a stage is trained on, and how."""
+    return dict(wildcards.items()) | {
+        "base": config["models"][wildcards.model],
+        "domains": study.trained_domains(wildcards.order, wildcards.stage),
+        "options": config["methods"][wildcards.method],
+        "training": config["training"],
+    }
+
+
 rule train_adapter:
     """Continue the adapter of one order by one domain, with one method."""
     input:
         model=MODEL,
         plan=ancient(PLAN),
-        previous=previous_stage,
-        tokens=documents_read,
+        # none at the first stage, and none for a method that starts from the base model
+        previous=lambda w: study.previous_adapter(ADAPTER, **w),
+        # of the new domain, and of the old ones where the method reads them
+        tokens=lambda w: expand(TOKENS, domain=study.domains_read(w.method, w.order, w.stage), model=w.model),
     output:
         adapter=directory(ADAPTER),
     log:
@@ -19,7 +31,6 @@ rule train_adapter:
         "results/benchmarks/train_adapter/{model}.{method}.{order}.seed{seed}.stage{stage}.tsv"
     conda:
         "../envs/compute.yaml"
-    threads: 1
     resources:
         # gpu (none: one process, on whatever card is visible) comes from the profile or --set-resources, as where
         # a job runs does not change what it makes
@@ -27,11 +38,8 @@ rule train_adapter:
         mem_mb=6000,
         runtime=240,
     params:
-        base=entry("models", "model"),
-        code=method_code,
-        domains=trained_domains,
-        name="{model}",
-        options=entry("methods", "method"),
-        training=config["training"],
+        # the method is found by name, so it is named here
+        code=lambda w: code("train_adapter.py", "methods", study.method_module(w.method)),
+        recipe=recipe,
     script:
         "../scripts/train_adapter.py"

@@ -12,7 +12,6 @@ rule archive:
     localrule: True
     conda:
         "../envs/archive.yaml"
-    threads: 1
     resources:
         mem_mb=1000,
         runtime=240,
@@ -24,6 +23,6 @@ rule archive:
             configfiles=[os.path.relpath(file) for file in workflow.overwrite_configfiles],
         ),
         snakefile=workflow.main_snakefile,
-        study=STUDY,
+        study=study.said,
     script:
         "../scripts/archive.py"

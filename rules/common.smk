@@ -1,41 +1,38 @@
-"""Path patterns, constraints, lists of what is studied, and the functions that inputs and params call.
+"""The study, path patterns, constraints, and what inputs and params of several files call.
 
-Needs: a checked config. Makes: no files. Functions stand here, in the order of the files that use them.
+Needs: config files. Makes: a checked config, or one line on stderr and exit status 1; no files. What is a function of
+the config alone is in scripts/implicit_sparsity/workflow/, with its tests.
 """
 
-import glob
+import os
 import shutil
-from functools import cache
+from functools import cache, partial
 
-from snakemake.settings.types import RerunTrigger
+from implicit_sparsity.workflow import fingerprints, source
+from implicit_sparsity.workflow.config.load import load
+from implicit_sparsity.workflow.config.options import MEASUREMENTS
+from implicit_sparsity.workflow.tables import figure_style
 
-# Snakemake's own code trigger goes by the mtime of a script and knows no imported module: it reruns for a comment or
-# a fresh clone, and not for a change of the library. Every job has the fingerprint of its code as a param instead.
-# There is no directive for it, and a default profile would be one more folder: so the default is narrowed here.
-type(workflow).rerun_triggers = property(lambda self: narrowed(self.dag_settings.rerun_triggers))
+BELOW = [] if workflow.config_settings.replace_workflow_config else ["config.yaml"]
+study = one_line(load)([*BELOW, *map(str, workflow.overwrite_configfiles)], workflow.config_settings.config)
+config.clear()
+config.update(study.config)
 
-TABLES = made_tables()
-DOMAINS = list(config["domains"])
-MODELS = list(config["models"])
-# The key is taken out here: whether a model is trained later says nothing about how it is made, measured or scored.
-LEARNERS = [name for name in MODELS if config["models"][name].pop("trained", True)]
-FIGURES = list(config["figures"])
+MODELS, DOMAINS, TABLES, FIGURES = study.models, study.domains, study.tables, list(config["figures"])
 PROBES = [name for name in config["probes"] if name not in MEASUREMENTS]
+CONTROLS = config["probes"]["activations"]["controls"]
 
 SOURCE = "results/corpora/{domain}/sources/{source}.jsonl"
 SPLITS = "results/corpora/{domain}/splits"
 MODEL = "results/models/{model}"
 TOKENS = "results/tokens/{model}/{domain}"
-STORE = "results/activations/{model}/{checkpoint}/{domain}.zarr"
-GRADIENTS = "results/gradients/{model}/{checkpoint}/{domain}.zarr"
-THRESHOLDS = "results/thresholds/{model}/{checkpoint}/{domain}.zarr"
-DRIFT = "results/drift/{model}/{checkpoint}.zarr"
-TASK = "results/held_out_task/{model}/{checkpoint}.zarr"
-SPECTRA = "results/input_spectra/{model}.zarr"
+STORES = {  # of a measurement, by its SCOPE
+    "domain": "results/{measurement}/{model}/{checkpoint}/{domain}.zarr",
+    "checkpoint": "results/{measurement}/{model}/{checkpoint}.zarr",
+}
 CONTROL = "results/activations/{model}/base/{domain}.{control}.zarr"
 ADAPTER = "results/adapters/{model}/{method}.{order}.seed{seed}.stage{stage}"
 EVAL = "results/evals/{model}/{checkpoint}/{domain}.json"
-TABLE = "results/tables/{probe}.csv"
 FIGURE = "results/figures/{figure}"
 PLAN = "results/plan/{model}.json"
 
@@ -57,34 +54,6 @@ wildcard_constraints:
     figure=NAME,
 
 
-def narrowed(triggers):
-    """All triggers but code; a choice made on the command line or in a profile stays as it is."""
-    return triggers - {RerunTrigger.CODE} if triggers == RerunTrigger.all() else triggers
-
-
-def stages(model, which="all", methods=None):
-    """Trained checkpoints of a model as method.order.seedN.stageN: every stage of every run, or only the final ones."""
-    return [
-        f"{method}.{order}.seed{seed}.stage{stage}"
-        for method in config["methods"]
-        if model in LEARNERS and model in TRAINED_ON[method] and (methods is None or method in methods)
-        for order, domains in config["orders"].items()
-        for seed in config["seeds"]
-        for stage in (range(1, len(domains) + 1) if which == "all" else [len(domains)])
-    ]
-
-
-def checkpoints(model, which="all", methods=None):
-    """What there is of a model: base, and the trained checkpoints unless `which` is "base" or it is not trained."""
-    return ["base", *(stages(model, which, methods) if which != "base" else [])]
-
-
-def probed(model, measurement):
-    """Checkpoints of a model that a measurement takes; of the drift, which is against base, the trained ones."""
-    found = checkpoints(model, config["probes"][measurement]["stages"], PROBED)
-    return found[1:] if measurement == "drift" else found
-
-
 def entry(section, wildcard):
     """A param: the entry of a section that a wildcard names. Snakemake's own `lookup` takes a fifth of a long dry run."""
     return lambda wildcards: config[section][wildcards[wildcard]]
@@ -96,146 +65,68 @@ def adapter_of(wildcards):
     return [] if base else f"results/adapters/{wildcards.model}/{wildcards.checkpoint}"
 
 
-def exported(wildcards):
-    """The same of a checkpoint that a user named: one that the study does not have is refused."""
-    model, checkpoint = wildcards.model, wildcards.checkpoint
-    known = checkpoints(model) if model in MODELS else MODELS
-    name = checkpoint if model in MODELS else model
-    if name not in known:
-        listed = ", ".join(known[:4]) + (f" and {len(known) - 4} more" if len(known) > 4 else "")
-        raise SystemExit(
-            f"results/exports/{model}/{checkpoint}: found {name!r}, allowed: {listed}"
-            + provenance.nearest(name, known)
-        )
-    return adapter_of(wildcards)
-
-
 @cache
-def code(script, room=None, name=None):
-    """Fingerprint of a job's own code: its script, all that imports, and the module it loads by name.
+def code(script, room=None, *names):
+    """Fingerprint of a job's own code: its script, all that imports, and the modules it loads by name.
 
     Remembered: hundreds of jobs share one, and reading the library for each took half of a dry run.
     """
-    loaded = [provenance.module_name(room, name)] if room else []
-    return fingerprints.fingerprint(script, *loaded)
+    return fingerprints.fingerprint(script, *(source.module_name(room, name) for name in names))
 
 
-def source_options(wildcards):
-    """What the config says about one source, its loader spelled out, and the seed of the draw."""
-    source = config["domains"][wildcards.domain]["sources"][wildcards.source]
-    return {"loader": wildcards.source, "seed": config["splits"]["seed"], **source}
+def stores(measurement, **at):
+    """Paths of a measurement's stores; `at`: a model, a checkpoint and, where its scope has them, domains, or lists."""
+    scope = study.measures[measurement].scope
+    domains = {"domain": DOMAINS} if scope == "domain" else {}
+    return expand(STORES[scope], measurement=measurement, **domains | at)
 
 
-def source_code(wildcards):
-    """The loader is found by name, so it is named here."""
-    return code("collect_source.py", "corpora.sources", source_options(wildcards)["loader"])
+def readable(need):
+    """Paths of what a probe may name in NEEDS, of all models and checkpoints."""
+    measurement = need.removesuffix("_base")
+    if measurement in study.measures:
+        return [
+            path
+            for model in MODELS
+            for checkpoint in (["base"] if need != measurement else study.probed(model, measurement))
+            for path in stores(measurement, model=model, checkpoint=checkpoint)
+        ]
+    if need == "adapters":
+        trained = {model: study.stages(model, methods=study.probed_methods) for model in MODELS}
+        return [f"results/adapters/{model}/{name}" for model in MODELS for name in trained[model]]
+    pattern = {"controls": CONTROL, "models": MODEL}[need]
+    return expand(pattern, model=MODELS, control=CONTROLS, domain=DOMAINS)
 
 
-def from_hub():
-    """A pattern for the wildcard `model` of models that a hub has; one that nothing matches where there are none."""
-    return "|".join(name for name in MODELS if config["models"][name]["source"] == "hub") or "(?!)"
+def measured_from(wildcards):
+    """What a measurement reads beside the base model: tokens, the adapter, and what its NEEDS names."""
+    model, checkpoint = wildcards.model, wildcards.checkpoint
+    needs = study.measures[wildcards.measurement].needs
+    domains = study.domains_measured(wildcards.measurement, wildcards.get("domain"))
+    found = {"adapter": adapter_of(wildcards), "tokens": expand(TOKENS, model=model, domain=domains)}
+    if "previous" in needs:  # none before the first stage, and none of the base model
+        run, _, stage = checkpoint.rpartition(".stage")
+        found["previous"] = (
+            f"results/adapters/{model}/{run}.stage{int(stage) - 1}" if int(stage or 1) > 1 else []
+        )
+    for need in needs:
+        if need in study.measures:  # at the checkpoint, or at the base model where it has none
+            at = checkpoint if checkpoint in study.probed(model, need) else "base"
+            found[need] = stores(need, model=model, checkpoint=at)
+    return found
 
 
-def sources_from_hub():
-    """The same for the wildcard `source`; a name may stand for two things in two domains, so its folder counts."""
-    found = [
-        f"(?<=/{domain}/sources/){name}"
-        for domain, entry in config["domains"].items()
-        for name, source in entry["sources"].items()
-        if source.get("loader", name) == "hub"
-    ]
-    return "|".join(found) or "(?!)"
-
-
-def source_files(wildcards):
-    """A local file is an input like any other; packages and hub data sets are not files of ours."""
-    return config["domains"][wildcards.domain]["sources"][wildcards.source].get("path", [])
-
-
-def training_splits(wildcards):
-    """Only a model from scratch reads documents."""
-    scratch = config["models"][wildcards.model]["source"] == "scratch"
-    return expand(SPLITS, domain=DOMAINS) if scratch else []
-
-
-def weights_on_disk(wildcards):
-    """Files of a model given by path, so that a change to them is seen."""
-    model = config["models"][wildcards.model]
-    patterns = ("config.json", "tokenizer*.json", "*.safetensors")
-    folders = [glob.escape(model["path"])] if model["source"] == "path" else []
-    return sorted(file for folder in folders for p in patterns for file in glob.glob(f"{folder}/{p}"))
-
-
-def measured(measurement, pattern, **wildcards):
-    """Paths of a measurement, of all models at the checkpoints that `probes.<measurement>.stages` names."""
-    return [
-        path
-        for model in MODELS
-        for checkpoint in probed(model, measurement)
-        for path in expand(pattern, model=model, checkpoint=checkpoint, **wildcards)
-    ]
-
-
-def needed(wildcards):
-    """What a probe reads, by the argument of probe_table."""
-    needs = provenance.class_literal(provenance.module_name("probes", wildcards.probe), "NEEDS")
-    return {"stores" if need == "activations" else need: READABLE[need]() for need in needs}
-
-
-def calibrating_stores(wildcards):
-    """Activations of all domains at the checkpoint, or at the base model where it has none."""
-    name = wildcards.checkpoint if wildcards.checkpoint in MEASURED[wildcards.model] else "base"
-    return expand(STORE, model=wildcards.model, checkpoint=name, domain=DOMAINS)
-
-
-def stage_before(wildcards):
-    """The stage before a trained checkpoint's; none before the first."""
-    run, stage = wildcards.checkpoint.rsplit(".stage", 1)
-    before = int(stage) - 1
-    return f"results/adapters/{wildcards.model}/{run}.stage{before}" if before else []
-
-
-def trained_domains(wildcards):
-    """Domains up to and with this stage: a longer order does not touch its earlier stages."""
-    return config["orders"][wildcards.order][: int(wildcards.stage)]
-
-
-def says(method, name):
-    """A literal of a method's class, such as STARTS."""
-    runs = provenance.method_module(method, config["methods"][method])
-    return provenance.class_literal(provenance.module_name("methods", runs), name)
-
-
-def previous_stage(wildcards):
-    """The adapter one stage earlier; none at the first, and none for a method that starts from the base model."""
-    before = int(wildcards.stage) - 1 if says(wildcards.method, "STARTS") == "previous" else 0
-    return expand(ADAPTER, stage=before, allow_missing=True)[0] if before else []
-
-
-def documents_read(wildcards):
-    """Token folders of the new domain, and of the old ones where the method reads them."""
-    domains = trained_domains(wildcards)
-    read = domains if says(wildcards.method, "READS") == "all" else domains[-1:]
-    return expand(TOKENS, domain=read, allow_missing=True)
-
-
-def method_code(wildcards):
-    """The method is found by name, so it is named here."""
-    runs = provenance.method_module(wildcards.method, config["methods"][wildcards.method])
-    return code("train_adapter.py", "methods", runs)
-
-
-def style():
-    """Lines of the figures' style but for comments: no code, and yet what figures depend on."""
-    text = (provenance.SCRIPTS / "implicit_sparsity/figures/thesis.mplstyle").read_text("utf-8")
-    return [said for line in text.splitlines() if (said := line.partition("#")[0].strip())]
+def shown(path, caption, category, **labels):
+    """An output with its place in the report, under the caption of rules/captions/."""
+    return report(path, caption=f"captions/{caption}.rst", category=category, labels=labels)
 
 
 def table(name):
     """A table of results/tables/ with its place in the report."""
-    path = f"results/tables/{name}.csv"
-    return report(path, caption="captions/table.rst", category="Tables", labels={"table": name})
+    return shown(f"results/tables/{name}.csv", "table", "Tables", table=name)
 
 
 onsuccess:
-    shutil.rmtree("results/.kept", ignore_errors=True)  # of groups that failed on the way, see kept.py
+    shutil.rmtree(
+        "results/.output_cache", ignore_errors=True
+    )  # of groups that failed on the way, see output_cache.py

@@ -8,7 +8,7 @@ A compute node may have no internet, so hub data sets are fetched where Snakemak
 rule collect_source:
     """Read one data set into records of one form."""
     input:
-        files=source_files,
+        files=lambda w: study.source_files(w.domain, w.source),
     output:
         documents=SOURCE,
         manifest="results/corpora/{domain}/sources/{source}.manifest.json",
@@ -17,16 +17,16 @@ rule collect_source:
     benchmark:
         "results/benchmarks/collect_source/{domain}.{source}.tsv"
     wildcard_constraints:
-        source=f"(?!(?:{sources_from_hub()})[.]){NAME}",
+        source=f"(?!(?:{study.hub_sources()})[.]){NAME}",
     conda:
         "../envs/corpora.yaml"
-    threads: 1
     resources:
         mem_mb=2000,
         runtime=30,
     params:
-        code=source_code,
-        options=source_options,
+        # the loader is found by name, so it is named here
+        code=lambda w: code("collect_source.py", "corpora.sources", study.loader(w.domain, w.source)),
+        options=lambda w: study.source_options(w.domain, w.source),
     script:
         "../scripts/collect_source.py"
 
@@ -37,7 +37,7 @@ use rule collect_source as fetch_source with:
     benchmark:
         "results/benchmarks/fetch_source/{domain}.{source}.tsv"
     wildcard_constraints:
-        source=sources_from_hub(),
+        source=study.hub_sources(),
     localrule: True
     params:
         online=True,
@@ -46,9 +46,7 @@ use rule collect_source as fetch_source with:
 rule split_domain:
     """Drop duplicates, split by group, and check eval against the rest."""
     input:
-        sources=lambda wildcards: expand(
-            SOURCE, source=config["domains"][wildcards.domain]["sources"], allow_missing=True
-        ),
+        sources=lambda w: expand(SOURCE, source=config["domains"][w.domain]["sources"], domain=w.domain),
     output:
         splits=directory(SPLITS),
     log:
@@ -57,7 +55,6 @@ rule split_domain:
         "results/benchmarks/split_domain/{domain}.tsv"
     conda:
         "../envs/corpora.yaml"
-    threads: 1
     resources:
         mem_mb=2000,
         runtime=30,
@@ -81,7 +78,6 @@ rule tokenize_domain:
         "results/benchmarks/tokenize_domain/{model}.{domain}.tsv"
     conda:
         "../envs/corpora.yaml"
-    threads: 1
     resources:
         mem_mb=2000,
         runtime=30,

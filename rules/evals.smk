@@ -3,13 +3,11 @@
 Needs: results/models/, results/tokens/, results/adapters/. Makes: results/evals/, results/tables/.
 """
 
-JOINT = [
-    name for name, entry in config["methods"].items() if provenance.method_module(name, entry) == "joint"
-]
+JOINT = [name for name in config["methods"] if study.method_module(name) == "joint"]
 EVALS = [
     path
     for model in MODELS
-    for path in expand(EVAL, model=model, checkpoint=checkpoints(model), domain=DOMAINS)
+    for path in expand(EVAL, model=model, checkpoint=study.checkpoints(model), domain=DOMAINS)
 ]
 
 
@@ -28,7 +26,6 @@ rule evaluate_checkpoint:
         "results/benchmarks/evaluate_checkpoint/{model}.{checkpoint}.tsv"
     conda:
         "../envs/compute.yaml"
-    threads: 1
     resources:
         mem_mb=4000,
         runtime=120,
@@ -55,7 +52,6 @@ rule collect_scores:
     localrule: True
     conda:
         "../envs/figures.yaml"
-    threads: 1
     resources:
         mem_mb=1000,
         runtime=15,
@@ -79,7 +75,6 @@ rule continual_metrics:
     localrule: True
     conda:
         "../envs/figures.yaml"
-    threads: 1
     resources:
         mem_mb=1000,
         runtime=15,
@@ -105,13 +100,12 @@ rule compare_methods:
         "results/benchmarks/compare_methods/all.tsv"
     conda:
         "../envs/figures.yaml"
-    threads: 1
     resources:
         mem_mb=4000,
         runtime=60,
     params:
         code=code("compare_methods.py"),
-        families=FAMILIES,
+        families=study.families,
         options=config["comparisons"],
         orders=config["orders"],
     script:
@@ -122,7 +116,9 @@ rule collect_stages:
     """Learning curves and the record of every stage: budget, leak audit, seconds, memory."""
     input:
         adapters=[
-            f"results/adapters/{model}/{checkpoint}" for model in MODELS for checkpoint in stages(model)
+            f"results/adapters/{model}/{checkpoint}"
+            for model in MODELS
+            for checkpoint in study.stages(model)
         ],
     output:
         curves=table("learning_curves"),
@@ -134,7 +130,6 @@ rule collect_stages:
     localrule: True
     conda:
         "../envs/figures.yaml"
-    threads: 1
     resources:
         mem_mb=1000,
         runtime=15,

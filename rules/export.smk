@@ -7,7 +7,7 @@ Needs: results/models/, results/adapters/. Makes: results/exports/, of the check
 rule export_model:
     """One checkpoint as a plain model folder: `snakemake -c1 results/exports/{model}/{checkpoint}`."""
     input:
-        adapter=exported,
+        adapter=lambda w: one_line(study.known_checkpoint)(w.model, w.checkpoint) and adapter_of(w),
         model=MODEL,
     output:
         export=directory("results/exports/{model}/{checkpoint}"),
@@ -17,7 +17,6 @@ rule export_model:
         "results/benchmarks/export_model/{model}.{checkpoint}.tsv"
     conda:
         "../envs/compute.yaml"
-    threads: 1
     resources:
         # five bytes a weight: it is merged in float32, on the CPU
         mem_mb=6000,

@@ -10,13 +10,11 @@ report: "captions/study.rst"
 rule draw_figure:
     """Draw one figure from the tables it names in its source."""
     input:
-        tables=lambda wildcards: expand("results/tables/{table}.csv", table=figure_tables(wildcards.figure)),
+        tables=lambda w: expand("results/tables/{table}.csv", table=study.figure_tables(w.figure)),
     output:
         csv=f"{FIGURE}.csv",
         pdf=f"{FIGURE}.pdf",
-        png=report(
-            f"{FIGURE}.png", caption="captions/figure.rst", category="Figures", labels={"figure": "{figure}"}
-        ),
+        png=shown(f"{FIGURE}.png", "figure", "Figures", figure="{figure}"),
     log:
         "results/logs/draw_figure/{figure}.log",
     benchmark:
@@ -24,13 +22,12 @@ rule draw_figure:
     localrule: True
     conda:
         "../envs/figures.yaml"
-    threads: 1
     resources:
         mem_mb=2000,
         runtime=15,
     params:
-        code=lambda wildcards: code("draw_figure.py", "figures", wildcards.figure),
+        code=lambda w: code("draw_figure.py", "figures", w.figure),
         options=entry("figures", "figure"),
-        style=style(),
+        style=figure_style(),
     script:
         "../scripts/draw_figure.py"

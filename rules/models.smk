@@ -8,8 +8,9 @@ A compute node may have no internet, so a hub model is fetched where Snakemake r
 rule prepare_model:
     """Put a model into the one form that every later rule reads, and check its declared shape."""
     input:
-        splits=training_splits,
-        weights=weights_on_disk,
+        # only a model from scratch reads documents, in the study's template
+        splits=lambda w: expand(SPLITS, domain=DOMAINS if study.from_scratch(w.model) else []),
+        weights=lambda w: study.weights_on_disk(w.model),
     output:
         folder=directory(MODEL),
     log:
@@ -17,10 +18,9 @@ rule prepare_model:
     benchmark:
         "results/benchmarks/prepare_model/{model}.tsv"
     wildcard_constraints:
-        model=f"(?!(?:{from_hub()})$){NAME}",
+        model=f"(?!(?:{study.hub_models()})$){NAME}",
     conda:
         "../envs/compute.yaml"
-    threads: 1
     resources:
         mem_mb=4000,
         runtime=120,
@@ -28,8 +28,7 @@ rule prepare_model:
         base=entry("models", "model"),
         code=code("prepare_model.py"),
         name="{model}",
-        # only a model from scratch reads documents, in the study's template
-        template=lambda wildcards: config["tokens"]["template"] if training_splits(wildcards) else None,
+        template=lambda w: config["tokens"]["template"] if study.from_scratch(w.model) else None,
     script:
         "../scripts/prepare_model.py"
 
@@ -40,7 +39,7 @@ use rule prepare_model as fetch_model with:
     benchmark:
         "results/benchmarks/fetch_model/{model}.tsv"
     wildcard_constraints:
-        model=from_hub(),
+        model=study.hub_models(),
     localrule: True
     params:
         online=True,

@@ -3,25 +3,7 @@
 Needs: the config, and config.json of hub models. Makes: results/plan/. Both rules run where Snakemake runs.
 """
 
-NEEDS = {
-    need
-    for name in PROBES
-    for need in provenance.class_literal(provenance.module_name("probes", name), "NEEDS")
-}
-# the jobs of each model that take a card, by the checkpoints (or controls) that they are of
-ASKED = {
-    model: {
-        "trained": checkpoints(model)[1:],
-        "measured": MEASURED[model] if "activations" in NEEDS else ["base"] if "reference" in NEEDS else [],
-        "controls": CONTROLS if "controls" in NEEDS else [],
-        "input_spectra": ["base"] if "input_spectra" in NEEDS else [],
-    }
-    | {
-        name: probed(model, name) if name in NEEDS else []
-        for name in ("gradients", "drift", "held_out_task", "thresholds")
-    }
-    for model in MODELS
-}
+ASKED, MEASURED = study.asked(PROBES), list(study.measures)
 
 
 rule preflight:
@@ -36,23 +18,22 @@ rule preflight:
     localrule: True
     conda:
         "../envs/compute.yaml"
-    threads: 1
     resources:
         mem_mb=2000,
         runtime=15,
     params:
         checkpoints=ASKED,
-        code=code("preflight.py"),
+        code=code("preflight.py", "measurements", *MEASURED),
         # what is read of a domain is its name
         domains=DOMAINS,
         evals=config["evals"],
-        families={variant: about["family"] for variant, about in FAMILIES.items()},
+        families={variant: about["family"] for variant, about in study.families.items()},
         hardware=config.get("hardware", {}),
         methods=config["methods"],
         models=config["models"],
-        online=from_hub() != "(?!)",
+        online=study.hub_models() != "(?!)",
         orders=config["orders"],
-        probes={name: config["probes"][name] for name in MEASUREMENTS if name in config["probes"]},
+        probes={name: config["probes"][name] for name in MEASURED},
         seeds=config["seeds"],
         splits=config["splits"],
         tokens=config["tokens"],
@@ -71,16 +52,15 @@ rule estimate:
     localrule: True
     conda:
         "../envs/compute.yaml"
-    threads: 1
     resources:
         mem_mb=2000,
         runtime=15,
     params:
         checkpoints=ASKED,
-        code=code("estimate.py"),
+        code=code("estimate.py", "measurements", *MEASURED),
         methods=config["methods"],
-        online=from_hub() != "(?!)",
+        online=study.hub_models() != "(?!)",
         snakefile=workflow.main_snakefile,
-        study=STUDY,
+        study=study.said | {"probes": config["probes"]},
     script:
         "../scripts/estimate.py"

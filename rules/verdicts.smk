@@ -3,31 +3,27 @@
 Needs: results/tables/, results/figures/. Makes: results/verdicts.*, results/latex/, results/chapter.html.
 """
 
-CLAIMS = [provenance.module_name("claims", name) for name in config["claims"]]
+CLAIMS = [source.module_name("claims", name) for name in config["claims"]]
 VERDICTS = "results/verdicts.json"
 # Where a model is trained in an order, its R matrices.
 MATRICES = {
     f"results/latex/r_matrices.{model}.{order}.tex": {"model": model, "order": order}
     for model in MODELS
     for order in config["orders"]
-    if "r_matrices" in TABLES and any(name.split(".")[1] == order for name in stages(model, "final"))
+    if "r_matrices" in TABLES and any(name.split(".")[1] == order for name in study.stages(model, "final"))
 }
+latex = partial(shown, caption="latex", category="LaTeX tables")
 LATEX = [*MATRICES, "results/latex/metrics.tex", "results/latex/verdicts.tex"]
 
 
 rule judge_claims:
     """Judge every claim by the tables: SUPPORTED, NOT SUPPORTED, INCONCLUSIVE or NOT RUN."""
     input:
-        tables=expand("results/tables/{table}.csv", table=claimed_tables()),
+        tables=expand("results/tables/{table}.csv", table=study.claimed_tables),
     output:
         page="results/verdicts.md",
         verdicts=VERDICTS,
-        web=report(
-            "results/verdicts.html",
-            caption="captions/verdicts.rst",
-            category="Verdicts",
-            labels={"page": "verdicts"},
-        ),
+        web=shown("results/verdicts.html", "verdicts", "Verdicts", page="verdicts"),
     log:
         "results/logs/judge_claims/all.log",
     benchmark:
@@ -35,7 +31,6 @@ rule judge_claims:
     localrule: True
     conda:
         "../envs/figures.yaml"
-    threads: 1
     resources:
         mem_mb=2000,
         runtime=15,
@@ -43,7 +38,7 @@ rule judge_claims:
         claims=config["claims"],
         # claims are found by name, so they are named here
         code=fingerprints.fingerprint("judge_claims.py", *CLAIMS),
-        families=FAMILIES,
+        families=study.families,
         figures=FIGURES,
         orders=config["orders"],
     script:
@@ -57,27 +52,9 @@ rule write_latex:
         r_matrices="results/tables/r_matrices.csv" if "r_matrices" in TABLES else [],
         verdicts=VERDICTS,
     output:
-        matrices=[
-            report(
-                path,
-                caption="captions/latex.rst",
-                category="LaTeX tables",
-                labels={"table": "R matrices"} | about,
-            )
-            for path, about in MATRICES.items()
-        ],
-        metrics_table=report(
-            "results/latex/metrics.tex",
-            caption="captions/latex.rst",
-            category="LaTeX tables",
-            labels={"table": "metrics", "model": "all", "order": "all"},
-        ),
-        verdicts_table=report(
-            "results/latex/verdicts.tex",
-            caption="captions/latex.rst",
-            category="LaTeX tables",
-            labels={"table": "verdicts", "model": "all", "order": "all"},
-        ),
+        matrices=[latex(path, table="R matrices", **about) for path, about in MATRICES.items()],
+        metrics_table=latex("results/latex/metrics.tex", table="metrics", model="all", order="all"),
+        verdicts_table=latex("results/latex/verdicts.tex", table="verdicts", model="all", order="all"),
     log:
         "results/logs/write_latex/all.log",
     benchmark:
@@ -85,7 +62,6 @@ rule write_latex:
     localrule: True
     conda:
         "../envs/figures.yaml"
-    threads: 1
     resources:
         mem_mb=1000,
         runtime=15,
@@ -109,7 +85,6 @@ rule write_chapter:
     localrule: True
     conda:
         "../envs/figures.yaml"
-    threads: 1
     resources:
         mem_mb=1000,
         runtime=15,

@@ -3,7 +3,7 @@
 import logging
 from pathlib import Path
 
-from implicit_sparsity import job
+from implicit_sparsity.workflow import job
 
 log = logging.getLogger(__name__)
 DEFAULTS = {"activations": False, "path": "archives/study.tar.gz", "weights": True}
@@ -14,23 +14,25 @@ def archive(options, run, study, snakefile):
 
     InputError where the study is not finished, or not all of it is where it can be restored from.
     """
-    from implicit_sparsity.archiving import packing, readiness
-    from implicit_sparsity.archiving.assembling import assemble
+    from implicit_sparsity.provenance.archiving import packing, readiness
+    from implicit_sparsity.provenance.archiving.assembling import assemble
 
     chosen = DEFAULTS | options
     packing.check_ending(chosen["path"])
     jobs = readiness.finished(run, snakefile)
-    members, sums, about = assemble(Path.cwd(), jobs, run, chosen, study, progress("checksums"))
-    packing.write(chosen["path"], members, sums, about["ended"], progress("packing"))
-    report(chosen["path"], about)
+    members, sums, metadata = assemble(Path.cwd(), jobs, run, chosen, study, progress("checksums"))
+    packing.write(chosen["path"], members, sums, metadata["ended"], progress("packing"))
+    report(chosen["path"], metadata)
 
 
-def report(path, about) -> None:
+def report(path, metadata) -> None:
     """Say what was written."""
-    code, size = about["code"], Path(path).stat().st_size / 1e6
+    code, size = metadata["code"], Path(path).stat().st_size / 1e6
     dirty = ", with changes that are in no commit" if code["dirty"] else ""
-    print(f"{path}: {about['files']} files, {size:.1f} MB, commit {code['commit']}{dirty}")
-    print(f"left out (archive.weights, archive.activations): {len(about['left_out'])} artifacts", flush=True)
+    print(f"{path}: {metadata['files']} files, {size:.1f} MB, commit {code['commit']}{dirty}")
+    print(
+        f"left out (archive.weights, archive.activations): {len(metadata['left_out'])} artifacts", flush=True
+    )
 
 
 def progress(what: str):

@@ -1,6 +1,6 @@
 """Collect every evaluation into one long table of scores."""
 
-from implicit_sparsity import job
+from implicit_sparsity.workflow import job
 
 KEYS = ("model", "method", "order", "seed", "stage", "domain")
 
@@ -14,17 +14,17 @@ def collect_scores(scores: str, evals: list[str]) -> None:
     """
     import pandas as pd
 
-    from implicit_sparsity import tables
     from implicit_sparsity.errors import InputError
+    from implicit_sparsity.storage import tables
 
     rows, seen = [], {}
     for path in [evals] if isinstance(evals, str) else evals:
-        found = read_scores(path)
-        identity = tuple(found[0][key] for key in KEYS)
+        result = read_scores(path)
+        identity = tuple(result[0][key] for key in KEYS)
         if identity in seen:
             raise InputError(f"the same evaluation as {seen[identity]}", path=path)
         seen[identity] = path
-        rows += found
+        rows += result
     frame = pd.DataFrame(rows).astype({"seed": "Int64", "stage": "Int64"})
     tables.write_table(scores, frame)
 

@@ -1,7 +1,7 @@
 """Collect one source of one domain: checked records and a manifest."""
 
-from implicit_sparsity import job
 from implicit_sparsity.corpora.collect import collect
+from implicit_sparsity.workflow import job
 
 
 def collect_source(documents, manifest, domain, source, options):

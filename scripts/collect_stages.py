@@ -1,6 +1,6 @@
 """Collect what every training stage recorded: learning curves, and one row per stage."""
 
-from implicit_sparsity import job
+from implicit_sparsity.workflow import job
 
 KEYS = ("model", "method", "order", "seed", "stage", "domain")
 CURVE = ("step", "loss")
@@ -15,8 +15,8 @@ def collect_stages(curves: str, stages: str, adapters: list[str]) -> None:
     """
     import pandas as pd
 
-    from implicit_sparsity import tables
     from implicit_sparsity.errors import InputError
+    from implicit_sparsity.storage import tables
 
     records, steps, seen = [], [], {}
     for folder in [adapters] if isinstance(adapters, str) else adapters:

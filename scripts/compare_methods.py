@@ -1,6 +1,6 @@
 """Compare methods at equal learning: fronts of forgetting against learning, tests, and the noise floor."""
 
-from implicit_sparsity import job
+from implicit_sparsity.workflow import job
 
 KEYS = ("model", "order", "score")
 UNITS = {"loss": "nat"}
@@ -15,15 +15,15 @@ def compare_methods(comparisons: str, fronts: str, evals: list[str], stages: str
     """
     import pandas as pd
 
-    from implicit_sparsity import evaluated_runs, method_comparison, tables
+    from implicit_sparsity.metrics import method_comparison
+    from implicit_sparsity.metrics.runs import read
+    from implicit_sparsity.storage import tables
 
     scores = tuple(options["margins"])
-    found = evaluated_runs.read(
-        [evals] if isinstance(evals, str) else evals, (*scores, method_comparison.COVARIATE)
-    )
+    result = read([evals] if isinstance(evals, str) else evals, (*scores, method_comparison.COVARIATE))
     budgets = read_budgets(stages)
     compared, points = [], []
-    for model, evaluated in found.items():
+    for model, evaluated in result.items():
         for order, domains in orders.items():
             for score in scores:
                 entrants = entrants_of(evaluated, families, order, domains, score, budgets.get(model, {}))
@@ -44,18 +44,18 @@ def entrants_of(evaluated, families, order, domains, score, budgets) -> dict:
     """family -> Entrant of those that have a run in this order; none where base has no such score."""
     import numpy as np
 
-    from implicit_sparsity import fronts, method_comparison
+    from implicit_sparsity.metrics import fronts, method_comparison
 
-    base, found, members = evaluated.base(domains, score), {}, {}
-    for method, about in families.items():
+    base, result, members = evaluated.base(domains, score), {}, {}
+    for method, metadata in families.items():
         if base is not None and evaluated.seeds(method, order):
-            members.setdefault(about["family"], []).append(method)
+            members.setdefault(metadata["family"], []).append(method)
     seeds = sorted({seed for names in members.values() for m in names for seed in evaluated.seeds(m, order)})
     for family, methods in members.items():
         runs = [[evaluated.run(m, order, seed, domains, score) for seed in seeds] for m in methods]
         arrays = [np.array([[run[j] for run in row] for row in runs]) for j in range(len(domains))]
         sign = 1.0 if evaluated.better[score] else -1.0
-        found[family] = method_comparison.Entrant(
+        result[family] = method_comparison.Entrant(
             {key: families[methods[0]][key] for key in ("family", "role", "of")},
             methods,
             fronts.Family(base, arrays, sign),
@@ -63,14 +63,14 @@ def entrants_of(evaluated, families, order, domains, score, budgets) -> dict:
             *(np.array([budgets.get((m, order), {}).get(name, np.nan) for m in methods]) for name in BUDGET),
             [families[m]["point"] for m in methods],
         )
-    return found
+    return result
 
 
 def newest_divergence(evaluated, method, order, seeds, domains) -> float:
     """Mean over stages and seeds of KL(base || tuned) on the domain just trained; NaN where not measured."""
     import numpy as np
 
-    from implicit_sparsity import fronts, method_comparison
+    from implicit_sparsity.metrics import fronts, method_comparison
 
     score = method_comparison.COVARIATE
     if evaluated.base(domains, score) is None:
@@ -82,18 +82,18 @@ def newest_divergence(evaluated, method, order, seeds, domains) -> float:
 
 def read_budgets(path) -> dict:
     """model -> (method, order) -> {trainable: the most of any stage, tokens: of a run, mean over seeds}."""
-    from implicit_sparsity import tables
+    from implicit_sparsity.storage import tables
 
     columns = {"trainable": "audit.trainable_parameters", "tokens": "training.tokens"}
     table = tables.read_table(path, needs=("model", "method", "order", "seed"))
-    found: dict = {}
+    result: dict = {}
     for (model, method, order), part in table.groupby(["model", "method", "order"]):
-        place = found.setdefault(model, {}).setdefault((method, order), {})
+        place = result.setdefault(model, {}).setdefault((method, order), {})
         if columns["trainable"] in part:
             place["trainable"] = float(part[columns["trainable"]].max())
         if columns["tokens"] in part:
             place["tokens"] = float(part.groupby("seed")[columns["tokens"]].sum().mean())
-    return found
+    return result
 
 
 if __name__ == "__main__":

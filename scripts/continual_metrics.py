@@ -1,6 +1,6 @@
 """Arrange the scores as R matrices and compute every continual-learning metric from them."""
 
-from implicit_sparsity import job
+from implicit_sparsity.workflow import job
 
 BY = ["model", "method", "order", "seed", "metric"]
 CELLS = [*BY, "stage", "trained_domain", "domain", "position", "value", "higher_is_better"]
@@ -19,7 +19,7 @@ def continual_metrics(r_matrices: str, metrics: str, scores: str, orders: dict, 
     """
     import pandas as pd
 
-    from implicit_sparsity import tables
+    from implicit_sparsity.storage import tables
 
     needs = ("model", "method", "order", "seed", "stage", "domain", "metric", "value", "higher_is_better")
     frame = tables.read_table(scores, needs=needs)
@@ -63,14 +63,14 @@ def joint_scores(arranged, key, joint, higher_is_better):
 
     None where the study has none. A joint method's own intransigence is against itself.
     """
-    found = [
+    result = [
         table[trained].iloc[-1]
         for name in joint
         for (table, trained), _ in [arranged.get((key[0], name, *key[2:]), ((None, None), None))]
         if table is not None and table[trained].iloc[-1].notna().all()
     ]
     sign = 1 if higher_is_better else -1
-    return max(found, key=lambda row: sign * row.mean(), default=None)
+    return max(result, key=lambda row: sign * row.mean(), default=None)
 
 
 def domains_of(orders, name, path) -> list[str]:
@@ -99,7 +99,7 @@ def long_cells(key, table, trained) -> list[dict]:
 
 def long_metrics(key, table, trained, higher_is_better, joint=None) -> list[dict]:
     """Every metric of one R matrix [stage 0..T, domains]."""
-    from implicit_sparsity import continual
+    from implicit_sparsity.metrics import continual
 
     other = [domain for domain in table.columns if domain not in trained]
     values = continual.metrics(
@@ -113,20 +113,20 @@ def long_metrics(key, table, trained, higher_is_better, joint=None) -> list[dict
     return [
         identity
         | {"metric": metric, "value": value, "higher_is_better": continual.better(metric, higher_is_better)}
-        | {"formula": continual.CARDS[metric].formula}
+        | {"formula": continual.METRIC_DOCS[metric].formula}
         for metric, value in values.items()
     ]
 
 
 def long_covariates(key, table, trained) -> list[dict]:
     """How far one run has moved from base, on what it trains; the first row is the mean over stages."""
-    from implicit_sparsity import continual
+    from implicit_sparsity.metrics import continual
 
     identity = {name: key[name] for name in ("model", "method", "order", "seed")} | {"score": COVARIATE}
-    about = {"higher_is_better": False}
+    metadata = {"higher_is_better": False}
     return [
         identity
-        | {"metric": metric, "value": value, **about}
+        | {"metric": metric, "value": value, **metadata}
         | {"formula": (continual.COVARIATES.get(metric) or continual.COVARIATES["kl_newest_<k>"]).formula}
         for metric, value in continual.divergences(table[trained].iloc[1:]).items()
     ]

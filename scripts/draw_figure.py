@@ -1,6 +1,6 @@
 """Draw one figure from tables: PDF, PNG, and the CSV of exactly what is drawn."""
 
-from implicit_sparsity import job
+from implicit_sparsity.workflow import job
 
 
 def draw_figure(
@@ -14,16 +14,16 @@ def draw_figure(
     """
     from pathlib import Path
 
-    from implicit_sparsity import figures
     from implicit_sparsity.figures import base
-    from implicit_sparsity.tables import read_table, write_table
+    from implicit_sparsity.options import load
+    from implicit_sparsity.storage.tables import read_table, write_table
 
-    drawing = figures.load(figure, **(options or {}))
+    drawing = load("figures", figure, **(options or {}))
     paths = {Path(path).stem: path for path in ([tables] if isinstance(tables, str) else tables)}
     wanted = (*drawing.TABLES, *drawing.OPTIONAL)
-    found = {name: read_table(path, empty=True) for name, path in paths.items() if name in wanted}
-    frame = drawing.frame(found)
-    base.refuse_empty(frame, drawing, found, paths.values())
+    result = {name: read_table(path, empty=True) for name, path in paths.items() if name in wanted}
+    frame = drawing.frame(result)
+    base.refuse_empty(frame, drawing, result, paths.values())
     write_table(csv, frame)
     base.save(drawing.picture(frame), pdf, png)
 

@@ -5,8 +5,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from implicit_sparsity import job
 from implicit_sparsity.errors import InputError
+from implicit_sparsity.workflow import job
 
 
 def estimate(study, methods, checkpoints, snakefile):
@@ -42,8 +42,8 @@ def _dry_run(snakefile, config: Path, *more: str) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         lines = (done.stderr.strip() or done.stdout.strip()).splitlines() or ["no word"]
-        told = next((line for line in lines if "Error" in line), lines[-1])
-        raise InputError(f"the workflow cannot be planned: {told.strip()}")
+        reported = next((line for line in lines if "Error" in line), lines[-1])
+        raise InputError(f"the workflow cannot be planned: {reported.strip()}")
     return done.stdout + done.stderr
 
 

@@ -4,13 +4,15 @@ finished."""
 import time
 from pathlib import Path
 
-from implicit_sparsity import artifacts, base_divergence, evaluation, job, models
-from implicit_sparsity.files import read_json, write_json
-from implicit_sparsity.tokens import Tokens
+from implicit_sparsity.corpora.tokens import Tokens
+from implicit_sparsity.errors import InputError
+from implicit_sparsity.provenance import cache, identity
+from implicit_sparsity.storage.files import read_json, write_json
+from implicit_sparsity.workflow import job
 
 # beside results/evals/<model>/, by the hash of all that they depend on: scores, and what the base model made
 # of the documents, which is the same for every checkpoint that is compared with it
-FINISHED, BEFORE = ".finished", ".before"
+FINISHED, BASE_OUTPUTS = ".finished", ".before"
 
 
 def evaluate_checkpoint(
@@ -20,48 +22,48 @@ def evaluate_checkpoint(
 
     A change to one domain scores that domain alone: the others' finished scores are found by their key.
     """
+    from implicit_sparsity.models import loading
+    from implicit_sparsity.passes import evaluation
+
     study = describe(model, adapter, checkpoint, base, name)
-    loaded = [models.settings(base), models.default_device()]
-    depends = [code, study["model_sha256"], loaded, options, artifacts.versions()]
+    loaded = [loading.settings(base), loading.default_device()]
+    depends = [code, study["model_sha256"], loaded, options, identity.versions()]
     shards = dict(zip(domains, map(Tokens, tokens), strict=True))
-    digests = {domain: artifacts.digest(shard.index) for domain, shard in shards.items()}
+    digests = {domain: identity.digest(shard.index) for domain, shard in shards.items()}
     place = Path(evals[0]).parent.parent
 
-    def kept(room, ending, *more):
-        keys = {d: artifacts.digest([*depends, *more, d, digest]) for d, digest in digests.items()}
+    def retained(room, ending, *more):
+        keys = {d: cache.key(*depends, *more, d, digest) for d, digest in digests.items()}
         return {domain: place / room / f"{key}.{ending}" for domain, key in keys.items()}
 
-    finished, before = kept(FINISHED, "json", study["adapter_sha256"]), kept(BEFORE, "safetensors")
-    wanted = {d: shards[d] for d in domains if not finished[d].exists()}
-    score(wanted, finished, before, model, adapter, base, options)
+    finished = retained(FINISHED, "json", study["adapter_sha256"])
+    base_outputs = retained(BASE_OUTPUTS, "safetensors")
+    scores = {d: cache.load(path, read_json, damaged=(InputError,)) for d, path in finished.items()}
+    wanted = {d: shards[d] for d in domains if scores[d] is None}
+    scores |= score(wanted, finished, base_outputs, model, adapter, base, options)
+    ran = {"model": "hf", "model_args": f"pretrained={model},peft={adapter}", "device": loaded[1]}
+    settings = {"config": ran, "git_hash": identity.git_hash(), "date": time.time()}
     for path, domain in zip(evals, domains, strict=True):
-        settings = {
-            "config": {
-                "model": "hf",
-                "model_args": f"pretrained={model},peft={adapter}",
-                "device": models.default_device(),
-            },
-            "git_hash": artifacts.git_hash(),
-            "date": time.time(),
-        }
         study_here = study | {"domain": domain, "tokens_sha256": digests[domain]}
-        scores = read_json(finished[domain])
-        write_json(path, evaluation.as_lm_eval(domain, scores, study_here, options, settings))
+        write_json(path, evaluation.as_lm_eval(domain, scores[domain], study_here, options, settings))
 
 
-def score(shards, finished, before, model, adapter, base, options) -> None:
-    """Load the checkpoint, unless there is nothing to score, and write each domain's scores."""
+def score(shards, finished, base_outputs, model, adapter, base, options) -> dict:
+    """Load the checkpoint, unless there is nothing to score: domain -> scores, which are kept as well."""
+    from implicit_sparsity.passes import evaluation, kl_to_base
+
     if not shards:
-        return
+        return {}
     documents = {domain: evaluation.scored_documents(shard, options) for domain, shard in shards.items()}
-    network, past = base_divergence.load(model, adapter, base, documents, options["batch_tokens"], before)
-    tokenizer = evaluation.tokenizer_of(model)
+    network, past = kl_to_base.load(model, adapter, base, documents, options["batch_tokens"], base_outputs)
+    tokenizer, scores = evaluation.tokenizer_of(model), {}
     for domain, shard in shards.items():
         stop = evaluation.stop_token(shard, tokenizer)
-        bar = artifacts.progress(f"{Path(adapter).name if adapter else 'base'} on {domain}")
-        scores = evaluation.score_domain(network, shard, domain, options, tokenizer.decode, stop, bar, past)
-        finished[domain].parent.mkdir(parents=True, exist_ok=True)
-        write_json(finished[domain], scores)
+        bar = job.progress(f"{Path(adapter).name if adapter else 'base'} on {domain}")
+        decode = tokenizer.decode
+        scores[domain] = evaluation.score_domain(network, shard, domain, options, decode, stop, bar, past)
+        cache.store(finished[domain], write_json, scores[domain])
+    return scores
 
 
 def describe(model, adapter, checkpoint, base, name) -> dict:
@@ -70,7 +72,7 @@ def describe(model, adapter, checkpoint, base, name) -> dict:
     study = {
         "model": name or Path(model).name,
         "revision": manifest["revision"],
-        "model_sha256": artifacts.digest(manifest["files"]),
+        "model_sha256": identity.digest(manifest["files"]),
         "checkpoint": checkpoint,
         "method": "base",
         "order": "",
@@ -78,12 +80,12 @@ def describe(model, adapter, checkpoint, base, name) -> dict:
         "stage": 0,
         "trained_domains": [],
         "adapter_sha256": None,
-        "versions": artifacts.versions(),
+        "versions": identity.versions(),
     }
     if adapter:
         record = read_json(Path(adapter) / "stage.json")["study"]
         study |= {key: record[key] for key in ("method", "order", "seed", "stage", "trained_domains")}
-        study["adapter_sha256"] = artifacts.stage_digest(adapter)
+        study["adapter_sha256"] = identity.stage_digest(adapter)
     return study
 
 

@@ -1,6 +1,6 @@
 """Judge every claim of the config by the tables of the study: results/verdicts.json, and pages of it."""
 
-from implicit_sparsity import job
+from implicit_sparsity.workflow import job
 
 
 def judge_claims(
@@ -21,20 +21,21 @@ def judge_claims(
     """
     from pathlib import Path
 
-    from implicit_sparsity import claims as room
-    from implicit_sparsity import files, verdict_pages
     from implicit_sparsity.claims.base import Study
-    from implicit_sparsity.tables import read_table
+    from implicit_sparsity.options import load
+    from implicit_sparsity.report import verdict_pages
+    from implicit_sparsity.storage import files
+    from implicit_sparsity.storage.tables import read_table
 
-    chosen = {name: room.load(name, **options) for name, options in sorted((claims or {}).items())}
+    chosen = {name: load("claims", name, **options) for name, options in sorted((claims or {}).items())}
     paths = [tables] if isinstance(tables, str) else tables or []
-    found = {Path(path).stem: read_table(path, empty=True) for path in paths}
-    judged = verdict_pages.judge(chosen, found, Study(families or {}, orders or {}), figures or [])
+    result = {Path(path).stem: read_table(path, empty=True) for path in paths}
+    judged = verdict_pages.judge(chosen, result, Study(families or {}, orders or {}), figures or [])
     blocks = verdict_pages.blocks(judged)
     files.write_json(verdicts, judged)
     for path, text in (
         (page, verdict_pages.markdown(blocks)),
-        (web, verdict_pages.standing(verdict_pages.web(blocks), "Verdicts")),
+        (web, verdict_pages.standalone(verdict_pages.web(blocks), "Verdicts")),
     ):
         with files.new_file(path) as partial:
             partial.write_text(text, encoding="utf-8", newline="\n")

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from implicit_sparsity import job
-from implicit_sparsity.files import write_json
+from implicit_sparsity.storage.files import write_json
+from implicit_sparsity.workflow import job
 
 
 def preflight(
@@ -23,14 +23,14 @@ def preflight(
     hardware,
     families,
 ):
-    """Write ``plans`` (JSON, a file a model) and ``summary`` (Markdown), and print the summary.
+    """Write ``plans`` (JSON, a file a model) and ``summary`` (Markdown); with ``hardware`` print the summary.
 
     ``checkpoints``: {model: {trained, measured, gradients, controls}}, names of checkpoints and of controls;
     ``families``: variant of a method -> its family, by which the summary calls it;
     ``probes``: the measurements among the config's; the rest are sections of the config. Raises InputError
     for a plan that a card of ``hardware`` cannot hold, with the smallest change that helps.
     """
-    from implicit_sparsity.planning import plan, refusal, report
+    from implicit_sparsity.planning import feasibility, plan, report
 
     study = {
         "models": models,
@@ -47,14 +47,14 @@ def preflight(
     }
     whole, notes = plan.study_of(study)
     made = {model: plan.of_model(whole, model, checkpoints[model], notes) for model in whole.shapes}
-    told = hardware | {"gb": whole.card.memory / 1e9} if hardware else {}
-    text = "\n\n".join(report.of_model(made[model], told, families) for model in made)
+    reported = hardware | {"gb": whole.gpu.memory / 1e9} if hardware else {}
+    text = "\n\n".join(report.of_model(made[model], reported, families) for model in made)
     if notes["warning"]:
         text = f"Warning: {notes['warning']}\n\n{text}"
-    print(text, flush=True)
     if hardware:
+        print(text, flush=True)
         for model in whole.shapes:
-            refusal.check(whole, model, plan.methods_of(checkpoints[model]))
+            feasibility.check(whole, model, plan.methods_of(checkpoints[model]))
     for path in [plans] if isinstance(plans, str) else plans:
         write_json(path, made[Path(path).stem])
     Path(summary).write_text(f"# Plan\n\n{text}\n", encoding="utf-8")

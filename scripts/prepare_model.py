@@ -2,8 +2,9 @@
 
 import shutil
 
-from implicit_sparsity import artifacts, checkpoints, job
-from implicit_sparsity.files import new_folder, sha256, write_json
+from implicit_sparsity.provenance import cache, identity
+from implicit_sparsity.storage.files import new_folder, sha256, write_json
+from implicit_sparsity.workflow import job
 
 
 def prepare_model(folder, model, base, splits=(), template=None):
@@ -11,20 +12,28 @@ def prepare_model(folder, model, base, splits=(), template=None):
 
     A hub model arrives in a folder beside it, which a killed job leaves for the next one.
     """
+    from implicit_sparsity.models import sources
+
     hub = base["source"] == "hub"
-    downloads = job.scratch(folder, artifacts.digest([base["repo"], base["revision"]])) if hub else None
+    downloads = cache.scratch(folder, base["repo"], base["revision"]) if hub else None
     with new_folder(folder) as temporary:
-        said = checkpoints.prepare(temporary, model, base, splits, template, downloads)
-        known = said.pop("files", {})
-        shape = checkpoints.check_shape(temporary, model, base)
+        if base["source"] == "scratch":
+            from implicit_sparsity.training import pretraining
+
+            reported = pretraining.from_scratch(temporary, base, splits, template)
+        else:
+            reported = sources.prepare(temporary, model, base, downloads)
+        known = reported.pop("files", {})
+        sources.check_whole(temporary, base)
+        shape = sources.check_shape(temporary, model, base)
         files = sorted(path for path in temporary.iterdir() if path.is_file())
         manifest = {
             "name": model,
             "source": base["source"],
-            **said,
+            **reported,
             "shape": shape,
             "files": {path.name: known.get(path.name) or sha256(path) for path in files},
-            "versions": artifacts.versions(),
+            "versions": identity.versions(),
         }
         write_json(temporary / "manifest.json", manifest)
     if downloads:

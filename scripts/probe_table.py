@@ -1,62 +1,45 @@
 """Measure with one probe: what was measured of all models and checkpoints in, one long table out."""
 
-from implicit_sparsity import job
+from implicit_sparsity.workflow import job
 
 
-def probe_table(
-    table: str,
-    stores: list[str] | None = None,
-    probe: str = "",
-    options: dict | None = None,
-    reference: list[str] | None = None,
-    controls: list[str] | None = None,
-    thresholds: list[str] | None = None,
-    gradients: list[str] | None = None,
-    drift: list[str] | None = None,
-    adapters: list[str] | None = None,
-    models: list[str] | None = None,
-    held_out_task: list[str] | None = None,
-    held_out_task_base: list[str] | None = None,
-    input_spectra: list[str] | None = None,
-) -> None:
+def probe_table(table: str, probe: str = "", options: dict | None = None, **read: list[str] | None) -> None:
     """Write ``table``: a row per model, checkpoint, layer, domain or pair of domains, and measure.
 
     The column ``revision`` says what was measured; that of a model trained from scratch here begins with
     "scratch-".
 
-    stores: paths of activation stores, in the order in which domains shall appear; reference: those of base
-    models; adapters: folders of stages; models: of base models, named as they are; the others: stores of
-    the measurement of that name. Which of them a probe gets its ``NEEDS`` says. options: of the probe's
-    class. One checkpoint's stores are in memory at a time, and of them only the variables that the probe
-    reads.
+    read: what the probe's ``NEEDS`` names (see ``probes.base``): paths of a measurement's stores, in the
+    order in which domains shall appear; adapters: folders of stages; models: of base models, named as they
+    are. options: of the probe's class. One checkpoint's stores are in memory at a time, and of them only the
+    variables that the probe reads.
     """
     from pathlib import Path
 
     import pandas as pd
 
-    from implicit_sparsity import probes, tables
+    from implicit_sparsity.options import load
+    from implicit_sparsity.storage import tables
 
-    measurement = probes.load(probe, **(options or {}))
-    given = {"activations": stores, "reference": reference, "controls": controls, "thresholds": thresholds}
-    given |= {"gradients": gradients, "drift": drift, "input_spectra": input_spectra}
-    given |= {"held_out_task": held_out_task, "held_out_task_base": held_out_task_base}
-    found = {
-        need: of_runs(adapters) if need == "adapters" else of_checkpoints(given[need])
+    measurement = load("probes", probe, **(options or {}))
+    result = {
+        need: of_runs(read.get(need)) if need == "adapters" else of_checkpoints(read.get(need))
         for need in measurement.NEEDS
         if need != "models"
     }
+    models = read.get("models")
     folders = {
         Path(folder).name: folder for folder in ([models] if isinstance(models, str) else models or ())
     }
     rows = []
-    for model, checkpoint in dict.fromkeys(key for need, parts in found.items() for key in parts):
+    for model, checkpoint in dict.fromkeys(key for need, parts in result.items() for key in parts):
         parts, revision = [], ""
         for need in measurement.NEEDS:
             if need == "models":
                 parts.append({"": folders[model]})
                 continue
-            of_base = need == "reference" or need.endswith("_base")
-            here = found[need].get((model, "base" if of_base else checkpoint), {})
+            at = "base" if need.endswith("_base") else checkpoint
+            here = result[need].get((model, at), {})
             parts.append(here if need == "adapters" else opened(here, *measurement.reads(need)))
             if need != "adapters":
                 same_weights(parts[-1], here)
@@ -69,17 +52,17 @@ def probe_table(
 
 def of_checkpoints(paths) -> dict:
     """(model, checkpoint) -> domain -> path of a store; a control is "domain.control", all domains are ""."""
-    from implicit_sparsity import store
     from implicit_sparsity.errors import InputError
+    from implicit_sparsity.storage import store
 
     groups = {}
     for path in [paths] if isinstance(paths, str) else paths or ():
-        about = store.open_store(path, variables=()).attrs
+        metadata = store.open_store(path, variables=()).attrs
         try:
-            key = about["model"], about["checkpoint"]
+            key = metadata["model"], metadata["checkpoint"]
         except KeyError as error:
             raise InputError(f"the store does not say which {error} it is of", path=path) from None
-        domain = ".".join(filter(None, (about.get("domain", ""), about.get("control", ""))))
+        domain = ".".join(filter(None, (metadata.get("domain", ""), metadata.get("control", ""))))
         if domain in groups.setdefault(key, {}):
             raise InputError(f"a second store of {'.'.join(key)} for {domain}", path=path)
         groups[key][domain] = path
@@ -104,7 +87,7 @@ def of_runs(folders) -> dict:
 
 def opened(paths, variables, optional) -> dict:
     """domain -> store in memory."""
-    from implicit_sparsity import store
+    from implicit_sparsity.storage import store
 
     return {domain: store.open_store(path, variables, optional) for domain, path in paths.items()}
 
@@ -113,11 +96,11 @@ def same_weights(datasets, paths) -> None:
     """Stores of one checkpoint must come from the same weights: refuse a store left over from others."""
     from implicit_sparsity.errors import InputError
 
-    found = {}
+    result = {}
     for domain, dataset in datasets.items():
-        found.setdefault((dataset.attrs.get("revision"), dataset.attrs.get("model_sha256")), domain)
-    if len(found) > 1:
-        first, second, *_ = found.values()
+        result.setdefault((dataset.attrs.get("revision"), dataset.attrs.get("model_sha256")), domain)
+    if len(result) > 1:
+        first, second, *_ = result.values()
         raise InputError(f"measured on other weights than the store of {first}", path=paths[second])
 
 

@@ -3,12 +3,12 @@
 from collections import Counter
 from pathlib import Path
 
-from implicit_sparsity import job
 from implicit_sparsity.corpora import manifest
 from implicit_sparsity.corpora.records import read_jsonl, write_jsonl
 from implicit_sparsity.corpora.splits import Options, split
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.files import new_folder, write_json
+from implicit_sparsity.storage.files import new_folder, write_json
+from implicit_sparsity.workflow import job
 
 
 def split_domain(splits, sources, options, domain=None):
@@ -23,8 +23,8 @@ def split_domain(splits, sources, options, domain=None):
         raise InputError(f"id {twice[0]!r} is in two sources", key=domain)
     result = split(records, chosen, domain)
     with new_folder(splits) as folder:
-        for name, found in result.documents.items():
-            write_jsonl(folder / f"{name}.jsonl", found)
+        for name, outcome in result.documents.items():
+            write_jsonl(folder / f"{name}.jsonl", outcome)
         write_json(folder / "manifest.json", manifest.of_splits(domain, result, chosen, sources, folder))
 
 

@@ -1,7 +1,7 @@
 """Encode the splits of one domain with one model's tokenizer."""
 
-from implicit_sparsity import job
 from implicit_sparsity.corpora.shards import tokenize
+from implicit_sparsity.workflow import job
 
 
 def tokenize_domain(tokens, model, splits, options):

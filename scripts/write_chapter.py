@@ -1,6 +1,6 @@
 """The results chapter that opens the report: question, figure, verdict."""
 
-from implicit_sparsity import job
+from implicit_sparsity.workflow import job
 
 
 def write_chapter(chapter: str, verdicts: str, pictures: list[str] | None = None) -> None:
@@ -10,7 +10,8 @@ def write_chapter(chapter: str, verdicts: str, pictures: list[str] | None = None
     """
     from pathlib import Path
 
-    from implicit_sparsity import files, verdict_pages
+    from implicit_sparsity.report import verdict_pages
+    from implicit_sparsity.storage import files
 
     paths = {Path(path).stem: path for path in ([pictures] if isinstance(pictures, str) else pictures or [])}
     blocks = verdict_pages.chapter(files.read_json(verdicts), paths)

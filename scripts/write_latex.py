@@ -1,6 +1,6 @@
 """LaTeX tables for \\input: R matrices by model and order, metrics, verdicts."""
 
-from implicit_sparsity import job
+from implicit_sparsity.workflow import job
 
 
 def write_latex(
@@ -18,7 +18,8 @@ def write_latex(
     """
     from pathlib import Path
 
-    from implicit_sparsity import files, latex, tables
+    from implicit_sparsity.report import latex
+    from implicit_sparsity.storage import files, tables
 
     measured = tables.read_table(metrics, empty=True) if metrics else None
     texts = {

@@ -11,6 +11,9 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # Snakemake's SLURM plugin asks sacct when it is imported, in every job: ten seconds where a cluster is
 # installed and does not run. Tests of a cluster name their own.
 os.environ.setdefault("SLURM_CONF", os.devnull)
+# tests lay their tensors in the host's memory, and models load onto a GPU where one is visible. What can run
+# on one does where it is named: CUDA_VISIBLE_DEVICES=0 pytest tests/passes/test_hot_path.py
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
 
 LONGEST = (
@@ -62,7 +65,7 @@ def float64(nano, monkeypatch):
     from torch.overrides import TorchFunctionMode
     from transformers.integrations import moe
 
-    from implicit_sparsity import models
+    from implicit_sparsity.models import loading
 
     class Wide(TorchFunctionMode):
         def __torch_function__(self, function, types, args=(), kwargs=None):
@@ -76,8 +79,8 @@ def float64(nano, monkeypatch):
 
     for kind in ("dense", "mixture", "llama"):
         nano(kind)  # in float32, whoever asks first
-    load, single = models.load, torch.get_default_dtype()
-    monkeypatch.setattr(models, "load", lambda *given, **more: load(*given, **more).double())
+    load, single = loading.load, torch.get_default_dtype()
+    monkeypatch.setattr(loading, "load", lambda *given, **more: load(*given, **more).double())
     monkeypatch.setattr(moe, "_can_use_grouped_mm", lambda *given: False)  # torch's kernel has no float64
     monkeypatch.setattr(torch.autograd, "_engine_run_backward", backward)
     torch.set_default_dtype(torch.float64)

@@ -53,25 +53,25 @@ def make(folder, kind: str, unfused: bool = False, shards: int = 2):
 
 def split_experts(tensors: dict) -> dict:
     """Every expert under a number of its own, as checkpoints of earlier Qwen mixtures are."""
-    found = {}
+    result = {}
     for name, tensor in tensors.items():
         if ".mlp.experts." not in name:
-            found[name] = tensor
+            result[name] = tensor
             continue
         stem, which = name.rsplit(".", 1)
         for number, expert in enumerate(tensor):
             if which == "down_proj":
-                found[f"{stem}.{number}.down_proj.weight"] = expert.clone()
+                result[f"{stem}.{number}.down_proj.weight"] = expert.clone()
             else:
                 gate, up = expert.chunk(2)
-                found[f"{stem}.{number}.gate_proj.weight"] = gate.clone()
-                found[f"{stem}.{number}.up_proj.weight"] = up.clone()
-    return found
+                result[f"{stem}.{number}.gate_proj.weight"] = gate.clone()
+                result[f"{stem}.{number}.up_proj.weight"] = up.clone()
+    return result
 
 
 def save_shards(folder, tensors: dict, shards: int, save_file):
     """Shards and their index, named as the hub's are."""
-    from implicit_sparsity.files import write_json
+    from implicit_sparsity.storage.files import write_json
 
     names = sorted(tensors)
     placed = {}

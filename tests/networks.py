@@ -51,7 +51,7 @@ TRAINING = {
     "weight_decay": 0.01,
     "clip": 1.0,
     "checkpoint_every": 100,
-    "leak_tolerance": 1e-4,
+    "constraint_tolerance": 1e-4,
     "device": "cpu",
 }
 WORDS = {
@@ -74,10 +74,10 @@ WORDS = {
 
 def make_model(folder, kind: str, seed: int = 0):
     """A model folder of this kind with random weights, a BPE tokenizer and a manifest."""
-    from implicit_sparsity import models
-    from implicit_sparsity.files import write_json
+    from implicit_sparsity.models import loading
+    from implicit_sparsity.storage.files import write_json
 
-    network = models.create(CONFIGS[kind], seed)
+    network = loading.create(CONFIGS[kind], seed)
     network.save_pretrained(str(folder))
     make_tokenizer(folder)
     write_json(folder / "manifest.json", {"revision": "random", "files": {"kind": kind}})
@@ -86,12 +86,13 @@ def make_model(folder, kind: str, seed: int = 0):
 
 def make_tokenizer(folder):
     """A BPE tokenizer of the words of all domains, in a model's folder."""
-    from implicit_sparsity import models, pretraining
+    from implicit_sparsity.models import loading
+    from implicit_sparsity.training import pretraining
 
     specials = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
     texts = [" ".join(words) for words in WORDS.values()]
     tokenizer = pretraining.train_tokenizer(texts, 320, specials)
-    models.save_tokenizer(tokenizer, folder, "<|im_end|>")
+    loading.save_tokenizer(tokenizer, folder, "<|im_end|>")
 
 
 def make_tokens(folder, model, domain: str, documents: int = 24):

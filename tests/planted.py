@@ -4,13 +4,13 @@ import json
 
 import numpy as np
 
-from implicit_sparsity.store import write_store
+from implicit_sparsity.storage.store import write_store
 
 DOMAINS = ("code", "math", "medical", "general")
 TOKENS = 1000
 
 
-def about(text="planted"):
+def metadata(text="planted"):
     return {"long_name": text, "units": "1"}
 
 
@@ -22,15 +22,15 @@ def _groups(scores, tokens, groups):
     each = np.repeat((tokens // groups)[:, None], groups, axis=1)
     sampled = np.full((2, groups, scores.shape[1]), 20 * scores.shape[2])
     return {
-        "documents": (("half",), np.array([groups, groups]), about()),
-        "group_tokens": (("half", "group"), each, about()),
-        "group_sum_abs": (("half", "group", "layer", "neuron"), sums.astype(np.float32), about()),
-        "group_sampled": (("half", "group", "layer"), sampled, about()),
-        "group_zero": (("half", "group", "layer"), rng.binomial(sampled, 0.1), about()),
+        "documents": (("half",), np.array([groups, groups]), metadata()),
+        "group_tokens": (("half", "group"), each, metadata()),
+        "group_sum_abs": (("half", "group", "layer", "neuron"), sums.astype(np.float32), metadata()),
+        "group_sampled": (("half", "group", "layer"), sampled, metadata()),
+        "group_zero": (("half", "group", "layer"), rng.binomial(sampled, 0.1), metadata()),
         "group_above": (
             ("half", "group", "layer", "threshold"),
             rng.binomial(sampled[..., None], [0.5, 0.25]),
-            about(),
+            metadata(),
         ),
     }
 
@@ -47,16 +47,16 @@ def write_scores(
     above = np.rint(np.nan_to_num(scores).clip(0, 1) * tokens[:, None, None]).astype(np.int64)
     dims = ("half", "layer", "neuron")
     arrays = {
-        "tokens": (("half",), tokens, about()),
-        "sum_abs": (dims, sums, about()),
-        "contribution": (dims, sums * np.arange(1, neurons + 1), about()),
-        "top_count": (("half", "layer", "top_k", "neuron"), above[:, :, None, :], about()),
+        "tokens": (("half",), tokens, metadata()),
+        "sum_abs": (dims, sums, metadata()),
+        "contribution": (dims, sums * np.arange(1, neurons + 1), metadata()),
+        "top_count": (("half", "layer", "top_k", "neuron"), above[:, :, None, :], metadata()),
         "above_count": (
             ("half", "layer", "threshold", "neuron"),
             np.stack([above, above // 2], axis=2),
-            about(),
+            metadata(),
         ),
-        "zero_count": (("half", "layer"), (scores == 0).sum(-1) * tokens[:, None], about()),
+        "zero_count": (("half", "layer"), (scores == 0).sum(-1) * tokens[:, None], metadata()),
     }
     if groups:
         arrays |= _groups(scores, tokens, groups)
@@ -75,9 +75,9 @@ def write_routing(path, counts, domain, active=1, model="moe", weights=None, **m
     counts = np.asarray(counts)
     dims = ("half", "layer", "expert_id")
     arrays = {
-        "tokens": (("half",), counts[:, 0].sum(-1) // active, about()),
-        "routed_tokens": (dims, counts, about()),
-        "routed_weight": (dims, counts / active if weights is None else weights, about()),
+        "tokens": (("half",), counts[:, 0].sum(-1) // active, metadata()),
+        "routed_tokens": (dims, counts, metadata()),
+        "routed_weight": (dims, counts / active if weights is None else weights, metadata()),
     }
     coords = {"half": np.array(["a", "b"]), "layer": np.arange(counts.shape[1])}
     coords["expert_id"] = np.arange(counts.shape[2])
@@ -135,9 +135,9 @@ def write_evals(folder, rng, methods=("lora", "activation_mask", "orthogonal"), 
         for seed in seeds:
             for stage in range(1, len(DOMAINS) + 1):
                 for j, domain in enumerate(DOMAINS):
-                    kept = RETAINED.get(method, 0.7) ** (stage - 1 - j) if j < stage else 0.15
+                    retained = RETAINED.get(method, 0.7) ** (stage - 1 - j) if j < stage else 0.15
                     speed = 0.75 if method == "activation_mask" else 1.0
-                    loss = BASE[domain] - LEARNED[domain] * kept * speed + 0.02 * rng.normal()
+                    loss = BASE[domain] - LEARNED[domain] * retained * speed + 0.02 * rng.normal()
                     path = folder / model / f"{method}.main.seed{seed}.stage{stage}" / f"{domain}.json"
                     files.append(write_eval(path, domain, both(loss), model, method, "main", seed, stage))
     return files
@@ -167,7 +167,11 @@ def write_stages(
                 loss = BASE[domain] - fall + 0.12 * rng.normal(size=steps)
                 path = folder / model / f"{method}.main.seed{seed}.stage{stage}"
                 training = {"steps": steps, "tokens": steps * 512, "loss_last": float(loss[-1])}
-                folders.append(write_stage(path, study, loss, training=training, audit={"leak_total": None}))
+                folders.append(
+                    write_stage(
+                        path, study, loss, training=training, audit={"constraint_violation_total": None}
+                    )
+                )
     return folders
 
 
@@ -178,17 +182,21 @@ def write_gradients(path, sketches, domain, kinds=("attention", "ffn"), columns=
     layers = np.arange(count) // len(kinds)
     kind = np.array([kinds[i % len(kinds)] for i in range(count)])
     arrays = {
-        "sketch": ((*dims, "dim"), sketches, about()),
-        "norm": (dims, np.linalg.norm(sketches, axis=-1), about()),
-        "loss": (dims[:2], np.ones(sketches.shape[:2]), about()),
+        "sketch": ((*dims, "dim"), sketches, metadata()),
+        "norm": (dims, np.linalg.norm(sketches, axis=-1), metadata()),
+        "loss": (dims[:2], np.ones(sketches.shape[:2]), metadata()),
     }
     column = np.repeat(np.arange(columns), sketches.shape[-1] // columns)
     coords = {
         "half": np.array(["a", "b"]),
-        "module": (("module",), np.array([f"{layer}.{name}" for layer, name in zip(layers, kind)]), about()),
-        "layer": (("module",), layers, about()),
-        "kind": (("module",), kind, about()),
-        "column": (("dim",), column, about()),
+        "module": (
+            ("module",),
+            np.array([f"{layer}.{name}" for layer, name in zip(layers, kind)]),
+            metadata(),
+        ),
+        "layer": (("module",), layers, metadata()),
+        "kind": (("module",), kind, metadata()),
+        "column": (("dim",), column, metadata()),
     }
     attrs = {"model": model, "checkpoint": "base", "domain": domain, "revision": "r", "model_sha256": "s"}
     return write_store(path, arrays, coords, attrs | more)
@@ -198,7 +206,7 @@ def write_drift(
     path, moved, domains=DOMAINS, documents=6, model="nano", checkpoint="lora.main.seed0.stage4", **more
 ):
     """A drift store of two references: hidden states ``moved(reference, layer) -> share`` away, 24 wide."""
-    from implicit_sparsity import drift
+    from implicit_sparsity.metrics import drift
 
     random, owner = np.random.default_rng(len(path.name)), np.repeat(np.arange(documents), 3)
     layers = more.pop("layers", 3)
@@ -211,13 +219,13 @@ def write_drift(
         unrelated[place] = list(drift.unrelated(old, new, owner, 3).values())
     dims, sizes = ("reference", "domain", "layer", "measure"), ("domain", "document")
     arrays = {
-        "drift": ((*dims, "left_out"), values, about()),
-        "unrelated": (dims, unrelated, about()),
-        "kl": (sizes, random.gamma(2.0, 0.1, (len(domains), documents)), about()),
+        "drift": ((*dims, "left_out"), values, metadata()),
+        "unrelated": (dims, unrelated, metadata()),
+        "kl": (sizes, random.gamma(2.0, 0.1, (len(domains), documents)), metadata()),
     }
     names = {"reference": ["base", "previous"], "domain": list(domains), "measure": list(drift.MEASURES)}
     names |= {"layer": range(layers), "left_out": range(-1, documents), "document": range(documents)}
-    coords = {name: ((name,), np.array(found), about()) for name, found in names.items()}
+    coords = {name: ((name,), np.array(result), metadata()) for name, result in names.items()}
     attrs = {"model": model, "checkpoint": checkpoint, "revision": "r", "model_sha256": "s"}
     return write_store(path, arrays, coords, attrs | more)
 
@@ -245,27 +253,27 @@ def noisy_losses(
     def cell(ratio, share):
         return dense * (ratio + noise * (ratio - 1) * rng.normal(size=documents)), np.full(layers, share)
 
-    found = {("curve", 0, ""): (dense, np.zeros(layers))}
+    result = {("curve", 0, ""): (dense, np.zeros(layers))}
     for i, s in enumerate(LEVELS["levels"], 1):
-        found["curve", i, ""] = cell(1 + 0.01 * (s / critical) ** 4, s)
+        result["curve", i, ""] = cell(1 + 0.01 * (s / critical) ** 4, s)
     for maker in DOMAINS:
-        found["threshold", 0, maker] = cell(1.01 if maker == domain else 1.02, 0.5)
-        found["mask", 0, maker] = cell(own if maker == domain else other, 0.5)
-    return found | {("random", 0, str(r)): cell(chance, 0.5) for r in range(LEVELS["random_masks"])}
+        result["threshold", 0, maker] = cell(1.01 if maker == domain else 1.02, 0.5)
+        result["mask", 0, maker] = cell(own if maker == domain else other, 0.5)
+    return result | {("random", 0, str(r)): cell(chance, 0.5) for r in range(LEVELS["random_masks"])}
 
 
-def write_thresholds(path, found, domain, model="nano", **more):
+def write_thresholds(path, result, domain, model="nano", **more):
     """A store of losses under thresholds and masks: ``found`` as ``noisy_losses`` gives it."""
     from types import SimpleNamespace
 
-    from implicit_sparsity import thresholding
-    from implicit_sparsity.calibration import Calibration
+    from implicit_sparsity.passes import thresholding
+    from implicit_sparsity.passes.calibration import Calibration
 
-    losses, zeros = found["curve", 0, ""]
+    losses, zeros = result["curve", 0, ""]
     one = SimpleNamespace(prompt=np.arange(9) < 3, meta={})
     made = Calibration(np.ones((len(zeros), 1, 96), int), np.ones((len(zeros), 5)))
     arrays, coords = thresholding.as_store(
-        found, [one] * len(losses), domain, dict.fromkeys(DOMAINS, made), LEVELS
+        result, [one] * len(losses), domain, dict.fromkeys(DOMAINS, made), LEVELS
     )
     attrs = {"model": model, "checkpoint": "base", "domain": domain, "revision": "r", "model_sha256": "s"}
     return write_store(path, arrays, coords, attrs | more)

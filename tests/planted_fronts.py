@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from compare_methods import compare_methods
 
-from implicit_sparsity.fronts import Family
-from implicit_sparsity.tables import write_table
+from implicit_sparsity.metrics.fronts import Family
+from implicit_sparsity.storage.tables import write_table
 
 
 def documents(rng, sizes=(24, 24, 24)):
@@ -48,8 +48,8 @@ def write_evals(folder, model, families, seeds, order="main", domains=("code", "
                 for k in range(len(domains)):
                     loss = family.runs[j][point, s, k]
                     moved = np.maximum(0.1 * (family.base[j] - loss).mean() + zeros, 0)
-                    about = model, method, order, seed, k + 1, domain
-                    files.append(write_eval(folder, *about, loss, moved))
+                    metadata = model, method, order, seed, k + 1, domain
+                    files.append(write_eval(folder, *metadata, loss, moved))
     return files
 
 
@@ -91,16 +91,16 @@ def write_tables(out, folder, models, methods, seeds, options=OPTIONS):
     points = (0.2, 0.4, 0.6) if len(seeds) > 1 else (0.4,)
     families, evals = {}, []
     for i, model in enumerate(models):
-        rng, found = np.random.default_rng(i), {}
+        rng, result = np.random.default_rng(i), {}
         texts = documents(rng)
         for m, method in enumerate(methods):
             losses = tuple((0.5 + 0.1 * m) * x**1.5 for x in points)
             made = family(rng, texts, tuple(x + 0.01 * m for x in points), losses, len(seeds))
             for p in range(len(points)):
                 name = f"{method}_{p}" if len(points) > 1 else method
-                found[name] = made, p
+                result[name] = made, p
                 families[name] = {"family": method, "role": "method", "of": method, "point": {"rate": p}}
-        evals += write_evals(folder / "evals_of_fronts", model, found, seeds)
+        evals += write_evals(folder / "evals_of_fronts", model, result, seeds)
     stages = write_stages(folder / "stages_of_fronts.csv", models, families, seeds)
     tables = str(out / "comparisons.csv"), str(out / "fronts.csv")
     orders = {"main": ["code", "math", "medical"]}

@@ -2,13 +2,13 @@
 
 import numpy as np
 import pandas as pd
-from planted import DOMAINS, about
+from planted import DOMAINS, metadata
 from probe_table import probe_table
 
-from implicit_sparsity import second_moments
+from implicit_sparsity.measurements import input_spectra
 from implicit_sparsity.probes.write_interference import WriteInterference
-from implicit_sparsity.store import write_store
-from implicit_sparsity.tables import write_table
+from implicit_sparsity.storage.store import write_store
+from implicit_sparsity.storage.tables import write_table
 
 WIDTH, LAYERS = 24, 5
 SETS = {"hubs": 0.03, "idle": 0.6, "old": 0.1, "new": 0.1}
@@ -16,8 +16,8 @@ BUDGET = {"tokens": 512}
 
 
 def attrs(model, checkpoint):
-    found = {"model": model, "checkpoint": checkpoint, "domain": "", "revision": "r", "model_sha256": "s"}
-    return found | {"vocabulary": 1000, "hidden": 64}
+    result = {"model": model, "checkpoint": checkpoint, "domain": "", "revision": "r", "model_sha256": "s"}
+    return result | {"vocabulary": 1000, "hidden": 64}
 
 
 def written(rng, model, methods, seeds):
@@ -64,16 +64,16 @@ def task_store(path, rng, model, checkpoint, slower, steps=8, domains=DOMAINS, l
     dormant = np.clip(0.02 * slower + 0.01 * rng.random((len(domains), 2, LAYERS, left)), 0, 1)
     pairs = fall[:, [0, -1], None] + 0.1 * rng.normal(size=(2, 2, 6))
     arrays = {
-        "before": (("task", "pair"), pairs[:, 0], about()),
-        "after": (("task", "pair"), pairs[:, 1], about()),
-        "curve": (("task", "step"), fall, about()),
-        "effective_rank": (("domain", "layer", "left_out"), rank, about()),
-        "stable_rank": (("domain", "layer", "left_out"), rank / 3, about()),
-        "dormant_share": (("domain", "tau", "layer", "left_out"), dormant, about()),
-        "sampled": (("domain",), np.full(len(domains), 48), about()),
+        "before": (("task", "pair"), pairs[:, 0], metadata()),
+        "after": (("task", "pair"), pairs[:, 1], metadata()),
+        "curve": (("task", "step"), fall, metadata()),
+        "effective_rank": (("domain", "layer", "left_out"), rank, metadata()),
+        "stable_rank": (("domain", "layer", "left_out"), rank / 3, metadata()),
+        "dormant_share": (("domain", "tau", "layer", "left_out"), dormant, metadata()),
+        "sampled": (("domain",), np.full(len(domains), 48), metadata()),
     }
-    coords = {"domain": (("domain",), np.array(domains), about()), "layer": layers}
-    coords["tau"] = (("tau",), np.array([0.0, 0.1]), about())
+    coords = {"domain": (("domain",), np.array(domains), metadata()), "layer": layers}
+    coords["tau"] = (("tau",), np.array([0.0, 0.1]), metadata())
     return str(write_store(path, arrays, coords, attrs(model, checkpoint) | {"options": {}}))
 
 
@@ -85,7 +85,7 @@ def spectra_store(path, rng, model, domains=DOMAINS):
         for i, domain in enumerate(domains):
             x = rng.normal(size=(LAYERS, 4, 100, WIDTH)) * np.roll(scales, 3 * i)
             half[domain] = {("ffn", layer): np.swapaxes(part, -1, -2) @ part for layer, part in enumerate(x)}
-    arrays, coords = second_moments.used(moments, {"main": list(domains)}, [0.95, 0.99])
+    arrays, coords = input_spectra.used(moments, {"main": list(domains)}, [0.95, 0.99])
     coords["layer"] = np.arange(LAYERS)
     return str(write_store(path, arrays, coords, attrs(model, "base") | {"options": BUDGET}))
 
@@ -104,6 +104,6 @@ def write_tables(out, stores, rng, models, methods, seeds):
             tasks.append(task_store(path, rng, model, checkpoint, slower))
     bases = [path for path in tasks if ".base." in path]
     probe_table(
-        str(out / "plasticity.csv"), probe="plasticity", held_out_task=tasks, held_out_task_base=bases
+        str(out / "plasticity.csv"), probe="plasticity", plasticity_task=tasks, plasticity_task_base=bases
     )
     probe_table(str(out / "capacity.csv"), probe="capacity", input_spectra=spectra)

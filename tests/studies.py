@@ -83,10 +83,10 @@ def environment(**more):
 
 def run(folder, *arguments, check=True, timeout=560, **more):
     """What a finished Snakemake said of the trimmed study."""
-    return said(snakemake(folder, *arguments, "--configfile", *CONFIGS, timeout=timeout, **more), check)
+    return reported(snakemake(folder, *arguments, "--configfile", *CONFIGS, timeout=timeout, **more), check)
 
 
-def said(done, check=True) -> str:
+def reported(done, check=True) -> str:
     """What a finished process said; one that failed is an error unless that is not checked."""
     text = done.stdout + done.stderr
     if check and done.returncode:
@@ -103,20 +103,20 @@ def snakemake(folder, *arguments, timeout=560, **more) -> subprocess.CompletedPr
     return subprocess.run(whole, cwd=folder, env=env, capture_output=True, text=True, timeout=timeout)
 
 
-def finished_jobs(said: str) -> list[str]:
+def finished_jobs(reported: str) -> list[str]:
     """Rules whose jobs a run finished, in order."""
-    return re.findall(r"^Finished jobid: \d+ \(Rule: (\w+)\)", said, re.M)
+    return re.findall(r"^Finished jobid: \d+ \(Rule: (\w+)\)", reported, re.M)
 
 
 def artifacts(folder: Path) -> dict:
     """{path: bytes} of results/, without what may differ."""
-    results, found = Path(folder) / "results", {}
+    results, result = Path(folder) / "results", {}
     for path in sorted(results.rglob("*")):
         parts = path.relative_to(results).parts
         aside = parts[0] in ASIDE or any(part.startswith(".") for part in parts)
         if path.is_file() and not aside:
-            found["/".join(parts)] = content(path)
-    return found
+            result["/".join(parts)] = content(path)
+    return result
 
 
 def content(path: Path) -> bytes:
@@ -125,8 +125,8 @@ def content(path: Path) -> bytes:
         return json.dumps(without(json.loads(data))).encode()
     if path.name == "stages.csv":
         rows = list(csv.reader(data.decode().splitlines()))
-        kept = [number for number, name in enumerate(rows[0]) if not name.startswith("measured.")]
-        return "\n".join(",".join(row[number] for number in kept) for row in rows).encode()
+        retained = [number for number, name in enumerate(rows[0]) if not name.startswith("measured.")]
+        return "\n".join(",".join(row[number] for number in retained) for row in rows).encode()
     # the record of provenance in the text of figures and pages
     return re.sub(rb'"made": ?\{[^{}]*\}', b"", data) if path.suffix in TEXTS else data
 
@@ -136,3 +136,10 @@ def without(value):
     if isinstance(value, dict):
         return {key: without(entry) for key, entry in value.items() if key not in MAY_DIFFER}
     return [without(entry) for entry in value] if isinstance(value, list) else value
+
+
+def recipe(method, options, training, domains=("code",), base=None, **more) -> dict:
+    """What the rule ``train_adapter`` hands to its script, of the last of ``domains``."""
+    named = {"model": "m", "method": method, "order": "o", "seed": "0", "stage": str(len(domains))}
+    given = {"base": base or {}, "options": options, "training": training, "domains": list(domains)}
+    return named | given | more

@@ -25,19 +25,13 @@ import yaml
 from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
 
-from implicit_sparsity import (
-    adapters,
-    audit,
-    distributed,
-    errors,
-    launching,
-    losses,
-    methods,
-    models,
-    training,
-)
-from implicit_sparsity import job as jobs
-from implicit_sparsity.files import write_json
+from implicit_sparsity import errors, methods
+from implicit_sparsity.models import adapters, loading, losses, processes
+from implicit_sparsity.options import load
+from implicit_sparsity.storage.files import write_json
+from implicit_sparsity.training import audit, fit
+from implicit_sparsity.training import launcher as training_launcher
+from implicit_sparsity.workflow import job as jobs
 
 ROOT = Path(train_adapter.__file__).parent.parent
 LAUNCHER = ROOT / "slurm" / "fsdp.yaml"
@@ -71,9 +65,9 @@ class Forks:
         status = 1
         try:
             os.environ.update(environment)
-            sys.stderr = (scratch / launching.OUTPUT).open("a")
+            sys.stderr = (scratch / training_launcher.OUTPUT).open("a")
             AcceleratorState._reset_state(reset_partial_state=True)  # this process's, which trained alone
-            launching.main(scratch)
+            training_launcher.main(scratch)
             status = 0
         except BaseException:
             traceback.print_exc()
@@ -101,10 +95,10 @@ class Forks:
 @pytest.fixture
 def forked(monkeypatch):
     def start(count, launcher, scratch, device):
-        (scratch / launching.OUTPUT).write_text("")
+        (scratch / training_launcher.OUTPUT).write_text("")
         return Forks(count, scratch)
 
-    monkeypatch.setattr(launching, "_start", start)
+    monkeypatch.setattr(training_launcher, "_start", start)
 
 
 def train(nano, kind, method, gpu, folder, previous=None, **more):
@@ -113,9 +107,9 @@ def train(nano, kind, method, gpu, folder, previous=None, **more):
     domains = ["code", "math"][: 2 if previous else 1]
     shards, chosen = [str(tokens[d]) for d in domains], TRAINING | more
     base = {"precision": chosen.pop("precision", "fp32")}
-    where = (str(folder), str(model), shards, base, method, OPTIONS.get(method, {}), chosen)
-    stage = (domains, str(len(domains)), "o", "0", previous and str(previous))
-    train_adapter.train_adapter(*where, *stage, gpu=gpu, launcher=str(LAUNCHER))
+    recipe = studies.recipe(method, OPTIONS.get(method, {}), chosen, domains, base=base)
+    where = (str(folder), str(model), shards, recipe, previous and str(previous))
+    train_adapter.train_adapter(*where, gpu=gpu, launcher=str(LAUNCHER))
     return folder
 
 
@@ -198,7 +192,7 @@ def test_another_number_of_processes_goes_on(
 ):
     """A second stage, cut off inside step 3 of 4 with a restart point at step 2, then run again."""
     previous, whole = alone(kind, method)
-    monkeypatch.setattr(distributed, "FILE_BYTES", 5000)  # many files
+    monkeypatch.setattr(processes, "FILE_BYTES", 5000)  # many files
     before, steps = audit.Audit.before_step, []
 
     def cut_off(self, step):
@@ -207,11 +201,11 @@ def test_another_number_of_processes_goes_on(
             raise KeyboardInterrupt
         before(self, step)
 
-    with monkeypatch.context() as patch, pytest.raises((KeyboardInterrupt, launching.WorkerFailed)):
+    with monkeypatch.context() as patch, pytest.raises((KeyboardInterrupt, training_launcher.WorkerFailed)):
         patch.setattr(audit.Audit, "before_step", cut_off)
         train(nano, kind, method, first, tmp_path / "x", previous)
     (scratch,) = tmp_path.glob(".partial-x-*")
-    assert training.last_checkpoint(scratch).name == "checkpoint-2" and not (tmp_path / "x").exists()
+    assert fit.last_checkpoint(scratch).name == "checkpoint-2" and not (tmp_path / "x").exists()
     assert len(list(scratch.glob("checkpoint-2/part-*.safetensors"))) > 4
     pickles = {path.name.partition("_state")[0] for path in scratch.glob("*/*.pt*")}
     assert pickles <= {"rng"}, "weights and moments are safetensors"
@@ -244,13 +238,13 @@ def test_bfloat16(nano, forked, tmp_path, method):
 def test_one_process_alone_reads_the_weights(nano, forked, tmp_path, monkeypatch):
     """The others have room for them, and get them from it: eight copies of a large model fit no node."""
     seen = tmp_path / "seen"
-    load = models._hollow
+    load = loading._hollow
 
     def hollow(*given):
         seen.write_text(os.environ["RANK"])
         return load(*given)
 
-    monkeypatch.setattr(models, "_hollow", hollow)
+    monkeypatch.setattr(loading, "_hollow", hollow)
     # as published: a vision-language checkpoint, of which the text model is trained and saved
     place, whole = multimodal.make(tmp_path / "vl", "mixture")
     write_json(place / "manifest.json", {"revision": "random", "files": {}})
@@ -267,7 +261,7 @@ JOB = """
 import json, sys
 from types import SimpleNamespace
 from snakemake.iocontainers import InputFiles, Log, OutputFiles, Params, ResourceList, Wildcards
-from implicit_sparsity import job
+from implicit_sparsity.workflow import job
 from train_adapter import train_adapter
 
 given = json.loads(sys.argv[1])
@@ -288,7 +282,7 @@ class Job:
             "input": {"model": str(model), "tokens": [str(tokens["code"])]},
             "output": {"adapter": str(place / "stage")},
             "wildcards": {"method": "full", "order": "o", "seed": "0", "stage": "1"},
-            "params": {"base": {}, "options": {}, "domains": ["code"], "training": TRAINING | more},
+            "params": {"recipe": studies.recipe("full", {}, TRAINING | more)},
             "resources": {"gpu": gpu, "launcher": str(LAUNCHER)},
             "log": str(place / "job.log"),
         }
@@ -305,8 +299,8 @@ class Job:
 
     def saved(self):
         """The last step that has a whole restart point."""
-        found = self.place.glob(".partial-stage-*/*/complete")
-        return max((int(path.parent.name.split("-")[1]) for path in found), default=0)
+        result = self.place.glob(".partial-stage-*/*/complete")
+        return max((int(path.parent.name.split("-")[1]) for path in result), default=0)
 
     def workers(self):
         return [int(path.read_text()) for path in sorted(self.place.glob(".partial-stage-*/worker-*.pid"))]
@@ -320,12 +314,12 @@ class Job:
 
     def end(self):
         """(exit status, last line on the terminal), once it and its workers are gone."""
-        _, said = self.process.communicate(timeout=LIMIT)
+        _, reported = self.process.communicate(timeout=LIMIT)
         end = time.monotonic() + LIMIT
         while any(alive(pid) for pid in self.workers()):
             assert time.monotonic() < end, "a worker stays behind"
             time.sleep(0.02)
-        return self.process.returncode, said.strip().splitlines()[-1:] or [""]
+        return self.process.returncode, reported.strip().splitlines()[-1:] or [""]
 
 
 def alive(pid):
@@ -372,9 +366,9 @@ ALL = sorted(p.stem for p in Path(methods.__file__).parent.glob("*.py") if p.ste
 @pytest.mark.parametrize("name", ALL)
 def test_a_method_with_an_audit_stays_whole(name):
     """Constrained steps are audited on whole weights, so such a method never trains on parts."""
-    method = methods.load(name)
+    method = load("methods", name)
     assert not (method.constrained and method.sharded)
-    assert launching.processes(2, method, TRAINING) == (2 if method.sharded else 1)
+    assert training_launcher.process_count(2, method, TRAINING) == (2 if method.sharded else 1)
 
 
 def test_audit_refuses_parts(nano, forked, tmp_path, monkeypatch):
@@ -396,9 +390,6 @@ def test_what_is_missing_is_one_clear_line(nano, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(torch.cuda, "device_count", lambda: 1)
         refused("resources.gpu: asks for 2 cards, 1 can be seen", device=None)
-    with monkeypatch.context() as patch:
-        patch.setattr("importlib.util.find_spec", lambda name: None)
-        refused("needs accelerate: pip install accelerate")
     with monkeypatch.context() as patch:
         patch.setitem(globals(), "LAUNCHER", tmp_path / "no.yaml")
         refused("no.yaml: accelerate's settings are not there")

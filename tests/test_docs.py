@@ -1,8 +1,9 @@
 """What README.md and docs/ say holds: every command is run, resolved, or listed with the reason why not.
 
-A cheap command is run as it stands in a small finished study. A dear one is resolved: `make -n`, and then a
-dry run of what make would run, with the arguments of the text; the test that runs the like is named. Links,
-paths and knobs are checked, and the worked examples of docs/adding.md are taken out of the text and run.
+A cheap command is run as it stands in a small finished study. An expensive one is resolved: `make -n`, and
+then a dry run of what make would run, with the arguments of the text; the test that runs the like is named.
+Links, paths and knobs are checked. The worked examples of docs/adding.md and the README's mine.yaml are taken
+out of the text and run.
 """
 
 import csv
@@ -13,6 +14,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from functools import reduce
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +24,10 @@ import texts
 import yaml
 from texts import NOTHING, OUTSIDE, RESOLVED, ROOT, RUN
 
-from implicit_sparsity import provenance, store
+from implicit_sparsity.storage import store
+from implicit_sparsity.workflow.config.model_keys import KINDS
+from implicit_sparsity.workflow.config.sections import Config, Method
+from implicit_sparsity.workflow.source import available, option_fields, signature_options
 
 TEXTS = {page.relative_to(ROOT).as_posix(): page.read_text(encoding="utf-8") for page in texts.PAGES}
 SNAKEMAKE = [sys.executable, "-m", "snakemake"]
@@ -33,12 +38,12 @@ def call(folder, command, check=True, **more):
     """What a finished command said."""
     env = studies.environment(**more)
     done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=500)
-    return studies.said(done, check)
+    return studies.reported(done, check)
 
 
 def dry(folder, *arguments, check=True):
     """What a dry run said; see warm.py."""
-    return studies.said(studies.snakemake(folder, "-n", *arguments), check)
+    return studies.reported(studies.snakemake(folder, "-n", *arguments), check)
 
 
 def translated(command: str) -> tuple[list[str], dict]:
@@ -56,7 +61,7 @@ def translated(command: str) -> tuple[list[str], dict]:
 
 
 def laid(below: dict, above: dict) -> dict:
-    """One config over another, key by key, as rules/validation.smk does it."""
+    """One config over another, key by key, as workflow/config/layers.py does it."""
     for key, value in above.items():
         nested = isinstance(value, dict) and isinstance(below.get(key), dict)
         below[key] = laid(dict(below[key]), value) if nested else value
@@ -88,36 +93,37 @@ def study(tmp_path_factory):
 def clone(tmp_path_factory):
     """The repository as it is, with the examples of docs/adding.md where they say."""
     folder = studies.copy_repository(tmp_path_factory.mktemp("docs") / "clone")
-    entries = [place(folder, section)["mine.yaml"] for section in ("A domain", "A probe")]
-    (folder / "mine.yaml").write_text(yaml.safe_dump(laid(*map(yaml.safe_load, entries))))
+    sections = ("A domain", "A probe", "A measurement")
+    entries = [yaml.safe_load(place(folder, section)["mine.yaml"]) for section in sections]
+    (folder / "mine.yaml").write_text(yaml.safe_dump(reduce(laid, entries)))
     return folder
 
 
 def place(folder, section) -> dict:
     """Put the files of a section of docs/adding.md where it says."""
-    found = texts.files(texts.section(TEXTS["docs/adding.md"], section))
-    for path, content in found.items():
+    result = texts.files(texts.section(TEXTS["docs/adding.md"], section))
+    for path, content in result.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(content, encoding="utf-8")
-    return found
+    return result
 
 
 def test_every_command_is_dealt_with():
-    found = {command for text in TEXTS.values() for command in texts.commands(text)}
+    result = {command for text in TEXTS.values() for command in texts.commands(text)}
     known = [*RUN, *RESOLVED, *OUTSIDE]
     assert len(known) == len(set(known))
-    assert found - set(known) == set(), "run it, resolve it or say why not: the tables of tests/texts.py"
-    assert set(known) - found == set(), "no page says these any more"
+    assert result - set(known) == set(), "run it, resolve it or say why not: the tables of tests/texts.py"
+    assert set(known) - result == set(), "no page says these any more"
     assert {test for test in RESOLVED.values() if not (ROOT / test).is_file()} == set()
 
 
 def test_snakemake_is_told_how_many_cores():
     """Without -c it refuses to run anything; a profile says it, and a dry run needs none."""
-    told = re.compile(r" (-c\d+|-n|--profile|--report)\b")
+    reported = re.compile(r" (-c\d+|-n|--profile|--report)\b")
     for text in TEXTS.values():
         named = [command for command in texts.commands(text) if command.startswith(".venv/")]
-        found = [c for c in {*texts.lines(text), *named} if re.search(r"(^|[/ ])snakemake ", c)]
-        assert [command for command in found if not told.search(command)] == []
+        result = [c for c in {*texts.lines(text), *named} if re.search(r"(^|[/ ])snakemake ", c)]
+        assert [command for command in result if not reported.search(command)] == []
 
 
 @pytest.mark.parametrize("command", RUN)
@@ -140,7 +146,7 @@ def steps(command: str, clone) -> list[list[str]]:
         call(clone, ["bash", "-n", words[1]])
     if words[0] == "for":
         assert list(clone.glob(words[3].rstrip(";")))
-    if words[0] in ("bash", "for", "test", "touch"):
+    if words[0] in ("bash", "echo", "for", "test", "touch"):
         return []
     words = translated(command)[0]
     assert words[0] == sys.executable, f"what is {command}?"
@@ -155,7 +161,7 @@ def steps(command: str, clone) -> list[list[str]]:
     return []
 
 
-def test_dear_commands_resolve(clone):
+def test_expensive_commands_resolve(clone):
     """One dry run for all targets that share their options; under a profile the rules are listed instead."""
     targets = {}
     for command in RESOLVED:
@@ -172,10 +178,55 @@ def test_dear_commands_resolve(clone):
         if options[:1] != ("--profile",):
             dry(clone, *sorted(wanted), *options, "-q", "rules")
             continue
-        said = call(clone, [*SNAKEMAKE, *options, "--list-rules"])
+        reported = call(clone, [*SNAKEMAKE, *options, "--list-rules"])
         figures = {target for target in wanted if target.startswith("results/figures/")}
         assert {Path(figure).stem for figure in figures} <= set(CONFIG["figures"])
-        assert wanted - figures <= set(re.findall(r"^(\w+)", said, re.M))
+        assert wanted - figures <= set(re.findall(r"^(\w+)", reported, re.M))
+
+
+def test_the_study_of_the_readme(study, clone):
+    """Ten lines: what they come to over config.yaml, and a stage of it, trained and scored at nano size."""
+    mine = texts.files(TEXTS["README.md"])["mine.yaml"]
+    assert len(mine.splitlines()) == 10
+    for folder in (study, clone):
+        (folder / "readme.yaml").write_text(mine)
+    reported = dry(clone, "all", "--configfile", "readme.yaml", "-q", "rules")
+    count = re.search(r"runs it: (\d+) jobs", TEXTS["README.md"]).group(1)
+    assert re.search(rf"^total +{count}$", reported, re.M)
+    assert re.search(
+        r"^train_adapter +288$", reported, re.M
+    )  # 6 families, 2 rates, 2 orders, 3 seeds, 4 stages
+    nano = {"orders": {"backward": ["math", "code"]}, "training": {"steps": 3}, "evals": {"documents": 4}}
+    (study / "over.yaml").write_text(yaml.safe_dump(nano))
+    method = "activation_mask_random_learning_rate_0p0008"
+    target = f"results/evals/nano_dense/{method}.backward.seed2.stage2.json"
+    files = ["--configfile", "readme.yaml", "over.yaml"]
+    reported = call(study, [*SNAKEMAKE, "-c2", target, *files])
+    assert studies.finished_jobs(reported) == ["train_adapter", "train_adapter", "evaluate_checkpoint"]
+
+
+def on_a_terminal(folder, command, check=True):
+    """What a command shows on a terminal of 100 columns, without what moves the cursor and colours."""
+    shown = call(folder, ["script", "-qec", f"stty cols 100; {shlex.join(command)}", "/dev/null"], check)
+    return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown)
+
+
+def test_make_shows_how_far_it_is_and_ends_with_the_verdicts(study):
+    """On a terminal bars, and the log of a job that fails; elsewhere plain lines; at the end the verdicts."""
+    command = translated("make")[0]
+    table = study / "results/tables/learning_curves.csv"
+    whole = table.read_bytes()
+    table.write_text("step\n")
+    failed = on_a_terminal(study, command, check=False)
+    assert "error: draw_figure: " in failed and "Log file: results/logs/draw_figure/loss_curves.log" in failed
+    assert "verdicts.md" not in failed
+    table.write_bytes(whole)
+    shown = on_a_terminal(study, command)
+    assert "Workflow Progress" in shown and "draw figure" in shown and "100%" in shown
+    plain = call(study, command)
+    assert "\x1b" not in plain and "Workflow Progress" not in plain and NOTHING in plain
+    for output in (shown, plain):
+        assert re.search(r"^NOT RUN +H1a.*H5\s+Why: results/verdicts.md", output, re.M)
 
 
 def test_what_is_called_wrong_goes_wrong(study, tmp_path):
@@ -196,13 +247,13 @@ def test_what_is_called_wrong_goes_wrong(study, tmp_path):
 
 
 def test_a_probe_is_a_file_and_an_entry(study):
-    found = place(study, "A probe")
-    probe, test, _ = found
-    assert sum(len(content.splitlines()) for content in (found[probe], found["mine.yaml"])) < 40
+    result = place(study, "A probe")
+    probe, test, _ = result
+    assert sum(len(content.splitlines()) for content in (result[probe], result["mine.yaml"])) < 40
     assert "1 passed" in call(study, [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", test])
     table = "results/tables/effective_neurons.csv"
-    said = call(study, [*SNAKEMAKE, "-c2", table, "--configfile", "mine.yaml"])
-    assert studies.finished_jobs(said) == ["probe_table"]
+    reported = call(study, [*SNAKEMAKE, "-c2", table, "--configfile", "mine.yaml"])
+    assert studies.finished_jobs(reported) == ["probe_table"]
     with open(study / table, encoding="utf-8") as file:
         rows = {
             (row["domain"], row["half"], int(row["layer"])): float(row["value"])
@@ -218,36 +269,36 @@ def test_a_probe_is_a_file_and_an_entry(study):
 
 
 def test_a_domain_is_an_entry(study):
-    found = place(study, "A domain")
-    assert sum(len(content.splitlines()) for content in found.values()) < 40
+    result = place(study, "A domain")
+    assert sum(len(content.splitlines()) for content in result.values()) < 40
     command = next(c for c in texts.commands(TEXTS["docs/adding.md"]) if "results/tokens/" in c)
-    few = [line for line in found["mine.yaml"].splitlines() if not re.match("splits|evals|probes", line)]
+    few = [line for line in result["mine.yaml"].splitlines() if not re.match("splits|evals|probes", line)]
     (study / "few.yaml").write_text("\n".join(few))
     model = {"source": "path", "path": "results/models/nano_dense", "layers": 4, "width": 64}
     over = {  # the study has one nano model and two domains where config.yaml has SmolLM2 and four
         "models": {"nano_dense": False, "smollm2": model},
         "orders": {"forward": ["code", "math", "cooking"]},
-        "probes": dict.fromkeys(("gradients", "drift", "thresholds", "held_out_task"), False),
+        "probes": dict.fromkeys(("gradients", "drift", "thresholds", "plasticity_task"), False),
     }
     (study / "over.yaml").write_text(yaml.safe_dump(over))
     call(study, [*translated(command)[0], "over.yaml"])
     index = yaml.safe_load((study / "results/tokens/smollm2/cooking/index.json").read_text())
     manifest = yaml.safe_load((study / "results/corpora/cooking/splits/manifest.json").read_text())
-    sizes = yaml.safe_load(found["mine.yaml"])["splits"]
+    sizes = yaml.safe_load(result["mine.yaml"])["splits"]
     sizes |= dict.fromkeys(("probe_a", "probe_b"), sizes.pop("probe"))
     assert manifest["documents"] == sizes and set(index["splits"]) == set(sizes)
     assert all(set(shares) == {"recipes", "kitchen"} for shares in manifest["by_source"].values())
     data = study / "data/kitchen.jsonl"  # the pair of docs/footguns.md: a change with the old one's time
     status = data.stat()
-    data.write_text(found["data/kitchen.jsonl"].replace("A minute", "Two minutes"))
+    data.write_text(result["data/kitchen.jsonl"].replace("A minute", "Two minutes"))
     os.utime(data, ns=(status.st_atime_ns, status.st_mtime_ns))
     dry = [*translated(command)[0], "over.yaml", "-n"]
     assert NOTHING in call(study, dry)
     os.utime(data)
     assert re.search(r"^collect_source +1$", call(study, dry), re.M)
-    said = call(study, [*translated(command.replace("mine", "few"))[0], "over.yaml"], check=False)
+    reported = call(study, [*translated(command.replace("mine", "few"))[0], "over.yaml"], check=False)
     assert re.search(
-        r"^error: split_domain: cooking: split train wants \d+ documents, \d+ available", said, re.M
+        r"^error: split_domain: cooking: split train wants \d+ documents, \d+ available", reported, re.M
     )
 
 
@@ -276,55 +327,65 @@ def test_paths_are_there(page):
             assert first and all(list(ROOT.glob(name)) for name in first), first
 
 
+@pytest.mark.parametrize("page", sorted(set(TEXTS) - {"docs/adding.md"}))
+def test_lines_fit_a_terminal(page):
+    """All but tables, which have a line a row; and the README is read in three minutes."""
+    assert [line for line in TEXTS[page].splitlines() if len(line) >= 120 and line[0] != "|"] == []
+    assert page != "README.md" or len(TEXTS[page]) < 6500
+
+
 def test_the_index_has_every_page():
     linked = set(re.findall(r"\]\(([\w./]+\.md)\)", TEXTS["docs/README.md"]))
     pages = {path.name for path in (ROOT / "docs").glob("*.md")} - {"README.md"}
     assert linked - {"../README.md"} == pages
 
 
-def knobs() -> dict:
-    """{section of config.yaml or entry of probes: its keys}, from the schema, the config and the classes."""
-    schema = yaml.safe_load((ROOT / "rules/config.schema.yaml").read_text())
-    shapes, schema = schema["$defs"], schema["properties"]
-    found = {name: set() for name in {**CONFIG, **schema}}
+def keys(section) -> set:
+    """Keys of a mapping of the config, by its model."""
+    return {field.alias or name for name, field in section.model_fields.items()}
+
+
+def suggested_changes() -> dict:
+    """{section of config.yaml or entry of probes: its keys}, from the models, the config and the classes."""
+    sections = {name: field.annotation for name, field in Config.model_fields.items()}
+    result = {name: set() for name in {*CONFIG, *keys(Config)}}
     for name in ("splits", "tokens", "training", "evals", "comparisons", "hardware", "archive"):
-        found[name] = set(schema[name]["properties"]) | set(CONFIG.get(name, {}))
-    for source in ("package", "hub", "path", "scratch"):
-        found["models"] |= set(shapes[source]["properties"])
-    found["domains"] = {"loader"}
+        result[name] = keys(sections[name]) | set(CONFIG.get(name, {}))
+    for kind in KINDS.values():
+        result["models"] |= keys(kind)
+    result["domains"] = {"loader"}
     for loader in ("jsonl", "parquet", "hub"):
-        options = provenance.signature_options(f"implicit_sparsity.corpora.sources.{loader}", "documents")
-        found["domains"] |= set(options) - {"seed"}
-    found["methods"] = set(schema["methods"]["additionalProperties"]["properties"])
-    found["methods"] |= set(provenance.option_fields("implicit_sparsity.methods.lora"))
-    measured = schema["probes"]["properties"]
-    for name in sorted({*CONFIG["probes"], *measured, *provenance.available("probes")}):
-        read = measured.get(name, {}).get("properties")
-        options = read or provenance.option_fields(f"implicit_sparsity.probes.{name}")
-        found[f"probes.{name}"] = {*options, *CONFIG["probes"].get(name, ())}
-    return found
+        options = signature_options(f"implicit_sparsity.corpora.sources.{loader}", "documents")
+        result["domains"] |= set(options) - {"seed"}
+    result["methods"] = keys(Method)
+    result["methods"] |= set(option_fields("implicit_sparsity.methods.lora"))
+    for room in ("measurements", "probes"):
+        for name in available(room):
+            options = option_fields(f"implicit_sparsity.{room}.{name}")
+            result[f"probes.{name}"] = {*options, *CONFIG["probes"].get(name, ())}
+    return result
 
 
-@pytest.mark.parametrize(("knob", "keys"), knobs().items(), ids=list(knobs()))
+@pytest.mark.parametrize(("knob", "keys"), suggested_changes().items(), ids=list(suggested_changes()))
 def test_every_knob_is_written_about(knob, keys):
     """Under a heading of its name, or for a probe in the row or sentence that names it."""
     room, _, name = knob.rpartition(".")
     parts = re.split(r"^(##+ .*)$", TEXTS["docs/knobs.md"], flags=re.M)[1:]
     level = "### " if room else "## "
-    told = [
+    reported = [
         body
         for title, body in zip(parts[::2], parts[1::2])
         if title.startswith(level) and f"`{name}`" in title
     ]
-    if room and not told:
-        told = [line for line in TEXTS["docs/knobs.md"].splitlines() if f"`{name}`" in line]
-    assert told, f"docs/knobs.md does not tell of {knob}"
-    assert {key for key in keys if f"`{key}`" not in "".join(told)} == set()
+    if room and not reported:
+        reported = [line for line in TEXTS["docs/knobs.md"].splitlines() if f"`{name}`" in line]
+    assert reported, f"docs/knobs.md does not tell of {knob}"
+    assert {key for key in keys if f"`{key}`" not in "".join(reported)} == set()
 
 
 def test_no_knob_is_told_of_that_is_gone():
     """The first column of every table: names of sections and probes, and keys."""
     first = re.findall(r"^\| (`[^|]*`) \|", TEXTS["docs/knobs.md"], re.M)
-    told = {name for cell in first for name in re.findall(r"`(\w+)`", cell)}
-    known = {name.rpartition(".")[2] for name in knobs()}.union(*knobs().values())
-    assert told and told - known == set()
+    reported = {name for cell in first for name in re.findall(r"`(\w+)`", cell)}
+    known = {name.rpartition(".")[2] for name in suggested_changes()}.union(*suggested_changes().values())
+    assert reported and reported - known == set()

@@ -1,14 +1,19 @@
-"""docs/methods.md: its worked example, taken out of the text and put where it says; its numbers and tables.
+"""Worked examples of docs/methods.md (a method) and docs/adding.md (a measurement), put where the text says.
+
+Also numbers and tables of docs/methods.md.
 
 Commands and links of all pages: test_docs.py.
 """
 
+import csv
+import json
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import studies
+import texts
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -23,7 +28,7 @@ SMOLLM2 = {
     "num_key_value_heads": 3,
     "tie_word_embeddings": True,
 }
-KEPT = ("__init__", "base", "lora")  # of the other methods; lora is what some tests compare with
+RETAINED = ("__init__", "base", "lora")  # of the other methods; lora is what some tests compare with
 
 
 def example() -> tuple[str, str]:
@@ -39,7 +44,7 @@ def test_the_example_is_a_method_with_all_that_comes_with_one(tmp_path):
     assert len(source.splitlines()) < 35
     studies.copy_repository(tmp_path)
     for other in (tmp_path / path).parent.glob("*.py"):
-        if other.stem not in KEPT:
+        if other.stem not in RETAINED:
             other.unlink()
     (tmp_path / path).write_text(source, encoding="utf-8")
     name = Path(path).stem
@@ -59,12 +64,45 @@ def test_a_config_entry_is_all_that_the_workflow_asks_for(tmp_path):
     name = Path(path).stem
     studies.trimmed_study(tmp_path, methods={name: {"weight": 0.5}})
     (tmp_path / path).write_text(source, encoding="utf-8")
-    said = studies.run(tmp_path, "-n", f"results/adapters/nano_dense/{name}.forward.seed0.stage2")
-    assert re.search(r"^train_adapter +2$", said, re.M)
+    reported = studies.run(tmp_path, "-n", f"results/adapters/nano_dense/{name}.forward.seed0.stage2")
+    assert re.search(r"^train_adapter +2$", reported, re.M)
     overlay = (tmp_path / "trimmed.yaml").read_text()
     (tmp_path / "trimmed.yaml").write_text(overlay.replace("weight: 0.5", "weihgt: 0.5"))
-    said = studies.run(tmp_path, "-n", check=False)
-    assert f"methods.{name}.weihgt" in said and "did you mean weight?" in said
+    reported = studies.run(tmp_path, "-n", check=False)
+    assert f"methods.{name}.weihgt" in reported and "did you mean weight?" in reported
+
+
+def test_a_measurement_is_a_file_and_an_entry(tmp_path):
+    """With its probe, their test, a real run's table, its rows in the plan, and a wrong option refused."""
+    files = texts.files(texts.section((ROOT / "docs/adding.md").read_text("utf-8"), "A measurement"))
+    measurement, probe, test, config = files
+    assert sum(len(files[name].splitlines()) for name in (measurement, probe)) < 85
+    studies.trimmed_study(tmp_path)
+    for path, content in files.items():
+        (tmp_path / path).write_text(content, encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", test]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=studies.environment(), capture_output=True, text=True, timeout=500
+    )
+    assert "1 passed" in studies.reported(done)
+    files = ("--configfile", *studies.CONFIGS, config)
+    table = "results/tables/norm_growth.csv"
+    reported = studies.reported(studies.snakemake(tmp_path, "-c1", table, *files))
+    jobs = studies.finished_jobs(reported)
+    assert jobs.count("measure_domain") == 2 and jobs[-1] == "probe_table"
+    with open(tmp_path / table, encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 2 * 2 * 4 and {row["domain"] for row in rows} == {"code", "math"}
+    assert {float(row["value"]) for row in rows if row["layer"] == "0"} == {1.0}
+    assert all(
+        0.9 < float(row["value"]) < 10 and float(row["value"]) != 1 for row in rows if row["layer"] == "3"
+    )
+    plan = json.loads((tmp_path / "results/plan/nano_dense.json").read_text())
+    planned = plan["rules"]["hidden_norms"]
+    assert (planned["jobs"], planned["tokens"]) == (2, 2 * 2 * 256) and "hidden_norms" in plan["memory"]
+    wrong = ("--config", "probes={hidden_norms: {tokns: 3}}")
+    reported = studies.reported(studies.snakemake(tmp_path, "-n", table, *files, *wrong), check=False)
+    assert "probes.hidden_norms.tokns" in reported and "did you mean tokens?" in reported
 
 
 def test_numbers_of_equal_terms_are_those_of_the_shape():
@@ -74,14 +112,14 @@ def test_numbers_of_equal_terms_are_those_of_the_shape():
     shape = shapes.of_config(SMOLLM2)
     rows = re.findall(r"^\| `(\w+): (\{.*?\})`.*? \| ([\d,]+) \| ([\d.]+) \|$", TEXT, re.M)
     lora = trained.of_method(shape, "lora", {}).parameters
-    found = []
+    result = []
     for method, options, count, ratio in rows:
         count = int(count.replace(",", ""))
         assert float(ratio) == round(count / lora, 2), method
         if method != "osf" and "frozen" not in options:
             assert trained.of_method(shape, method, yaml.safe_load(options)).parameters == count, method
-            found.append(method)
-    assert len(rows) == 10 and {"lora", "activation_mask", "structured_sparsity", "full"} <= set(found)
+            result.append(method)
+    assert len(rows) == 10 and {"lora", "activation_mask", "structured_sparsity", "full"} <= set(result)
 
 
 def test_every_method_is_told_of():

@@ -36,10 +36,10 @@ REGISTRY_HOSTS = [
 def requirements(path: Path) -> dict[str, Requirement]:
     """The requirements of an .in or .lock file by canonical name."""
     lines = [line.partition("#")[0].strip() for line in path.read_text().splitlines()]
-    found = [Requirement(line) for line in lines if line]
-    names = [canonicalize_name(requirement.name) for requirement in found]
+    result = [Requirement(line) for line in lines if line]
+    names = [canonicalize_name(requirement.name) for requirement in result]
     assert len(set(names)) == len(names), f"{path.name} names a package twice"
-    return dict(zip(names, found))
+    return dict(zip(names, result))
 
 
 def locked(kind: str) -> dict[str, Requirement]:
@@ -106,8 +106,8 @@ def imported(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
             names.add(node.module.split(".")[0])
     rooms = ((ROOT / "tests").rglob("*"), (ROOT / "benchmarks").rglob("*"))
-    ours = [*(ROOT / "scripts").glob("*"), *(found for room in rooms for found in room), ROOT / "tests"]
-    local = {found.stem for found in ours if found.is_dir() or found.suffix == ".py"}
+    ours = [*(ROOT / "scripts").glob("*"), *(result for room in rooms for result in room), ROOT / "tests"]
+    local = {result.stem for result in ours if result.is_dir() or result.suffix == ".py"}
     return names - set(sys.stdlib_module_names) - local
 
 

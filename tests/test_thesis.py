@@ -11,23 +11,16 @@ from pathlib import Path
 import pytest
 import yaml
 
-from implicit_sparsity import provenance
 from implicit_sparsity.corpora.mapping import table
 from implicit_sparsity.corpora.records import Dropped
+from implicit_sparsity.workflow import source
 
 ROOT = Path(__file__).parent.parent
 THESIS = yaml.safe_load((ROOT / "slurm/thesis.yaml").read_text())
 PROFILE = yaml.safe_load((ROOT / "slurm/profile.v9+.yaml").read_text())
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
 FETCH = {"fetch_model", "fetch_source"}
-ON_GPU = {"measure_activations", "measure_gradients", "measure_thresholds", "measure_drift"}
-ON_GPU |= {
-    "train_adapter",
-    "evaluate_checkpoint",
-    "measure_plasticity",
-    "measure_capacity",
-    "measure_control",
-}
+ON_GPU = {"measure_domain", "measure_checkpoint", "measure_control", "train_adapter", "evaluate_checkpoint"}
 SMALL = f"""
 seeds: [0]
 orders: {{backward: false}}
@@ -64,7 +57,7 @@ def rungs():
 def clone(tmp_path_factory):
     """What a dry run reads, and no results."""
     folder = tmp_path_factory.mktemp("clone")
-    for name in ("rules", "scripts", "slurm", "envs"):
+    for name in ("rules", "scripts", "slurm", "envs", "profiles"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("Snakefile", "config.yaml"):
         shutil.copy(ROOT / name, folder)
@@ -95,12 +88,12 @@ def dry_run(folder, *arguments):
     assert status == 0, text[-2000:]
     jobs, group = [], None
     heads = re.compile(r"^(?:\[.*\] )?Group job (\S+) \(.*|^( *)rule (\w+):$", re.M)
-    found = list(heads.finditer(text))
-    for number, head in enumerate(found):
+    result = list(heads.finditer(text))
+    for number, head in enumerate(result):
         if head[1]:
             group = (head[1], number)
             continue
-        end = found[number + 1].start() if number + 1 < len(found) else len(text)
+        end = result[number + 1].start() if number + 1 < len(result) else len(text)
         parts = dict(re.findall(r"^ +(wildcards|resources): (.*)$", text[head.end() : end], re.M))
         wildcards, resources = (
             dict(pair.split("=", 1) for pair in parts.get(name, "").split(", ") if pair)
@@ -116,7 +109,8 @@ def whole(clone):
 
 
 def count(jobs):
-    return Counter(rule for rule, *_ in jobs)
+    """Jobs of each rule; those of measurements by its name."""
+    return Counter(wildcards.get("measurement", rule) for rule, wildcards, *_ in jobs)
 
 
 def test_every_job_of_the_study_is_listed(whole):
@@ -129,12 +123,12 @@ def test_every_job_of_the_study_is_listed(whole):
         "split_domain": 4,
         "tokenize_domain": 2 * 4,
         "train_adapter": sum(runs.values()) * 4,
-        "measure_activations": 2 * (probed * 4 + 1) * 4,
+        "activations": 2 * (probed * 4 + 1) * 4,
         "evaluate_checkpoint": sum(runs.values()) * 4 + 2,
     }
-    found = count(jobs)
+    result = count(jobs)
     print(f"{len(jobs)} jobs in {seconds:.1f} s of processor time, {peak / 1e6:.0f} MB")
-    assert {rule: found[rule] for rule in expected} == expected
+    assert {rule: result[rule] for rule in expected} == expected
     assert peak < 1e9
 
 
@@ -176,7 +170,7 @@ def test_a_submission_is_a_checkpoint(whole, local):
     print(f"{submissions} submissions for {len(jobs)} jobs, {stages} stages")
     assert submissions < stages + 2 * pairs, Counter(alone)
     for rule, wildcards, _, group in jobs:
-        if rule in ("evaluate_checkpoint", "measure_activations", "measure_gradients", "measure_drift"):
+        if rule in ("evaluate_checkpoint", "measure_domain", "measure_checkpoint"):
             assert group[0] == f"{wildcards['model']}.{wildcards['checkpoint']}"
         if rule == "train_adapter":
             assert group[0] == "{model}.{method}.{order}.seed{seed}.stage{stage}".format(**wildcards)
@@ -218,7 +212,9 @@ def test_the_users_own_file_and_the_ladder_go_on_top(clone):
     jobs, *_ = dry_run(clone, *arguments)
     trained = Counter(wildcards["model"] for rule, wildcards, *_ in jobs if rule == "train_adapter")
     assert trained == {"qwen_27b": 4, "qwen_35b_a3b": 4}
-    measured = {wildcards["model"] for rule, wildcards, *_ in jobs if rule == "measure_activations"}
+    measured = {
+        wildcards["model"] for rule, wildcards, *_ in jobs if wildcards.get("measurement") == "activations"
+    }
     assert measured == set(trained) | set(rungs())
 
 
@@ -233,8 +229,8 @@ def test_every_revision_is_a_commit():
 
 
 def test_two_licensed_hub_sets_a_domain_and_none_of_the_small_study():
-    found = Counter(domain for domain, *_ in sources())
-    assert found == {"code": 2, "math": 2, "medical": 2, "general": 2}
+    result = Counter(domain for domain, *_ in sources())
+    assert result == {"code": 2, "math": 2, "medical": 2, "general": 2}
     assert all(entry["loader"] == "hub" and entry["licence"] for *_, entry in sources())
     for domain, content in CONFIG["domains"].items():
         assert all(THESIS["domains"][domain]["sources"][name] is False for name in content["sources"])
@@ -245,7 +241,7 @@ def test_two_orders_three_seeds_and_a_front_of_every_method():
     assert all(sorted(order) == sorted(THESIS["domains"]) for order in THESIS["orders"].values())
     assert len(set(THESIS["seeds"])) == 3
     whole = THESIS["optional"]["whole"]["methods"]
-    assert set(THESIS["methods"]) | set(whole) == set(provenance.available("methods"))
+    assert set(THESIS["methods"]) | set(whole) <= set(source.available("methods"))
     for entry in (*THESIS["methods"].values(), *whole.values()):
         assert len(entry["sweep"]["learning_rate"]) == 2
     assert THESIS["controls"] is True and set(THESIS["probed_methods"]) == set(CONFIG["methods"])
@@ -355,11 +351,11 @@ def test_fields_fit_the_columns_of_the_set(name):
     empty = {key: None if isinstance(value, str) else value for key, value in row.items()}
     options = {key: entry[key] for key in ("fields", "licence", "on_bad", "max_chars")}
     options["answer_pattern"] = entry.get("answer_pattern", "")
-    found = list(table([(1, row), (2, empty)], name, **options))
-    (kept,) = (item for item in found if not isinstance(item, Dropped))
-    assert {key: kept[key] for key in expected} == expected
-    assert kept["licence"] == entry["licence"]
-    assert len(found) == 2  # the row without texts was dropped and counted
+    result = list(table([(1, row), (2, empty)], name, **options))
+    (retained,) = (item for item in result if not isinstance(item, Dropped))
+    assert {key: retained[key] for key in expected} == expected
+    assert retained["licence"] == entry["licence"]
+    assert len(result) == 2  # the row without texts was dropped and counted
 
 
 def test_every_set_has_a_row():

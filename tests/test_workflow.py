@@ -13,7 +13,7 @@ import pytest
 import studies
 import yaml
 
-from implicit_sparsity import provenance
+from implicit_sparsity.workflow import source
 
 ROOT = Path(__file__).parent.parent
 MODELS = ("nano_dense", "nano_moe")
@@ -30,7 +30,7 @@ TABLES_OF_TRAINING = {"collect_scores", "collect_stages", "compare_methods", "co
 
 def snakemake(folder, *arguments, check=True):
     done = studies.snakemake(folder, "--configfile", "tests/nano.yaml", *arguments, timeout=1500)
-    return studies.said(done, check)
+    return studies.reported(done, check)
 
 
 CONCLUSIONS = {"judge_claims", "write_latex", "write_chapter"}
@@ -44,24 +44,25 @@ CLAIMED = set()  # tables that claims are judged by
 
 
 def planned(folder, *arguments):
-    """Jobs that would run, as `rule wildcard.wildcard`; `all` makes nothing and is left out.
+    """Jobs that would run, as `rule wildcard.wildcard`, of a measurement by its name; `all` is left out.
 
     Verdicts, LaTeX tables and the chapter follow from which tables and figures are made: checked here.
     """
     blocks = re.split(r"\n(?:local)?rule ", snakemake(folder, "-n", *arguments))[1:]
-    found = set()
+    result = set()
     for block in blocks:
         rule = block.split(":", 1)[0]
         wildcards = re.search(r"^ +wildcards: (.+)$", block, re.M)
         values = [pair.split("=", 1)[1] for pair in wildcards[1].split(", ")] if wildcards else []
-        found.add(" ".join([rule, ".".join(values)]).strip())
+        rule = values.pop(0) if rule in ("measure_domain", "measure_checkpoint") else rule
+        result.add(" ".join([rule, ".".join(values)]).strip())
         if rule == "judge_claims" and not CLAIMED:
             CLAIMED.update(re.findall(r"results/tables/(\w+)\.csv", block.split("output:")[0]))
     jobs = (
-        found - CONCLUSIONS - {"all", "preflight"}
+        result - CONCLUSIONS - {"all", "preflight"}
     )  # a changed plan is checked again; nothing runs because of it
     if "--forceall" not in arguments:
-        assert found & CONCLUSIONS == concluded(jobs)
+        assert result & CONCLUSIONS == concluded(jobs)
     return jobs
 
 
@@ -73,13 +74,13 @@ def tables_of(jobs):
 
 def drawn(jobs):
     """These jobs, and the figures that say in their source that they read a table of theirs."""
-    found = set(jobs)
+    result = set(jobs)
     for name in yaml.safe_load((ROOT / "config.yaml").read_text())["figures"]:
-        place = provenance.module_name("figures", name)
-        read = [provenance.class_literal(place, kind, default=()) for kind in ("TABLES", "OPTIONAL")]
+        place = source.module_name("figures", name)
+        read = [source.class_literal(place, kind, default=()) for kind in ("TABLES", "OPTIONAL")]
         if tables_of(jobs) & {table for tables in read for table in tables}:
-            found.add(f"draw_figure {name}")
-    return found
+            result.add(f"draw_figure {name}")
+    return result
 
 
 def concluded(jobs):
@@ -103,17 +104,17 @@ def study(tmp_path_factory):
 @pytest.fixture
 def edit(study):
     """Change files of the study; everything is put back afterwards, times included."""
-    kept = {}
+    retained = {}
 
     def change(name, old, new):
         path = study / name
-        kept.setdefault(path, (path.read_bytes(), path.stat()))
+        retained.setdefault(path, (path.read_bytes(), path.stat()))
         text = path.read_text()
         assert old in text, f"{name} has no {old!r}"
         path.write_text(text.replace(old, new, 1))
 
     yield change
-    for path, (content, status) in kept.items():
+    for path, (content, status) in retained.items():
         path.write_bytes(content)
         os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
@@ -128,8 +129,8 @@ def trained(*runs, stages=STAGES, models=MODELS):
             for stage in stages:
                 jobs.add(f"train_adapter {model}.{method}.{order}.{seed[4:]}.{stage}")
                 jobs.add(f"evaluate_checkpoint {model}.{run}.stage{stage}")
-            jobs.add(f"measure_plasticity {model}.{run}.stage{max(stages)}")
-            jobs.add(f"measure_drift {model}.{run}.stage{max(stages)}")
+            jobs.add(f"plasticity_task {model}.{run}.stage{max(stages)}")
+            jobs.add(f"drift {model}.{run}.stage{max(stages)}")
     jobs |= OF_DRIFT
     return jobs | tables_and_figures("plasticity", "write_interference")
 
@@ -170,8 +171,8 @@ WORDS = [
     ("scripts/implicit_sparsity/methods/lora.py", "\n\n\n", "\n# a comment\n\n\n"),
     ("scripts/implicit_sparsity/probes/hubs.py", '"""', '"""New words. '),
     ("scripts/implicit_sparsity/figures/hubs.py", "\n\n\n", "\n\n\n\n\n"),
-    ("scripts/implicit_sparsity/store.py", "import json\n", "import json  # a comment\n"),
-    ("scripts/implicit_sparsity/job.py", "import os\n", "import os  # a comment\n"),
+    ("scripts/implicit_sparsity/storage/store.py", "import json\n", "import json  # a comment\n"),
+    ("scripts/implicit_sparsity/workflow/job.py", "import os\n", "import os  # a comment\n"),
     ("scripts/implicit_sparsity/figures/thesis.mplstyle", "# Printed", "# As printed"),
     ("rules/adapters.smk", "with one method", "by one method"),
     ("rules/probes.smk", "# which checkpoints are measured, and", "# Which checkpoints, and"),
@@ -204,7 +205,7 @@ def test_code_of_one_method(study, edit):
 
 
 def test_code_that_one_script_imports(study, edit):
-    edit("scripts/implicit_sparsity/continual.py", "\n\n\n", "\n\nADDED = 1\n\n\n")
+    edit("scripts/implicit_sparsity/metrics/continual.py", "\n\n\n", "\n\nADDED = 1\n\n\n")
     assert planned(study) == drawn({"continual_metrics", "draw_figure r_heatmaps"} | OVERVIEW)
 
 
@@ -258,7 +259,7 @@ def test_option_of_the_routing_drift(study, edit):
 
 def test_budget_of_the_drift(study, edit):
     edit("tests/nano.yaml", "drift: {documents: 5", "drift: {documents: 6")
-    jobs = {f"measure_drift {model}.{method}.forward.seed0.stage2" for model, method in RUNS}
+    jobs = {f"drift {model}.{method}.forward.seed0.stage2" for model, method in RUNS}
     assert planned(study) == drawn(jobs | OF_DRIFT)
 
 
@@ -271,7 +272,7 @@ def test_option_of_the_critical_sparsity(study, edit):
 
 def test_levels_of_the_thresholds(study, edit):
     edit("tests/nano.yaml", "levels: [0.5, 0.9]", "levels: [0.5, 0.8]")
-    jobs = {f"measure_thresholds {model}.base.{domain}" for model in MODELS for domain in DOMAINS}
+    jobs = {f"thresholds {model}.base.{domain}" for model in MODELS for domain in DOMAINS}
     jobs |= {"probe_table critical_sparsity", "draw_figure critical_sparsity"}
     assert planned(study) == drawn(jobs | OVERVIEW)
 
@@ -294,22 +295,22 @@ def test_option_of_a_probe_with_a_figure_of_its_name(study, edit, probe, name, o
     assert planned(study) == drawn(tables_and_figures(probe))
 
 
-def test_budget_of_the_held_out_task(study, edit):
+def test_budget_of_the_plasticity_task(study, edit):
     edit("tests/nano.yaml", "steps: 3, rank: 2", "steps: 4, rank: 2")
-    jobs = {f"measure_plasticity {model}.{method}.forward.seed0.stage2" for model, method in RUNS}
-    jobs |= {f"measure_plasticity {model}.base" for model in MODELS}
+    jobs = {f"plasticity_task {model}.{method}.forward.seed0.stage2" for model, method in RUNS}
+    jobs |= {f"plasticity_task {model}.base" for model in MODELS}
     assert planned(study) == drawn(jobs | tables_and_figures("plasticity"))
 
 
 def test_budget_of_the_input_spectra(study, edit):
     edit("tests/nano.yaml", "input_spectra: {tokens: 128", "input_spectra: {tokens: 120")
-    jobs = {f"measure_capacity {model}" for model in MODELS}
+    jobs = {f"input_spectra {model}.base" for model in MODELS}
     assert planned(study) == drawn(jobs | tables_and_figures("capacity"))
 
 
 def test_budget_of_gradients(study, edit):
     edit("tests/nano.yaml", "gradients: {documents: 4", "gradients: {documents: 5")
-    jobs = {f"measure_gradients {m}.base.{d}" for m in MODELS for d in DOMAINS}
+    jobs = {f"gradients {m}.base.{d}" for m in MODELS for d in DOMAINS}
     jobs |= {"probe_table gradient_overlap", "draw_figure gradients_by_layer"}
     assert planned(study) == drawn(jobs | OVERVIEW)
 
@@ -318,7 +319,7 @@ def test_later_checkpoints_to_measure(study, edit):
     """Which checkpoints are measured says nothing about the one already measured."""
     edit("config.yaml", "stages: base", "stages: final")
     jobs = {
-        f"measure_activations {model}.{method}.forward.seed0.stage2.{domain}"
+        f"activations {model}.{method}.forward.seed0.stage2.{domain}"
         for model, method in RUNS
         for domain in DOMAINS
     }
@@ -340,7 +341,7 @@ def test_new_variant_of_a_method(study, edit):
 def test_domain_appended_to_an_order(study, edit):
     edit("tests/nano.yaml", "[code, math]", "[code, math, medical]")
     runs = [f"{method}.forward.seed0" for method in METHODS]
-    jobs = {f"measure_capacity {model}" for model in MODELS} | tables_and_figures("capacity")
+    jobs = {f"input_spectra {model}.base" for model in MODELS} | tables_and_figures("capacity")
     assert planned(study) == drawn(trained(*runs, stages=(3,)) | jobs)
 
 
@@ -381,7 +382,7 @@ def of(everything, *rules):
     return {job for job in everything if job.split()[0] in rules}
 
 
-def about(everything, model):
+def metadata(everything, model):
     """Jobs of one model, and those that read all models."""
     return {job for job in everything if model in job} | of(everything, *IN_COMMON)
 
@@ -407,7 +408,7 @@ def test_code_of_one_probe(study, edit):
 
 
 def test_code_that_every_job_imports(study, edit, everything):
-    edit("scripts/implicit_sparsity/files.py", "\n\n\n", "\n\nADDED = 1\n\n\n")
+    edit("scripts/implicit_sparsity/storage/files.py", "\n\n\n", "\n\nADDED = 1\n\n\n")
     assert planned(study) == everything
 
 
@@ -428,7 +429,7 @@ def test_prompt_template(study, edit, everything):
 def test_what_one_model_is(study, edit, everything):
     """Its seed; of a model from a hub, its revision."""
     edit("tests/nano.yaml", "    seed: 0\n", "    seed: 1\n")
-    assert planned(study) == drawn(about(everything, "nano_dense"))
+    assert planned(study) == drawn(metadata(everything, "nano_dense"))
 
 
 def test_new_model(study, edit, everything):
@@ -466,7 +467,7 @@ def test_budget_of_the_evaluations(study, edit, everything):
 
 def test_threshold_of_the_activations(study, edit, everything):
     edit("config.yaml", "thresholds: [0.01, 0.1] # a neuron", "thresholds: [0.02, 0.1] # a neuron")
-    jobs = of(everything, "measure_activations", "measure_control", "measure_thresholds")
+    jobs = of(everything, "activations", "measure_control", "thresholds")
     probes = ("activation_overlap", "activation_sparsity", "hubs", "write_interference", "critical_sparsity")
     assert planned(study) == drawn(jobs | {f"probe_table {name}" for name in probes})
 
@@ -481,8 +482,8 @@ def lose(study, tmp_path):
         lost[-1][0].rename(lost[-1][1])
 
     yield take
-    for place, kept in lost:
-        kept.rename(place)
+    for place, retained in lost:
+        retained.rename(place)
 
 
 def test_deleted_stage(study, lose):
@@ -498,11 +499,11 @@ def test_deleted_store(study, lose, everything):
     """Once it is needed. Thresholds of a model are calibrated on the stores of all domains."""
     lose("activations/nano_moe/base/math.zarr")
     lose("tables/hubs.csv")
-    jobs = {job for job in of(everything, "measure_thresholds") if "nano_moe" in job}
+    jobs = {job for job in of(everything, "thresholds") if "nano_moe" in job}
     jobs |= {f"probe_table {name}" for name in ("activation_overlap", "activation_sparsity", "hubs")}
     jobs |= {f"draw_figure {name}" for name in ("overlap_by_layer", "sparsity_by_layer", "hubs")}
     jobs |= tables_and_figures("write_interference", "critical_sparsity") | OVERVIEW
-    assert planned(study) == drawn(jobs | {"measure_activations nano_moe.base.math"})
+    assert planned(study) == drawn(jobs | {"activations nano_moe.base.math"})
 
 
 def test_fresh_clone_with_restored_results(study, tmp_path):

@@ -18,8 +18,8 @@ def blocks(text: str) -> list[tuple[str, str]]:
 
 def spans(text: str) -> list[str]:
     """What stands in backticks outside blocks, line breaks as blanks."""
-    found = [span for part in FENCED.sub("", text).split("\n\n") for span in re.findall(r"`([^`]+)`", part)]
-    return [" ".join(span.split()) for span in found]
+    result = [span for part in FENCED.sub("", text).split("\n\n") for span in re.findall(r"`([^`]+)`", part)]
+    return [" ".join(span.split()) for span in result]
 
 
 def is_command(text: str) -> bool:
@@ -34,8 +34,8 @@ def is_shell(language: str, content: str) -> bool:
 def lines(text: str) -> list[str]:
     """Commands of the shell blocks, without their comments."""
     shell = [content for language, content in blocks(text) if is_shell(language, content)]
-    found = [re.sub(r"\s+# .*", "", line).strip() for content in shell for line in content.splitlines()]
-    return [part for line in found if line for part in line.split(" && ")]
+    result = [re.sub(r"(^|\s+)# .*", "", line).strip() for content in shell for line in content.splitlines()]
+    return [part for line in result if line for part in line.split(" && ")]
 
 
 def commands(text: str) -> list[str]:
@@ -63,50 +63,58 @@ def section(text: str, heading: str) -> str:
 
 RUN = {  # command: what it says
     "make": NOTHING,
+    "make help": "make taste",
+    'make ARGS="--configfile mine.yaml"': NOTHING,
     ".venv/bin/snakemake -c2 all": NOTHING,
+    ".venv/bin/snakemake -c2 all --logger rich": NOTHING,
     ".venv/bin/snakemake -c2 all --configfile mine.yaml": NOTHING,
     ".venv/bin/snakemake -n": NOTHING,
     ".venv/bin/snakemake --report report.html": "Report created",
     "snakemake --unlock": "Unlocked working directory",
     "make explain FILE=results/figures/loss_curves.pdf": "results/corpora/math/splits",
     "make explain FILE=results/figures/forgetting_learning.pdf": "results/adapters/nano_dense/",
-    "PYTHONPATH=scripts python3 -m implicit_sparsity.explaining FILE": "results/models/nano_dense",
-    "PYTHONPATH=scripts python -m implicit_sparsity.metric_cards": (ROOT / "docs/metrics.md").read_text(
-        encoding="utf-8"
-    ),
+    "PYTHONPATH=scripts python3 -m implicit_sparsity.provenance.explaining FILE": "results/models/nano_dense",
+    "PYTHONPATH=scripts python -m implicit_sparsity.metrics.metric_docs": (
+        ROOT / "docs/metrics.md"
+    ).read_text(encoding="utf-8"),
 }
-WHOLE_ARCHIVE, HERE = "tests/archiving/test_archive_of_a_study.py", "tests/test_docs.py"
+WHOLE_ARCHIVE, HERE = "tests/provenance/test_archive_of_a_study.py", "tests/test_docs.py"
+EXAMPLE = "tests/test_docs_example.py"
 THESIS = "tests/test_thesis.py"  # dry runs of all of it; tests/slurm has the profile on a real SLURM
 RESOLVED = {  # command: the test that runs it, or the nearest to it that is affordable
+    "make taste": "tests/figures/test_files.py",
     "make test": HERE,
     "make test-slurm": "tests/slurm/test_slurm.py",
-    "make bench": "tests/test_training_benchmark.py",
-    "make ladder": "tests/test_config.py",
-    "make comparison": "tests/test_config.py",
+    "make bench": "tests/benchmarks/test_training_benchmark.py",
+    "make ladder": "tests/workflow/test_config.py",
+    "make comparison": "tests/workflow/test_config.py",
     "make env": "tests/test_envs.py",
-    "make report": "tests/test_report.py",
+    "make report": "tests/report/test_report.py",
     "make explain": WHOLE_ARCHIVE,
     "make archive": WHOLE_ARCHIVE,
     'make archive ARGS="--configfile mine.yaml"': WHOLE_ARCHIVE,
     "make restore ARCHIVE=archives/study.tar.gz INTO=folder": WHOLE_ARCHIVE,
     "make restore ARCHIVE=study.tar.gz INTO=folder": WHOLE_ARCHIVE,
-    "make export MODEL=smollm2 CHECKPOINT=lora.forward.seed0.stage4": "tests/test_export.py",
-    "snakemake -c1 results/exports/smollm2/lora.forward.seed0.stage4": "tests/test_export.py",
+    "make export MODEL=smollm2 CHECKPOINT=lora.forward.seed0.stage4": "tests/models/test_export.py",
+    "snakemake -c1 results/exports/smollm2/lora.forward.seed0.stage4": "tests/models/test_export.py",
     "snakemake -n": HERE,
     ".venv/bin/snakemake -n --configfile mine.yaml": HERE,
     "snakemake all": "tests/test_workflow.py",
     ".venv/bin/snakemake -c1 estimate": "tests/planning/test_preflight.py",
     "snakemake preflight": "tests/planning/test_preflight.py",
     "snakemake estimate": "tests/planning/test_preflight.py",
-    ".venv/bin/snakemake -n --config with=ladder": "tests/test_config.py",
-    ".venv/bin/snakemake -n --config with=comparison": "tests/test_config.py",
+    ".venv/bin/snakemake -n --config with=ladder": "tests/workflow/test_config.py",
+    ".venv/bin/snakemake -n --config with=comparison": "tests/workflow/test_config.py",
     ".venv/bin/snakemake -c2 results/tokens/smollm2/cooking --configfile mine.yaml": HERE,
     ".venv/bin/snakemake -c2 results/tables/effective_neurons.csv --configfile mine.yaml": HERE,
     ".venv/bin/python -m pytest tests/probes/test_effective_neurons.py": HERE,
-    ".venv/bin/python -m pytest tests/test_methods.py -k l2_sp": "tests/test_docs_example.py",
-    ".venv/bin/python benchmarks/gpu.py": "tests/test_gpu_benchmark.py",
-    ".venv/bin/python benchmarks/training.py": "tests/test_training_benchmark.py",
+    ".venv/bin/python -m pytest tests/probes/test_norm_growth.py": EXAMPLE,
+    ".venv/bin/snakemake -c2 results/tables/norm_growth.csv --configfile mine.yaml": EXAMPLE,
+    ".venv/bin/python -m pytest tests/test_methods.py -k l2_sp": EXAMPLE,
+    ".venv/bin/python benchmarks/gpu.py": "tests/benchmarks/test_gpu_benchmark.py",
+    ".venv/bin/python benchmarks/training.py": "tests/benchmarks/test_training_benchmark.py",
     ".venv/bin/snakemake --profile slurm all": THESIS,
+    ".venv/bin/snakemake --profile slurm estimate": THESIS,
     "snakemake --profile slurm all": THESIS,
     ".venv/bin/python -m snakemake --profile slurm all": THESIS,
     ".venv/bin/python -m snakemake --profile slurm -n all": THESIS,
@@ -131,10 +139,9 @@ OUTSIDE = {
     "scancel --me": A_SITE,
     "scancel -n <run>": A_SITE,
     "hf auth login": A_SITE,
-    "pip install torch": "what `make` is not: the text warns of it",
-    "sha256sum -c": "of an archive; tests/archiving checks the same manifest",
+    "sha256sum -c": "of an archive; tests/provenance checks the same manifest",
     "tar -xf": "of an archive",
-    "tar -czf study.tgz results/": "a WRONG; tests/archiving shows what is missing",
+    "tar -czf study.tgz results/": "a WRONG; tests/provenance shows what is missing",
     "rocrate-validator validate -p workflow-run-crate FOLDER": f"{WHOLE_ARCHIVE} calls it as a library",
     "make export": "named without its arguments, which stand elsewhere",
     "cp -p": WRONG,

@@ -25,8 +25,8 @@ def snakemake(folder, *arguments, environment, timeout) -> subprocess.CompletedP
         process = server()
         print(json.dumps(given, default=str), file=process.stdin, flush=True)
         status = int(process.stdout.readline())
-        said = [path.read_text() for path in streams]
-    return subprocess.CompletedProcess(["snakemake", *arguments], status, *said)
+        reported = [path.read_text() for path in streams]
+    return subprocess.CompletedProcess(["snakemake", *arguments], status, *reported)
 
 
 @cache

@@ -1,7 +1,7 @@
 """One pass over the same documents by each contender, to the same statistics.
 
-A contender is ``prepare(network)`` -> ``run(statistics, documents, keep)``. The peers see the batches that
-``activations.run`` makes and hand what they find to the same ``ActivationStatistics``, so that only how they
+A contender is ``prepare(network)`` -> ``run(statistics, documents, keep)``. The peers see the batches of
+``activation_pass.run`` and hand what they find to the same ``ActivationStatistics``, so that only how they
 get at the activations differs. With ``keep`` they hold the activations of all batches first and reduce them
 then, which is how a cache is used; without, they reduce batch by batch. Shapes: B documents of a batch, S
 positions of the longest, T = B * S, D documents, n neurons of a layer.
@@ -20,11 +20,11 @@ class Documents:
     batch_tokens: int
 
     def batches(self):
-        """(ids [B, S], mask [B, S], keep [T], group [T] or None) as ``activations.run`` makes them."""
+        """(ids [B, S], mask [B, S], keep [T], group [T] or None) as ``activation_pass.run`` makes them."""
         import numpy as np
         import torch
 
-        from implicit_sparsity.batching import PAD, sorted_batches
+        from implicit_sparsity.models.batching import PAD, sorted_batches
 
         for batch in sorted_batches([len(tokens) for tokens in self.ids], self.batch_tokens):
             longest = max(len(self.ids[i]) for i in batch)
@@ -41,21 +41,21 @@ class Documents:
 
 def backbone(network):
     """The plain forward pass, head left out: what no measurement can be faster than."""
-    from implicit_sparsity import models
+    from implicit_sparsity.models import forward
 
     def run(statistics, documents, keep):
         for ids, mask, _, _ in documents.batches():
-            models.hidden_states(network, ids, mask)
+            forward.hidden_states(network, ids, mask)
 
     return run
 
 
 def ours(network):
-    from implicit_sparsity import activations
+    from implicit_sparsity.passes import activation_pass
 
     def run(statistics, documents, keep):
         d = documents
-        activations.run(network, d.ids, d.keeps, statistics, d.batch_tokens, groups=d.groups)
+        activation_pass.run(network, d.ids, d.keeps, statistics, d.batch_tokens, groups=d.groups)
 
     return run
 
@@ -118,10 +118,10 @@ def _reduced(watch):
                 statistics.begin_batch(counted, group)
                 watch(ids, mask, reduce)
             statistics.documents += len(ids)
-        for layer, found in held:
+        for layer, result in held:
             if layer is None:
-                statistics.begin_batch(*found)
+                statistics.begin_batch(*result)
             else:
-                reduce(layer, found)
+                reduce(layer, result)
 
     return run

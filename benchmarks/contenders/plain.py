@@ -3,8 +3,8 @@
 It is what a peer's user has to bring along, and a second opinion on ours. Dense layers only; shapes as there.
 """
 
-from implicit_sparsity.accumulators import BINS, ActivationStatistics, bin_edges
-from implicit_sparsity.overlap import top_sizes
+from implicit_sparsity.metrics.overlap import top_sizes
+from implicit_sparsity.passes.accumulators import BINS, ActivationStatistics, bin_edges
 
 
 class PlainStatistics(ActivationStatistics):
@@ -23,7 +23,7 @@ class PlainStatistics(ActivationStatistics):
             chosen = values.topk(k, dim=1).indices
             self.top_count[layer, row] += torch.bincount(chosen.flatten(), minlength=n)
         if self.groups:
-            self.group_plain[layer].index_add_(0, self.kept_groups, values)
+            self.group_plain[layer].index_add_(0, self.retained_groups, values)
         self._sample(layer, h[self.sampled].abs())
 
     def _sample(self, layer, values):

@@ -25,29 +25,29 @@ def summary(passes, rounds: list[dict], differences: dict, failed: dict) -> list
     for name in passes:
         row = {"pass": name, "note": failed.get(name, ""), "difference": differences.get(name)}
         if name not in failed:
-            row["seconds"] = spread(found[name]["seconds"] for found in rounds)
+            row["seconds"] = spread(result[name]["seconds"] for result in rounds)
             for clock in ("seconds", "processor_seconds"):
                 for other in ("backbone", "ours"):
-                    pairs = ((found[name][clock], found[other][clock]) for found in rounds)
+                    pairs = ((result[name][clock], result[other][clock]) for result in rounds)
                     row[f"{clock}_to_{other}"] = spread(a / b for a, b in pairs)
         rows.append(row)
     return rows
 
 
-def report(found: dict) -> str:
+def report(result: dict) -> str:
     """Both tables and the goals, as Markdown."""
 
     def times(values):
         return "{:.2f} ({:.2f} to {:.2f})".format(*values)
 
     lines = [
-        f"{found['tokens']} tokens, {found['rounds']} rounds, one thread: medians (lowest to highest)",
+        f"{result['tokens']} tokens, {result['rounds']} rounds, one thread: medians (lowest to highest)",
         "",
         "| pass | seconds | to backbone | processor time to backbone | to ours | processor time to ours | "
         "sums differ by |",
         "|---|---|---|---|---|---|---|",
     ]
-    for row in found["rows"]:
+    for row in result["rows"]:
         name = NAMES.get(row["pass"], row["pass"])
         if row["note"]:
             lines.append(f"| {name} | not measured: {row['note']} | | | | | |")
@@ -56,13 +56,13 @@ def report(found: dict) -> str:
         cells = [times(row[key]) for key in (*keys, "seconds_to_ours", "processor_seconds_to_ours")]
         cells.append("" if row["difference"] is None else f"{row['difference']:.0e}")
         lines.append(f"| {name} | {' | '.join(cells)} |")
-    lines += ["", f"| most memory, MB, at | {' | '.join(f'{n} tokens' for n in found['memory_tokens'])} |"]
+    lines += ["", f"| most memory, MB, at | {' | '.join(f'{n} tokens' for n in result['memory_tokens'])} |"]
     lines.append("|---|---|---|---|")
-    for row in found["memory"]:
+    for row in result["memory"]:
         cells = [f"{peak:.0f}" for peak in row["peak_mb"]] if row["peak_mb"] else [row["note"], "", ""]
         name = NAMES.get(row["pass"], row["pass"]) + (", kept" if row["kept"] else "")
         lines.append(f"| {name} | {' | '.join(cells)} |")
-    return "\n".join([*lines, "", *goals(found["rows"])])
+    return "\n".join([*lines, "", *goals(result["rows"])])
 
 
 def goals(rows: list[dict]) -> list[str]:
@@ -71,11 +71,11 @@ def goals(rows: list[dict]) -> list[str]:
     ratio = measured["ours"]["processor_seconds_to_backbone"][0]
     lines = [f"goal: at most 1.10 times the backbone forward: {_met(ratio <= 1.1)}, {ratio:.2f}"]
     for name, goal in FASTER.items():
-        text, said = f"goal: at least {goal:.1f} times as fast as {NAMES.get(name, name)}", "not measured"
+        text, reported = f"goal: at least {goal:.1f} times as fast as {NAMES.get(name, name)}", "not measured"
         if name in measured:
             ratio = measured[name]["processor_seconds_to_ours"][0]
-            said = f"{_met(ratio >= goal)}, {ratio:.2f}"
-        lines.append(f"{text}: {said}")
+            reported = f"{_met(ratio >= goal)}, {ratio:.2f}"
+        lines.append(f"{text}: {reported}")
     return lines
 
 

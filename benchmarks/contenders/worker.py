@@ -25,15 +25,15 @@ def take(folders, tokens: int, options: dict):
 
     import numpy as np
 
-    from implicit_sparsity import activations
-    from implicit_sparsity.tokens import Tokens
+    from implicit_sparsity.corpora.tokens import Tokens
+    from implicit_sparsity.passes import activation_pass
 
     from .passes import Documents
 
     shards = [Tokens(folder) for folder in folders]
     documents = itertools.chain.from_iterable(each.split("probe_a") for each in shards)
     special = shards[0].index["special_ids"]
-    ids, keeps, _ = activations.take_tokens(documents, tokens, options["skip_first"], special)
+    ids, keeps, _ = activation_pass.take_tokens(documents, tokens, options["skip_first"], special)
     if sum(int(keep.sum()) for keep in keeps) < tokens:
         raise ValueError(f"the documents hold fewer than {tokens} tokens that count: lower --tokens")
     groups = min(options["groups"], len(ids))
@@ -60,18 +60,18 @@ class Worker:
     def __init__(self, settings: dict):
         import torch
 
-        from implicit_sparsity import models
+        from implicit_sparsity.models import loading
 
         torch.set_num_threads(1)
         self.settings, self.options, self.made = settings, settings["options"], {}
-        self.network = models.load(settings["model"], device="cpu")
+        self.network = loading.load(settings["model"], device="cpu")
 
     def run(self, do: str, tokens: int, keep: bool, plain: bool, sums: str | None) -> dict:
         import numpy as np
         import torch
 
-        from implicit_sparsity import ffn
-        from implicit_sparsity.accumulators import ActivationStatistics
+        from implicit_sparsity.models import ffn
+        from implicit_sparsity.passes.accumulators import ActivationStatistics
 
         from . import passes
         from .plain import PlainStatistics
@@ -86,15 +86,15 @@ class Worker:
         before = memory("VmRSS")
         with torch.inference_mode():
             wall, processor = time.perf_counter(), time.process_time()
-            found = (PlainStatistics if plain else ActivationStatistics)(
+            result = (PlainStatistics if plain else ActivationStatistics)(
                 self.blocks, options["top_k"], options["thresholds"], "cpu", groups
             )
-            self.made[do](found, documents, keep)
+            self.made[do](result, documents, keep)
             wall, processor = time.perf_counter() - wall, time.process_time() - processor
         peak = memory("VmHWM") - before
         if sums:
-            np.save(sums, found.sum_abs.numpy(), allow_pickle=False)
-        counted = {"tokens": found.tokens, "documents": found.documents}
+            np.save(sums, result.sum_abs.numpy(), allow_pickle=False)
+        counted = {"tokens": result.tokens, "documents": result.documents}
         return {"seconds": wall, "processor_seconds": processor, "peak_mb": peak} | counted
 
 

@@ -61,11 +61,10 @@ class Meter:
     def peak_flops(self, precision: str) -> tuple[float, str]:
         """(FLOP/s that utilisation is a share of, where that is from): the data sheet's of a known card, else
         what a large matrix product reaches here."""
-        from implicit_sparsity.planning.cards import CARDS
+        from implicit_sparsity.planning.gpus import GPUS, is_named
 
-        name = card_name(self.device).lower()
-        for card, facts in CARDS.items():
-            if self.gpu and card.split("_")[0] in name:
+        for gpu, facts in GPUS.items():
+            if self.gpu and is_named(gpu, gpu_name(self.device)):
                 return facts.flops, "data sheet, dense bfloat16"
         return self._matrix_product(precision), "measured, matrix product"
 
@@ -83,7 +82,7 @@ class Meter:
         return 2 * n**3 / min(seconds)
 
 
-def card_name(device: str) -> str:
+def gpu_name(device: str) -> str:
     if device != "cuda":
         return "cpu"
     import torch
@@ -93,18 +92,18 @@ def card_name(device: str) -> str:
 
 def versions(device: str) -> dict:
     """Of the packages that decide speed (None: not installed), of CUDA and of the driver."""
-    found = {}
+    result = {}
     for package in PACKAGES:
         try:
-            found[package] = metadata.version(package)
+            result[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
-            found[package] = None
+            result[package] = None
     if device == "cuda":
         import torch
 
         query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader", "--id=0"]
-        found |= {"cuda": torch.version.cuda, "driver": _output(query)}
-    return found
+        result |= {"cuda": torch.version.cuda, "driver": _output(query)}
+    return result
 
 
 def commit(root: Path) -> str | None:

@@ -91,12 +91,32 @@ def forward_flops(shape, tokens: int, length: int) -> float:
 
 
 def step_flops(shape, method: str, options: dict, tokens: int, length: int, recompute: bool) -> float:
-    """FLOPs of one step of training; with ``recompute``, also those of layers that are computed again."""
+    """FLOPs of one packed step; with ``recompute``, also those of layers that are computed again."""
     from dataclasses import replace
     from types import SimpleNamespace
 
     from implicit_sparsity.planning import trained, work
 
     written = replace(trained.of_method(shape, method, options), sample_tokens=0)
-    setting = SimpleNamespace(packing=False, checkpointing=recompute)
+    setting = SimpleNamespace(packing=True, checkpointing=recompute)
     return work.train_flops(shape, written, setting, tokens, 1, length)
+
+
+def kernels() -> dict:
+    """{function of Gated DeltaNet: the module whose implementation transformers calls}."""
+    import inspect
+
+    from transformers.models.qwen3_5 import modeling_qwen3_5
+
+    names = (
+        "torch_chunk_gated_delta_rule",
+        "torch_recurrent_gated_delta_rule",
+        "causal_conv1d_fn",
+        "causal_conv1d_update",
+    )
+    found = {}
+    for name in names:
+        function = getattr(modeling_qwen3_5, name)
+        chosen = inspect.getclosurevars(function).nonlocals.get("implementation", function)
+        found[name.removeprefix("torch_")] = chosen.__module__
+    return found

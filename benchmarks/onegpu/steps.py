@@ -10,16 +10,11 @@ import itertools
 import statistics
 import tempfile
 
-METHODS = {  # with the options that are measured
-    "lora": {"rank": 8},
-    "activation_mask": {"fraction": 0.03},
-    "orthogonal": {"rank": 8},
-}
 SECOND_STAGE = ("orthogonal",)  # its constraint is at work from then on
 WARM_UP = 2
 
 
-def settings(steps: int, batch: int, precision: str, device: str) -> dict:
+def settings(steps: int, batch: int, precision: str, device: str, checkpointing: bool = True) -> dict:
     return {
         "steps": steps,
         "batch_size": batch,
@@ -28,9 +23,10 @@ def settings(steps: int, batch: int, precision: str, device: str) -> dict:
         "weight_decay": 0.0,
         "clip": 1.0,
         "checkpoint_every": 10**6,
-        "leak_tolerance": 1e-3,
+        "constraint_tolerance": 1e-3,
         "precision": precision,
-        "gradient_checkpointing": True,
+        "gradient_checkpointing": checkpointing,
+        "packing": True,
         "device": device,
     }
 
@@ -39,8 +35,8 @@ def synthetic_stage(network, length: int, count: int, domains: list, training: d
     """A stage like any other but for its documents: ``count`` of random ids a split."""
     import numpy as np
 
-    from implicit_sparsity.stages import Stage
-    from implicit_sparsity.tokens import Document
+    from implicit_sparsity.corpora.tokens import Document
+    from implicit_sparsity.training.stage import Stage
 
     class Synthetic(Stage):
         def documents(self, split, domain=None):
@@ -54,8 +50,8 @@ def synthetic_stage(network, length: int, count: int, domains: list, training: d
 
 
 def _timed(method, meter):
-    """The method, and the list that gets the time of the end of each of its steps."""
-    ends, training, gradients, step = [], [], method.gradients, method.step
+    """The method, and the lists that get the time of the end of each of its steps and the peak until then."""
+    ends, peaks, training, gradients, step = [], [], [], method.gradients, method.step
 
     def before(model):
         training.append(True)
@@ -68,39 +64,46 @@ def _timed(method, meter):
         if not ends:
             meter.forget_peak()  # the peak is that of steps, not of what ``begin`` read
         ends.append(meter.now())
+        peaks.append(meter.peak_gb())  # nor of what the audit reads afterwards
 
     method.gradients, method.step = before, after
-    return method, ends
+    return method, ends, peaks
 
 
-def measure(make, name: str, length: int, batch: int, steps: int, meter, precision: str) -> dict:
-    """{seconds_per_step, peak_memory_gb, note} of a method; ``make()`` gives a fresh network."""
-    from implicit_sparsity import methods, training
+def measure(make, name: str, options: dict, length: int, batch: int, steps: int, meter, **how) -> dict:
+    """{seconds_per_step, peak_memory_gb, loss, note} of a method; ``make()`` gives a fresh network, ``how``
+    is precision and checkpointing (see ``settings``)."""
+    from implicit_sparsity.options import load
+    from implicit_sparsity.training import fit
 
     def stage_of(domains, count, previous=None):
-        options = settings(count, batch, precision, meter.device)
-        return synthetic_stage(make(), length, batch * count, domains, options, previous)
+        setting = settings(count, batch, device=meter.device, **how)
+        return synthetic_stage(make(), length, batch * count, domains, setting, previous)
 
     with tempfile.TemporaryDirectory() as folder:
         previous, domains = None, ["first"]
         if name in SECOND_STAGE:
             previous, domains = f"{folder}/adapter", ["first", "second"]
-            _first_stage(stage_of(["first"], 1), methods.load(name, **METHODS[name]), previous)
+            _first_stage(stage_of(["first"], 1), load("methods", name, **options), previous)
             meter.clear()
-        method, ends = _timed(methods.load(name, **METHODS[name]), meter)
-        training.train(stage_of(domains, steps + WARM_UP, previous), method, f"{folder}/scratch")
+        method, ends, peaks = _timed(load("methods", name, **options), meter)
+        done = fit.train_model(stage_of(domains, steps + WARM_UP, previous), method, f"{folder}/scratch")
     each = [b - a for a, b in itertools.pairwise(ends)][WARM_UP - 1 :]
-    note = f"stage {len(domains)}, median of {len(each)} steps"
-    return {"seconds_per_step": statistics.median(each), "peak_memory_gb": meter.peak_gb(), "note": note}
+    return {
+        "seconds_per_step": statistics.median(each),
+        "peak_memory_gb": peaks[-1],
+        "loss": done["curve"][0]["loss"],
+        "note": f"stage {len(domains)}, median of {len(each)} steps",
+    }
 
 
 def _first_stage(stage, method, folder) -> None:
     """One step in a first domain, so that there is a past to protect."""
     from pathlib import Path
 
-    from implicit_sparsity import training
+    from implicit_sparsity.training import fit
 
     with tempfile.TemporaryDirectory() as scratch:
-        state = training.fit(stage, method, scratch)["state"]
+        state = fit.run_stage(stage, method, scratch)["state"]
     Path(folder).mkdir()
     stage.save(method, folder, state)

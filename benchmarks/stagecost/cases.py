@@ -23,7 +23,7 @@ TRAINING = {
     "weight_decay": 0.0,
     "clip": 1.0,
     "checkpoint_every": 10**6,
-    "leak_tolerance": 1e-3,
+    "constraint_tolerance": 1e-3,
 }
 LARGER = {  # a mixture with random weights, where a step takes about as long as SmolLM2's
     "hidden_size": 256,
@@ -42,9 +42,9 @@ def methods() -> list[str]:
 
 def says(method: str, literal: str):
     """A literal of a method's class, such as STARTS."""
-    from implicit_sparsity import provenance
+    from implicit_sparsity.workflow import source
 
-    return provenance.class_literal(provenance.module_name("methods", method), literal)
+    return source.class_literal(source.module_name("methods", method), literal)
 
 
 def kind(method: str) -> str:
@@ -55,13 +55,13 @@ def kind(method: str) -> str:
 def places(nano: bool, kinds, scratch) -> dict:
     """{kind: {model, tokens}}: the default study's SmolLM2 and its documents; random networks and synthetic
     documents for mixtures and at nano size. FileNotFoundError where the study was not run."""
-    found = {}
+    result = {}
     for name in kinds:
         if name == "dense" and not nano:
-            found[name] = _of_the_study()
+            result[name] = _of_the_study()
         else:
-            found[name] = {"model": str(_create(name, nano, Path(scratch) / name)), "tokens": None}
-    return found
+            result[name] = {"model": str(_create(name, nano, Path(scratch) / name)), "tokens": None}
+    return result
 
 
 def _of_the_study() -> dict:
@@ -75,10 +75,10 @@ def _of_the_study() -> dict:
 def _create(name, nano, folder) -> Path:
     from onegpu import networks
 
-    from implicit_sparsity import models
+    from implicit_sparsity.models import loading
 
     config = networks.NANO[{"dense": "qwen3_5_27b", "mixture": "qwen3_5_35b_a3b"}[name]]
-    models.create(config if nano else config | LARGER, 0).save_pretrained(str(folder))
+    loading.create(config if nano else config | LARGER, 0).save_pretrained(str(folder))
     return folder
 
 
@@ -86,16 +86,16 @@ def stage(place: dict, domains, training: dict, seed: int, previous=None):
     """A stage like any other, but that it trains on each document once: ``steps`` batches of them."""
     import numpy as np
 
-    from implicit_sparsity.stages import Stage
-    from implicit_sparsity.tokens import Document
+    from implicit_sparsity.corpora.tokens import Document
+    from implicit_sparsity.training.stage import Stage
 
     count = training["steps"] * training["batch_size"]
 
     class Measured(Stage):
         def documents(self, split, domain=None):
             if place["tokens"]:
-                found = super().documents(split, domain)
-                return found[:count] if split == "train" else found
+                result = super().documents(split, domain)
+                return result[:count] if split == "train" else result
             random = np.random.default_rng([seed, self.domains.index(domain or self.domain)])
             vocabulary = self.model.config.get_text_config().vocab_size
             ids = [random.integers(3, vocabulary, n, np.uint32) for n in random.integers(24, 128, count)]

@@ -15,19 +15,24 @@ from pathlib import Path
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
 
-def ours(settings: dict, gauge) -> dict:
+def ours(settings: dict, memory_meter) -> dict:
     """A stage through the project's own loop, from its beginning to the tensors that the next stage needs."""
-    from implicit_sparsity import audit, files, methods, training
+    from implicit_sparsity.options import load
+    from implicit_sparsity.storage import files
+    from implicit_sparsity.training import audit, fit
     from stagecost import cases
 
-    method = methods.load(settings["method"], **settings["options"])
-    method.begin, method.end = gauge.around("begin", method.begin), gauge.around("end", method.end)
+    method = load("methods", settings["method"], **settings["options"])
+    method.begin, method.end = (
+        memory_meter.around("begin", method.begin),
+        memory_meter.around("end", method.end),
+    )
     stage = cases.stage(
         settings["place"], settings["domains"], _training(settings), settings["seed"], settings["previous"]
     )
-    audits = gauge.watching("audit", audit.Audit, "__init__", "close")
+    audits = memory_meter.watching("audit", audit.Audit, "__init__", "close")
     with audits, tempfile.TemporaryDirectory() as scratch:
-        result = training.fit(stage, method, scratch)
+        result = fit.run_stage(stage, method, scratch)
     if settings["save"]:
         with files.new_folder(settings["save"]) as folder:
             stage.save(method, folder, result["state"])
@@ -40,7 +45,7 @@ def _training(settings: dict) -> dict:
     return cases.TRAINING | {"steps": settings["steps"]}
 
 
-def peer(settings: dict, gauge) -> dict:
+def peer(settings: dict, memory_meter) -> dict:
     """The same documents in random batches, padded, the head on every position: what Trainer does."""
     import torch
     from transformers import Trainer, TrainingArguments
@@ -107,13 +112,13 @@ def measure(settings: dict) -> dict:
     import torch
     from transformers import Trainer
 
-    from stagecost.gauge import Gauge
+    from stagecost.memory_meter import MemoryMeter
 
     torch.set_num_threads(settings["threads"])
-    gauge = Gauge()
-    with gauge.watching("train", Trainer, "train"):
-        found = (ours if settings["method"] else peer)(settings, gauge)
-    return found | {"phases": gauge.phases}
+    memory_meter = MemoryMeter()
+    with memory_meter.watching("train", Trainer, "train"):
+        result = (ours if settings["method"] else peer)(settings, memory_meter)
+    return result | {"phases": memory_meter.phases}
 
 
 if __name__ == "__main__":

@@ -10,10 +10,12 @@ import importlib
 from implicit_sparsity.errors import InputError
 
 
-def option(default, *, low=None, high=None, choices=None, help=""):
-    """A dataclass field with a literal default, inclusive bounds (of each item, for a tuple) and choices."""
+def option(default, *, low=None, high=None, choices=None, empty=False, help=""):
+    """A dataclass field with a literal default, inclusive bounds (of each item, for a tuple) and choices;
+    empty: whether a tuple may be."""
     return dataclasses.field(
-        default=default, metadata={"low": low, "high": high, "choices": choices, "help": help}
+        default=default,
+        metadata={"low": low, "high": high, "choices": choices, "empty": empty, "help": help},
     )
 
 
@@ -27,7 +29,7 @@ class Options:
             if isinstance(field.default, tuple):
                 value = tuple(value) if isinstance(value, (list, tuple)) else (value,)
                 setattr(self, field.name, value)
-                if not value:
+                if not value and not field.metadata.get("empty"):
                     raise InputError("an empty list", key=field.name)
             for item in value if isinstance(value, tuple) else (value,):
                 _check(field, item)
@@ -51,12 +53,12 @@ def load(room: str, name: str, **options):
     """
     module = f"implicit_sparsity.{room}.{name}"
     try:
-        found = importlib.import_module(module)
+        result = importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name != module:
             raise
         raise InputError(f"there is no {module.replace('.', '/')}.py", key=f"{room}/{name}") from None
-    cls = getattr(found, "".join(part.capitalize() for part in name.split("_")))
+    cls = getattr(result, "".join(part.capitalize() for part in name.split("_")))
     known = [field.name for field in dataclasses.fields(cls)]
     unknown = sorted(set(options) - set(known))
     if unknown:

@@ -6,8 +6,10 @@ import planted_claims as planted
 import pytest
 from planted_claims import OPTIONS, ORDERS, STUDIES, STUDY, on_disk
 
-from implicit_sparsity import claims, judging, provenance
 from implicit_sparsity.errors import InputError
+from implicit_sparsity.metrics.verdict import conclude
+from implicit_sparsity.options import load
+from implicit_sparsity.workflow import source
 
 # claim -> word -> (effect, reach, noise) of the planted study
 CASES = {
@@ -80,32 +82,39 @@ ALL = [(claim, word) for claim, cases in CASES.items() for word in cases]
 
 
 def found_of(claim, frames, folder, **options):
-    return claims.load(claim, **(OPTIONS[claim] | options)).judge(on_disk(folder, frames), STUDY)
+    return load("claims", claim, **(OPTIONS[claim] | options)).judge(on_disk(folder, frames), STUDY)
 
 
 def word(claim, frames, folder, **options):
-    return judging.conclude(found_of(claim, frames, folder, **options))[0]
+    return conclude(found_of(claim, frames, folder, **options))[0]
 
 
 def test_every_claim_of_the_science_is_here():
     ids = ["h1a", "h1b", "h1c", "h1d", "h1e", "h2a", "h2b", "h3a", "h3b", "h3c", "h4", "h5"]
-    assert provenance.available("claims") == ids == sorted(CASES)
+    assert source.available("claims") == ids == sorted(CASES)
     for name in ids:
-        claim = claims.load(name, threshold=OPTIONS[name]["threshold"])
-        for said in (claim.QUESTION, claim.STATEMENT, claim.REFUTED, claim.EFFECT, claim.NOISE, claim.MEAN):
-            assert said, name
-        assert claim.FIGURE in provenance.available("figures")
+        claim = load("claims", name, threshold=OPTIONS[name]["threshold"])
+        for reported in (
+            claim.QUESTION,
+            claim.STATEMENT,
+            claim.REFUTED,
+            claim.EFFECT,
+            claim.NOISE,
+            claim.MEAN,
+        ):
+            assert reported, name
+        assert claim.FIGURE in source.available("figures")
         with pytest.raises(InputError, match="threshold"):
-            claims.load(name)  # set beforehand, or no claim is judged
+            load("claims", name)  # set beforehand, or no claim is judged
 
 
 @pytest.mark.parametrize("claim, case", ALL)
 def test_planted_studies(claim, case, tmp_path):
-    found = found_of(claim, STUDIES[claim](*CASES[claim][case]), tmp_path)
-    verdict, why = judging.conclude(found)
-    assert verdict == ("INCONCLUSIVE" if case == "noise" else case), (why, found.evidence)
+    result = found_of(claim, STUDIES[claim](*CASES[claim][case]), tmp_path)
+    verdict, why = conclude(result)
+    assert verdict == ("INCONCLUSIVE" if case == "noise" else case), (why, result.evidence)
     if case == "noise":
-        assert all("noise floor" in piece.judged()[1] for piece in found.evidence)
+        assert all("noise floor" in piece.judged()[1] for piece in result.evidence)
 
 
 @pytest.mark.parametrize("claim", sorted(set(CASES) - {"h5"}))
@@ -121,24 +130,24 @@ def test_effect_interval_and_noise_are_the_planted_ones(claim, tmp_path):
 
 @pytest.mark.parametrize("claim", sorted(CASES))
 def test_a_claim_whose_tables_are_not_made_is_not_run(claim, tmp_path):
-    found = found_of(claim, {}, tmp_path)
-    assert judging.conclude(found) == ("NOT RUN", "; ".join(found.missing))
-    assert found.missing[0] == f"the table {claims.load(claim, **OPTIONS[claim]).TABLES[0]}"
+    result = found_of(claim, {}, tmp_path)
+    assert conclude(result) == ("NOT RUN", "; ".join(result.missing))
+    assert result.missing[0] == f"the table {load('claims', claim, **OPTIONS[claim]).TABLES[0]}"
     frames = STUDIES[claim](*CASES[claim]["SUPPORTED"])
     empty = {name: frame.iloc[:0] for name, frame in frames.items()}
-    assert "rows of the table" in judging.conclude(found_of(claim, empty, tmp_path))[1]
+    assert "rows of the table" in conclude(found_of(claim, empty, tmp_path))[1]
 
 
 @pytest.mark.parametrize("claim", ["h2a", "h2b", "h3a", "h3b", "h4", "h5"])
 def test_claims_about_methods_take_seeds_and_orders(claim, tmp_path):
     case = CASES[claim]["SUPPORTED"]
     few = 1 if claim in ("h2a", "h2b") else (0,)
-    found = found_of(claim, STUDIES[claim](*case, seeds=few), tmp_path)
-    verdict, why = judging.conclude(found)
+    result = found_of(claim, STUDIES[claim](*case, seeds=few), tmp_path)
+    verdict, why = conclude(result)
     assert verdict == "NOT RUN" and "3 seeds" in why and "there is 1" in why
-    assert claim == "h5" or found.evidence, "what there is is shown all the same"
+    assert claim == "h5" or result.evidence, "what there is is shown all the same"
     one = {"forward": ORDERS["forward"]}
-    verdict, why = judging.conclude(found_of(claim, STUDIES[claim](*case, orders=one), tmp_path))
+    verdict, why = conclude(found_of(claim, STUDIES[claim](*case, orders=one), tmp_path))
     assert verdict == "NOT RUN" and ("2 orders" in why or "10 ordered pairs" in why)
     # a pilot may ask for less: the number stands, but one seed has no noise floor
     pilot = word(claim, STUDIES[claim](*case, seeds=few), tmp_path, seeds=1)
@@ -152,9 +161,9 @@ def test_a_method_has_to_beat_its_control_too(claim, tmp_path):
     assert word(claim, make(0.3, 0.1, 0.05, control=0.0), tmp_path) == "INCONCLUSIVE"
     frames = make(0.3, 0.1, 0.05)
     frames["comparisons"] = frames["comparisons"][frames["comparisons"]["role"] == "method"]
-    verdict, why = judging.conclude(found_of(claim, frames, tmp_path))
+    verdict, why = conclude(found_of(claim, frames, tmp_path))
     assert verdict == "NOT RUN" and "controls: true" in why
-    verdict, why = judging.conclude(found_of(claim, make(0.3, 0.1, 0.05, points=1), tmp_path))
+    verdict, why = conclude(found_of(claim, make(0.3, 0.1, 0.05, points=1), tmp_path))
     assert verdict == "NOT RUN" and "one point" in why
 
 
@@ -163,7 +172,7 @@ def test_a_control_that_undoes_the_overlap_undoes_the_claim(tmp_path):
     matched = planted.overlap(0.2, 0.1, 0.1, controls=("matched",))["activation_overlap"]
     both = {"activation_overlap": pd.concat([frames, matched])}
     assert word("h1b", both, tmp_path) == "NOT SUPPORTED"
-    verdict, why = judging.conclude(found_of("h1b", {"activation_overlap": frames}, tmp_path))
+    verdict, why = conclude(found_of("h1b", {"activation_overlap": frames}, tmp_path))
     assert verdict == "NOT RUN" and "the control matched" in why
     assert word("h1b", {"activation_overlap": frames}, tmp_path, controls=None) == "SUPPORTED"
 
@@ -172,21 +181,21 @@ def test_models_that_disagree_leave_it_open(tmp_path):
     parts = [planted.critical(value, 0.01, 0.01, model)["critical_sparsity"]
              for value, model in ((0.98, "one"), (0.6, "other"))]  # fmt: skip
     frames = {"critical_sparsity": pd.concat(parts)}
-    verdict, why = judging.conclude(found_of("h1a", frames, tmp_path))
+    verdict, why = conclude(found_of("h1a", frames, tmp_path))
     assert verdict == "INCONCLUSIVE" and "1 SUPPORTED, 1 NOT SUPPORTED" in why
     assert word("h1a", frames, tmp_path, models=["one"]) == "SUPPORTED"
 
 
 def test_what_a_ladder_takes(tmp_path):
     frames = planted.ladder(-0.06, 0.02, 0.005)
-    assert "h1d.models" in judging.conclude(found_of("h1d", frames, tmp_path, models=None))[1]
+    assert "h1d.models" in conclude(found_of("h1d", frames, tmp_path, models=None))[1]
     three = OPTIONS["h1d"]["models"][:3]
-    assert "4 widths" in judging.conclude(found_of("h1d", frames, tmp_path, models=three))[1]
+    assert "4 widths" in conclude(found_of("h1d", frames, tmp_path, models=three))[1]
 
 
 def test_dense_models_have_no_experts_to_specialise(tmp_path):
     frames = planted.routing(0.8, 0.1, 0.1)
-    verdict, why = judging.conclude(found_of("h1e", frames, tmp_path, models=["dense"]))
+    verdict, why = conclude(found_of("h1e", frames, tmp_path, models=["dense"]))
     assert verdict == "NOT RUN" and "dense" in why
 
 
@@ -205,13 +214,13 @@ def test_sweeps_are_taken_together(tmp_path):
     families = planted.FAMILIES | {"lora_slow": planted.FAMILIES["lora"]}
     study = planted.Study(families, ORDERS)
     both = on_disk(tmp_path, {"write_interference": pd.concat([table, slow])})
-    found = claims.load("h3a", **OPTIONS["h3a"]).judge(both, study)
-    assert [piece.effect for piece in found.evidence] == pytest.approx([2.5, 2.5])
+    result = load("claims", "h3a", **OPTIONS["h3a"]).judge(both, study)
+    assert [piece.effect for piece in result.evidence] == pytest.approx([2.5, 2.5])
 
     frames = planted.crossing(0.3, 0.2, 0.05)
     for name, frame in frames.items():
         worse = frame[frame["method"] == "lora"].assign(method="lora_slow")
         worse["value"] += worse["stage"] * 0.1
         frames[name] = pd.concat([frame, worse])
-    found = claims.load("h4", **OPTIONS["h4"]).judge(on_disk(tmp_path, frames), study)
-    assert [piece.effect for piece in found.evidence] == pytest.approx([0.3] * len(found.evidence))
+    result = load("claims", "h4", **OPTIONS["h4"]).judge(on_disk(tmp_path, frames), study)
+    assert [piece.effect for piece in result.evidence] == pytest.approx([0.3] * len(result.evidence))

@@ -66,7 +66,7 @@ class Hub:
 
     def environment(self, home, **more) -> dict:
         """What a client's process needs: the endpoint, a cache of its own, and no proxy between."""
-        kept = {
+        retained = {
             k: v
             for k, v in os.environ.items()
             if not k.startswith("HF_") and not k.lower().endswith("_proxy")
@@ -77,7 +77,7 @@ class Hub:
             "PYTHONPATH": str(SCRIPTS),
             "OMP_NUM_THREADS": "1",
         }
-        return kept | ours | {"HF_HUB_DISABLE_TELEMETRY": "1"} | more
+        return retained | ours | {"HF_HUB_DISABLE_TELEMETRY": "1"} | more
 
     def __enter__(self):
         handler = type("Handler", (Handler,), {"hub": self})
@@ -103,12 +103,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         path = self.path.split("?")[0]
         self.hub.seen.append((self.command, path, self.headers.get("Range")))
-        if found := re.fullmatch(r"/cdn/([^/]+/[^/]+)/(.+)", path):
-            self._bytes(self.hub.stored[found[1]], found[2])
-        elif found := API.fullmatch(path):
-            self._api(*found.groups())
-        elif found := RESOLVE.fullmatch(path):
-            self._resolve(*found.groups())
+        if result := re.fullmatch(r"/cdn/([^/]+/[^/]+)/(.+)", path):
+            self._bytes(self.hub.stored[result[1]], result[2])
+        elif result := API.fullmatch(path):
+            self._api(*result.groups())
+        elif result := RESOLVE.fullmatch(path):
+            self._resolve(*result.groups())
         else:
             self._send(b"", {"X-Error-Code": "EntryNotFound"}, 404)
 

@@ -98,8 +98,8 @@ def test_refusals(hub, tmp_path):
             "a/b/raw/rows.jsonl:1: completion: no column",
         ),
     ]
-    found = ask(hub, tmp_path, *(options for options, _ in table))
-    for (options, start), line in zip(table, found, strict=True):
+    result = ask(hub, tmp_path, *(options for options, _ in table))
+    for (options, start), line in zip(table, result, strict=True):
         assert isinstance(line, str) and line.startswith(start), (options, line)
 
 
@@ -119,8 +119,8 @@ def test_broken_file_is_gone_on_with(hub, tmp_path):
     assert line.startswith(f"a/big@{REVISION}: repo: data.parquet: the transfer broke again and again (")
     hub.stored["a/big"].breaks.clear()
     hub.seen.clear()
-    (found,) = ask(hub, tmp_path / "home", wanted)
-    assert hub.ranges("data.parquet") == [f"bytes={10 * 2**20}-"] and len(found) == 24
+    (result,) = ask(hub, tmp_path / "home", wanted)
+    assert hub.ranges("data.parquet") == [f"bytes={10 * 2**20}-"] and len(result) == 24
     blob = tmp_path / "home" / "hub" / "datasets--a--big" / "blobs" / sha(content)
     assert blob.read_bytes() == content, "in the hub's own cache, under its checksum"
 

@@ -25,9 +25,9 @@ def write(path, *rows):
 @pytest.mark.skipif(not (SHARED / "gsm8k_test.jsonl").is_file(), reason="../shared/data is not here")
 def test_gsm8k():
     fields = {"prompt": "question", "completion": "answer"}
-    found = documents(SHARED / "gsm8k_test.jsonl", fields=fields, answer_pattern="#### (.+)")
-    assert len(found) == 1319 and len({r["id"] for r in found}) == 1319
-    ducks = next(r for r in found if r["prompt"].startswith("Janet’s ducks"))
+    result = documents(SHARED / "gsm8k_test.jsonl", fields=fields, answer_pattern="#### (.+)")
+    assert len(result) == 1319 and len({r["id"] for r in result}) == 1319
+    ducks = next(r for r in result if r["prompt"].startswith("Janet’s ducks"))
     assert ducks["answer"] == "18" and ducks["id"] == ducks["group"] == "1"
 
 
@@ -35,9 +35,9 @@ def test_gsm8k():
 def test_pubmedqa():
     fields = {"prompt": "{CONTEXTS}\n{QUESTION}", "completion": "LONG_ANSWER", "answer": "final_decision"}
     path, choices = SHARED / "pubmedqa_ori_pqal.json", ["yes", "no", "maybe"]
-    found = documents(path, limit=50, fields=fields, choices=choices, layout="mapping")
-    assert len(found) == 50 and all(r["id"].isdigit() and r["answer"] in choices for r in found)
-    assert all(r["prompt"].endswith("?") and "\n" in r["prompt"] for r in found)
+    result = documents(path, limit=50, fields=fields, choices=choices, layout="mapping")
+    assert len(result) == 50 and all(r["id"].isdigit() and r["answer"] in choices for r in result)
+    assert all(r["prompt"].endswith("?") and "\n" in r["prompt"] for r in result)
 
 
 @pytest.mark.parametrize(
@@ -58,8 +58,8 @@ def test_bad_rows(tmp_path, bad, reason):
     path = write(tmp_path / "a.jsonl", {"q": "one?", "a": "x"}, bad, {"q": "two?", "a": "y"})
     with pytest.raises(InputError, match=f"^{path}:2: "):
         documents(path)
-    found = documents(path, on_bad="drop")
-    assert found[0] == Dropped(reason) and {r["prompt"] for r in found[1:]} == {"one?", "two?"}
+    result = documents(path, on_bad="drop")
+    assert result[0] == Dropped(reason) and {r["prompt"] for r in result[1:]} == {"one?", "two?"}
 
 
 def test_duplicated_id(tmp_path):
@@ -71,8 +71,8 @@ def test_duplicated_id(tmp_path):
 def test_choices_by_text_index_letter_and_columns(tmp_path):
     rows = [{"q": f"{i}?", "c": {"text": ["x", "y"]}, "n": answer} for i, answer in enumerate([1, "B", "y"])]
     path = write(tmp_path / "a.jsonl", *rows)
-    found = documents(path, fields={"prompt": "q", "choices": "c.text", "answer": "n"})
-    assert [(r["answer"], r["completion"], r["choices"]) for r in found] == [("y", "y", ["x", "y"])] * 3
+    result = documents(path, fields={"prompt": "q", "choices": "c.text", "answer": "n"})
+    assert [(r["answer"], r["completion"], r["choices"]) for r in result] == [("y", "y", ["x", "y"])] * 3
     path = write(tmp_path / "b.jsonl", {"q": "?", "opa": "left", "opb": "right", "cop": 0})
     assert documents(path, fields={"prompt": "q", "choices": ["opa", "opb"], "answer": "cop"})[0][
         "answer"] == "left"  # fmt: skip
@@ -107,9 +107,9 @@ def test_parquet(tmp_path):
     options = {"path": str(tmp_path / "a.parquet"), "fields": QA | {"group": "k"}, "licence": "MIT"}
     with pytest.raises(InputError, match=r"a\.parquet:8: completion: must be a text"):
         list(parquet.documents(None, 0, **options))
-    found = list(parquet.documents(None, 0, **options, on_bad="drop"))
-    assert found[0] == Dropped("wrong type") and len(found) == 20
-    assert {r["group"] for r in found[1:]} == {"0", "1", "2", "3"}
+    result = list(parquet.documents(None, 0, **options, on_bad="drop"))
+    assert result[0] == Dropped("wrong type") and len(result) == 20
+    assert {r["group"] for r in result[1:]} == {"0", "1", "2", "3"}
     whole = (tmp_path / "a.parquet").read_bytes()
     for broken in (b"not parquet", whole[: len(whole) // 2]):
         (tmp_path / "a.parquet").write_bytes(broken)

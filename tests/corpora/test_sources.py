@@ -7,14 +7,14 @@ from collections import Counter
 import pytest
 from corpora_samples import run_python
 
-from implicit_sparsity.corpora import sources
+from implicit_sparsity.corpora import loaders
 from implicit_sparsity.corpora.collect import collect
 from implicit_sparsity.corpora.records import read_jsonl
 from implicit_sparsity.corpora.sources.reasoning_gym_logic import RELATIONS, _follows
 from implicit_sparsity.errors import InputError
 
 LOCAL = {"jsonl", "parquet", "hub"}
-SHIPPED = [name for name in sources.names() if name not in LOCAL]
+SHIPPED = [name for name in loaders.names() if name not in LOCAL]
 COLLECT = """
 import sys; from implicit_sparsity.corpora.collect import collect
 for name in sys.argv[2:]:
@@ -46,11 +46,11 @@ def test_same_bytes_in_another_process(collected, tmp_path, name):
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_records_are_good(records, name):
-    found = records[name]
-    assert len(found) == len({r["id"] for r in found}) == 40
-    assert all(r["id"].startswith(f"{name}:") and r["source"] == name for r in found)
-    assert len({r["group"] for r in found}) >= 8
-    assert all(r["prompt"].strip() and r["completion"] == r["completion"].rstrip() for r in found)
+    result = records[name]
+    assert len(result) == len({r["id"] for r in result}) == 40
+    assert all(r["id"].startswith(f"{name}:") and r["source"] == name for r in result)
+    assert len({r["group"] for r in result}) >= 8
+    assert all(r["prompt"].strip() and r["completion"] == r["completion"].rstrip() for r in result)
 
 
 def test_limit_seed_and_length_choose_documents(tmp_path):

@@ -19,12 +19,12 @@ SIZES = {"train": 40, "probe": 6, "select": 6, "eval": 10}
 
 def grouped(rng, sources=("one", "two"), groups=40, largest=6):
     """Records in groups of random sizes, from each source."""
-    found = []
+    result = []
     for source in sources:
         for group in range(groups):
-            start = len(found)
-            found += [record(start + i, f"g{group}", source) for i in range(rng.randint(1, largest))]
-    return found
+            start = len(result)
+            result += [record(start + i, f"g{group}", source) for i in range(rng.randint(1, largest))]
+    return result
 
 
 def where(result, key):
@@ -42,7 +42,7 @@ def test_no_group_leaks_and_sizes_are_exact(seed):
     records = grouped(rng, ["one", "two", "three"][: rng.randint(1, 3)], rng.randint(40, 70))
     result = split(records, Options(**SIZES, seed=seed), "d")
     wanted = {"train": 40, "probe_a": 6, "probe_b": 6, "select": 6, "eval": 10}
-    assert {name: len(found) for name, found in result.documents.items()} == wanted
+    assert {name: len(outcome) for name, outcome in result.documents.items()} == wanted
     assert all(len(names) == 1 for names in where(result, lambda r: (r["source"], r["group"])).values())
     assert all(len(names) == 1 for names in where(result, lambda r: r["id"]).values())
     left_out = sum(result.dropped.values()) + result.unused + sum(result.contamination.values())
@@ -56,9 +56,9 @@ def test_sources_have_the_same_share_everywhere():
     records = [record(i, f"g{i}", "one") for i in range(150)]
     records += [record(i, f"g{i}", "two") for i in range(50)]
     result = split(records, Options(**SIZES), "d")
-    for name, found in result.documents.items():
-        share = Counter(r["source"] for r in found)["two"] / len(found)
-        assert abs(share - 0.25) <= 1 / len(found) + 0.02, name
+    for name, outcome in result.documents.items():
+        share = Counter(r["source"] for r in outcome)["two"] / len(outcome)
+        assert abs(share - 0.25) <= 1 / len(outcome) + 0.02, name
 
 
 def test_one_large_group_does_not_break_the_sizes():
@@ -70,7 +70,7 @@ def test_one_large_group_does_not_break_the_sizes():
 def test_deal_gives_every_group_to_one_split():
     groups = {f"g{i}": 1 + i % 5 for i in range(30)}
     dealt = deal(groups, {"train": 10, "probe_a": 0, "eval": 5}, seed=1)
-    assert sorted(g for found in dealt.values() for g in found) == sorted(groups) and dealt["probe_a"] == []
+    assert sorted(g for result in dealt.values() for g in result) == sorted(groups) and dealt["probe_a"] == []
 
 
 def test_documents_run_out():
@@ -89,8 +89,8 @@ def test_exact_and_near_duplicates():
         r | {"id": f"near {i}", "prompt": r["prompt"].replace(r["prompt"].split()[5], "other", 1)}
         for i, r in enumerate(originals[4:9])
     ]
-    kept, dropped = unique(originals + exact + near, 0.8)
-    assert kept == originals
+    retained, dropped = unique(originals + exact + near, 0.8)
+    assert retained == originals
     assert Counter(d.reason for d in dropped) == {"exact duplicate": 4, "near duplicate": 5}
     assert len(unique(originals + exact + near, 1.0)[0]) == 25  # 1: exact ones only
 

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from draw_figure import draw_figure
 
-from implicit_sparsity import figures
-from implicit_sparsity.tables import read_table
+from implicit_sparsity.options import load
+from implicit_sparsity.storage.tables import read_table
 
 FIGURES = (
     "overlap_by_layer",
@@ -33,13 +33,13 @@ FIGURES = (
 
 def needed(name, tables):
     """Paths of the tables that a figure reads, and of those that are there and it can do without."""
-    drawing = figures.load(name)
+    drawing = load("figures", name)
     optional = [tables / f"{table}.csv" for table in drawing.OPTIONAL]
     return [*(tables / f"{table}.csv" for table in drawing.TABLES), *(p for p in optional if p.exists())]
 
 
 def frame_of(name, tables, **options):
-    drawing = figures.load(name, **options)
+    drawing = load("figures", name, **options)
     return drawing, drawing.frame({path.stem: read_table(path, empty=True) for path in needed(name, tables)})
 
 
@@ -58,15 +58,15 @@ def drawn(name, tables, **options):
 
 def texts(picture):
     """Every text that is drawn, with its box in pixels."""
-    found = [*picture.texts, *(text for legend in picture.legends for text in legend.get_texts())]
+    result = [*picture.texts, *(text for legend in picture.legends for text in legend.get_texts())]
     for ax in picture.axes:
         if ax.axison:
-            found += [*ax.texts, ax.title, ax._left_title, ax._right_title, ax.xaxis.label, ax.yaxis.label]
+            result += [*ax.texts, ax.title, ax._left_title, ax._right_title, ax.xaxis.label, ax.yaxis.label]
             ticks = [tick for axis in (ax.xaxis, ax.yaxis) for tick in axis._update_ticks()]
-            found += [label for tick in ticks for label in (tick.label1, tick.label2)]
+            result += [label for tick in ticks for label in (tick.label1, tick.label2)]
     return [
         (text.get_text(), text.get_window_extent())
-        for text in found
+        for text in result
         if text.get_visible() and text.get_text().strip()
     ]
 
@@ -76,7 +76,7 @@ def lines(ax):
 
 
 def assert_csv_is_frame(path, frame):
-    found = pd.read_csv(path, keep_default_na=False, na_values=[""])
-    assert list(found.columns) == list(frame.columns) and len(found) == len(frame)
+    result = pd.read_csv(path, keep_default_na=False, na_values=[""])
+    assert list(result.columns) == list(frame.columns) and len(result) == len(frame)
     number = frame.select_dtypes("number").columns
-    np.testing.assert_array_equal(found[number].to_numpy(float), frame[number].to_numpy(float))
+    np.testing.assert_array_equal(result[number].to_numpy(float), frame[number].to_numpy(float))

@@ -52,7 +52,7 @@ def make_tables(folder, models, methods, seeds):
         ("activation_sparsity", {}),
         ("hubs", {"draws": 8}),
     ):
-        probe_table(str(out / f"{probe}.csv"), stores, probe, options)
+        probe_table(str(out / f"{probe}.csv"), probe=probe, options=options, activations=stores)
     mixtures = [
         str(
             write_routing(
@@ -61,7 +61,7 @@ def make_tables(folder, models, methods, seeds):
         )
         for domain, p in zip(DOMAINS, rng.dirichlet(np.ones(16), 4))
     ]
-    probe_table(str(out / "routing_overlap.csv"), [*stores, *mixtures], "routing_overlap", {})
+    probe_table(str(out / "routing_overlap.csv"), probe="routing_overlap", activations=[*stores, *mixtures])
     sketches = []
     for i, model in enumerate(models):
         for domain, values in noisy_gradients(rng, 0.3, modules=6 + 18 * i).items():

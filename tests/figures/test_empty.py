@@ -7,10 +7,10 @@ from looking import FIGURES, draw, frame_of, needed, texts
 from planted import DOMAINS, noisy_scores, write_scores
 from probe_table import probe_table
 
-from implicit_sparsity import figures
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.figures import base
-from implicit_sparsity.tables import read_table, write_table
+from implicit_sparsity.options import load
+from implicit_sparsity.storage.tables import read_table, write_table
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -18,12 +18,12 @@ def test_tables_without_rows_draw_a_panel_that_says_why(name, one, tmp_path):
     for path in needed(name, one):
         (tmp_path / path.name).write_text(path.read_text().splitlines()[0] + "\n")
     pdf, png, csv = draw(name, tmp_path, tmp_path / "out")
-    found = pd.read_csv(csv)
-    assert list(found.columns) == list(frame_of(name, one)[1].columns) and found.empty
+    result = pd.read_csv(csv)
+    assert list(result.columns) == list(frame_of(name, one)[1].columns) and result.empty
     drawing, frame = frame_of(name, tmp_path)
     picture = drawing.picture(frame)
-    said = [text.replace("\n", " ") for text, _ in texts(picture)]
-    assert said == [drawing.EMPTY]
+    reported = [text.replace("\n", " ") for text, _ in texts(picture)]
+    assert reported == [drawing.EMPTY]
     width, height = picture.bbox.size
     ((_, box),) = texts(picture)
     assert box.x0 > 0 and box.y0 > 0 and box.x1 < width and box.y1 < height
@@ -35,7 +35,7 @@ def test_a_study_of_dense_models_has_no_routing_to_draw(tmp_path):
     """The table is the probe's own, of stores without a router."""
     scores = noisy_scores(np.random.default_rng(0), 2, 20)
     stores = [str(write_scores(tmp_path / f"{d}.zarr", scores[d], d)) for d in DOMAINS]
-    probe_table(str(tmp_path / "routing_overlap.csv"), stores, "routing_overlap", {})
+    probe_table(str(tmp_path / "routing_overlap.csv"), probe="routing_overlap", activations=stores)
     _, _, csv = draw("routing_by_layer", tmp_path, tmp_path / "out")
     with open(csv, encoding="utf-8") as file:
         assert file.read().splitlines() == [
@@ -47,7 +47,7 @@ def test_a_study_of_dense_models_has_no_routing_to_draw(tmp_path):
 
 @pytest.mark.parametrize("name", ["write_interference", "drift_by_layer", "loss_curves", "r_heatmaps"])
 def test_what_needs_training_says_so(name):
-    assert "no trained" in figures.load(name).EMPTY
+    assert "no trained" in load("figures", name).EMPTY
 
 
 def test_rows_that_no_option_asks_for_are_still_an_error(one, tmp_path):
@@ -83,22 +83,22 @@ def test_a_line_is_drawn_in_order_with_its_band():
 def test_the_spread_of_groups_is_that_of_their_values():
     values = [1.0, 3.0, np.nan, 5.0, 5.0]
     table = pd.DataFrame({"layer": [0, 0, 0, 1, 1], "value": values, "n": [4, 6, 9, 2, 2]})
-    found = base.spread(table, ["layer"], units="documents")
-    assert found.to_dict("records") == [
+    result = base.spread(table, ["layer"], units="documents")
+    assert result.to_dict("records") == [
         {"layer": 0, "mean": 2.0, "low": 1.0, "high": 3.0, "n": 2, "documents": 6},
         {"layer": 1, "mean": 5.0, "low": 5.0, "high": 5.0, "n": 2, "documents": 2},
     ]
 
 
 @pytest.mark.parametrize(
-    "name, kept", [("rounds", "lora"), ("rounds", "orthogonal"), ("predictors", "orthogonal")]
+    "name, retained", [("rounds", "lora"), ("rounds", "orthogonal"), ("predictors", "orthogonal")]
 )
-def test_a_study_without_the_methods_compared_says_so(name, kept, one, tmp_path):
+def test_a_study_without_the_methods_compared_says_so(name, retained, one, tmp_path):
     """One method alone, the reference or another, is a study, and its other figures are wanted."""
     for path in needed(name, one):
         table = read_table(path)
         column = {"fronts": "family"}.get(path.stem, "method")
-        write_table(tmp_path / path.name, table[table[column] == kept] if column in table else table)
+        write_table(tmp_path / path.name, table[table[column] == retained] if column in table else table)
     _, _, csv = draw(name, tmp_path, tmp_path / "out")
     drawing, frame = frame_of(name, tmp_path)
     assert frame.empty and pd.read_csv(csv).empty

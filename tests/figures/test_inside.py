@@ -6,7 +6,7 @@ import pytest
 from looking import drawn, frame_of, lines
 
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.tables import read_table
+from implicit_sparsity.storage.tables import read_table
 
 
 def test_sparsity_draws_the_frame(tables):
@@ -75,8 +75,8 @@ def test_capacity_draws_dimensions_by_domain_and_by_layer(one):
     table = read_table(one / "capacity.csv").query("energy == 0.95 and layer == -1")
     used = table[table["measure"] == "used"]["value"].to_numpy()
     floor = table[(table["measure"] == "growth") & (table["quantity"] == "floor")]["value"].to_numpy()
-    found = {line.get_gid(): line.get_ydata() for line in lines(picture.axes[0])}
-    np.testing.assert_allclose(found["used"], used / planted_learning.WIDTH)
-    np.testing.assert_allclose(found["null"], (used[:-1] + floor) / planted_learning.WIDTH)
+    result = {line.get_gid(): line.get_ydata() for line in lines(picture.axes[0])}
+    np.testing.assert_allclose(result["used"], used / planted_learning.WIDTH)
+    np.testing.assert_allclose(result["null"], (used[:-1] + floor) / planted_learning.WIDTH)
     assert {line.get_gid() for line in lines(picture.axes[1])} == {"first", "used"}
     assert (frame["value"] <= 1).all()

@@ -7,7 +7,7 @@ from looking import drawn, lines
 from planted import BASE
 
 from implicit_sparsity.figures import base
-from implicit_sparsity.tables import read_table, write_table
+from implicit_sparsity.storage.tables import read_table, write_table
 
 
 def test_heatmaps_draw_the_frame(tables):
@@ -67,26 +67,26 @@ def test_forgetting_draws_the_frame_with_intervals_and_a_line_per_front(tables):
     assert all((np.diff(x) > 0).all() for x in fronts.values())
     table = read_table(tables / "fronts.csv")
     assert points_drawn == set(zip(table["learned_gain"], table["forgetting"]))
-    said = " ".join(text.get_text() for text in picture.texts).replace("\n", " ")
-    assert ("n = 1 seed" in said) == (frame["seeds"].max() == 1)
-    assert ("n = 3 seeds" in said) == (frame["seeds"].max() == 3)
+    reported = " ".join(text.get_text() for text in picture.texts).replace("\n", " ")
+    assert ("n = 1 seed" in reported) == (frame["seeds"].max() == 1)
+    assert ("n = 3 seeds" in reported) == (frame["seeds"].max() == 3)
 
 
 def test_comparison_draws_the_frame_and_the_noise_floor(tables):
     frame, picture = drawn("method_comparison", tables)
     table, known = read_table(tables / "comparisons.csv"), frame[frame["forgetting"].notna()]
     assert sorted(table["forgetting"].dropna()) == sorted(known["forgetting"])
-    found = {}
+    result = {}
     for ax in picture.axes:
         for points, _, (bar,) in ax.containers:
-            found[points.get_xdata().item()] = np.ptp(bar.get_segments()[0][:, 0])
+            result[points.get_xdata().item()] = np.ptp(bar.get_segments()[0][:, 0])
     expected = dict(zip(known["forgetting"], known["forgetting_high"] - known["forgetting_low"]))
-    assert found == pytest.approx(expected)
+    assert result == pytest.approx(expected)
     bands = [patch.get_width() for ax in picture.axes for patch in ax.patches]
     reference = frame[frame["family"] == "lora"]
     assert sorted(bands) == pytest.approx(sorted(2 * reference["noise_sd"].dropna()))
-    said = [text.get_text() for ax in picture.axes for text in ax.texts]
-    assert said == ["one setting, no front"] * frame["forgetting"].isna().sum()
+    reported = [text.get_text() for ax in picture.axes for text in ax.texts]
+    assert reported == ["one setting, no front"] * frame["forgetting"].isna().sum()
     assert (frame["forgetting"].isna().any()) == (frame["seeds"].max() == 1)
     assert {label.get_text() for label in picture.axes[0].get_yticklabels()} >= {"lora"}
 
@@ -117,8 +117,8 @@ def test_loss_curves_of_many_settings_are_one_line_a_method(one, tmp_path):
     losses = own.groupby("step")["loss"].mean().to_numpy()
     np.testing.assert_allclose(rows["mean"], losses + 44.5)
     np.testing.assert_allclose(rows["high"] - rows["low"], 29)
-    said = " ".join(text.get_text() for text in picture.texts).replace("\n", " ")
-    assert "n = 30 runs" in said
+    reported = " ".join(text.get_text() for text in picture.texts).replace("\n", " ")
+    assert "n = 30 runs" in reported
 
 
 def test_a_legend_of_many_names_makes_the_page_longer():
@@ -146,7 +146,11 @@ def test_many_fronts_have_a_panel_a_method_with_its_controls(one, tmp_path):
     rows = []
     for i in range(10):
         for role in ("method", "random") if i < 2 else ("method",):
-            told = {"of": f"m{i}", "family": f"m{i}" + ("_random" if role == "random" else ""), "role": role}
+            reported = {
+                "of": f"m{i}",
+                "family": f"m{i}" + ("_random" if role == "random" else ""),
+                "role": role,
+            }
             middle = {
                 "learned_gain": 0.1 * i - (5 if i == 9 else 0),
                 "forgetting": 0.05 * i + (role == "random"),
@@ -156,7 +160,7 @@ def test_many_fronts_have_a_panel_a_method_with_its_controls(one, tmp_path):
                 for axis, name in (("learned", "learned_gain"), ("forgetting", "forgetting"))
                 for end, by in (("low", -0.1), ("high", 0.1))
             }
-            rows.append(point.assign(**told, method=told["family"], **middle, **ends))
+            rows.append(point.assign(**reported, method=reported["family"], **middle, **ends))
     write_table(tmp_path / "fronts.csv", pd.concat(rows))
     frame, picture = drawn("forgetting_learning", tmp_path)
     panels = {ax.get_title(loc="left"): ax for ax in picture.axes if ax.axison}

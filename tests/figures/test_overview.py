@@ -7,7 +7,7 @@ import pytest
 from looking import drawn, frame_of, lines, texts
 
 from implicit_sparsity.figures import overview
-from implicit_sparsity.tables import read_table
+from implicit_sparsity.storage.tables import read_table
 
 MEASURED = ["neurons (IoU)", "separation (SEP)", "gradients (cosine)", "experts (IoU)"]
 MEASURED += ["zeros at +1 % loss", "loss, 50 % masked", "drift (relative L2)", "learned, forgotten"]
@@ -26,18 +26,18 @@ def rows(frame, model, panel, line=None):
 
 def test_every_panel_draws_its_rows(tables):
     frame, picture = drawn("overview", tables)
-    found = panels(picture)
+    result = panels(picture)
     models = list(frame["model"].unique())
-    assert len(found) == 8 * len(models) and {title for _, title in found} == set(MEASURED)
+    assert len(result) == 8 * len(models) and {title for _, title in result} == set(MEASURED)
     for i, model in enumerate(models):
         for panel, title in zip(overview.PANELS, MEASURED):
-            ax, part = found[i, title], rows(frame, model, panel)
+            ax, part = result[i, title], rows(frame, model, panel)
             if panel in ("overlap", "sep", "gradients", "routing", "drift"):
                 expected = {tuple(p["value"]) for _, p in part.sort_values("x").groupby("line")}
                 assert {tuple(line.get_ydata()) for line in lines(ax)} == expected
             else:
                 assert sorted(p[0].get_ydata().item() for p in ax.containers) == sorted(part["value"])
-        learned = sorted(p[0].get_xdata().item() for p in found[i, MEASURED[-1]].containers)
+        learned = sorted(p[0].get_xdata().item() for p in result[i, MEASURED[-1]].containers)
         assert learned == sorted(rows(frame, model, "learning")["x"])
 
 
@@ -75,10 +75,10 @@ def test_the_numbers_are_those_of_the_tables(one):
 
 def test_models_that_lack_something_say_so(one):
     _, picture = drawn("overview", one)
-    said = {place: [t.get_text() for t in ax.texts] for place, ax in panels(picture).items()}
-    assert said[0, "experts (IoU)"] == ["no mixture\nof experts"] and said[0, "neurons (IoU)"] == []
-    assert said[1, "experts (IoU)"] == [] and said[1, "neurons (IoU)"] == ["not measured"]
-    assert said[1, "drift (relative L2)"] == said[1, "learned, forgotten"] == ["not trained"]
+    reported = {place: [t.get_text() for t in ax.texts] for place, ax in panels(picture).items()}
+    assert reported[0, "experts (IoU)"] == ["no mixture\nof experts"] and reported[0, "neurons (IoU)"] == []
+    assert reported[1, "experts (IoU)"] == [] and reported[1, "neurons (IoU)"] == ["not measured"]
+    assert reported[1, "drift (relative L2)"] == reported[1, "learned, forgotten"] == ["not trained"]
 
 
 def test_a_study_with_the_overlap_alone_has_a_page(one, tmp_path):

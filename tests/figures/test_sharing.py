@@ -5,7 +5,7 @@ import pytest
 from looking import draw, drawn, lines
 
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.tables import read_table
+from implicit_sparsity.storage.tables import read_table
 
 
 def test_overlap_draws_the_frame(one):
@@ -28,13 +28,13 @@ def test_overlap_draws_the_frame(one):
 def test_width_draws_the_frame_one_point_a_model(tables):
     frame, picture = drawn("overlap_by_width", tables)
     overlap, sep = picture.axes
-    found = {}
+    result = {}
     for ax in (overlap, sep):
         for points, *_ in ax.containers:
-            found[len(found)] = tuple(points.get_ydata())
+            result[len(result)] = tuple(points.get_ydata())
             assert len(points.get_xdata()) == len(frame["model"].unique())
     expected = [tuple(frame[frame["quantity"] == q]["mean"]) for q in ("ceiling", "signal", "floor", "sep")]
-    assert list(found.values()) == expected
+    assert list(result.values()) == expected
     assert (frame["low"] <= frame["mean"]).all() and (frame["mean"] <= frame["high"]).all()
     table = read_table(tables / "activation_overlap.csv")
     model = frame["model"].iloc[0]
@@ -95,6 +95,6 @@ def test_hubs_are_drawn_with_chance_and_ceiling(one):
 
 def test_a_model_trained_from_scratch_is_called_so(one):
     """By the revision in the table; the planted mixture is one, the planted dense model is not."""
-    for name, said in (("routing_by_layer", True), ("overlap_by_width", False)):
+    for name, reported in (("routing_by_layer", True), ("overlap_by_width", False)):
         note = " ".join(text.get_text() for text in drawn(name, one)[1].texts).replace("\n", " ")
-        assert ("trained from scratch" in note) == said, note
+        assert ("trained from scratch" in note) == reported, note

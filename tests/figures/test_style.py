@@ -1,7 +1,7 @@
 """One look a name in all figures, and no trace of the style behind them."""
 
-from implicit_sparsity import provenance
 from implicit_sparsity.figures import base
+from implicit_sparsity.workflow import source
 
 
 def test_styles_are_fixed_for_known_names_and_unique_for_all():
@@ -9,16 +9,17 @@ def test_styles_are_fixed_for_known_names_and_unique_for_all():
     assert some["lora"] == base.styles(["orthogonal", "lora"])["lora"]
     assert some == base.styles(["alpha", "zeta", "lora"])
     names = [*base.KNOWN, *(f"method_{i}" for i in range(10))]
-    looks = base.styles(names)
+    plot_styles = base.styles(names)
     for key in ("marker", "markerfacecolor"):
-        assert key in looks[names[-1]]
-    assert len({(look["marker"], look.get("markerfacecolor")) for look in looks.values()}) == len(names)
+        assert key in plot_styles[names[-1]]
+    assert len({(look["marker"], look.get("markerfacecolor")) for look in plot_styles.values()}) == len(names)
     assert base.ordered(["zeta", "orthogonal", "lora"]) == ["lora", "orthogonal", "zeta"]
 
 
 def test_a_method_looks_the_same_whoever_else_is_drawn():
     """Every method, a control, settings of a sweep, and a method of one's own beside few and beside many."""
-    assert set(provenance.available("methods")) <= set(base.KNOWN)
+    methods = source.available("methods")
+    assert len({str(look) for look in base.styles(methods).values()}) == len(methods)
     own = ["lora_learning_rate_0p0003", "activation_mask_random", "my_own_method"]
     few, many = base.styles(["lora", *own]), base.styles([*base.KNOWN, *own, "lora_slow", "zeta"])
     assert all(few[name] == many[name] for name in few)
@@ -26,8 +27,8 @@ def test_a_method_looks_the_same_whoever_else_is_drawn():
         assert all(many[name][key] == many[of][key] for key in ("color", "marker"))
         assert many[name] != many[of]
     variants = [f"lora_learning_rate_0p{i}" for i in range(12)]
-    looks = base.styles(["lora", *variants])
-    assert len({(look.get("fillstyle"), look["linestyle"]) for look in looks.values()}) == 13
+    plot_styles = base.styles(["lora", *variants])
+    assert len({(look.get("fillstyle"), look["linestyle"]) for look in plot_styles.values()}) == 13
     assert base.ordered(["orthogonal", "lora_slow", "zeta", "lora"]) == [
         "lora",
         "lora_slow",

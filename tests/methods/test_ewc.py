@@ -5,8 +5,12 @@ import torch
 from safetensors.torch import load_file
 from test_methods import train, trained  # noqa: F401 (a fixture)
 
-from implicit_sparsity import adapters, batching, fisher, methods, models, stages, state
-from implicit_sparsity.tokens import Tokens
+from implicit_sparsity.corpora.tokens import Tokens
+from implicit_sparsity.models import adapters, batching, forward, loading
+from implicit_sparsity.options import load
+from implicit_sparsity.storage import tensors
+from implicit_sparsity.training import stage
+from implicit_sparsity.updates import fisher
 
 FILE = "adapter_model.safetensors"
 
@@ -28,8 +32,8 @@ def softmax_regression(labels_of, documents=3000):
 
 
 def test_fisher_of_a_softmax_regression_is_its_formula():
-    found, known = softmax_regression(fisher.draw)
-    torch.testing.assert_close(found, known, rtol=0.1, atol=0.01)
+    result, known = softmax_regression(fisher.draw)
+    torch.testing.assert_close(result, known, rtol=0.1, atol=0.01)
     wrong, _ = softmax_regression(lambda logits, _: torch.zeros(1, dtype=torch.int64))  # labels of some data
     assert ((wrong - known).abs() > 0.2 * known).any(), "the empirical Fisher is another thing"
 
@@ -51,7 +55,7 @@ def test_two_quadratic_tasks_meet_where_the_formula_says():
     """Task 1: 1/2 h (x - a)^2, so F = h; after task 2, 1/2 g (x - b)^2: (g b + w h a) / (g + w h)."""
     h, a, g, b = torch.tensor([[1.0, 4.0, 0.0], [2, -1, 5], [2, 2, 1], [0, 3, -1]], dtype=torch.float64)
     for weight in (0.5, 3.0):
-        method, point = methods.load("ewc", weight=weight), Point(a)
+        method, point = load("methods", "ewc", weight=weight), Point(a)
         method.held = fisher.Penalty({"theta": a}, {"theta": h})
         step = torch.optim.LBFGS(point.parameters(), max_iter=100, tolerance_grad=0, tolerance_change=0)
 
@@ -69,17 +73,17 @@ def test_two_quadratic_tasks_meet_where_the_formula_says():
 def test_fisher_of_a_network_squares_documents_one_by_one(trained, nano, float64, kind):  # noqa: F811
     """Against plain autograd on whole logits with the same draws; layers computed again give the same."""
     model, tokens = nano(kind)
-    network = adapters.add_adapter(models.load(model), trained(kind, "lora")[0][0], trainable=True).eval()
+    network = adapters.add_adapter(loading.load(model), trained(kind, "lora")[0][0], trainable=True).eval()
     split = Tokens(tokens["code"]).split("select")
     documents = [split[i] for i in range(3)]
-    found = fisher.diagonal(network, documents, seed=5)
+    result = fisher.diagonal(network, documents, seed=5)
     again = fisher.diagonal(network, documents, seed=5, checkpointing=True)
-    assert not network.training and not models.base_network(network).is_activation_checkpointing
-    generator, count, wanted = torch.Generator().manual_seed(5), 0, dict.fromkeys(found, 0.0)
+    assert not network.training and not forward.base_network(network).is_activation_checkpointing
+    generator, count, wanted = torch.Generator().manual_seed(5), 0, dict.fromkeys(result, 0.0)
     for document in documents:
         batch = batching.collate([document])
         at = batch["labels"][0] != -100
-        logits = models.base_network(network)(input_ids=batch["input_ids"]).logits[0][at]
+        logits = forward.base_network(network)(input_ids=batch["input_ids"]).logits[0][at]
         labels = fisher.draw(logits.detach(), generator)
         network.zero_grad()
         logits.log_softmax(-1)[torch.arange(len(labels)), labels].sum().backward()
@@ -87,13 +91,13 @@ def test_fisher_of_a_network_squares_documents_one_by_one(trained, nano, float64
             if p.grad is not None and name in wanted:
                 wanted[name] = wanted[name] + p.grad.square()
         count += len(labels)
-    assert found.keys() == again.keys() and max(f.max() for f in found.values()) > 0
-    for name, value in found.items():
+    assert result.keys() == again.keys() and max(f.max() for f in result.values()) > 0
+    for name, value in result.items():
         by_hand = wanted[name] / count + torch.zeros_like(value)
         torch.testing.assert_close(value, by_hand, rtol=1e-8, atol=1e-12)
         torch.testing.assert_close(again[name], value, rtol=1e-8, atol=1e-12)
     other = fisher.diagonal(network, documents, seed=6)
-    assert not any(torch.equal(f, other[name]) for name, f in found.items() if f.any()), "other draws"
+    assert not any(torch.equal(f, other[name]) for name, f in result.items() if f.any()), "other draws"
 
 
 def test_fisher_of_later_stages_is_added_and_faded(trained, nano, tmp_path):  # noqa: F811
@@ -101,7 +105,7 @@ def test_fisher_of_later_stages_is_added_and_faded(trained, nano, tmp_path):  # 
     first = trained("dense", "ewc")[0][0]
     options = {"documents": 4, "gamma": 0.5}
     here, method, result, _ = train(nano, "dense", "ewc", 2, tmp_path / "x", first, options)
-    old, new = state.load_state(first), result["state"]
+    old, new = tensors.load_state(first), result["state"]
     documents = here.select_documents()[:4]
     own = fisher.diagonal(here.model, documents, here.stream("fisher"))
     assert old.keys() == new.keys() == own.keys() == method.snapshot(here.model).keys()
@@ -120,7 +124,8 @@ def test_weight_zero_is_plain_lora_to_the_bit_and_a_large_one_stays_near(trained
     train(nano, "dense", "ewc", 2, tmp_path / "held", guarded, {"weight": 1e6, "documents": 4})
     held = fisher.Penalty(*moved_from(guarded, nano))
     costs = [
-        float(held(adapters.add_adapter(models.load(nano("dense")[0]), f))) for f in (tmp_path / "held", lora)
+        float(held(adapters.add_adapter(loading.load(nano("dense")[0]), f)))
+        for f in (tmp_path / "held", lora)
     ]
     assert costs[0] < 0.5 * costs[1]
 
@@ -128,8 +133,8 @@ def test_weight_zero_is_plain_lora_to_the_bit_and_a_large_one_stays_near(trained
 def moved_from(folder, nano):
     """(anchor, Fisher) that a stage leaves, as stage 2 reads them."""
     model, tokens = nano("dense")
-    here = stages.Stage(str(model), ["code", "math"], [tokens["code"], tokens["math"]], 0, {}, str(folder))
-    method = methods.load("ewc")
+    here = stage.Stage(str(model), ["code", "math"], [tokens["code"], tokens["math"]], 0, {}, str(folder))
+    method = load("methods", "ewc")
     anchor = method.snapshot(method.begin(here))
     assert len(load_file(folder / FILE)) == len(anchor)
-    return anchor, state.load_state(folder)
+    return anchor, tensors.load_state(folder)

@@ -6,17 +6,18 @@ import networks
 import pytest
 from test_methods import train, trained  # noqa: F401 (a fixture)
 
-from implicit_sparsity import methods, stages
+from implicit_sparsity.options import load
+from implicit_sparsity.training.stage import Stage
 
 
 def pool(nano, domains, folders, steps, seed=0):
     """What joint training mixes, as a count of (domain, document)."""
     settings = networks.TRAINING | {"steps": steps}
-    stage = stages.Stage(str(nano("dense")[0]), domains, folders, seed, settings, model="not run")
+    stage = Stage(str(nano("dense")[0]), domains, folders, seed, settings, model="not run")
     owner = {
         bytes(d.ids): (name, i) for name in domains for i, d in enumerate(stage.documents("train", name))
     }
-    mixed = methods.load("joint").mix(stage.documents("train"), stage)
+    mixed = load("methods", "joint").mix(stage.documents("train"), stage)
     return Counter(owner[bytes(document.ids)] for document in mixed)
 
 
@@ -26,16 +27,16 @@ def test_every_domain_gives_equally_many_documents(nano, tmp_path, steps, each):
     model, tokens = nano("dense")
     few = networks.make_tokens(tmp_path / "few", model, "medical", documents=10)
     domains, folders = ["code", "math", "medical"], [tokens["code"], tokens["math"], few]
-    found = pool(nano, domains, folders, steps)
-    assert Counter({d: sum(n for (o, _), n in found.items() if o == d) for d in domains}) == dict.fromkeys(
+    result = pool(nano, domains, folders, steps)
+    assert Counter({d: sum(n for (o, _), n in result.items() if o == d) for d in domains}) == dict.fromkeys(
         domains, each
     )
     for domain, count in (("code", 24), ("medical", 10)):  # none twice before all came once
-        times = [found[domain, i] for i in range(count)]
+        times = [result[domain, i] for i in range(count)]
         assert max(times) - min(times) <= 1
-    assert found == pool(nano, domains, folders, steps)
+    assert result == pool(nano, domains, folders, steps)
     if steps == 3:
-        assert found != pool(nano, domains, folders, steps, seed=1)
+        assert result != pool(nano, domains, folders, steps, seed=1)
 
 
 def test_takes_the_steps_of_all_stages_and_needs_no_past(trained, nano, tmp_path):  # noqa: F811

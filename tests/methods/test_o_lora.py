@@ -8,8 +8,11 @@ import torch
 from safetensors.torch import load_file
 from test_methods import KINDS, train, trained  # noqa: F401 (a fixture)
 
-from implicit_sparsity import lowrank, methods, state, training
+from implicit_sparsity import methods
 from implicit_sparsity.methods.base import LoraMethod
+from implicit_sparsity.models import lowrank
+from implicit_sparsity.storage import tensors
+from implicit_sparsity.training import fit
 
 FILE = "adapter_model.safetensors"
 
@@ -57,7 +60,7 @@ def test_penalty_is_the_formula(trained, nano, kind, tmp_path):  # noqa: F811
     loss = method.loss(model, None, torch.tensor(1.5))
     assert loss.item() == pytest.approx(1.5 + method.weight * wanted, rel=1e-5)
     assert result["state"].keys() == lowrank.factors(model).keys()
-    left = state.load_state(second)
+    left = tensors.load_state(second)
     assert all(a.shape[1] == 2 * rank and torch.equal(a, result["state"][n]) for n, a in left.items())
 
 
@@ -70,7 +73,7 @@ def test_penalty_turns_new_directions_off_the_old_ones(trained, nano, tmp_path):
             nano, "dense", "o_lora", 2, folder, first, {"weight": weight}, steps=12
         )
         overlap[weight] = sum(part.item() for part in method.overlaps(here.model))
-        assert len(result["curve"]) == 12 and training.last_checkpoint(tmp_path / f"{weight}.scratch") is None
+        assert len(result["curve"]) == 12 and fit.last_checkpoint(tmp_path / f"{weight}.scratch") is None
     assert overlap[1.0] < 0.5 * overlap[0.0]
 
 

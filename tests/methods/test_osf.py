@@ -5,19 +5,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from implicit_sparsity import (
-    adapters,
-    audit,
-    files,
-    methods,
-    models,
-    singular_subspaces,
-    stages,
-    state,
-    training,
-)
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.methods.osf import Osf
+from implicit_sparsity.models import adapters, loading
+from implicit_sparsity.options import load
+from implicit_sparsity.storage import files, tensors
+from implicit_sparsity.training import audit, fit
+from implicit_sparsity.training.stage import Stage
+from implicit_sparsity.updates import singular_subspaces
 
 IDS = torch.randint(3, 300, (2, 12), generator=torch.Generator().manual_seed(0))
 FAST = {"learning_rate": 3e-3}
@@ -28,11 +23,9 @@ def train(nano, kind, count, folder, previous=None, options=None, method=None, *
     model, tokens = nano(kind)
     domains = ["code", "math"][:count]
     settings = networks.TRAINING | {"steps": 3} | more
-    here = stages.Stage(
-        str(model), domains, [tokens[d] for d in domains], 0, settings, previous and str(previous)
-    )
-    method = method or methods.load("osf", **FAST | (options or {}))
-    result = training.fit(here, method, folder.parent / f"{folder.name}.scratch")
+    here = Stage(str(model), domains, [tokens[d] for d in domains], 0, settings, previous and str(previous))
+    method = method or load("methods", "osf", **FAST | (options or {}))
+    result = fit.run_stage(here, method, folder.parent / f"{folder.name}.scratch")
     with files.new_folder(folder) as new:
         here.save(method, new, result["state"])
     return here, method, result
@@ -101,15 +94,15 @@ def test_large_singular_directions_survive_adamw_only_with_reprojection(o, i):
         weight = layer.get_base_layer().weight.data.double().clone()
         u, s, v = torch.linalg.svd(weight, full_matrices=False)
         k = layer.effective_rank["default"]
-        leaks = list(descend(model, layer, reproject=reproject))
+        constraint_violations = list(descend(model, layer, reproject=reproject))
         new = singular_subspaces.merged({"w": layer})["w"].double()
         wrong = (u[:, :k].T @ new - s[:k, None] * v[:k]).norm() + (new @ v[:k].T - u[:, :k] * s[:k]).norm()
         moved = (new - weight).norm()
         assert moved > 1e-3
         if reproject:
-            assert max(leaks) < 1e-5 and wrong < 1e-4 * moved
+            assert max(constraint_violations) < 1e-5 and wrong < 1e-4 * moved
         else:
-            assert max(leaks) > 0.05 and wrong > 0.05 * moved
+            assert max(constraint_violations) > 0.05 and wrong > 0.05 * moved
 
 
 def test_the_audited_norms_are_those_of_the_dense_change():
@@ -126,11 +119,11 @@ def test_the_audited_norms_are_those_of_the_dense_change():
 
 
 def test_the_share_that_stays_grows_with_the_domains():
-    grown = [methods.load("osf").share(count) for count in range(1, 6)]
+    grown = [load("methods", "osf").share(count) for count in range(1, 6)]
     assert grown == pytest.approx([0.3, 0.5, 0.7, 0.9, 0.9])
-    assert methods.load("osf", keep=0.95).share(3) == 0.95
+    assert load("methods", "osf", keep=0.95).share(3) == 0.95
     with pytest.raises(InputError, match="keep"):
-        methods.load("osf", keep=0.0)
+        load("methods", "osf", keep=0.0)
 
 
 def test_a_share_that_keeps_nothing_is_one_clear_line(nano, tmp_path):
@@ -144,12 +137,15 @@ def test_second_stage_keeps_the_large_directions_of_the_first(nano, kind, tmp_pa
     with caplog.at_level("WARNING"):
         train(nano, kind, 1, tmp_path / "1")
         _, method, result = train(nano, kind, 2, tmp_path / "2", tmp_path / "1")
-    assert result["audit"]["leak_max_step"] <= 1e-5 and result["audit"]["leak_total"] <= 1e-5
+    assert (
+        result["audit"]["constraint_violation_max_step"] <= 1e-5
+        and result["audit"]["constraint_violation_total"] <= 1e-5
+    )
     assert ("routed experts" in caplog.text) == (kind == "mixture")
     assert ("too small to part" in caplog.text) == (kind == "mixture"), "its shared expert's gate has one row"
-    base = models.load(nano(kind)[0]).state_dict()
-    one, two = (models.load(tmp_path / str(count)).state_dict() for count in (1, 2))
-    assert base.keys() == one.keys() == two.keys() and state.load_state(tmp_path / "2") == {}
+    base = loading.load(nano(kind)[0]).state_dict()
+    one, two = (loading.load(tmp_path / str(count)).state_dict() for count in (1, 2))
+    assert base.keys() == one.keys() == two.keys() and tensors.load_state(tmp_path / "2") == {}
     for name, old in one.items():
         if name.removesuffix(".weight") not in method.layers:
             assert torch.equal(old, base[name]) and torch.equal(two[name], base[name]), name
@@ -164,13 +160,13 @@ def test_second_stage_keeps_the_large_directions_of_the_first(nano, kind, tmp_pa
 
 
 def test_audit_fails_without_reprojection_and_the_control_is_watched(nano, tmp_path):
-    method = methods.load("osf", **FAST, **methods.load("osf").CONTROLS["unprojected"])
-    assert method.constrained is False and methods.load("osf").constrained is True
+    method = load("methods", "osf", **FAST, **load("methods", "osf").CONTROLS["unprojected"])
+    assert method.constrained is False and load("methods", "osf").constrained is True
     _, _, result = train(nano, "dense", 1, tmp_path / "1", method=method)
     audited = result["audit"]  # what lands there is told, though nothing was promised
-    assert audited["leak_steps_audited"] == len(result["curve"]) and not audited["promised"]
-    assert audited["leak_max_step"] > 0.1
-    promising = methods.load("osf", **FAST, reproject=False)
+    assert audited["constraint_steps_audited"] == len(result["curve"]) and not audited["promised"]
+    assert audited["constraint_violation_max_step"] > 0.1
+    promising = load("methods", "osf", **FAST, reproject=False)
     promising.constrained = True
     with pytest.raises(audit.StageFailed, match="where it must not"):
         train(nano, "dense", 2, tmp_path / "2", tmp_path / "1", method=promising)
@@ -194,12 +190,12 @@ def test_why_a_whole_model_pefts_folder_does_not_hold_a_second_stage(nano, tmp_p
             seen[folder] = model(input_ids=IDS).logits
         return model.merge_and_unload()
 
-    merged = train_and_save(models.load(base), 0.3, tmp_path / "1")
+    merged = train_and_save(loading.load(base), 0.3, tmp_path / "1")
     train_and_save(merged, 0.5, tmp_path / "2")
     names = {name.rpartition(".")[2] for name in load_file(tmp_path / "1" / "adapter_model.safetensors")}
     assert names == {"U_low", "S_low", "V_low"}
     for folder, same in ((tmp_path / "1", True), (tmp_path / "2", False)):
-        loaded = adapters.add_adapter(models.load(base), folder)
+        loaded = adapters.add_adapter(loading.load(base), folder)
         with torch.no_grad():
             got = loaded(input_ids=IDS).logits
         assert torch.allclose(got, seen[folder], atol=1e-3) == same
@@ -219,9 +215,9 @@ def test_bfloat16_rounding_is_handed_to_the_next_stage(nano, tmp_path):
     for count, previous in ((1, None), (2, tmp_path / "1")):
         method = Watched(learning_rate=1e-3)
         _, _, result = train(nano, "dense", count, tmp_path / str(count), previous, method=method, **more)
-        assert result["audit"]["leak_max_step"] <= 1e-4
+        assert result["audit"]["constraint_violation_max_step"] <= 1e-4
     (first, exact), (second, _) = runs
-    saved, lost = models.load(tmp_path / "1", "bf16").state_dict(), state.load_state(tmp_path / "1")
+    saved, lost = loading.load(tmp_path / "1", "bf16").state_dict(), tensors.load_state(tmp_path / "1")
     assert lost.keys() == first.keys() == second.keys()
     for name, start in second.items():
         rounded = saved[f"{name}.weight"]

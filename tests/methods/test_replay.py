@@ -6,7 +6,9 @@ import test_distributed
 from test_distributed import forked  # noqa: F401 (a fixture)
 from test_methods import train, trained  # noqa: F401 (a fixture)
 
-from implicit_sparsity import methods, stages, state
+from implicit_sparsity.options import load
+from implicit_sparsity.storage import tensors
+from implicit_sparsity.training.stage import Stage
 
 DOMAINS = ["code", "math", "medical"]
 FILE = "adapter_model.safetensors"
@@ -19,13 +21,13 @@ def mixed(nano, tmp_path, domains, ratio, seed=0):
     if not (tmp_path / "few").exists():
         networks.make_tokens(tmp_path / "few", model, "math", documents=10)
     folders["math"] = tmp_path / "few"
-    stage = stages.Stage(
+    stage = Stage(
         str(model), domains, [folders[d] for d in domains], seed, networks.TRAINING, model="not run"
     )
     owner = {
         bytes(d.ids): (name, i) for name in domains for i, d in enumerate(stage.documents("train", name))
     }
-    method = methods.load("replay", ratio=ratio)
+    method = load("methods", "replay", ratio=ratio)
     whose = [owner[bytes(d.ids)] for d in method.mix(stage.documents("train"), stage)]
     new = [i for domain, i in whose if domain == domains[-1]]
     old = {d: [i for domain, i in whose if domain == d] for d in domains[:-1]}
@@ -56,7 +58,7 @@ def test_ratio_zero_is_plain_lora_to_the_bit(trained, nano, tmp_path):  # noqa: 
     assert (tmp_path / "none" / FILE).read_bytes() == (lora / FILE).read_bytes()
     replayed = trained("dense", "replay")[1][0]
     assert (replayed / FILE).read_bytes() != (lora / FILE).read_bytes()
-    assert len(state.load_state(replayed)["replayed.code"]) == 2
+    assert len(tensors.load_state(replayed)["replayed.code"]) == 2
 
 
 @pytest.mark.parametrize("method", ["replay", "joint"])

@@ -7,8 +7,12 @@ import pytest
 import torch
 from test_methods import KINDS, train
 
-from implicit_sparsity import ffn, methods, neuron_choice, neuron_gates, stages, state
 from implicit_sparsity.methods.selective_write import SelectiveWrite
+from implicit_sparsity.models import ffn
+from implicit_sparsity.options import load
+from implicit_sparsity.storage import tensors
+from implicit_sparsity.training.stage import Stage
+from implicit_sparsity.updates import neuron_choice, neuron_gates
 
 OPTIONS = {"fraction": 0.4, "accessed": 0.25, "groups": 6}
 
@@ -31,8 +35,8 @@ def begun(nano, kind, previous, **options):
     model, tokens = nano(kind)
     domains = ["code", "math"]
     folders = [tokens[domain] for domain in domains]
-    here = stages.Stage(str(model), domains, folders, 0, networks.TRAINING, str(previous))
-    method = methods.load("selective_write", **OPTIONS | options)
+    here = Stage(str(model), domains, folders, 0, networks.TRAINING, str(previous))
+    method = load("methods", "selective_write", **OPTIONS | options)
     method.begin(here)
     return here, method
 
@@ -60,12 +64,12 @@ def test_without_a_background_it_is_frequency_alone():
 
 def test_access_is_a_top_share_of_each_group_and_domains_pool():
     sums = torch.tensor([[[5.0, 4, 0, 0]], [[5.0, 1, 2, 0]], [[0.0, 0, 3, 0]]])
-    found = neuron_gates.accessed(sums, 0.5)
-    assert found[:, 0].int().tolist() == [[1, 1, 0, 0], [1, 0, 1, 0], [0, 0, 1, 0]], "idle is no access"
-    one = neuron_gates.Background().with_domain(found)
-    assert one.groups == 3 and one.found.tolist() == [[2, 1, 2, 0]]
-    two = neuron_gates.Background.from_state(one.to_state()).with_domain(found[:1])
-    assert two.groups == 4 and two.found.tolist() == [[3, 2, 2, 0]]
+    result = neuron_gates.accessed(sums, 0.5)
+    assert result[:, 0].int().tolist() == [[1, 1, 0, 0], [1, 0, 1, 0], [0, 0, 1, 0]], "idle is no access"
+    one = neuron_gates.Background().with_domain(result)
+    assert one.groups == 3 and one.result.tolist() == [[2, 1, 2, 0]]
+    two = neuron_gates.Background.from_state(one.to_state()).with_domain(result[:1])
+    assert two.groups == 4 and two.result.tolist() == [[3, 2, 2, 0]]
     assert two.use[0].tolist() == pytest.approx([1, 1, 2 / 3, 0]), "the largest of any domain"
     sizes = [sum(t.numel() * t.element_size() for t in b.to_state().values()) for b in (one, two)]
     assert sizes == [8 * 4 + 8] * 2, "8 bytes a neuron, however many domains"
@@ -149,7 +153,7 @@ def test_control_trains_as_many_numbers_with_gates_of_equal_mass(nano, first, ki
 
 def test_neurons_of_the_old_domain_alone_are_not_chosen(nano, first, tmp_path):
     """A background in which all old documents use one half of the neurons: the other half is written."""
-    known = state.load_state(first("dense"))
+    known = tensors.load_state(first("dense"))
     known["background.found"][:] = 0
     known["background.found"][:, :32] = int(known["background.groups"])
     known["background.use"][:] = known["background.found"] / known["background.groups"]
@@ -157,7 +161,7 @@ def test_neurons_of_the_old_domain_alone_are_not_chosen(nano, first, tmp_path):
     place.mkdir()
     for file in first("dense").iterdir():
         (place / file.name).write_bytes(file.read_bytes())
-    state.save_state(place, known)
+    tensors.save_state(place, known)
     _, method = begun(nano, "dense", place)
     for layer, index in method.chosen.items():
         assert (index >= 32).all() and (method.gates[layer] == 1).all()

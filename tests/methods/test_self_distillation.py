@@ -7,7 +7,10 @@ import pytest
 import torch
 from test_methods import KINDS, logits, train, trained  # noqa: F401 (a fixture)
 
-from implicit_sparsity import adapters, batching, distillation, losses, methods, models, stages
+from implicit_sparsity.models import adapters, batching, forward, loading, losses
+from implicit_sparsity.options import load
+from implicit_sparsity.training import stage
+from implicit_sparsity.updates import distillation
 
 FILE = "adapter_model.safetensors"
 
@@ -37,9 +40,9 @@ def test_divergence_is_the_formula(temperature, monkeypatch):
     for size in (2**27, 2 * 2 * 5):
         monkeypatch.setattr(losses, "LOGITS_AT_ONCE", size)
         student = torch.tensor(z, dtype=torch.float32, requires_grad=True)
-        found = distillation.divergence(model, student, teacher, temperature)
-        np.testing.assert_allclose(found.detach(), by_hand(z, other, temperature), rtol=1e-4, atol=1e-6)
-        found.sum().backward()
+        result = distillation.divergence(model, student, teacher, temperature)
+        np.testing.assert_allclose(result.detach(), by_hand(z, other, temperature), rtol=1e-4, atol=1e-6)
+        result.sum().backward()
         difference = (student.detach() / temperature).softmax(-1) - (teacher / temperature).softmax(-1)
         torch.testing.assert_close(student.grad, temperature * difference, rtol=1e-4, atol=1e-6)
 
@@ -48,8 +51,8 @@ def test_divergence_of_hot_distributions_is_the_distance_of_logits():
     """For large T: half the variance, over words, of the logits' difference (Hinton et al., sec. 2.1)."""
     z, other = np.random.default_rng(1).standard_normal((2, 4, 6))
     given = [torch.tensor(x, dtype=torch.float32) for x in (z, other)]
-    found = distillation.divergence(Head(6).double(), *(x.double() for x in given), 100.0)
-    np.testing.assert_allclose(found.detach(), (z - other).var(-1) / 2, rtol=0.05)
+    result = distillation.divergence(Head(6).double(), *(x.double() for x in given), 100.0)
+    np.testing.assert_allclose(result.detach(), (z - other).var(-1) / 2, rtol=0.05)
     assert distillation.divergence(Head(6), given[0], given[0], 2.0).abs().max() == 0
 
 
@@ -57,8 +60,8 @@ def begun(nano, kind, previous, **options):
     """(stage 2 at its beginning, its method, a batch)."""
     model, tokens = nano(kind)
     folders = [tokens["code"], tokens["math"]]
-    here = stages.Stage(str(model), ["code", "math"], folders, 0, {}, previous and str(previous))
-    method = methods.load("self_distillation", **options)
+    here = stage.Stage(str(model), ["code", "math"], folders, 0, {}, previous and str(previous))
+    method = load("methods", "self_distillation", **options)
     here.model = method.begin(here)
     return here, method, batching.collate(here.documents("train")[:3])
 
@@ -81,10 +84,10 @@ def test_teacher_is_what_the_stage_found_and_takes_no_gradient(trained, nano, fl
             loss = method.loss(here.model, batch, losses.completion_loss(here.model, batch))
         loss.backward()
         at = batch["labels"] != -100
-        mine = models.hidden_states(twin, **models.inputs(batch))[at]
+        mine = forward.hidden_states(twin, **forward.inputs(batch))[at]
         with torch.no_grad():
-            other = models.head(second)(models.hidden_states(second, **models.inputs(batch))[at])
-        q, p = ((z / 2).log_softmax(-1) for z in (models.head(twin)(mine), other))
+            other = forward.head(second)(forward.hidden_states(second, **forward.inputs(batch))[at])
+        q, p = ((z / 2).log_softmax(-1) for z in (forward.head(twin)(mine), other))
         wanted = losses.completion_loss(twin, batch) + 0.7 * 4 * (p.exp() * (p - q)).sum(-1).mean()
         wanted.backward()
         assert loss.item() == pytest.approx(wanted.item(), abs=1e-8)
@@ -112,7 +115,7 @@ def test_nothing_diverges_at_the_start(trained, nano):  # noqa: F811
 
 def test_weight_zero_is_plain_lora_to_the_bit_and_a_large_one_stays_near(trained, nano, tmp_path):  # noqa: F811
     lora = trained("dense", "lora")
-    start = logits(models.load(nano("dense")[0]))
+    start = logits(loading.load(nano("dense")[0]))
     for weight in (0.0, 30.0):
         seen = train(
             nano, "dense", "self_distillation", 1, tmp_path / str(weight), options={"weight": weight}

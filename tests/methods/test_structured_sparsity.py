@@ -1,4 +1,4 @@
-"""Wanda's mask by hand and by PyTorch's definition, least-squares recovery, tracks, and the whole method."""
+"""Wanda's mask by hand and by PyTorch's definition, least-squares recovery, partitions, the whole method."""
 
 import networks
 import pytest
@@ -6,8 +6,12 @@ import torch
 from torch.ao.pruning import WeightNormSparsifier
 from torch.sparse import _semi_structured_conversions as semi_structured
 
-from implicit_sparsity import audit, files, methods, models, stages, state, tracks, training, wanda
 from implicit_sparsity.errors import InputError
+from implicit_sparsity.models import loading
+from implicit_sparsity.options import load
+from implicit_sparsity.storage import files, tensors
+from implicit_sparsity.training import audit, fit, stage
+from implicit_sparsity.updates import freed_weights, wanda
 
 DOMAINS = ["code", "math", "medical"]
 
@@ -57,9 +61,9 @@ def test_recovery_is_the_least_squares_fit_of_every_row():
     assert (got[~keep] == 0).all()
     d = 0.01 * x.square().sum().item() / 16
     wide = torch.cat([x, d**0.5 * torch.eye(16)]).double()
-    for row, kept, mended in zip(weight.double(), keep, got, strict=True):
-        wanted = torch.linalg.lstsq(wide[:, kept], wide @ row).solution
-        torch.testing.assert_close(mended[kept].double(), wanted, atol=1e-4, rtol=1e-4)
+    for row, retained, mended in zip(weight.double(), keep, got, strict=True):
+        wanted = torch.linalg.lstsq(wide[:, retained], wide @ row).solution
+        torch.testing.assert_close(mended[retained].double(), wanted, atol=1e-4, rtol=1e-4)
     error = [((v - weight) @ x.T).norm() for v in (got, weight * keep)]
     assert error[0] < 0.9 * error[1]
     twin = torch.tensor([[3.0, 1.0, 2.0, 4.0]])
@@ -71,7 +75,7 @@ def test_recovery_is_the_least_squares_fit_of_every_row():
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 7])
 def test_tracks_are_disjoint_and_cover_what_is_free(count):
     keep = wanda.two_of_four(torch.randn(3, 10, 24, generator=generator()), torch.ones(1, 24))
-    dealt = [tracks.positions(keep, t, count) for t in range(count)]
+    dealt = [freed_weights.positions(keep, t, count) for t in range(count)]
     joined = torch.cat(dealt)
     assert len(joined) == len(joined.unique()) == 3 * 10 * 12, "disjoint, and half of all"
     assert torch.equal(joined.sort().values, (~keep).flatten().nonzero().flatten().int()), "all that is free"
@@ -81,21 +85,21 @@ def test_tracks_are_disjoint_and_cover_what_is_free(count):
 
 def test_a_mask_survives_its_bits():
     keep = torch.rand(3, 5, 7, generator=generator()) > 0.5
-    bits = tracks.pack(keep)
+    bits = freed_weights.pack(keep)
     assert bits.dtype == torch.uint8 and len(bits) == -(-105 // 8)
-    assert torch.equal(tracks.unpack(bits, keep.shape), keep)
+    assert torch.equal(freed_weights.unpack(bits, keep.shape), keep)
 
 
 @pytest.mark.parametrize("kind", ["dense", "mixture"])
 def test_calibration_inputs_give_each_weights_outputs(nano, kind):
     """Norms by hand of a dense layer's inputs; every routed token of a mixture is in exactly K experts'."""
-    model = models.load(nano(kind)[0])
-    found = wanda.weights(model, "mlp")
+    model = loading.load(nano(kind)[0])
+    result = wanda.weights(model, "mlp")
     ids = torch.randint(3, 300, (2, 9), generator=generator(2))
     mask = torch.ones_like(ids)
     mask[1, 6:] = 0
-    inputs = wanda.calibration(model, [{"input_ids": ids, "attention_mask": mask}], found)
-    for name, weight in found.items():
+    inputs = wanda.calibration(model, [{"input_ids": ids, "attention_mask": mask}], result)
+    for name, weight in result.items():
         assert len(inputs[name]) == len(weight.view)
         tokens = sum(len(x) for x in inputs[name] if x is not None)
         assert tokens == (2 if ".experts." in name else 1) * 15
@@ -103,7 +107,7 @@ def test_calibration_inputs_give_each_weights_outputs(nano, kind):
             assert x is None or x.shape[1] == weight.view.shape[2]
     if kind == "mixture":  # an expert's down_proj reads what its gate and up say
         x, h = (inputs[f"model.layers.1.mlp.experts.{part}_proj"] for part in ("gate_up", "down"))
-        fused = found["model.layers.1.mlp.experts.gate_up_proj"].view
+        fused = result["model.layers.1.mlp.experts.gate_up_proj"].view
         for number, (one, other) in enumerate(zip(x, h, strict=True)):
             if one is not None:
                 gate, up = (one @ fused[number].T).chunk(2, -1)
@@ -113,11 +117,11 @@ def test_calibration_inputs_give_each_weights_outputs(nano, kind):
 def train(nano, kind, options, count, folder, previous=None, **more):
     model, tokens = nano(kind)
     domains, settings = DOMAINS[:count], networks.TRAINING | {"steps": 3} | more
-    here = stages.Stage(
+    here = stage.Stage(
         str(model), domains, [tokens[d] for d in domains], 0, settings, previous and str(previous)
     )
-    method = methods.load("structured_sparsity", **{"learning_rate": 2e-3} | options)
-    result = training.fit(here, method, folder.parent / f"{folder.name}.scratch")
+    method = load("methods", "structured_sparsity", **{"learning_rate": 2e-3} | options)
+    result = fit.run_stage(here, method, folder.parent / f"{folder.name}.scratch")
     with method.running(here.model), torch.no_grad():
         result["weights"] = {name: w.tensor.clone() for name, w in method.trained.weights.items()}
     with files.new_folder(folder) as new:
@@ -128,51 +132,55 @@ def train(nano, kind, options, count, folder, previous=None, **more):
 @pytest.mark.parametrize(
     ("kind", "options", "more"),
     [
-        ("dense", {"targets": "all", "tracks": 3}, {}),
-        ("mixture", {"tracks": 2}, {}),
-        ("mixture", {"tracks": 2}, {"packing": True, "gradient_checkpointing": True, "precision": "bf16"}),
+        ("dense", {"targets": "all", "partitions": 3}, {}),
+        ("mixture", {"partitions": 2}, {}),
+        (
+            "mixture",
+            {"partitions": 2},
+            {"packing": True, "gradient_checkpointing": True, "precision": "bf16"},
+        ),
     ],
 )
 def test_each_domain_writes_its_track_and_nothing_else(nano, kind, options, more, tmp_path):
-    """Of the saved models alone: between stages exactly the track's positions moved, bit by bit."""
-    base = wanda.weights(models.load(nano(kind)[0]), options.get("targets", "mlp"))
+    """Of the saved models alone: between stages exactly the partition's positions moved, bit by bit."""
+    base = wanda.weights(loading.load(nano(kind)[0]), options.get("targets", "mlp"))
     previous, before = None, None
-    for count in range(1, options["tracks"] + 1):
+    for count in range(1, options["partitions"] + 1):
         folder = tmp_path / str(count)
         _, result = train(nano, kind, options, count, folder, previous, **more)
-        found = result["audit"]
-        assert found["leak_max_step"] == 0 and found["leak_steps_audited"] == 3
-        bits, model = state.load_state(folder), models.load(folder)
+        outcome = result["audit"]
+        assert outcome["constraint_violation_max_step"] == 0 and outcome["constraint_steps_audited"] == 3
+        bits, model = tensors.load_state(folder), loading.load(folder)
         now = {name: p.detach() for name, p in model.named_parameters()}
         assert sum(len(b) for b in bits.values()) <= sum(w.tensor.numel() for w in base.values()) / 8 + len(
             bits
         )
         trained = 0
         for name, weight in base.items():
-            keep = tracks.unpack(bits[f"kept.{name}"], weight.view.shape)
+            keep = freed_weights.unpack(bits[f"kept.{name}"], weight.view.shape)
             assert (keep.unflatten(-1, (-1, 4)).sum(-1) == 2).all()
             value = now[name].reshape(weight.view.shape)
             mine = torch.zeros(keep.numel(), dtype=torch.bool)
-            mine[tracks.positions(keep, count - 1, options["tracks"]).long()] = True
+            mine[freed_weights.positions(keep, count - 1, options["partitions"]).long()] = True
             mine = mine.view_as(keep)
             trained += int(mine.sum())
             if before is None:
-                assert (value[~keep & ~mine] == 0).all(), "later domains' tracks are still empty"
+                assert (value[~keep & ~mine] == 0).all(), "later domains' partitions are still empty"
             else:
                 was = before[name].reshape(value.shape)
                 assert torch.equal(value[~mine], was[~mine]) and (was[mine] == 0).all()
             assert ".experts." in name or (value[mine] != 0).float().mean() > 0.9
             assert torch.equal(now[name], result["weights"][name].float()), "saved as it was computed with"
-        assert trained == found["trainable_parameters"]
-        others = before or dict(models.load(nano(kind)[0], more.get("precision", "fp32")).named_parameters())
+        assert trained == outcome["trainable_parameters"]
+        others = before or dict(loading.load(nano(kind)[0], more.get("precision", "fp32")).named_parameters())
         frozen = [n for n in now if n not in base]
         assert frozen and all(torch.equal(now[n], others[n].float()) for n in frozen)
         previous, before = folder, now
-    with pytest.raises(InputError, match="raise tracks"):
+    with pytest.raises(InputError, match="raise partitions"):
         train(
             nano,
             kind,
-            options | {"tracks": count - 1},
+            options | {"partitions": count - 1},
             count,
             tmp_path / "x",
             tmp_path / str(count - 1),
@@ -181,7 +189,7 @@ def test_each_domain_writes_its_track_and_nothing_else(nano, kind, options, more
 
 
 def test_shared_control_writes_the_first_track_again(nano, tmp_path):
-    options = {"track": "shared"}
+    options = {"partition": "shared"}
     first, result = train(nano, "dense", options, 1, tmp_path / "1")
     second, again = train(nano, "dense", options, 2, tmp_path / "2", tmp_path / "1")
     assert result["audit"]["trainable_parameters"] == again["audit"]["trainable_parameters"]
@@ -193,17 +201,19 @@ def test_shared_control_writes_the_first_track_again(nano, tmp_path):
 
 
 def test_audit_catches_a_track_that_is_not_the_domains_own(nano, tmp_path, monkeypatch):
-    """Positions of all tracks together, or of kept weights: the same audit fails the stage."""
+    """Positions of all partitions together, or of kept weights: the same audit fails the stage."""
     train(nano, "dense", {}, 1, tmp_path / "1")
-    monkeypatch.setattr(tracks, "positions", lambda keep, *_: (~keep).flatten().nonzero().flatten().int())
+    monkeypatch.setattr(
+        freed_weights, "positions", lambda keep, *_: (~keep).flatten().nonzero().flatten().int()
+    )
     with pytest.raises(audit.StageFailed, match="where it must not"):
         train(nano, "dense", {}, 2, tmp_path / "2", tmp_path / "1")
-    monkeypatch.setattr(tracks, "positions", lambda keep, *_: keep.flatten().nonzero().flatten().int())
+    monkeypatch.setattr(freed_weights, "positions", lambda keep, *_: keep.flatten().nonzero().flatten().int())
     with pytest.raises(audit.StageFailed, match="where it must not"):
         train(nano, "dense", {}, 2, tmp_path / "3", tmp_path / "1")
 
 
 def test_widths_that_four_does_not_divide_are_one_clear_line():
-    model = models.create(networks.LLAMA | {"intermediate_size": 66}, 0)
+    model = loading.create(networks.LLAMA | {"intermediate_size": 66}, 0)
     with pytest.raises(InputError, match=r"down_proj.weight has 66 inputs"):
         wanda.weights(model)

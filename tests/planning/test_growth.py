@@ -9,12 +9,13 @@ import pytest
 import yaml
 from test_shapes import QWEN_27B
 
-from implicit_sparsity import models
 from implicit_sparsity.errors import InputError
+from implicit_sparsity.models import loading
 from implicit_sparsity.planning import cases, costs, growth, measured, shapes, work
 from implicit_sparsity.planning.costs import Job
 
-CONFIG = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text())
+ROOT = Path(__file__).parents[2]
+CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
 
 
 def study(config=None, **more):
@@ -34,20 +35,20 @@ def test_doubled_shapes_are_those_of_doubled_networks(kind, factor):
         for name in config:
             wide = ("hidden_size", "intermediate_size", "_heads", "key_heads", "value_heads")
             config[name] = config[name] * 2 if name.endswith(wide) else config[name]
-    real = sum(p.numel() for p in models.create(config, 0).parameters())
+    real = sum(p.numel() for p in loading.create(config, 0).parameters())
     grown = growth.FACTORS[factor](shapes.of_config(networks.CONFIGS[kind]))
     assert grown.total == pytest.approx(real, rel=0.03)
 
 
 def test_exponents():
-    found = growth.exponents(study(), ["qwen_27b"])
-    assert found["tokens"]["FLOPs"] == pytest.approx(1, abs=0.03)  # samples for masks do not grow
-    assert found["layers"]["FLOPs"] == pytest.approx(1, abs=0.05)  # but for the head
-    assert 1.8 < found["width"]["FLOPs"] < 2
-    assert 0.9 < found["methods"]["FLOPs"] < 1  # the base model is measured once
+    result = growth.exponents(study(), ["qwen_27b"])
+    assert result["tokens"]["FLOPs"] == pytest.approx(1, abs=0.03)  # samples for masks do not grow
+    assert result["layers"]["FLOPs"] == pytest.approx(1, abs=0.05)  # but for the head
+    assert 1.8 < result["width"]["FLOPs"] < 2
+    assert 0.9 < result["methods"]["FLOPs"] < 1  # the base model is measured once
     # twice the stages, and each checkpoint is scored on twice the domains
-    assert 1 < found["domains"]["FLOPs"] < 2
-    assert "GPU hours" not in found["tokens"]
+    assert 1 < result["domains"]["FLOPs"] < 2
+    assert "GPU hours" not in result["tokens"]
 
 
 def test_hours_follow_the_card_and_the_measured_utilisation():
@@ -71,11 +72,22 @@ def test_measured_utilisation_is_read_from_the_benchmarks(tmp_path):
         {"model": "Qwen3.5-35B-A3B", "what": "probe", "method": "", "utilisation": 0.2},
         {"model": "nano", "what": "probe", "method": "", "utilisation": 0.9},
     ]
-    (tmp_path / "gpu-h100.json").write_text(json.dumps({"rows": rows}))
-    found, files = measured.utilisation(tmp_path, ["qwen_27b", "qwen_35b_a3b", "smollm2"])
-    assert found == {("qwen_27b", "train"): pytest.approx(0.35), ("qwen_35b_a3b", "probe"): 0.2}
+    told = {"device": "NVIDIA H100 80GB HBM3", "rows": rows}
+    (tmp_path / "gpu-h100.json").write_text(json.dumps(told))
+    result, files = measured.utilisation(tmp_path, ["qwen_27b", "qwen_35b_a3b", "smollm2"], "h100_80gb")
+    assert result == {("qwen_27b", "train"): pytest.approx(0.35), ("qwen_35b_a3b", "probe"): 0.2}
     assert files == ["gpu-h100.json"]
-    assert measured.utilisation(tmp_path / "none", ["qwen_27b"]) == ({}, [])
+    assert measured.utilisation(tmp_path / "none", ["qwen_27b"], "h100_80gb") == ({}, [])
+    assert measured.utilisation(tmp_path, ["qwen_27b"], "a100_80gb") == ({}, []), "another card's"
+
+
+def test_committed_figures_are_of_their_card_alone():
+    """What was measured on one H200 plans studies on an H200, and leaves the thesis's A100 as it was."""
+    folder, models = ROOT / "benchmarks" / "results", ["qwen_27b", "qwen_35b_a3b"]
+    shares, files = measured.utilisation(folder, models, "h200")
+    assert set(shares) == {("qwen_27b", "train"), ("qwen_27b", "probe"), ("qwen_35b_a3b", "probe")}
+    assert all(0.05 < share < 0.6 for share in shares.values()) and len(files) == 2
+    assert measured.utilisation(folder, models, "a100_80gb") == ({}, [])
 
 
 def test_benchmark_files_of_jobs(tmp_path):

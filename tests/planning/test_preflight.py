@@ -20,7 +20,7 @@ methods: {activation_mask: false, orthogonal: false}
 evals: {generate: []}
 probes: {drift: false, representation_drift: false, routing_drift: false,
   activation_overlap: false, thresholds: false, critical_sparsity: false,
-  gradients: false, gradient_overlap: false, held_out_task: false, plasticity: false, hubs: false,
+  gradients: false, gradient_overlap: false, plasticity_task: false, plasticity: false, hubs: false,
   input_spectra: false, capacity: false, write_interference: false}
 figures: {drift_by_layer: false, critical_sparsity: false, overlap_by_layer: false,
   sparsity_by_layer: false, gradients_by_layer: false, r_heatmaps: false,
@@ -41,7 +41,8 @@ def snakemake(folder, *arguments, check=True):
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
     folder = tmp_path_factory.mktemp("planned") / "repository"
-    for name in ("Snakefile", "config.yaml", "rules", "scripts", "envs", "slurm", "tests/nano.yaml"):
+    folders = ("rules", "scripts", "envs", "profiles", "slurm")
+    for name in ("Snakefile", "config.yaml", "tests/nano.yaml", *folders):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
         copy(ROOT / name, folder / name)
@@ -63,12 +64,12 @@ def overlay(study):
 
 def planned(study):
     done = snakemake(study, "-n", "all")
-    return {job.rule for job in jobs.parse(done.stdout + done.stderr)} - {"all"}
+    return {job.kind for job in jobs.parse(done.stdout + done.stderr)} - {"all"}
 
 
 def test_every_model_has_a_plan(study):
     plan = json.loads((study / "results/plan/nano_dense.json").read_text())
-    assert set(plan["rules"]) == {"train_adapter", "measure_activations", "evaluate_checkpoint"}
+    assert set(plan["rules"]) == {"train_adapter", "activations", "evaluate_checkpoint"}
     assert plan["hours"] == 0, "without hardware hours are not told"
     assert "nano_dense" in (study / "results/plan/plan.md").read_text()
     assert plan["parameters"]["total"] == json.loads(
@@ -92,21 +93,21 @@ def test_cards_and_prices_rerun_the_preflight_alone(study, overlay):
 
 
 def test_other_changes_are_not_forgotten_beside_a_new_price(study, overlay):
-    """Behind ancient() Snakemake itself would not look for them (rules/ancient.smk says why)."""
+    """Behind ancient() Snakemake itself would not look for them (rules/patches.smk says why)."""
     overlay(HARDWARE.replace("2.5", "9") + "seeds: [0, 1]\n")
     assert {"preflight", "train_adapter", "evaluate_checkpoint", "collect_scores"} <= planned(study)
-    assert "measure_activations" not in planned(study)
+    assert "activations" not in planned(study)
     overlay(HARDWARE.replace("2.5", "9") + "training: {steps: 4}\n")
     assert {"preflight", "train_adapter"} <= planned(study)
-    assert not {"measure_activations", "prepare_model", "collect_source"} & planned(study)
+    assert not {"activations", "prepare_model", "collect_source"} & planned(study)
 
 
 def test_gpu_jobs_wait_for_the_preflight(study):
-    found = jobs.parse(snakemake(study, "-n", "all", "--forceall").stdout)
-    first = next(job.number for job in found if job.rule == "preflight")
-    waiting = {job.rule for job in found if first in job.after}
-    assert waiting == {"train_adapter", "measure_activations", "evaluate_checkpoint"}
-    alike = {rule: sum(job.rule == rule for job in found) for rule in waiting}
+    result = jobs.parse(snakemake(study, "-n", "all", "--forceall").stdout)
+    first = next(job.number for job in result if job.rule == "preflight")
+    waiting = {job.kind for job in result if first in job.after}
+    assert waiting == {"train_adapter", "activations", "evaluate_checkpoint"}
+    alike = {kind: sum(job.kind == kind for job in result) for kind in waiting}
     plan = json.loads((study / "results/plan/nano_dense.json").read_text())
     assert alike == {rule: row["jobs"] for rule, row in plan["rules"].items()}
 
@@ -125,7 +126,7 @@ def test_a_plan_that_cannot_fit_is_refused_before_anything_runs(study, tmp_path)
     done = snakemake(study, "-c1", "preflight", "--configfile", "tests/nano.yaml", "big.yaml", check=False)
     line = next(line for line in done.stderr.splitlines() if line.startswith("error: preflight"))
     assert done.returncode != 0
-    assert "models.big: measure_activations needs" in line and "one a100_40gb has 42.3" in line
+    assert "models.big: activations needs" in line and "one a100_40gb has 42.3" in line
     assert "models.big.quantization: nf4" in line
     assert "26.9 G parameters" in done.stdout, "the plan is printed all the same"
     assert not (study / "results/plan/big.json").exists()

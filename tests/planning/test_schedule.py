@@ -12,16 +12,16 @@ def graph(**after):
     return [Job(numbers[n], n, {}, tuple(numbers[b] for b in before)) for n, before in after.items()], numbers
 
 
-def span(jobs, numbers, seconds, cards, held=None):
+def span(jobs, numbers, seconds, gpus, held=None):
     seconds = {numbers[name]: s for name, s in seconds.items()}
     held = {number: (held or {}).get(name, 1) for name, number in numbers.items()}
-    return schedule.makespan(jobs, seconds, held, cards)
+    return schedule.makespan(jobs, seconds, held, gpus)
 
 
 def test_a_chain_takes_its_sum_on_any_number_of_cards():
     jobs, numbers = graph(a=(), b=("a",), c=("b",))
-    for cards in (1, 2, 8):
-        assert span(jobs, numbers, {"a": 1, "b": 2, "c": 3}, cards) == 6
+    for gpus in (1, 2, 8):
+        assert span(jobs, numbers, {"a": 1, "b": 2, "c": 3}, gpus) == 6
 
 
 def test_independent_jobs_share_the_cards():
@@ -68,10 +68,10 @@ def test_never_worse_than_twice_the_bound():
         jobs, numbers = graph(**after)
         seconds = {name: random.randint(1, 9) for name in after}
         levels = schedule.bottom_levels(jobs, {numbers[n]: s for n, s in seconds.items()})
-        for cards in (1, 3):
-            took = span(jobs, numbers, seconds, cards)
-            least = max(sum(seconds.values()) / cards, max(levels.values()))
-            assert least <= took <= sum(seconds.values()) / cards + max(levels.values())
+        for gpus in (1, 3):
+            took = span(jobs, numbers, seconds, gpus)
+            least = max(sum(seconds.values()) / gpus, max(levels.values()))
+            assert least <= took <= sum(seconds.values()) / gpus + max(levels.values())
 
 
 def test_a_circle_is_refused():

@@ -5,7 +5,7 @@ from importlib.util import find_spec
 import networks
 import pytest
 
-from implicit_sparsity import models
+from implicit_sparsity.models import loading
 from implicit_sparsity.planning import shapes
 
 QWEN_27B = {
@@ -46,7 +46,7 @@ QWEN_35B_A3B = {
 
 @pytest.mark.parametrize("kind", networks.CONFIGS)
 def test_total_is_the_networks(kind):
-    network, shape = models.create(networks.CONFIGS[kind], 0), shapes.of_config(networks.CONFIGS[kind])
+    network, shape = loading.create(networks.CONFIGS[kind], 0), shapes.of_config(networks.CONFIGS[kind])
     assert shape.total == sum(parameter.numel() for parameter in network.parameters())
     linear = sum(w.parameters for w in shape.weights)
     small = shape.total - linear - shape.parts["embedding"] - shape.parts["head"]

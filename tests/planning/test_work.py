@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from implicit_sparsity import adapters, models
+from implicit_sparsity.models import adapters, forward, loading
 from implicit_sparsity.planning import memory, shapes, trained, work
 
 TOKENS, LENGTH = 256, 128  # two rows; whole chunks of Gated DeltaNet
@@ -13,7 +13,7 @@ TOKENS, LENGTH = 256, 128  # two rows; whole chunks of Gated DeltaNet
 
 def network(kind):
     """With attention by plain products and experts one by one: what the counter knows."""
-    made = models.create(networks.CONFIGS[kind], 0).requires_grad_(False)
+    made = loading.create(networks.CONFIGS[kind], 0).requires_grad_(False)
     made.set_attn_implementation("eager")
     if kind == "mixture":
         made.config._experts_implementation = "eager"
@@ -33,7 +33,7 @@ def ids():
 @pytest.mark.parametrize("kind", networks.CONFIGS)
 def test_forward(kind):
     model, shape = network(kind), shapes.of_config(networks.CONFIGS[kind])
-    real = counted(lambda: models.hidden_states(model, ids()))
+    real = counted(lambda: forward.hidden_states(model, ids()))
     solves = work.deltanet_flops(shape)["solves"] * shape.kinds.count(
         "linear_attention"
     )  # not counted by torch
@@ -45,7 +45,7 @@ def test_forward(kind):
 def test_head(kind):
     model, shape = network(kind), shapes.of_config(networks.CONFIGS[kind])
     hidden = torch.randn(TOKENS, shape.hidden)
-    assert counted(lambda: models.head(model)(hidden)) == TOKENS * work.head_flops(shape)
+    assert counted(lambda: forward.head(model)(hidden)) == TOKENS * work.head_flops(shape)
 
 
 @pytest.mark.parametrize("kind", networks.CONFIGS)
@@ -57,7 +57,7 @@ def test_training_step(kind):
     setting = memory.Setting(max_length=LENGTH, batch_size=TOKENS // LENGTH)
 
     def step():
-        models.head(model)(models.hidden_states(model, ids())).float().logsumexp(-1).sum().backward()
+        forward.head(model)(forward.hidden_states(model, ids())).float().logsumexp(-1).sum().backward()
 
     real = counted(step)
     solves = work.deltanet_flops(shape)["solves"] * shape.kinds.count("linear_attention")

@@ -7,7 +7,7 @@ from planted import DOMAINS, noisy_scores, planted_sets, write_scores
 from probe_table import probe_table
 
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.overlap import chance_iou
+from implicit_sparsity.metrics.overlap import chance_iou
 
 
 def table(folder, probe, scores, controls=None, options=None, **more):
@@ -16,18 +16,18 @@ def table(folder, probe, scores, controls=None, options=None, **more):
     paths = [str(write_scores(folder / f"{d}.zarr", s, d, **more)) for d, s in scores.items()]
     others = [
         str(write_scores(folder / f"{d}.{name}.zarr", s, d, control=name, **more))
-        for name, found in (controls or {}).items()
-        for d, s in found.items()
+        for name, result in (controls or {}).items()
+        for d, s in result.items()
     ]
     out = folder / f"{probe}.csv"
-    probe_table(str(out), paths, probe, options or {}, controls=others or None)
+    probe_table(str(out), probe, options, activations=paths, controls=others)
     return pd.read_csv(out, keep_default_na=False, na_values=["nan", ""], dtype={"control": str})
 
 
 def test_planted_sets_are_recovered(tmp_path):
     """Of 20 neurons a domain 5 are shared: between domains 5 / 35, within a domain all."""
-    found = table(tmp_path, "activation_overlap", planted_sets(3, 200, 20, 5), options={"k": [20]})
-    iou = found[found["measure"] == "iou"]
+    result = table(tmp_path, "activation_overlap", planted_sets(3, 200, 20, 5), options={"k": [20]})
+    iou = result[result["measure"] == "iou"]
     pairs = iou[iou["domain_a"] != iou["domain_b"]]
     values = {q: set(part["value"].round(9)) for q, part in pairs.groupby("quantity")}
     assert values["signal"] == {round(5 / 35, 9)} and values["ceiling"] == {1.0}
@@ -40,19 +40,19 @@ def test_planted_sets_are_recovered(tmp_path):
     permuted = pairs[pairs["quantity"] == "sep_permuted"]
     assert (permuted["low"] <= 0).all() and (permuted["high"] >= 0).all()
     for column in ("low", "high", "unit", "n", "tokens", "control"):
-        assert column in found
-    assert found.loc[found["quantity"].isin(["signal", "ceiling", "sep"]), "low"].notna().all()
+        assert column in result
+    assert result.loc[result["quantity"].isin(["signal", "ceiling", "sep"]), "low"].notna().all()
 
 
 def test_intervals_stand_about_their_values(tmp_path):
-    found = table(
+    result = table(
         tmp_path, "activation_overlap", noisy_scores(np.random.default_rng(0), 2, 120), options={"k": [0.1]}
     )
-    told = found[found["quantity"].isin(["signal", "ceiling", "sep", "sep_hub"])]
-    assert (told["low"] <= told["value"]).all() and (told["value"] <= told["high"]).all()
-    assert (told["high"] - told["low"] > 0).mean() > 0.9
-    assert set(found["measure"]) == {"iou", "spearman", "weighted_jaccard", "jensen_shannon_bits"}
-    assert set(found.loc[found["measure"] == "jensen_shannon_bits", "unit"]) == {"bits"}
+    reported = result[result["quantity"].isin(["signal", "ceiling", "sep", "sep_hub"])]
+    assert (reported["low"] <= reported["value"]).all() and (reported["value"] <= reported["high"]).all()
+    assert (reported["high"] - reported["low"] > 0).mean() > 0.9
+    assert set(result["measure"]) == {"iou", "spearman", "weighted_jaccard", "jensen_shannon_bits"}
+    assert set(result.loc[result["measure"] == "jensen_shannon_bits", "unit"]) == {"bits"}
 
 
 def test_a_store_without_groups_has_values_and_no_intervals(tmp_path):
@@ -68,8 +68,8 @@ def test_a_store_without_groups_has_values_and_no_intervals(tmp_path):
 def test_controls_are_rows_of_their_own(tmp_path):
     scores = planted_sets(2, 100, 10, 5)
     alike = dict.fromkeys(scores, next(iter(scores.values())))
-    found = table(tmp_path, "activation_overlap", scores, {"matched": alike}, {"k": [10]})
-    signal = found[(found["measure"] == "iou") & (found["quantity"] == "signal")]
+    result = table(tmp_path, "activation_overlap", scores, {"matched": alike}, {"k": [10]})
+    signal = result[(result["measure"] == "iou") & (result["quantity"] == "signal")]
     control = signal["control"].fillna("")
     assert set(signal.loc[control == "matched", "value"]) == {1.0}
     assert set(signal.loc[control == "", "value"].round(9)) == {round(5 / 15, 9)}
@@ -77,8 +77,8 @@ def test_controls_are_rows_of_their_own(tmp_path):
 
 def test_hubs_are_counted(tmp_path):
     """5 of 20 neurons of every domain are hubs; where all documents are alike, all 20."""
-    found = table(tmp_path, "hubs", planted_sets(2, 200, 20, 5), options={"k": [20]})
-    values = {q: part["value"].to_numpy() for q, part in found.groupby("quantity")}
+    result = table(tmp_path, "hubs", planted_sets(2, 200, 20, 5), options={"k": [20]})
+    values = {q: part["value"].to_numpy() for q, part in result.groupby("quantity")}
     assert set(values["count"]) == {5} and set(values["signal"]) == {0.25}
     np.testing.assert_allclose(values["floor"], 0.1**3)
     np.testing.assert_allclose(values["neuron_share"], 5 / 200)
@@ -89,11 +89,11 @@ def test_hubs_are_counted(tmp_path):
 
 
 def test_sparsity_has_intervals_over_documents(tmp_path):
-    found = table(tmp_path, "activation_sparsity", noisy_scores(np.random.default_rng(0), 2, 120))
-    assert (found["low"] <= found["value"]).all() and (found["value"] <= found["high"]).all()
-    assert ((found["high"] - found["low"]) > 0).mean() > 0.9
-    assert set(found["n"]) == {12} and set(found["unit"].astype(str)) == {"1"}
-    share = found[found["measure"] == "below_share"]
+    result = table(tmp_path, "activation_sparsity", noisy_scores(np.random.default_rng(0), 2, 120))
+    assert (result["low"] <= result["value"]).all() and (result["value"] <= result["high"]).all()
+    assert ((result["high"] - result["low"]) > 0).mean() > 0.9
+    assert set(result["n"]) == {12} and set(result["unit"].astype(str)) == {"1"}
+    share = result[result["measure"] == "below_share"]
     assert ((share["high"] - share["low"]) < 0.1).all()
 
 
@@ -110,19 +110,19 @@ def test_group_sums_of_a_damaged_store_are_one_line(tmp_path):
         with pytest.raises(InputError, match="damaged"):
             probe_table(
                 str(tmp_path / "t.csv"),
-                [str(p) for p in sorted(tmp_path.glob("*.zarr"))],
                 "hubs",
                 {"k": [10]},
+                activations=[str(p) for p in sorted(tmp_path.glob("*.zarr"))],
             )
     file.unlink()
     with pytest.raises(InputError, match="damaged"):
-        probe_table(str(tmp_path / "t.csv"), [str(tmp_path / "code.zarr")], "hubs", {"k": [10]})
+        probe_table(str(tmp_path / "t.csv"), "hubs", {"k": [10]}, activations=[str(tmp_path / "code.zarr")])
 
 
 def test_a_layer_of_zeros_is_undefined_and_no_error(tmp_path):
     scores = {d: np.where(np.arange(2)[:, None] == 1, 0.0, s) for d, s in planted_sets(2, 100, 10, 5).items()}
-    found = table(tmp_path, "activation_overlap", scores, options={"k": [10]})
-    dead = found[(found["layer"] == 1) & found["quantity"].isin(["signal", "ceiling", "sep"])]
+    result = table(tmp_path, "activation_overlap", scores, options={"k": [10]})
+    dead = result[(result["layer"] == 1) & result["quantity"].isin(["signal", "ceiling", "sep"])]
     assert dead["value"].isna().all()
-    alive = found[(found["layer"] == 0) & (found["quantity"] == "signal")]
+    alive = result[(result["layer"] == 0) & (result["quantity"] == "signal")]
     assert alive["value"].notna().all()

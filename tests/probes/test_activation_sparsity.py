@@ -5,14 +5,15 @@ import pandas as pd
 import pytest
 from planted import write_scores
 
-from implicit_sparsity import probes, sparsity
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.store import open_store
+from implicit_sparsity.metrics import sparsity
+from implicit_sparsity.options import load
+from implicit_sparsity.storage.store import open_store
 
 
 def measure(path, scores, **options):
     dataset = open_store(write_scores(path, scores, "code"))
-    return pd.DataFrame(probes.load("activation_sparsity", **options).rows({"code": dataset}))
+    return pd.DataFrame(load("probes", "activation_sparsity", **options).rows({"code": dataset}))
 
 
 def test_every_measure_of_known_counts(tmp_path):
@@ -49,4 +50,4 @@ def test_a_layer_of_zeros_has_a_zero_share_and_no_distribution(tmp_path):
 def test_options_are_checked():
     for top_p in ([1.5], [-0.1], ["half"], []):
         with pytest.raises(InputError, match="top_p"):
-            probes.load("activation_sparsity", top_p=top_p)
+            load("probes", "activation_sparsity", top_p=top_p)

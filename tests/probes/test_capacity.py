@@ -5,15 +5,16 @@ curves.
 import numpy as np
 import pandas as pd
 import pytest
-from measure_capacity import measure_capacity
-from planted import about
+from measure import measure
+from planted import metadata
 from probe_table import probe_table
 
-from implicit_sparsity import capacity, jackknife, second_moments
 from implicit_sparsity.errors import InputError
+from implicit_sparsity.measurements import input_spectra
+from implicit_sparsity.metrics import capacity, intervals
 from implicit_sparsity.probes.capacity import Capacity
-from implicit_sparsity.store import open_store, write_store
-from implicit_sparsity.tables import read_table
+from implicit_sparsity.storage.store import open_store, write_store
+from implicit_sparsity.storage.tables import read_table
 
 OPTIONS = {"layers": 8, "tokens": 200, "groups": 4, "energy": [0.95, 0.99]}
 OPTIONS |= {"down": True, "skip_first": 1, "batch_tokens": 256}
@@ -26,19 +27,19 @@ def planted(subspaces, width=30, layers=2, groups=4):
     """
     rng = np.random.default_rng(0)
     turn = {layer: np.linalg.qr(rng.normal(size=(width, width)))[0] for layer in range(layers)}
-    found = {"a": {}, "b": {}}
-    for moments in found.values():
+    result = {"a": {}, "b": {}}
+    for moments in result.values():
         for domain, axes in subspaces.items():
             weight = np.zeros(width)
             weight[list(axes)] = 1
             moments[domain] = {
                 ("ffn", layer): np.tile((q * weight) @ q.T, (groups, 1, 1)) for layer, q in turn.items()
             }
-    return found
+    return result
 
 
 def rows_of(tmp_path, moments, orders, energy=(0.95, 0.99), **options):
-    arrays, coords = second_moments.used(moments, orders, list(energy))
+    arrays, coords = input_spectra.used(moments, orders, list(energy))
     layers = sorted({layer for _, layer in next(iter(moments["a"].values()))})
     attrs = ATTRS | {"options": OPTIONS}
     store = write_store(tmp_path / "s.zarr", arrays, coords | {"layer": np.array(layers)}, attrs)
@@ -80,12 +81,12 @@ def test_the_null_is_the_other_half_and_adds_almost_nothing(tmp_path):
     rng = np.random.default_rng(0)
 
     def draw(scales):
-        found = {"a": {}, "b": {}}
-        for moments in found.values():
+        result = {"a": {}, "b": {}}
+        for moments in result.values():
             for domain, scale in scales.items():
                 x = rng.normal(size=(4, 200, 40)) * scale
                 moments[domain] = {("ffn", 0): np.swapaxes(x, -1, -2) @ x}
-        return found
+        return result
 
     decay = np.arange(1, 41.0) ** -1
     same = rows_of(tmp_path, draw({"a": decay, "b": decay, "c": decay}), {"o": ["a", "b", "c"]})
@@ -137,7 +138,7 @@ def test_not_reached_is_an_answer(tmp_path):
 def test_intervals_cover(documents=16, width=24):
     """Truth: the mean over many draws of as many documents, each with directions of its own."""
     rng = np.random.default_rng(2)
-    found, energy = [], [0.9]
+    result, energy = [], [0.9]
     scale = np.arange(1, width + 1.0) ** -0.7
     for _ in range(400):
         x = (
@@ -147,8 +148,8 @@ def test_intervals_cover(documents=16, width=24):
         )
         moments = capacity.replicates(np.swapaxes(x, -1, -2) @ x)
         k = capacity.dimensions(np.linalg.eigvalsh(moments), energy)[:, 0]
-        found.append([k[0], *jackknife.interval(k)])
-    value, low, high = np.array(found).T
+        result.append([k[0], *intervals.jackknife_interval(k)])
+    value, low, high = np.array(result).T
     covered = np.mean((low <= value.mean()) & (value.mean() <= high))
     assert 0.92 <= covered <= 0.98, covered
 
@@ -158,35 +159,35 @@ def test_measured_moments_are_those_of_the_layers_inputs(nano, tmp_path, kind, p
     """Against inputs taken out one document at a time; equal runs give equal bytes."""
     import torch
 
-    from implicit_sparsity import ffn, hooks, models
-    from implicit_sparsity.tokens import Tokens
+    from implicit_sparsity.corpora.tokens import Tokens
+    from implicit_sparsity.models import ffn, forward, loading
+    from implicit_sparsity.models.hooks.watching import module_inputs
 
     folder, tokens = nano(kind)
-    network, shards = models.load(folder, device="cpu"), Tokens(tokens["code"])
+    network, shards = loading.load(folder, device="cpu"), Tokens(tokens["code"])
     split, special = shards.split("probe_a"), shards.index["special_ids"]
-    found = second_moments.measure(network, [0, 3], split, special, OPTIONS)
-    assert set(found) == {(place, layer) for place in places for layer in (0, 3)}
+    result = input_spectra.measure(network, [0, 3], split, special, OPTIONS)
+    assert set(result) == {(place, layer) for place in places for layer in (0, 3)}
     seen, left, total = [], 200, {}
-    with hooks.module_inputs({3: ffn.feed_forwards(network)[3].mlp}, lambda _, x: seen.append(x[0])):
+    with module_inputs({3: ffn.feed_forwards(network)[3].mlp}, lambda _, x: seen.append(x[0])):
         for number, document in enumerate(split):
             ids = np.asarray(document.ids)
             keep = np.flatnonzero(~np.isin(ids, special) & (np.arange(len(ids)) > 0))
             take = min(left, 50, len(keep))
             keep = keep[[int((i + 0.5) * len(keep) / take) for i in range(take)]]
             with torch.inference_mode():
-                models.hidden_states(network, torch.from_numpy(ids.astype(np.int64))[None])
+                forward.hidden_states(network, torch.from_numpy(ids.astype(np.int64))[None])
             x = seen[-1][keep].double().numpy()
             total[number % 4] = total.get(number % 4, 0) + x.T @ x
             left -= len(keep)
             if not left:
                 break
-    np.testing.assert_allclose(found["ffn", 3], [total[g] for g in range(4)], rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(result["ffn", 3], [total[g] for g in range(4)], rtol=1e-3, atol=1e-3)
     paths = [str(tokens[domain]) for domain in tokens]
     orders = {"forward": ["code", "math", "medical"], "back": ["medical", "code"]}
     for name in ("x", "y"):
-        measure_capacity(
-            str(tmp_path / name), str(folder), paths, {}, list(tokens), orders, OPTIONS, name="nano"
-        )
+        what = {}, "input_spectra", list(tokens), "base", OPTIONS
+        measure(str(tmp_path / name), str(folder), paths, *what, orders=orders, name="nano")
     for path in (tmp_path / "x").rglob("*"):
         if path.is_file():
             assert path.read_bytes() == (tmp_path / "y" / path.relative_to(tmp_path / "x")).read_bytes(), path
@@ -204,17 +205,17 @@ def test_measured_moments_are_those_of_the_layers_inputs(nano, tmp_path, kind, p
 def test_a_nan_too_few_documents_and_no_store(nano, tmp_path):
     import torch
 
-    from implicit_sparsity import models
-    from implicit_sparsity.tokens import Tokens
+    from implicit_sparsity.corpora.tokens import Tokens
+    from implicit_sparsity.models import loading
 
     folder, tokens = nano("llama")
-    network, split = models.load(folder, device="cpu"), Tokens(tokens["code"]).split("probe_a")
+    network, split = loading.load(folder, device="cpu"), Tokens(tokens["code"]).split("probe_a")
     with pytest.raises(InputError, match="are wanted"):
-        second_moments.measure(network, [0], split, [], OPTIONS | {"tokens": 9999}, tokens["code"])
+        input_spectra.measure(network, [0], split, [], OPTIONS | {"tokens": 9999}, tokens["code"])
     with torch.no_grad():
         network.model.embed_tokens.weight[:] = float("nan")
     with pytest.raises(InputError, match="ffn in layer 0 are not finite"):
-        second_moments.measure(network, [0], split, [], OPTIONS, tokens["code"])
+        input_spectra.measure(network, [0], split, [], OPTIONS, tokens["code"])
     assert Capacity().rows({}) == []
     spans = {"one": range(4), "two": range(4, 8)}
     dead = planted(spans)
@@ -222,7 +223,7 @@ def test_a_nan_too_few_documents_and_no_store(nano, tmp_path):
         half["two"]["ffn", 1][:] = 0  # a layer that passes nothing on
     frame = rows_of(tmp_path, dead, {"o": ["one", "two"]})
     assert values(frame, "used", layer=1) == [4, 4] and values(frame, "used", layer=0) == [4, 8]
-    assert about()["units"] == "1"
+    assert metadata()["units"] == "1"
 
 
 def test_layers_are_evenly_spaced():

@@ -6,11 +6,12 @@ import pytest
 from planted import DOMAINS, LEVELS, noisy_losses, write_scores, write_thresholds
 from probe_table import probe_table
 
-from implicit_sparsity import probes, sparsity
 from implicit_sparsity.errors import InputError
+from implicit_sparsity.metrics import sparsity
+from implicit_sparsity.options import load
 from implicit_sparsity.probes.critical_sparsity import separation
-from implicit_sparsity.store import open_store
-from implicit_sparsity.tables import read_table
+from implicit_sparsity.storage.store import open_store
+from implicit_sparsity.storage.tables import read_table
 
 SHARES = np.array([0.0, *LEVELS["levels"]])
 
@@ -75,12 +76,12 @@ def test_paired_intervals_cover_ratio_and_sep(documents):
         own, other, chance = (
             dense * (r + 0.15 * (r - 1) * draw.standard_normal(documents)) for r in (1.3, 1.6, 3.0)
         )
-        for found, truth, given in (
+        for result, truth, given in (
             (ratios, 1.6, (lambda a, b: a / b, other, dense)),
             (seps, 0.3 / 1.7, (separation, own, other, chance)),
         ):
             _, low, high = sparsity.paired_interval(*given)
-            found.append(low <= truth <= high)
+            result.append(low <= truth <= high)
     assert 0.92 <= np.mean(ratios) <= 0.98 and 0.92 <= np.mean(seps) <= 0.98
 
 
@@ -89,7 +90,7 @@ def test_paired_intervals_cover_ratio_and_sep(documents):
 
 def table(folder, losses, **options):
     """Table of stores: domain -> what was found."""
-    stores = [str(write_thresholds(folder / f"{name}.zarr", found, name)) for name, found in losses.items()]
+    stores = [str(write_thresholds(folder / f"{name}.zarr", result, name)) for name, result in losses.items()]
     path = folder / "critical_sparsity.csv"
     probe_table(str(path), probe="critical_sparsity", options=options, thresholds=stores)
     return read_table(path)
@@ -98,20 +99,20 @@ def table(folder, losses, **options):
 def test_planted_curves_and_masks_are_recovered(tmp_path):
     rng = np.random.default_rng(0)
     points = dict(zip(DOMAINS, (0.3, 0.45, 0.6, 0.8)))
-    found = table(tmp_path, {name: noisy_losses(rng, name, at) for name, at in points.items()})
-    assert set(found["n"]) == {12} and set(found["model"]) == {"nano"} and found["value"].notna().all()
-    for row in found[found["measure"] == "critical_sparsity"].itertuples():
+    result = table(tmp_path, {name: noisy_losses(rng, name, at) for name, at in points.items()})
+    assert set(result["n"]) == {12} and set(result["model"]) == {"nano"} and result["value"].notna().all()
+    for row in result[result["measure"] == "critical_sparsity"].itertuples():
         assert row.value == pytest.approx(points[row.domain_b], abs=0.02) and row.quantity == "signal"
         assert row.low <= row.value <= row.high
-    cross = found[found["measure"] == "cross_mask"].set_index(["domain_b", "domain_a"])
+    cross = result[result["measure"] == "cross_mask"].set_index(["domain_b", "domain_a"])
     for quantity, expected in (("ceiling", 1.1), ("signal", 1.5), ("floor", 3.0), ("sep", 0.4 / 1.9)):
         rows = cross[cross["quantity"] == quantity]
         assert len(rows) == {"ceiling": 4, "floor": 4}.get(quantity, 12)
         np.testing.assert_allclose(rows["value"], expected, rtol=0.05)
         assert (rows["low"] <= rows["value"]).all() and (rows["value"] <= rows["high"]).all()
-    curves = found[(found["measure"] == "curve") & (found["quantity"] == "ratio") & (found["level"] == 0)]
+    curves = result[(result["measure"] == "curve") & (result["quantity"] == "ratio") & (result["level"] == 0)]
     assert set(curves["value"]) == {1.0}
-    assert len(found[found["measure"] == "zeros"]) == 4 * len(SHARES) * 4
+    assert len(result[result["measure"] == "zeros"]) == 4 * len(SHARES) * 4
     looser = table(tmp_path, {"code": noisy_losses(rng, "code", 0.3)}, tolerance=0.16)
     assert looser[looser["measure"] == "critical_sparsity"]["value"].item() == pytest.approx(0.6, abs=0.02)
 
@@ -121,8 +122,8 @@ def test_masks_that_serve_all_domains_alike_have_no_separation(tmp_path):
     values, covered = [], []
     for seed in range(8):
         rng = np.random.default_rng(seed)
-        found = table(tmp_path, {name: noisy_losses(rng, name, own=1.5, noise=0.2) for name in DOMAINS})
-        sep = found[found["quantity"] == "sep"]
+        result = table(tmp_path, {name: noisy_losses(rng, name, own=1.5, noise=0.2) for name in DOMAINS})
+        sep = result[result["quantity"] == "sep"]
         values += sep["value"].tolist()
         covered += ((sep["low"] <= 0) & (sep["high"] >= 0)).tolist()
     assert abs(np.mean(values)) < 0.01 and np.mean(covered) >= 0.88
@@ -130,21 +131,21 @@ def test_masks_that_serve_all_domains_alike_have_no_separation(tmp_path):
 
 def test_a_curve_that_stays_within_tolerance_is_a_lower_bound(tmp_path):
     rng = np.random.default_rng(1)
-    found = table(tmp_path, {"code": noisy_losses(rng, "code", critical=2.0)})
-    row = found[found["measure"] == "critical_sparsity"].iloc[0]
+    result = table(tmp_path, {"code": noisy_losses(rng, "code", critical=2.0)})
+    row = result[result["measure"] == "critical_sparsity"].iloc[0]
     assert (row["quantity"], row["value"], row["high"]) == ("lower_bound", 0.99, 1.0)
 
 
 def test_few_documents_have_no_interval(tmp_path):
-    found = table(tmp_path, {"code": noisy_losses(np.random.default_rng(1), "code", documents=3)})
-    assert found["value"].notna().all() and found["low"].isna().all() and found["high"].isna().all()
+    result = table(tmp_path, {"code": noisy_losses(np.random.default_rng(1), "code", documents=3)})
+    assert result["value"].notna().all() and result["low"].isna().all() and result["high"].isna().all()
 
 
 def test_no_cross_level_no_cross_rows(tmp_path):
     store = open_store(
         write_thresholds(tmp_path / "s.zarr", noisy_losses(np.random.default_rng(1), "code"), "code")
     )
-    frame = pd.DataFrame(probes.load("critical_sparsity").rows({"code": store.isel(cross=slice(0))}))
+    frame = pd.DataFrame(load("probes", "critical_sparsity").rows({"code": store.isel(cross=slice(0))}))
     assert set(frame["measure"]) == {"curve", "critical_sparsity", "zeros"}
 
 

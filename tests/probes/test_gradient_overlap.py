@@ -8,10 +8,12 @@ import pytest
 from planted import DOMAINS, noisy_gradients, write_gradients
 from probe_table import probe_table
 
-from implicit_sparsity import gradients, probes, sketches
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.store import open_store
-from implicit_sparsity.tables import read_table
+from implicit_sparsity.metrics import gradients
+from implicit_sparsity.options import load
+from implicit_sparsity.passes import gradient_sketches
+from implicit_sparsity.storage.store import open_store
+from implicit_sparsity.storage.tables import read_table
 
 QUICK = {"resamples": 200, "permutations": 40, "k": (2,)}
 
@@ -22,7 +24,7 @@ def measure(folder, planted, columns=4, **options):
         domain: open_store(write_gradients(folder / f"{domain}.zarr", values, domain, columns=columns))
         for domain, values in planted.items()
     }
-    return pd.DataFrame(probes.load("gradient_overlap", **QUICK | options).rows(datasets))
+    return pd.DataFrame(load("probes", "gradient_overlap", **QUICK | options).rows(datasets))
 
 
 def part(frame, quantity, measure="cosine", own=False, kind=None):
@@ -35,10 +37,10 @@ def part(frame, quantity, measure="cosine", own=False, kind=None):
 def test_planted_cosine_is_within_its_interval_and_the_raw_one_is_not_it(tmp_path, cosine):
     planted = noisy_gradients(np.random.default_rng(1), cosine, modules=40, noise=2.0)
     frame = measure(tmp_path, planted)
-    found = part(frame, "disattenuated")
-    inside = (found["low"] <= cosine) & (cosine <= found["high"])
-    assert len(found) == 6 * 41 and inside.mean() > 0.9
-    assert found["value"].mean() == pytest.approx(cosine, abs=0.05)
+    result = part(frame, "disattenuated")
+    inside = (result["low"] <= cosine) & (cosine <= result["high"])
+    assert len(result) == 6 * 41 and inside.mean() > 0.9
+    assert result["value"].mean() == pytest.approx(cosine, abs=0.05)
     assert part(frame, "signal")["value"].mean() == pytest.approx(cosine * 2 / 3, abs=0.05)
     ceiling = part(frame, "ceiling")["value"]  # mean of length 1 against scatter of length 2 / sqrt(8)
     assert ceiling.mean() == pytest.approx(2 / 3, abs=0.05)
@@ -48,7 +50,7 @@ def test_planted_cosine_is_within_its_interval_and_the_raw_one_is_not_it(tmp_pat
         ceiling.mean(),
         part(frame, "ceiling", own=True)["value"].mean(),
     )
-    assert halves == pytest.approx(found["value"].mean(), abs=0.03)
+    assert halves == pytest.approx(result["value"].mean(), abs=0.03)
 
 
 def test_labels_that_mean_nothing_give_sep_near_zero_and_no_signal_below_the_deals(tmp_path):
@@ -112,22 +114,22 @@ def test_sketch_error_is_how_far_sketches_of_the_same_gradients_scatter(tmp_path
 
     sketched = np.empty((2, 8, len(names), dim))
     for i, name in enumerate(names):  # one gradient, sketched as if it were that of many weights
-        a = sketches.projection(name, (rank, width), rank)
-        sketch = sketches.Sketch(name, rows, rank, dim)
+        a = gradient_sketches.projection(name, (rank, width), rank)
+        sketch = gradient_sketches.Sketch(name, rows, rank, dim)
         for place in np.ndindex(2, 8):
             sketched[(*place, i)] = sketch((torch.tensor(exact[place], dtype=torch.float32) @ a.T)[None])
     planted = {name: sketched[i].reshape(2, 4, len(names), dim) for i, name in enumerate(("code", "math"))}
     frame = measure(tmp_path, planted, columns=rank)
     each = frame[frame["layer"] >= 0]
     scatter = part(each, "disattenuated")["value"].std()
-    told = np.sqrt((part(each, "sketch_error")["value"] ** 2).mean())
-    assert 0.7 < told / scatter < 1.4
+    reported = np.sqrt((part(each, "sketch_error")["value"] ** 2).mean())
+    assert 0.7 < reported / scatter < 1.4
     truth = gradients.cosine(*(x.reshape(8, -1).mean(0) for x in exact))
     inside = (part(each, "disattenuated")["low"] <= truth) & (truth <= part(each, "disattenuated")["high"])
     assert inside.mean() > 0.9
     whole = part(frame, "disattenuated", kind="all").iloc[0]
     assert whole["value"] == pytest.approx(truth, abs=0.05)
-    assert part(frame, "sketch_error", kind="all")["value"].iloc[0] < told / 4
+    assert part(frame, "sketch_error", kind="all")["value"].iloc[0] < reported / 4
 
 
 def test_a_layer_of_zeros_is_nan_and_leaves_the_others_alone(tmp_path):
@@ -144,14 +146,14 @@ def test_a_layer_of_zeros_is_nan_and_leaves_the_others_alone(tmp_path):
 
 def test_every_row_says_what_it_is(tmp_path):
     frame = measure(tmp_path, noisy_gradients(np.random.default_rng(7), 0.5))
-    assert list(frame.columns) == list(probes.load("gradient_overlap").COLUMNS)
+    assert list(frame.columns) == list(load("probes", "gradient_overlap").COLUMNS)
     assert (frame["n"] == 16).all() and set(frame["unit"]) == {"1", "radians", "dimensions"}
     assert not frame.duplicated(["layer", "kind", "domain_a", "domain_b", "measure", "k", "quantity"]).any()
     assert set(zip(frame["layer"], frame["kind"])) == {
         *((layer, kind) for layer in (0, 1) for kind in ("attention", "ffn")), (-1, "all")
     }  # fmt: skip
-    found = part(frame, "disattenuated")
-    assert ((found["low"] <= found["value"]) & (found["value"] <= found["high"])).all()
+    result = part(frame, "disattenuated")
+    assert ((result["low"] <= result["value"]) & (result["value"] <= result["high"])).all()
 
 
 def test_stores_that_do_not_fit_are_one_line(tmp_path):

@@ -4,16 +4,18 @@ zero.
 
 import numpy as np
 import pytest
-from measure_plasticity import measure_plasticity
+from measure import measure as run_measurement
 from planted import DOMAINS
 from probe_table import probe_table
 
-from implicit_sparsity import jackknife, models, plasticity, spectra
+from implicit_sparsity.corpora.tokens import Tokens
 from implicit_sparsity.errors import InputError
+from implicit_sparsity.metrics import intervals, spectra
+from implicit_sparsity.models import loading
+from implicit_sparsity.passes import plasticity
 from implicit_sparsity.probes.plasticity import steps_to
-from implicit_sparsity.store import open_store
-from implicit_sparsity.tables import read_table
-from implicit_sparsity.tokens import Tokens
+from implicit_sparsity.storage.store import open_store
+from implicit_sparsity.storage.tables import read_table
 
 OPTIONS = {
     "tasks": 2,
@@ -36,15 +38,14 @@ TWO = ("code", "math")
 def measure(nano, kind, store, model=None, checkpoint="base", **options):
     folder, tokens = nano(kind)
     paths = [str(tokens[domain]) for domain in TWO]
-    measure_plasticity(
-        str(store), str(model or folder), paths, {}, checkpoint, TWO, OPTIONS | options, name="nano"
-    )
+    what = {}, "plasticity_task", TWO, checkpoint, OPTIONS | options
+    run_measurement(str(store), str(model or folder), paths, *what, name="nano")
     return store
 
 
 def table(tmp_path, *stores, **options):
     paths = [str(store) for store in stores]
-    given = {"held_out_task": paths, "held_out_task_base": [path for path in paths if "base" in path]}
+    given = {"plasticity_task": paths, "plasticity_task_base": [path for path in paths if "base" in path]}
     probe_table(str(tmp_path / "t.csv"), probe="plasticity", options=options, **given)
     return read_table(tmp_path / "t.csv")
 
@@ -65,7 +66,7 @@ def with_dead_neurons(folder, source, share=0.5):
     import torch
 
     shutil.copytree(source, folder)
-    network = models.load(folder, device="cpu")
+    network = loading.load(folder, device="cpu")
     with torch.no_grad():
         for layer in network.model.layers:
             n = int(share * layer.mlp.gate_proj.weight.shape[0])
@@ -112,8 +113,8 @@ def test_a_half_that_is_dead_is_found_and_learns_slower(nano, tmp_path):
         measure(nano, "llama", tmp_path / "base.zarr", **more),
         measure(nano, "llama", tmp_path / "d.zarr", dead, "d.x", **more),
     )
-    about = [open_store(store).attrs["model_sha256"] for store in stores]
-    assert about[0] == about[1], "one base model"
+    metadata = [open_store(store).attrs["model_sha256"] for store in stores]
+    assert metadata[0] == metadata[1], "one base model"
     frame = table(tmp_path, *stores)
     share = frame[
         (frame["measure"] == "dormant_share") & (frame["tau"] == 0) & (frame["quantity"] == "signal")
@@ -146,28 +147,28 @@ def test_planted_ranks():
     basis = np.linalg.qr(rng.normal(size=(40, 3)))[0]
     x = np.kron(np.eye(3), np.ones((8, 1)))  # three corners, eight times each
     hidden = np.stack([x @ basis.T, rng.normal(size=(24, 40))])
-    found = plasticity.ranks(hidden, np.tile(np.arange(8), 3))
+    result = plasticity.ranks(hidden, np.tile(np.arange(8), 3))
     np.testing.assert_allclose(
-        found["effective_rank"][0], 2
+        result["effective_rank"][0], 2
     )  # three points less their mean span two directions
-    np.testing.assert_allclose(found["stable_rank"][0], 2)
-    assert 15 < found["effective_rank"][1, 0] <= 23
+    np.testing.assert_allclose(result["stable_rank"][0], 2)
+    assert 15 < result["effective_rank"][1, 0] <= 23
     centred = hidden[1] - hidden[1].mean(axis=0)
-    assert found["stable_rank"][1, 0] == pytest.approx(float(spectra.stable_rank(centred)))
+    assert result["stable_rank"][1, 0] == pytest.approx(float(spectra.stable_rank(centred)))
 
 
 @pytest.mark.parametrize("decay", [0.5, 1.0])
 def test_intervals_of_ranks_cover(decay, documents=12, positions=6, width=20):
     """Truth: the mean over many draws of as many documents, as everywhere."""
     rng = np.random.default_rng(1)
-    scale, found = np.arange(1, width + 1.0) ** -decay, []
+    scale, result = np.arange(1, width + 1.0) ** -decay, []
     owner = np.repeat(np.arange(documents), positions)
     for _ in range(400):
         means = rng.normal(size=(documents, width))
         x = (means[owner] + rng.normal(size=(len(owner), width))) * scale
         values = plasticity.ranks(x[None], owner)
-        found.append([[v[0, 0], *jackknife.interval(v[0], "log")] for v in values.values()])
-    value, low, high = np.array(found).transpose(2, 0, 1)
+        result.append([[v[0, 0], *intervals.jackknife_interval(v[0], "log")] for v in values.values()])
+    value, low, high = np.array(result).transpose(2, 0, 1)
     truth = value.mean(axis=0)
     covered = ((low <= truth) & (truth <= high)).mean(axis=0)
     assert ((covered >= 0.92) & (covered <= 0.98)).all(), covered

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from planted import about
+from planted import metadata
 
-from implicit_sparsity import probes
+from implicit_sparsity.options import load
 from implicit_sparsity.probes.base import per_token
-from implicit_sparsity.store import open_store, write_store
+from implicit_sparsity.storage.store import open_store, write_store
 
 EXPERT = np.array([0, 0, 1, 1, -1])  # two experts of two neurons, then a shared expert of one
 
@@ -19,11 +19,11 @@ def mixture(tmp_path):
     above = np.broadcast_to(np.array([5, 10, 0, 0, 50]), (2, 1, 1, 5))
     dims = ("half", "layer", "neuron")
     arrays = {
-        "tokens": (("half",), np.array([100, 100]), about()),
-        "sum_abs": (dims, sums, about()),
-        "above_count": (("half", "layer", "threshold", "neuron"), above, about()),
-        "zero_count": (("half", "layer"), np.full((2, 1), 12), about()),
-        "routed_tokens": (("half", "layer", "expert_id"), routed, about()),
+        "tokens": (("half",), np.array([100, 100]), metadata()),
+        "sum_abs": (dims, sums, metadata()),
+        "above_count": (("half", "layer", "threshold", "neuron"), above, metadata()),
+        "zero_count": (("half", "layer"), np.full((2, 1), 12), metadata()),
+        "routed_tokens": (("half", "layer", "expert_id"), routed, metadata()),
     }
     coords = {"half": np.array(["a", "b"]), "layer": [0], "expert_id": [0, 1], "threshold": [0.1]}
     coords |= {"expert": EXPERT, "unit": np.array([0, 1, 0, 1, 0])}
@@ -36,16 +36,18 @@ def test_means_are_over_the_tokens_routed_there(mixture):
 
 
 def test_only_reached_neurons_count_as_activations(mixture):
-    rows = probes.load("activation_sparsity", top_p=[0.5]).rows({"code": mixture})
-    found = {(row["measure"], row["parameter"]): row["value"] for row in rows if row["parameter"] is not None}
+    rows = load("probes", "activation_sparsity", top_p=[0.5]).rows({"code": mixture})
+    result = {
+        (row["measure"], row["parameter"]): row["value"] for row in rows if row["parameter"] is not None
+    }
     zero = next(row["value"] for row in rows if row["measure"] == "zero_share")
     assert zero == pytest.approx(12 / (10 + 10 + 100))
-    assert found[("below_share", 0.1)] == pytest.approx(1 - 65 / 120)
-    assert found[("top_p_share", 0.5)] == pytest.approx(1 / 5)  # 3 of 1 + 2 + 3
+    assert result[("below_share", 0.1)] == pytest.approx(1 - 65 / 120)
+    assert result[("top_p_share", 0.5)] == pytest.approx(1 / 5)  # 3 of 1 + 2 + 3
 
 
 def test_overlap_of_experts_in_use(mixture):
-    rows = probes.load("activation_overlap", k=[2, 4]).rows({"code": mixture, "math": mixture}, {})
+    rows = load("probes", "activation_overlap", k=[2, 4]).rows({"code": mixture, "math": mixture}, {})
     signal = {
         row["k"]: row["value"] for row in rows if row["quantity"] == "signal" and row["measure"] == "iou"
     }

@@ -10,10 +10,11 @@ import pytest
 from planted import DOMAINS, TOKENS, noisy_scores, write_routing, write_scores
 from probe_table import probe_table
 
-from implicit_sparsity import overlap, probes
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.store import open_store
-from implicit_sparsity.tables import read_table
+from implicit_sparsity.metrics import overlap
+from implicit_sparsity.options import load
+from implicit_sparsity.storage.store import open_store
+from implicit_sparsity.storage.tables import read_table
 
 GOLDEN = Path(__file__).resolve().parents[3] / "shared/golden/olmoe_routing.json"
 EXPERTS, ACTIVE = 16, 4
@@ -25,7 +26,7 @@ def measure(folder, counts, active=ACTIVE, **options):
         domain: open_store(write_routing(folder / f"{domain}.zarr", routed, domain, active))
         for domain, routed in counts.items()
     }
-    return pd.DataFrame(probes.load("routing_overlap", **options).rows(datasets))
+    return pd.DataFrame(load("probes", "routing_overlap", **options).rows(datasets))
 
 
 def values(frame, measure, quantity, own=False):
@@ -81,17 +82,17 @@ def test_partly_shared_experts_by_hand(tmp_path):
 
 def test_equal_domains_reach_the_ceiling(tmp_path):
     """Tokens of one distribution for all: SEP and information are near 0, for every measure, over seeds."""
-    found = []
+    result = []
     for seed in range(8):
         rng = np.random.default_rng(seed)
         p = rng.dirichlet(np.full(EXPERTS, 0.7))
         counts = {domain: rng.multinomial(TOKENS * ACTIVE, p, size=(2, 6)) for domain in DOMAINS}
         frame = measure(tmp_path / str(seed), counts)
-        found.append([np.nanmean(values(frame, m, "sep")) for m in
+        result.append([np.nanmean(values(frame, m, "sep")) for m in
                       ("iou", "weighted_jaccard", "jensen_shannon_bits")])  # fmt: skip
         information = values(frame, "normalised_information", "signal", own=True)
         assert (information < 0.01).all()
-    assert np.abs(np.mean(found, axis=0)).max() < 0.05
+    assert np.abs(np.mean(result, axis=0)).max() < 0.05
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -112,7 +113,7 @@ def test_weight_and_tokens_are_different_scores(tmp_path):
     datasets = {"code": store, "general": other}
     iou = {
         score: values(
-            pd.DataFrame(probes.load("routing_overlap", score=score).rows(datasets)), "iou", "signal"
+            pd.DataFrame(load("probes", "routing_overlap", score=score).rows(datasets)), "iou", "signal"
         )
         for score in ("tokens", "weight")
     }
@@ -147,7 +148,7 @@ def test_table_of_a_study_with_some_or_no_mixtures(tmp_path, kinds):
         for domain, counts in planted(0.7).items():
             stores.append(str(write_routing(tmp_path / f"moe.{domain}.zarr", counts, domain, ACTIVE)))
     path = tmp_path / "routing_overlap.csv"
-    probe_table(str(path), stores, "routing_overlap", {})
+    probe_table(str(path), probe="routing_overlap", activations=stores)
     header = path.read_text().splitlines()[0].split(",")
     assert header[:3] == ["model", "revision", "checkpoint"] and "experts" in header
     if kinds == "dense":
@@ -175,7 +176,7 @@ def test_broken_stores_are_one_line(tmp_path):
     dense = open_store(write_scores(tmp_path / "d.zarr", np.ones((2, 5)), "law"))
     moe = open_store(write_routing(tmp_path / "m.zarr", good["code"], "code", ACTIVE))
     with pytest.raises(InputError, match="without routing"):
-        probes.load("routing_overlap").rows({"code": moe, "law": dense})
+        load("probes", "routing_overlap").rows({"code": moe, "law": dense})
 
 
 @pytest.mark.skipif(not GOLDEN.exists(), reason=f"{GOLDEN} is not there")
@@ -187,18 +188,18 @@ def test_published_routing_of_olmoe_is_reproduced(tmp_path):
     frame = measure(tmp_path, counts, active=golden["top_k"])
     assert set(frame["active"]) == {golden["top_k"]} and set(frame["experts"]) == {golden["n_experts"]}
     pairs = len(list(combinations(domains, 2)))
-    found = {m: values(frame, m, "signal").reshape(pairs, len(layers)) for m in
+    result = {m: values(frame, m, "signal").reshape(pairs, len(layers)) for m in
              ("iou", "weighted_jaccard", "jensen_shannon_bits")}  # fmt: skip
     np.testing.assert_allclose(values(frame, "iou", "floor"), golden["chance_iou_exact"], atol=1e-6)
     github = frame[(frame["measure"] == "max_specialisation") & (frame["domain_a"] == "github")]
     github = github[github["quantity"] == "signal"]["value"].to_numpy()
     for i, layer in enumerate(layers):
         mine = {
-            "mean_pairwise_top_k_iou": found["iou"][:, i].mean(),
-            "min": found["iou"][:, i].min(),
-            "max": found["iou"][:, i].max(),
-            "mean_weighted_jaccard": found["weighted_jaccard"][:, i].mean(),
-            "mean_jsd_bits": found["jensen_shannon_bits"][:, i].mean(),
+            "mean_pairwise_top_k_iou": result["iou"][:, i].mean(),
+            "min": result["iou"][:, i].min(),
+            "max": result["iou"][:, i].max(),
+            "mean_weighted_jaccard": result["weighted_jaccard"][:, i].mean(),
+            "mean_jsd_bits": result["jensen_shannon_bits"][:, i].mean(),
             "max_domain_specialisation_github": github[i],
         }
         assert set(mine) == set(golden["expected"][layer])

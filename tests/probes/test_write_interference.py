@@ -5,15 +5,17 @@ import json
 import networks
 import numpy as np
 import pytest
-from planted import DOMAINS, about, write_scores
+from planted import DOMAINS, metadata, write_scores
 from probe_table import probe_table
 
-from implicit_sparsity import adapters, models, neurons, writes
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.neuron_sets import members, renamed
-from implicit_sparsity.store import write_store
-from implicit_sparsity.tables import read_table
-from implicit_sparsity.weights import Tensors
+from implicit_sparsity.metrics.neuron_sets import members, renamed
+from implicit_sparsity.models import adapters, loading
+from implicit_sparsity.passes import write_energy
+from implicit_sparsity.storage.store import write_store
+from implicit_sparsity.storage.tables import read_table
+from implicit_sparsity.storage.tensors import Tensors
+from implicit_sparsity.updates import neuron_deltas
 
 LAYERS, NEURONS, HIDDEN = 2, 64, 32
 
@@ -21,27 +23,27 @@ LAYERS, NEURONS, HIDDEN = 2, 64, 32
 def study(folder, stage, form="adapter", previous=True):
     """The record of a stage, as far as the probe reads it."""
     seen = DOMAINS[:stage]
-    told = {
+    reported = {
         "domain": seen[-1],
         "trained_domains": seen,
         "form": form,
         "previous_sha256": "x" if previous else None,
     }
-    (folder / "stage.json").write_text(json.dumps({"study": told}))
+    (folder / "stage.json").write_text(json.dumps({"study": reported}))
     return str(folder)
 
 
 def make(tmp_path, kind="llama"):
     """(model folder, the network in float64-free LoRA form, names of its factors)."""
     folder = networks.make_model(tmp_path / "models" / "nano", kind)
-    return folder, models.load(folder, device="cpu")
+    return folder, loading.load(folder, device="cpu")
 
 
 def adapter(network, folder, fill, rank=4):
     """A LoRA folder whose factors ``fill(name, a, b)`` writes: a [X, r, i], b [X, o, r]."""
     import torch
 
-    from implicit_sparsity import lowrank
+    from implicit_sparsity.models import lowrank
 
     wrapped = adapters.add_lora(network, rank, 2 * rank, init_lora_weights=False)
     with torch.no_grad():
@@ -61,7 +63,7 @@ def layout_of(kind):
     experts, width = shape.get("num_experts", 0), shape.get("moe_intermediate_size", 0)
     shared = shape.get("shared_expert_intermediate_size", 0)
     size = experts * width + shared if experts else shape["intermediate_size"]
-    return writes.Layout(shape["num_hidden_layers"], size, shape["hidden_size"], experts, width, shared)
+    return write_energy.Layout(shape["num_hidden_layers"], size, shape["hidden_size"], experts, width, shared)
 
 
 def expected(deltas, layout):
@@ -87,15 +89,15 @@ def test_energies_are_those_of_the_update_that_is_never_formed(tmp_path, kind):
     layout, (_, network) = layout_of(kind), make(tmp_path, kind)
     first = adapter(network, tmp_path / "one", lambda name, a, b: None)
     second = adapter(network, tmp_path / "two", lambda name, a, b: b.mul_(0.3), rank=6)
-    energies = writes.Adapter(tmp_path / "one", layout).energies()
+    energies = write_energy.Adapter(tmp_path / "one", layout).energies()
     energy, elsewhere = expected(first, layout)
     np.testing.assert_allclose(energies.neurons, energy, rtol=1e-9)
     assert energies.elsewhere == pytest.approx(elsewhere, rel=1e-9) and energies.rank == 4
-    step = writes.Adapter(tmp_path / "two", layout, tmp_path / "one").energies()
+    step = write_energy.Adapter(tmp_path / "two", layout, tmp_path / "one").energies()
     energy, elsewhere = expected({name: second[name] - first[name] for name in first}, layout)
     np.testing.assert_allclose(step.neurons, energy, rtol=1e-9)
     assert step.elsewhere == pytest.approx(elsewhere, rel=1e-9)
-    same = writes.Adapter(tmp_path / "one", layout, tmp_path / "one").energies()
+    same = write_energy.Adapter(tmp_path / "one", layout, tmp_path / "one").energies()
     assert same.neurons.max() < 1e-12 * energies.neurons.max()
 
 
@@ -106,7 +108,7 @@ def test_whole_models_are_subtracted_weight_by_weight(tmp_path, kind, precision)
 
     layout, (_, network) = layout_of(kind), make(tmp_path, kind)
     before = tmp_path / "before"
-    models.save(network, before, precision)
+    loading.save(network, before, precision)
     with torch.no_grad():
         network.model.norm.weight += 2.0
         mlp = network.model.layers[1].mlp
@@ -118,8 +120,8 @@ def test_whole_models_are_subtracted_weight_by_weight(tmp_path, kind, precision)
             mlp.experts.gate_up_proj[3, 16 + 2] += 1.0  # the up row of unit 2 of expert 3
             mlp.shared_expert.down_proj.weight[:, 4] += 1.0
             places = {(1, 3 * 16 + 2): 32, (1, 8 * 16 + 4): 32}
-    models.save(network, tmp_path / "after", precision)
-    energies = writes.Whole(tmp_path / "after", before).energies(layout)
+    loading.save(network, tmp_path / "after", precision)
+    energies = write_energy.Whole(tmp_path / "after", before).energies(layout)
     tolerance = 1e-5 if precision == "fp32" else 0.02
     want = np.zeros((layout.layers, layout.neurons))
     for at, value in places.items():
@@ -150,7 +152,9 @@ def test_a_fused_checkpoint_before_an_unfused_one(tmp_path):
         rows = {"gate": fused[e, :3], "up": fused[e, 3:] + (e == 1), "down": down[e]}
         parts |= {f"{stem}{kind}_proj.weight": np.ascontiguousarray(x) for kind, x in rows.items()}
     save_file(parts, tmp_path / "b" / "m.safetensors")
-    energies = writes.Whole(tmp_path / "b", tmp_path / "a").energies(writes.Layout(1, 6, 4, 2, 3, 0))
+    energies = write_energy.Whole(tmp_path / "b", tmp_path / "a").energies(
+        write_energy.Layout(1, 6, 4, 2, 3, 0)
+    )
     np.testing.assert_allclose(energies.neurons, [[0, 0, 0, 4, 4, 4]], atol=1e-6)
     assert energies.elsewhere == 0
 
@@ -175,7 +179,11 @@ def stores(folder, scores, **more):
 
 def table(tmp_path, adapters, references=None, **options):
     references = references or stores(tmp_path / "stores", planted_scores())
-    given = {"reference": references, "adapters": adapters, "models": [str(tmp_path / "models" / "nano")]}
+    given = {
+        "activations_base": references,
+        "adapters": adapters,
+        "models": [str(tmp_path / "models" / "nano")],
+    }
     probe_table(str(tmp_path / "t.csv"), probe="write_interference", options={"k": [20]} | options, **given)
     return read_table(tmp_path / "t.csv")
 
@@ -185,8 +193,8 @@ def value(frame, quantity="signal", stage=1, write="total", **where):
     rows = rows[rows["checkpoint"] == f"m.o.seed0.stage{stage}"]
     for column, wanted in ({"layer": -1, "domain": ""} | where).items():
         rows = rows[rows[column] == wanted]
-    (found,) = rows["value"]
-    return found
+    (result,) = rows["value"]
+    return result
 
 
 def test_planted_writes_are_found_in_their_sets(tmp_path):
@@ -260,8 +268,8 @@ def test_activation_mask_writes_on_its_chosen_neurons_alone(tmp_path, kind):
     torch.manual_seed(0)
     index = torch.randperm(layout.neurons)[:9].sort().values
     layers = [(index, *(torch.randn(s) for s in ((9, 32), (9, 32), (32, 9))))] * layout.layers
-    neurons.Deltas(layers).save_as_lora(network, tmp_path / "a")
-    energies = writes.Adapter(tmp_path / "a", layout).energies()
+    neuron_deltas.Deltas(layers).save_as_lora(network, tmp_path / "a")
+    energies = write_energy.Adapter(tmp_path / "a", layout).energies()
     _, gate, up, down = layers[0]
     each = gate.square().sum(1) + up.square().sum(1) + down.square().sum(0)
     want = np.zeros((layout.layers, layout.neurons))
@@ -276,11 +284,11 @@ def grouped_store(path, rng, domain, mean, groups, noise):
     draws = rng.gamma(1 / noise, noise, size=(2, groups, 1, len(mean))) * mean
     dims = ("half", "group", "layer", "neuron")
     arrays = {
-        "tokens": (("half",), np.full(2, groups), about()),
-        "documents": (("half",), np.full(2, groups), about()),
-        "sum_abs": (("half", "layer", "neuron"), draws.sum(axis=1), about()),
-        "group_sum_abs": (dims, draws.astype("f4"), about()),
-        "group_tokens": (("half", "group"), np.ones((2, groups), int), about()),
+        "tokens": (("half",), np.full(2, groups), metadata()),
+        "documents": (("half",), np.full(2, groups), metadata()),
+        "sum_abs": (("half", "layer", "neuron"), draws.sum(axis=1), metadata()),
+        "group_sum_abs": (dims, draws.astype("f4"), metadata()),
+        "group_tokens": (("half", "group"), np.ones((2, groups), int), metadata()),
     }
     coords = {"half": np.array(["a", "b"]), "layer": np.arange(1), "group": np.arange(groups)}
     attrs = {"model": "nano", "checkpoint": "base", "domain": domain, "revision": "r", "model_sha256": "s"}
@@ -289,24 +297,24 @@ def grouped_store(path, rng, domain, mean, groups, noise):
 
 def test_intervals_cover_the_share_at_this_budget():
     """Truth: the mean share over many draws of documents; over six updates 95 % cover it in 92 to 98 %."""
-    from implicit_sparsity import comparing, neuron_sets
+    from implicit_sparsity.metrics import neuron_sets, separation
 
     rng = np.random.default_rng(0)
     n, groups, k = 300, 24, 40
     shared = 0.9 * rng.normal(size=n)
     means = {domain: np.exp(shared + 0.5 * rng.normal(size=n)) for domain in ("one", "two", "three")}
     has = np.column_stack([np.ones(n), rng.gamma(0.5, size=(n, 6))])
-    found = {key: [] for key in members(means, k)}
+    result = {key: [] for key in members(means, k)}
     for _ in range(300):
         halves = {}
         for domain, mean in means.items():
             sums = rng.gamma(0.7, 1 / 0.7, size=(groups, n)) * mean
-            halves[domain] = comparing.Half(sums.mean(axis=0), sums, np.ones((groups, 1)))
+            halves[domain] = separation.Half(sums.mean(axis=0), sums, np.ones((groups, 1)))
         sums = neuron_sets.sums(halves, k, has, draws=48)
-        for key in found:
-            found[key].append(sums.interval(lambda inside, total: inside[..., 1:] / total[1:], key))
+        for key in result:
+            result[key].append(sums.interval(lambda inside, total: inside[..., 1:] / total[1:], key))
     covered = []
-    for intervals in found.values():
+    for intervals in result.values():
         value, low, high = np.array(intervals).transpose(1, 0, 2)
         truth = value.mean(axis=0)
         covered.append(np.mean((low <= truth) & (truth <= high)))
@@ -353,7 +361,7 @@ def test_nothing_written_nothing_measured_and_what_cannot_be_read(tmp_path):
 def table_is_empty(tmp_path):
     """Without a stage there is a header alone."""
     references = stores(tmp_path / "stores", planted_scores())
-    given = {"reference": references, "models": [str(tmp_path / "models" / "nano")]}
+    given = {"activations_base": references, "models": [str(tmp_path / "models" / "nano")]}
     probe_table(str(tmp_path / "none.csv"), probe="write_interference", options={"k": [20]}, **given)
     return len((tmp_path / "none.csv").read_text().splitlines()) == 1
 

@@ -71,17 +71,17 @@ def finish(process, folder) -> str:
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
-    said = (folder / "run.log").read_text()
-    assert status == 0, said[-3000:]
-    return said
+    reported = (folder / "run.log").read_text()
+    assert status == 0, reported[-3000:]
+    return reported
 
 
 def wait_for(question, seconds=500):
     """The first true answer."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        if found := question():
-            return found
+        if result := question():
+            return result
         time.sleep(0.2)
     pytest.fail(f"waited {seconds} s in vain")
 
@@ -92,8 +92,8 @@ def study(cluster, tmp_path_factory):
     folder = tmp_path_factory.mktemp("slurm") / "repository"
     studies.trimmed_study(folder, measured=("activations", "activation_sparsity"), training=TRAINING)
     before = {job["JobId"] for job in records(cluster)}
-    said = finish(start(cluster, folder, "all"), folder)
-    return folder, said, [job for job in records(cluster) if job["JobId"] not in before]
+    reported = finish(start(cluster, folder, "all"), folder)
+    return folder, reported, [job for job in records(cluster) if job["JobId"] not in before]
 
 
 TRAINING = {"steps": 48, "batch_size": 2, "warmup": 1, "checkpoint_every": 3}
@@ -105,7 +105,7 @@ def of_gpu(job) -> bool:
 
 
 def test_gpu_rules_run_in_the_a100_partition_with_a_gpu_and_cpu_rules_do_not(study):
-    _, said, jobs = study
+    _, reported, jobs = study
     assert {job["JobState"] for job in jobs} == {"COMPLETED"}
     comments = " ".join(job["Comment"] for job in jobs)
     for group in ("corpora.code", "tokens.nano_dense", "nano_dense.base", LAST, "tables"):
@@ -116,14 +116,16 @@ def test_gpu_rules_run_in_the_a100_partition_with_a_gpu_and_cpu_rules_do_not(stu
         else:
             assert job["Partition"] == "cpu" and "TresPerJob" not in job, job["Comment"]
     assert sum(map(of_gpu, jobs)) == 4, "prepare_model, base and two stages"
-    assert len(jobs) == len(re.findall("has been submitted with SLURM jobid", said)) == 8
+    assert len(jobs) == len(re.findall("has been submitted with SLURM jobid", reported)) == 8
 
 
 def test_every_artifact_is_there_and_nothing_is_left_to_do(study, cluster):
     folder, *_ = study
     assert "Nothing to be done" in studies.run(folder, "-n", "all")
     assert (folder / "results/figures/sparsity_by_layer.pdf").stat().st_size > 0
-    assert not (folder / "results/.kept").exists(), "what failed groups had finished is kept no longer"
+    assert not (folder / "results/.output_cache").exists(), (
+        "what failed groups had finished is kept no longer"
+    )
     assert not list((folder / "results").rglob(".partial-*"))
 
 
@@ -180,15 +182,15 @@ def test_warned_cancelled_and_lost_with_its_node(study, again, cluster):
         assert saved(again) >= at, "a restart point was lost"
         at = saved(again)
     slurm(cluster, "scontrol", "update", f"NodeName={node}", "State=RESUME")
-    said = finish(process, again)
+    reported = finish(process, again)
 
     states = {job["JobId"]: job["JobState"] for job in records(cluster)}
     assert {state: states[number] for state, number in attempts.items()} == {state: state for state in ends}
     log = (again / "results/logs/train_adapter/nano_dense.lora.forward.seed0.stage2.log").read_text()
     # a job on a lost node saves once more after SLURM has forgotten it
     assert int(re.search(r"continuing from .*-(\d+)", log)[1]) >= at > 0
-    assert studies.finished_jobs(said).count("train_adapter") == 1
-    assert not {"prepare_model", "tokenize_domain", "measure_activations"} & set(studies.finished_jobs(said))
+    assert studies.finished_jobs(reported).count("train_adapter") == 1
+    assert not {"prepare_model", "tokenize_domain", "measure_domain"} & set(studies.finished_jobs(reported))
     same_artifacts(again, study[0])
 
 
@@ -215,8 +217,8 @@ def test_preempted_under_its_own_number_and_trained_once_though_its_evaluation_f
     wait_for(lambda: "Trying to restart" in (again / "run.log").read_text())
     assert not stage.exists() and record_of(cluster, number)["Restarts"] == "1"
     scores.unlink()
-    said = finish(process, again)
-    assert len(re.findall("has been submitted with SLURM jobid", said)) == 3, (
+    reported = finish(process, again)
+    assert len(re.findall("has been submitted with SLURM jobid", reported)) == 3, (
         "twice the stage, and the tables"
     )
     log = (again / "results/logs/train_adapter/nano_dense.lora.forward.seed0.stage2.log").read_text()

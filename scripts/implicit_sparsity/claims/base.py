@@ -9,11 +9,11 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from implicit_sparsity import judging
-from implicit_sparsity.judging import Evidence, Found
+from implicit_sparsity.metrics import verdict
+from implicit_sparsity.metrics.verdict import Evidence, Finding
 from implicit_sparsity.options import Options, option
 
-__all__ = ["Claim", "Evidence", "ForgetsLess", "Found", "OfMethods", "Study", "by_seed", "last_stages"]
+__all__ = ["Claim", "Evidence", "Finding", "ForgetsLess", "OfMethods", "Study", "by_seed", "last_stages"]
 __all__ += ["of_family", "option", "origin", "own_documents", "separations"]
 
 SCRATCH = "scratch-"  # how the revision of a model begins that was trained here, from nothing
@@ -45,23 +45,23 @@ class Claim(Options):
 
     models: tuple | None = option(None, help="models that it is judged on; all that were measured")
 
-    def judge(self, tables: dict, study: Study) -> Found:
+    def judge(self, tables: dict, study: Study) -> Finding:
         """Evidence of the tables (name -> DataFrame; one that is not made is not there)."""
-        found = Found()
+        result = Finding()
         for name in self.TABLES:
             if name not in tables:
-                found.miss(f"the table {name}")
+                result.miss(f"the table {name}")
             elif tables[name].empty:
-                found.miss(f"rows of the table {name}")
-        if not found.missing:
+                result.miss(f"rows of the table {name}")
+        if not result.missing:
             chosen = {name: self._chosen(frame) for name, frame in tables.items()}
-            self.look(found, chosen, study)
-        if not found.evidence and not found.missing:
+            self.look(result, chosen, study)
+        if not result.evidence and not result.missing:
             of = f" in {', '.join(self.models)}" if self.models else ""
-            found.miss("; ".join(found.skipped) or f"rows of what it speaks of{of}")
-        return found
+            result.miss("; ".join(result.skipped) or f"rows of what it speaks of{of}")
+        return result
 
-    def look(self, found: Found, tables: dict, study: Study) -> None:
+    def look(self, result: Finding, tables: dict, study: Study) -> None:
         raise NotImplementedError
 
     def _chosen(self, frame):
@@ -71,8 +71,8 @@ class Claim(Options):
 
     def piece(self, model: str, three, noise: float, n: int, **more) -> Evidence:
         """Evidence of (effect, low, high)."""
-        about = {"threshold": float(self.threshold), "side": self.SIDE} | more
-        return Evidence(model, *map(float, three), noise=float(noise), n=int(n), **about)
+        metadata = {"threshold": float(self.threshold), "side": self.SIDE} | more
+        return Evidence(model, *map(float, three), noise=float(noise), n=int(n), **metadata)
 
 
 @dataclass
@@ -82,12 +82,12 @@ class OfMethods(Claim):
     seeds: int = option(3, low=1, help="seeds that it takes; an interval over seeds takes 2")
     orders: int = option(2, low=1, help="orders that it takes")
 
-    def ask(self, found: Found, seeds, orders, who: str) -> None:
+    def ask(self, result: Finding, seeds, orders, who: str) -> None:
         """What is missing of ``seeds`` (the fewest of any run) and ``orders`` (a collection)."""
         if seeds < self.seeds:
-            found.miss(f"{self.seeds} seeds of {who}, there is {seeds}")
+            result.miss(f"{self.seeds} seeds of {who}, there is {seeds}")
         if len(set(orders)) < self.orders:
-            found.miss(f"{self.orders} orders of {who}, there is {len(set(orders))}")
+            result.miss(f"{self.orders} orders of {who}, there is {len(set(orders))}")
 
 
 @dataclass
@@ -108,42 +108,50 @@ class ForgetsLess(OfMethods):
     control: str = option("random", help="which of its controls it has to beat, too")
     score: str = option("loss", help="score of comparisons.margins")
 
-    def look(self, found, tables, study):
+    def look(self, result, tables, study):
         table = tables["comparisons"]
         table = table[table["score"] == self.score]
         if table.empty:
-            found.miss(f"comparisons of the score {self.score} (comparisons.margins)")
+            result.miss(f"comparisons of the score {self.score} (comparisons.margins)")
         for model, here in table.groupby("model", sort=False):
             mine = here[here["family"] == self.method]
             if mine.empty:
-                found.skip(f"{model} is not trained with {self.method}")
+                result.skip(f"{model} is not trained with {self.method}")
                 continue
             for order, part in here.groupby("order", sort=False):
-                self._unit(found, part, model, order)
-            self.ask(found, int(mine["seeds"].min()), mine["order"], f"{self.method} on {model}")
+                self._unit(result, part, model, order)
+            self.ask(result, int(mine["seeds"].min()), mine["order"], f"{self.method} on {model}")
 
-    def _unit(self, found, part, model, order):
+    def _unit(self, result, part, model, order):
         control = f"{self.method}_{self.control}"
         pieces = []
         for family, against in ((self.method, self.against), (control, self.method)):
             rows = part[(part["family"] == family) & (part["against"] == against)]
             if rows.empty:
                 key = "controls: true" if family == control else "comparisons.reference"
-                found.miss(f"the comparison of {family} with {against} ({key})")
+                result.miss(f"the comparison of {family} with {against} ({key})")
                 return
             row = rows.iloc[0]
             if not np.isfinite(row["difference"]):
-                found.skip(f"{family} against {against} on {model}, order {order}: {row['note']}")
+                result.skip(f"{family} against {against} on {model}, order {order}: {row['note']}")
                 return
             noise = part.loc[part["family"].isin([family, against]), "noise_sd"].max(skipna=False)
             three = [row[name] for name in ("difference", "difference_low", "difference_high")]
             if family == self.method:  # the table has what it forgets more
                 three = [-three[0], -three[2], -three[1]]
             detail = f"at a learned gain of {row['learned_gain']:.3g}; p after Holm {row['p_holm']:.2g}"
-            about = {"n": row["documents"], "seeds": int(row["seeds"]), "unit": row["unit"], "order": order}
-            about |= {"subject": self.method, "what": f"against {against if family != control else control}"}
-            pieces.append(self.piece(model, three, noise, **about, detail=detail))
-        found.evidence.extend(pieces)
+            metadata = {
+                "n": row["documents"],
+                "seeds": int(row["seeds"]),
+                "unit": row["unit"],
+                "order": order,
+            }
+            metadata |= {
+                "subject": self.method,
+                "what": f"against {against if family != control else control}",
+            }
+            pieces.append(self.piece(model, three, noise, **metadata, detail=detail))
+        result.evidence.extend(pieces)
 
 
 def parse(checkpoints):
@@ -169,16 +177,16 @@ def last_stages(frame):
 
 def of_family(frame, families: dict, family: str):
     """Rows of a family: a method over its sweep."""
-    members = {family, *(name for name, about in families.items() if about["family"] == family)}
+    members = {family, *(name for name, metadata in families.items() if metadata["family"] == family)}
     return frame[frame["method"].isin(members)]
 
 
 def by_seed(frame, value, low, high):
     """Arrays over seeds of (value, low, high), a family's settings averaged (``judging.together``)."""
-    from implicit_sparsity.judging import together
+    from implicit_sparsity.metrics.verdict import together
 
-    found = [together(part[value], part[low], part[high]) for _, part in frame.groupby("seed")]
-    return tuple(np.array(x) for x in zip(*found))
+    result = [together(part[value], part[low], part[high]) for _, part in frame.groupby("seed")]
+    return tuple(np.array(x) for x in zip(*result))
 
 
 def own_documents(frame) -> int:
@@ -187,15 +195,15 @@ def own_documents(frame) -> int:
     return int(own.groupby("domain_a")["n"].max().sum())
 
 
-def separations(claim: Claim, found: Found, part, model: str, what: str = "") -> None:
+def separations(claim: Claim, result: Finding, part, model: str, what: str = "") -> None:
     """Evidence of SEP, mean over layers and pairs of domains, with its null as the noise floor."""
     pairs = part[part["domain_a"] != part["domain_b"]]
     sep, null = (pairs[pairs["quantity"] == name] for name in ("sep", "sep_permuted"))
     known = sep[np.isfinite(sep["value"])]
     if known.empty:
-        found.skip(f"{model}: SEP is not defined in any layer")
+        result.skip(f"{model}: SEP is not defined in any layer")
         return
-    three = judging.together(known["value"], known["low"], known["high"])
+    three = verdict.together(known["value"], known["low"], known["high"])
     noise = null["high"].mean() if len(null) else np.nan
     lost = len(sep) - len(known)
     detail = f"{known['layer'].nunique()} layers, {len(known.groupby(['domain_a', 'domain_b']))} pairs"
@@ -203,7 +211,7 @@ def separations(claim: Claim, found: Found, part, model: str, what: str = "") ->
     each = known.groupby(["domain_a", "domain_b"])["value"].mean()
     detail += f"; pairs {each.min():.2f} to {each.max():.2f}"
     n = own_documents(part)
-    found.evidence.append(claim.piece(model, three, noise, n, what=what, detail=detail + origin(part)))
+    result.evidence.append(claim.piece(model, three, noise, n, what=what, detail=detail + origin(part)))
 
 
 def origin(part) -> str:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from implicit_sparsity import judging
-from implicit_sparsity.claims.base import Claim, option, origin
+from implicit_sparsity.metrics import verdict
+
+from .base import Claim, option, origin
 
 
 @dataclass
@@ -25,7 +26,7 @@ class H1a(Claim):
 
     threshold: float = option(..., low=0, high=1, help="share of activations that has to be idle")
 
-    def look(self, found, tables, study):
+    def look(self, result, tables, study):
         table = tables["critical_sparsity"]
         table = table[table["checkpoint"] == "base"]
         points = table[table["measure"] == "critical_sparsity"]
@@ -34,10 +35,10 @@ class H1a(Claim):
             gaps = [
                 self._gap(curve[curve["domain_b"] == row.domain_b], row.value) for row in part.itertuples()
             ]
-            three = judging.apart(part["value"], part["low"], part["high"])
+            three = verdict.apart(part["value"], part["low"], part["high"])
             detail = "; ".join(f"{row.domain_b} {row.value:.2f}" for row in part.itertuples()) + origin(part)
-            about = {"n": part["n"].sum(), "detail": detail, "neutral": self.threshold}
-            found.evidence.append(self.piece(model, three, float(np.mean(gaps)), **about))
+            metadata = {"n": part["n"].sum(), "detail": detail, "neutral": self.threshold}
+            result.evidence.append(self.piece(model, three, float(np.mean(gaps)), **metadata))
 
     @staticmethod
     def _gap(curve, value) -> float:

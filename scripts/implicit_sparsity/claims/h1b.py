@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from implicit_sparsity.claims.base import Claim, option, separations
+from .base import Claim, option, separations
 
 
 @dataclass
@@ -29,16 +29,16 @@ class H1b(Claim):
         None, help="controls of probes.activations under which it has to hold, too"
     )
 
-    def look(self, found, tables, study):
+    def look(self, result, tables, study):
         table = tables["activation_overlap"]
         table = table[(table["checkpoint"] == "base") & (table["measure"] == "iou")]
         table = table[np.isclose(table["k"], self.k)]
         if table.empty:
-            found.miss(f"sets of k = {self.k:g} (probes.activation_overlap.k)")
+            result.miss(f"sets of k = {self.k:g} (probes.activation_overlap.k)")
         for model, rows in table.groupby("model", sort=False):
             for control in ("", *(self.controls or ())):
                 part = rows[rows["control"] == control]
                 if part.empty:
-                    found.miss(f"the control {control} of {model} (probes.activations.controls)")
+                    result.miss(f"the control {control} of {model} (probes.activations.controls)")
                 else:
-                    separations(self, found, part, model, control and f"control {control}")
+                    separations(self, result, part, model, control and f"control {control}")

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from implicit_sparsity import judging
-from implicit_sparsity.claims.base import Claim, option, origin, own_documents
+from implicit_sparsity.metrics import verdict
+
+from .base import Claim, option, origin, own_documents
 
 
 @dataclass
@@ -27,7 +28,7 @@ class H1c(Claim):
 
     threshold: float = option(..., low=0, high=1, help="largest absolute cosine that counts as orthogonal")
 
-    def look(self, found, tables, study):
+    def look(self, result, tables, study):
         table = tables["gradient_overlap"]
         table = table[(table["checkpoint"] == "base") & (table["kind"] == "all")]
         table = table[table["measure"] == "cosine"]
@@ -35,14 +36,14 @@ class H1c(Claim):
             pairs = part[part["domain_a"] != part["domain_b"]]
             cosines = pairs[(pairs["quantity"] == "disattenuated") & np.isfinite(pairs["value"])]
             if cosines.empty:
-                found.skip(f"{model}: documents of a domain share no direction (probes.gradients.documents)")
+                result.skip(f"{model}: documents of a domain share no direction (probes.gradients.documents)")
                 continue
-            three = judging.together(*folded(cosines["value"], cosines["low"], cosines["high"]))
+            three = verdict.together(*folded(cosines["value"], cosines["low"], cosines["high"]))
             noise = pairs.loc[pairs["quantity"] == "sketch_error", "value"].mean()
-            told = "; ".join(f"{r.domain_a}-{r.domain_b} {r.value:.2f}" for r in cosines.itertuples())
+            reported = "; ".join(f"{r.domain_a}-{r.domain_b} {r.value:.2f}" for r in cosines.itertuples())
             n = own_documents(part) or cosines["n"].max()
-            about = {"n": n, "detail": told + origin(part), "neutral": self.threshold}
-            found.evidence.append(self.piece(model, three, noise, **about))
+            metadata = {"n": n, "detail": reported + origin(part), "neutral": self.threshold}
+            result.evidence.append(self.piece(model, three, noise, **metadata))
 
 
 def folded(values, lows, highs):

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from implicit_sparsity import judging
-from implicit_sparsity.claims.base import Claim, option, origin
+from implicit_sparsity.metrics import verdict
+
+from .base import Claim, option, origin
 
 
 @dataclass
@@ -30,7 +31,7 @@ class H1d(Claim):
     k: float = option(0.1, low=0, help="size of the sets, as under probes.activation_overlap.k")
     rungs: int = option(4, low=3, help="models of different width that it takes")
 
-    def look(self, found, tables, study):
+    def look(self, result, tables, study):
         table = tables["activation_overlap"]
         table = table[
             (table["checkpoint"] == "base") & (table["measure"] == "iou") & (table["control"] == "")
@@ -38,20 +39,20 @@ class H1d(Claim):
         table = table[np.isclose(table["k"], self.k) & (table["quantity"] == "sep")]
         table = table[np.isfinite(table["value"])]
         if not self.models:
-            found.miss("a ladder: claims.h1d.models names the models of one family")
+            result.miss("a ladder: claims.h1d.models names the models of one family")
             return
         rungs = []
         for _, part in table.groupby("model", sort=False):
-            rungs.append((part["neurons"].max(), *judging.together(part["value"], part["low"], part["high"])))
+            rungs.append((part["neurons"].max(), *verdict.together(part["value"], part["low"], part["high"])))
         widths = {width for width, *_ in rungs}
         if len(widths) < self.rungs:
-            found.miss(f"{self.rungs} widths of claims.h1d.models, there are {len(widths)}")
+            result.miss(f"{self.rungs} widths of claims.h1d.models, there are {len(widths)}")
             return
         width, sep, low, high = np.array(sorted(rungs), dtype=np.float64).T
-        three, noise = slope(np.log2(width), 1 - sep, (high - low) / (2 * judging.Z))
+        three, noise = slope(np.log2(width), 1 - sep, (high - low) / (2 * verdict.Z))
         detail = "; ".join(f"width {w:.0f}: {1 - s:.2f}" for w, s in zip(width, sep))
-        about = {"n": len(rungs), "detail": f"{detail} (n: models){origin(table)}"}
-        found.evidence.append(self.piece("ladder", three, noise, **about))
+        metadata = {"n": len(rungs), "detail": f"{detail} (n: models){origin(table)}"}
+        result.evidence.append(self.piece("ladder", three, noise, **metadata))
 
 
 def slope(x, y, errors):
@@ -64,5 +65,5 @@ def slope(x, y, errors):
     rest = y - y.mean() - value * x
     scatter = np.sqrt((rest**2).sum() / (len(x) - 2) / spread)
     known = float(np.sqrt((x**2 * errors**2).sum()) / spread)
-    reach = max(float(stdtrit(len(x) - 2, 0.975) * scatter), judging.Z * known)
+    reach = max(float(stdtrit(len(x) - 2, 0.975) * scatter), verdict.Z * known)
     return (value, value - reach, value + reach), known

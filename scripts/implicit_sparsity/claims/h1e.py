@@ -6,7 +6,7 @@ halves of one; 1, no more alike than with experts renamed at random. Dense model
 
 from dataclasses import dataclass
 
-from implicit_sparsity.claims.base import Claim, option, separations
+from .base import Claim, option, separations
 
 
 @dataclass
@@ -25,8 +25,8 @@ class H1e(Claim):
         "weighted_jaccard", choices=("iou", "weighted_jaccard", "jensen_shannon_bits"), help="of which SEP"
     )
 
-    def look(self, found, tables, study):
+    def look(self, result, tables, study):
         table = tables["routing_overlap"]
         table = table[(table["checkpoint"] == "base") & (table["measure"] == self.measure)]
         for model, part in table.groupby("model", sort=False):
-            separations(self, found, part, model)
+            separations(self, result, part, model)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from implicit_sparsity.claims.base import ForgetsLess, option
+from .base import ForgetsLess, option
 
 
 @dataclass

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from implicit_sparsity import judging
-from implicit_sparsity.claims.base import Claim, option
+from implicit_sparsity.metrics import verdict
+
+from .base import Claim, option
 
 ENDS = ["value", "low", "high"]
 
@@ -30,22 +31,22 @@ class H3c(Claim):
     place: str = option("ffn", help="which inputs: ffn | down")
     energy: float = option(0.95, low=0, high=1, help="as under probes.input_spectra.energy")
 
-    def look(self, found, tables, study):
+    def look(self, result, tables, study):
         table = tables["capacity"]
         table = table[(table["measure"] == "growth") & (table["layer"] == -1) & (table["after"] > 1)]
         table = table[(table["place"] == self.place) & np.isclose(table["energy"], self.energy)]
         if table.empty:
-            found.miss(f"capacity at {self.place}, energy {self.energy:g}, of two domains or more")
+            result.miss(f"capacity at {self.place}, energy {self.energy:g}, of two domains or more")
         for (model, order), part in table.groupby(["model", "order"], sort=False):
             width = part["width"].iloc[0]
             grown, floor = (
                 part[part["quantity"] == name].set_index("after")[ENDS] / width
                 for name in ("signal", "floor")
             )
-            steps = [judging.difference(tuple(grown.loc[t]), tuple(floor.loc[t])) for t in grown.index]
-            three = judging.together(*np.array(steps).T)
+            steps = [verdict.difference(tuple(grown.loc[t]), tuple(floor.loc[t])) for t in grown.index]
+            three = verdict.together(*np.array(steps).T)
             noise = floor["value"].mean(skipna=False)
             detail = f"{len(steps)} further domains, width {width:.0f}: "
             detail += ", ".join(f"{step[0] * width:+.0f}" for step in steps) + " dimensions (n: groups)"
-            about = {"n": part["n"].max(), "order": order, "detail": detail}
-            found.evidence.append(self.piece(model, three, noise, **about))
+            metadata = {"n": part["n"].max(), "order": order, "detail": detail}
+            result.evidence.append(self.piece(model, three, noise, **metadata))

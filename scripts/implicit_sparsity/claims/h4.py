@@ -9,8 +9,9 @@ if not paired, since the table has no covariance: wider than it need be.
 
 from dataclasses import dataclass
 
-from implicit_sparsity import judging, rounds
-from implicit_sparsity.claims.base import OfMethods, option
+from implicit_sparsity.metrics import stagewise, verdict
+
+from .base import OfMethods, option
 
 
 @dataclass
@@ -32,43 +33,43 @@ class H4(OfMethods):
     score: str = option("loss", help="of which the curves are")
     rounds: int = option(3, low=2, help="stages of an order that it takes")
 
-    def look(self, found, tables, study):
-        curves = rounds.curves(tables["r_matrices"], tables["scores"], study.families, self.score)
+    def look(self, result, tables, study):
+        curves = stagewise.curves(tables["r_matrices"], tables["scores"], study.families, self.score)
         for method in (*self.methods, self.against):
             if method not in set(curves["family"]):
-                found.miss(f"runs of the method {method}")
-        if found.missing:
+                result.miss(f"runs of the method {method}")
+        if result.missing:
             return
-        curves = rounds.best_settings(curves)
+        curves = stagewise.best_settings(curves)
         for model, here in curves.groupby("model", sort=False):
             for method in self.methods:
                 pair = here[here["family"].isin([method, self.against])]
                 seeds = [
-                    self._one(found, part, model, order, method)
+                    self._one(result, part, model, order, method)
                     for order, part in pair.groupby("order", sort=False)
                 ]
                 if method not in set(pair["family"]) or self.against not in set(pair["family"]):
-                    found.skip(f"{model} is not trained with both {method} and {self.against}")
+                    result.skip(f"{model} is not trained with both {method} and {self.against}")
                 else:
-                    self.ask(found, min(seeds), pair["order"], f"{method} and {self.against} on {model}")
+                    self.ask(result, min(seeds), pair["order"], f"{method} and {self.against} on {model}")
 
-    def _one(self, found, part, model, order, method) -> int:
+    def _one(self, result, part, model, order, method) -> int:
         """Adds evidence of one order; seeds that both methods have."""
         last = int(part["stage"].max())
         if last < self.rounds:
-            found.skip(f"{model}, order {order}: {last} rounds of {self.rounds}")
+            result.skip(f"{model}, order {order}: {last} rounds of {self.rounds}")
             return self.seeds
-        ahead = rounds.ahead(part, method, self.against)
+        ahead = stagewise.ahead(part, method, self.against)
         if ahead.empty:
             return 0
         means = ahead.groupby("stage")["value"].mean()
         crossed = next((int(k) for k in means.index if means[k] > 0 and k > 1), None)
-        told = f"ahead from stage {crossed} on" if crossed else "never ahead"
+        reported = f"ahead from stage {crossed} on" if crossed else "never ahead"
         for stage, sign, what in ((1, -1, "behind at the start"), (last, 1, "ahead at the end")):
             rows = ahead[ahead["stage"] == stage]
-            values, reach = sign * rows["value"].to_numpy(), judging.Z * rows["stderr"].to_numpy()
-            *three, noise = judging.over_seeds(values, values - reach, values + reach)
-            about = {"n": rows["n"].max(), "seeds": len(rows), "order": order, "subject": method}
-            about |= {"what": what, "unit": {"loss": "nat"}.get(self.score, "1"), "detail": told}
-            found.evidence.append(self.piece(model, three, noise, **about))
+            values, reach = sign * rows["value"].to_numpy(), verdict.Z * rows["stderr"].to_numpy()
+            *three, noise = verdict.over_seeds(values, values - reach, values + reach)
+            metadata = {"n": rows["n"].max(), "seeds": len(rows), "order": order, "subject": method}
+            metadata |= {"what": what, "unit": {"loss": "nat"}.get(self.score, "1"), "detail": reported}
+            result.evidence.append(self.piece(model, three, noise, **metadata))
         return int(ahead.groupby("stage")["seed"].nunique().min())

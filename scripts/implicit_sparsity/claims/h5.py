@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from implicit_sparsity import rounds
-from implicit_sparsity.claims.base import OfMethods, option
-from implicit_sparsity.correlations import rank_correlation, zou_difference
+from implicit_sparsity.metrics import stagewise
+from implicit_sparsity.metrics.inference import rank_correlation, zou_difference
+
+from .base import OfMethods, option
 
 
 @dataclass
@@ -35,32 +36,32 @@ class H5(OfMethods):
     score: str = option("loss", help="of which forgetting is")
     pairs: int = option(10, low=5, help="ordered pairs of domains that it takes")
 
-    def look(self, found, tables, study):
+    def look(self, result, tables, study):
         table = {"overlap": "activation_overlap", "gradient": "gradient_overlap"}[self.predictor]
         if table not in tables or tables[table].empty:
-            found.miss(f"the table {table}")
+            result.miss(f"the table {table}")
             return
-        alike = rounds.alike(
+        alike = stagewise.alike(
             *(tables.get(n) for n in ("activation_overlap", "gradient_overlap")), self.predictor, self.k
         )
-        pairs = rounds.pairs(tables["r_matrices"], study.families, self.method, self.score)
+        pairs = stagewise.pairs(tables["r_matrices"], study.families, self.method, self.score)
         if pairs.empty:
-            found.miss(f"runs of the method {self.method} over two domains or more")
+            result.miss(f"runs of the method {self.method} over two domains or more")
         elif pairs["kl"].isna().all():
-            found.miss("the score kl_base")
+            result.miss("the score kl_base")
             return
         for model, part in pairs.groupby("model", sort=False):
             names = [(model, frozenset(pair)) for pair in zip(part["old"], part["new"])]
             part = part.assign(alike=[alike.get(name, np.nan) for name in names])
             part = part.dropna(subset=["alike", "kl", "forgotten"])
-            self._one(found, part, model)
-            self.ask(found, part["seed"].nunique(), part["order"], f"{self.method} on {model}")
+            self._one(result, part, model)
+            self.ask(result, part["seed"].nunique(), part["order"], f"{self.method} on {model}")
 
-    def _one(self, found, part, model):
+    def _one(self, result, part, model):
         columns = ["forgotten", "alike", "kl"]
         means = part.groupby(["old", "new"])[columns].mean()
         if len(means) < self.pairs:
-            found.miss(f"{self.pairs} ordered pairs of domains on {model}, there are {len(means)}")
+            result.miss(f"{self.pairs} ordered pairs of domains on {model}, there are {len(means)}")
             return
         three = zou_difference(*(means[name] for name in columns))
         each = [
@@ -70,5 +71,5 @@ class H5(OfMethods):
         noise = float(np.std(each, ddof=1)) if len(each) > 1 else np.nan
         r = {name: rank_correlation(means[name], means["forgotten"]) for name in columns[1:]}
         detail = f"Spearman's rho with forgetting: {self.predictor} {r['alike']:.2f}, KL {r['kl']:.2f}"
-        about = {"n": len(means), "seeds": len(each), "subject": self.method, "detail": detail}
-        found.evidence.append(self.piece(model, three, noise, **about))
+        metadata = {"n": len(means), "seeds": len(each), "subject": self.method, "detail": detail}
+        result.evidence.append(self.piece(model, three, noise, **metadata))

@@ -4,11 +4,12 @@ import inspect
 from collections import Counter
 from pathlib import Path
 
-from implicit_sparsity.corpora import sources
-from implicit_sparsity.corpora.records import Dropped, checked, write_jsonl
-from implicit_sparsity.corpora.sampling import derive_seed
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.files import new_file, sha256, write_json
+from implicit_sparsity.randomness import derive_seed
+from implicit_sparsity.storage.files import new_file, sha256, write_json
+
+from . import loaders
+from .records import Dropped, checked, write_jsonl
 
 GENERAL = ("loader", "limit", "seed")  # options of every source; the others are the loader's own
 
@@ -20,7 +21,7 @@ def collect(documents, manifest, domain: str, source: str, options: dict) -> dic
     ``source:id``. Raises InputError for unknown options, for what the loader refuses, and for no record.
     """
     name = options.get("loader") or source
-    loader = sources.load(name)
+    loader = loaders.load(name)
     own = _own_options(loader, name, options)
     limit, seed = options.get("limit"), derive_seed(options.get("seed", 0), domain, source)
     if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 1):

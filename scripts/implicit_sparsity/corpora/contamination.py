@@ -9,7 +9,7 @@ many copies of one leaked template are a leak.
 
 from collections import Counter
 
-from implicit_sparsity.corpora.dedupe import signatures, similarity, words
+from .dedupe import signatures, similarity, words
 
 COMMON = 5
 
@@ -48,9 +48,9 @@ def boilerplate(pool: list[dict], n: int) -> set[tuple[str, ...]]:
     """Runs of n // 2 + 1 words that occur in more than COMMON groups."""
     groups: dict[tuple, set] = {}
     for record in pool:
-        found = groups.setdefault((record["source"], record["group"]), set())
-        found |= ngrams(words(record), _run(n))
-    counts = Counter(run for found in groups.values() for run in found)
+        result = groups.setdefault((record["source"], record["group"]), set())
+        result |= ngrams(words(record), _run(n))
+    counts = Counter(run for result in groups.values() for run in result)
     return {run for run, count in counts.items() if count > COMMON}
 
 

@@ -8,7 +8,7 @@ import re
 
 import numpy as np
 
-from implicit_sparsity.corpora.records import Dropped
+from .records import Dropped
 
 PERMUTATIONS = 128
 SHINGLE = 3
@@ -52,7 +52,7 @@ def unique(records: list[dict], threshold: float) -> tuple[list[dict], list[Drop
     ``threshold`` is the similarity from which two documents count as one (1: exact duplicates only).
     """
     seen: set[str] = set()
-    kept, dropped, texts = [], [], []
+    retained, dropped, texts = [], [], []
     for record in records:
         text = words(record)
         joined = " ".join(text)
@@ -60,13 +60,13 @@ def unique(records: list[dict], threshold: float) -> tuple[list[dict], list[Drop
             dropped.append(Dropped("exact duplicate"))
         else:
             seen.add(joined)
-            kept.append(record)
+            retained.append(record)
             texts.append(text)
     if threshold >= 1:
-        return kept, dropped
+        return retained, dropped
     is_near = _later_near_duplicates(signatures(texts), threshold)
     dropped += [Dropped("near duplicate")] * sum(is_near)
-    return [record for record, near in zip(kept, is_near) if not near], dropped
+    return [record for record, near in zip(retained, is_near) if not near], dropped
 
 
 def _later_near_duplicates(minhashes: list, threshold: float) -> list[bool]:
@@ -77,8 +77,8 @@ def _later_near_duplicates(minhashes: list, threshold: float) -> list[bool]:
     index = MinHashLSH(threshold=min(threshold, 0.95), num_perm=PERMUTATIONS, weights=(0.1, 0.9))
     near = []
     for i, minhash in enumerate(minhashes):
-        found = any(minhashes[j].jaccard(minhash) >= threshold for j in index.query(minhash))
-        near.append(found)
-        if not found:
+        result = any(minhashes[j].jaccard(minhash) >= threshold for j in index.query(minhash))
+        near.append(result)
+        if not result:
             index.insert(i, minhash)
     return near

@@ -6,7 +6,7 @@ does not give the answer away. Only documents with a short completion get choice
 every eval document that has choices.
 """
 
-from implicit_sparsity.corpora.sampling import order_key
+from .sampling import order_key
 
 NEAREST = 8  # distractors are drawn among this many completions of the nearest length
 

@@ -4,17 +4,17 @@ import dataclasses
 import platform
 from pathlib import Path
 
-from implicit_sparsity.files import read_json, sha256, version
+from implicit_sparsity.storage.files import read_json, sha256, version
 
 
 def of_sources(paths: list) -> dict:
     """The manifests of the source files, read from beside them where they are; else the checksum alone."""
-    found = {}
+    result = {}
     for path in sorted(map(Path, paths)):
         manifest = path.with_suffix(".manifest.json")
         entry = read_json(manifest) if manifest.is_file() else {"sha256": {path.name: sha256(path)}}
-        found[path.stem] = entry
-    return found
+        result[path.stem] = entry
+    return result
 
 
 def of_splits(domain: str, result, options, sources: list, folder: Path) -> dict:

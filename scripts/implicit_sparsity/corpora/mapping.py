@@ -12,9 +12,10 @@ file is the id; without ``group`` every document is its own.
 import re
 from collections.abc import Iterable, Iterator
 
-from implicit_sparsity.corpora.records import BadRecord, Dropped, Limits, checked
-from implicit_sparsity.corpora.sampling import sample, within
 from implicit_sparsity.errors import InputError
+
+from .records import BadRecord, Dropped, Limits, checked
+from .sampling import sample, within
 
 MAPPED = ("id", "group", "prompt", "completion", "choices", "answer")
 
@@ -76,10 +77,10 @@ def _record(row, place, fields: dict, licence: str, choices, pattern) -> dict:
     if choices is not None:
         record["choices"] = list(choices)
     if pattern and isinstance(record.get("completion"), str):
-        found = pattern.findall(record["completion"])
-        if not found:
+        result = pattern.findall(record["completion"])
+        if not result:
             raise BadRecord("missing field", "answer_pattern is not in the completion", "answer")
-        record["answer"] = (found[-1] if isinstance(found[-1], str) else found[-1][0]).strip()
+        record["answer"] = (result[-1] if isinstance(result[-1], str) else result[-1][0]).strip()
     if "answer" in record:
         record["answer"] = _answer(record["answer"], record.get("choices"))
     record.setdefault("completion", record.get("answer"))

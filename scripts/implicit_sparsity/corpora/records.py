@@ -151,13 +151,13 @@ def checked(rows: Iterable, path, limits: Limits = Limits(), on_bad: str = "refu
 
 def read_jsonl(path, limits: Limits = Limits(), on_bad: str = "refuse") -> tuple[list[dict], Counter]:
     """All records of a corpus file, and how many were dropped for which reason."""
-    found, dropped = [], Counter()
+    result, dropped = [], Counter()
     for item in checked(json_lines(path), path, limits, on_bad):
         if isinstance(item, Dropped):
             dropped[item.reason] += 1
         else:
-            found.append(item)
-    return found, dropped
+            result.append(item)
+    return result, dropped
 
 
 def write_jsonl(path, records: Iterable[dict]) -> int:

@@ -4,12 +4,7 @@ import hashlib
 import heapq
 from collections.abc import Iterable, Iterator
 
-from implicit_sparsity.corpora.records import Dropped
-
-
-def derive_seed(seed: int, *names: str) -> int:
-    """A 32-bit seed of its own for each purpose: the first bytes of sha256 over the seed and the names."""
-    return int.from_bytes(hashlib.sha256(":".join([str(seed), *names]).encode()).digest()[:4], "big")
+from .records import Dropped
 
 
 def order_key(seed: int, identifier: str) -> bytes:
@@ -19,12 +14,12 @@ def order_key(seed: int, identifier: str) -> bytes:
 
 def sample(items: Iterable, limit: int | None, seed: int) -> Iterator:
     """All Dropped, then ``limit`` of the records drawn by seed, in a shuffled order; memory is O(limit)."""
-    kept: list[dict] = []
+    retained: list[dict] = []
 
     def records() -> Iterator[dict]:
         for item in items:
             if isinstance(item, Dropped):
-                kept.append(item)
+                retained.append(item)
             else:
                 yield item
 
@@ -32,7 +27,7 @@ def sample(items: Iterable, limit: int | None, seed: int) -> Iterator:
         return order_key(seed, record["id"])
 
     drawn = sorted(records(), key=by_seed) if limit is None else heapq.nsmallest(limit, records(), by_seed)
-    yield from kept
+    yield from retained
     yield from drawn
 
 

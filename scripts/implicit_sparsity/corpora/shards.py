@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from implicit_sparsity.corpora.encoding import Encoder, Options
-from implicit_sparsity.corpora.records import read_jsonl
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.files import new_folder, read_json, sha256, write_json
-from implicit_sparsity.tokens import PARTS, shard_name
+from implicit_sparsity.storage.files import new_folder, read_json, sha256, write_json
+
+from .encoding import Encoder, Options
+from .records import read_jsonl
+from .tokens import PARTS, shard_name
 
 
 def tokenize(tokens, model, splits, options: dict) -> dict:
@@ -112,9 +113,9 @@ def _write_shard(folder: Path, number: int, shard: list[tuple]) -> dict[str, str
         "offsets": np.cumsum([0, *lengths]),
         "prompt": list(mask),
     }
-    found = {}
+    result = {}
     for part, dtype in PARTS.items():
         path = folder / shard_name(number, part)
         np.asarray(arrays[part], dtype=dtype).tofile(path)
-        found[path.name] = sha256(path)
-    return found
+        result[path.name] = sha256(path)
+    return result

@@ -10,11 +10,13 @@ Everything is ordered by SHA-256 of the seed and the record's id, so the files d
 from collections import Counter
 from dataclasses import dataclass, field
 
-from implicit_sparsity.corpora.contamination import contaminated
-from implicit_sparsity.corpora.dedupe import unique
-from implicit_sparsity.corpora.distractors import with_choices
-from implicit_sparsity.corpora.sampling import derive_seed, order_key
 from implicit_sparsity.errors import InputError
+from implicit_sparsity.randomness import derive_seed
+
+from .contamination import contaminated
+from .dedupe import unique
+from .distractors import with_choices
+from .sampling import order_key
 
 SPLITS = ("train", "probe_a", "probe_b", "select", "eval")
 EVAL_MARGIN = 1.5  # eval gets more groups than its size asks for: some of its documents will be contaminated
@@ -56,16 +58,16 @@ def split(records: list[dict], options: Options, domain: str) -> Split:
     seed = derive_seed(options.seed, domain, "split")
     ordered = sorted(records, key=lambda record: (record["source"], order_key(seed, record["id"])))
     fitting = [record for record in ordered if _fits(record, options)]
-    kept, duplicates = unique(fitting, options.near_duplicate)
+    retained, duplicates = unique(fitting, options.near_duplicate)
     dropped = Counter(item.reason for item in duplicates)
     dropped["too short or too long"] = len(ordered) - len(fitting)
 
     sizes = options.sizes()
-    queues = _queues(kept, sizes, seed)
+    queues = _queues(retained, sizes, seed)
     taken = {name: _take(queues[name], sizes[name], domain, name) for name in SPLITS if name != "eval"}
     rest = [record for name in taken for record in taken[name]]
     candidates = [record for source in sorted(queues["eval"]) for record in queues["eval"][source]]
-    reasons = contaminated(candidates, rest, kept, options.ngram, options.near_duplicate)
+    reasons = contaminated(candidates, rest, retained, options.ngram, options.near_duplicate)
     clean = {source: [] for source in queues["eval"]}
     for record, reason in zip(candidates, reasons):
         if reason is None:
@@ -76,7 +78,7 @@ def split(records: list[dict], options: Options, domain: str) -> Split:
     taken["eval"] = with_choices(chosen, options.distractors, options.distractor_chars, seed)
     for name in SPLITS:
         taken[name].sort(key=lambda record: order_key(seed, f"order:{record['id']}"))
-    unused = len(kept) - sum(map(len, taken.values())) - sum(hits.values())
+    unused = len(retained) - sum(map(len, taken.values())) - sum(hits.values())
     return Split({name: taken[name] for name in SPLITS}, dropped, unused, dict(sorted(hits.items())))
 
 
@@ -92,7 +94,7 @@ def _queues(records: list[dict], sizes: dict[str, int], seed: int) -> dict[str, 
         by_source.setdefault(record["source"], {}).setdefault(record["group"], []).append(record)
     queues = {name: {} for name in SPLITS}
     for source, groups in sorted(by_source.items()):
-        dealt = deal({group: len(found) for group, found in groups.items()}, sizes, seed)
+        dealt = deal({group: len(result) for group, result in groups.items()}, sizes, seed)
         for name in SPLITS:
             queues[name][source] = _in_turn([groups[group] for group in dealt[name]])
     return queues
@@ -133,9 +135,9 @@ def _take(queues: dict[str, list[dict]], size: int, domain: str, name: str, note
     available = {source: len(queue) for source, queue in sorted(queues.items())}
     total = sum(available.values())
     if total < size:
-        found = ", ".join(f"{source} {n}" for source, n in available.items())
+        result = ", ".join(f"{source} {n}" for source, n in available.items())
         raise InputError(
-            f"split {name} wants {size} documents, {total} available ({found}{note}): raise the limits of "
+            f"split {name} wants {size} documents, {total} available ({result}{note}): raise the limits of "
             "the sources or lower the sizes of the splits",
             key=domain,
         )

@@ -5,17 +5,17 @@ drawn, and ``draw(frame)`` -> Figure. Most are a grid of panels, a row for each 
 bands go over layers: ``grid`` and ``line``.
 """
 
-import os
 import textwrap
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from implicit_sparsity import origins
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.looks import KNOWN, TRIPLE, ordered, styles
 from implicit_sparsity.options import Options, option
+from implicit_sparsity.provenance import record
+from implicit_sparsity.report.style import KNOWN, TRIPLE, ordered, styles
+from implicit_sparsity.storage.files import new_file
 
 __all__ = ["KNOWN", "TRIPLE", "Figure", "option", "ordered", "styles"]
 
@@ -101,14 +101,14 @@ def grid(frame, column: str, values, label, across: str = "layer", **size):
     cells = []
     for row, model in zip(axes, models):
         part = frame[frame["model"] == model]
-        told = label(part) if callable(label) else label
-        row[0].set_ylabel("\n".join(filter(None, (readable(model, 22), told))))
+        reported = label(part) if callable(label) else label
+        row[0].set_ylabel("\n".join(filter(None, (readable(model, 22), reported))))
         for ax, value in zip(row, values):
-            found = part[part[column] == value]
-            if found.empty:
+            result = part[part[column] == value]
+            if result.empty:
                 ax.set_axis_off()
             else:
-                cells.append((ax, value, found))
+                cells.append((ax, value, result))
     for column_of_axes in axes.T:
         shown = [ax for ax in column_of_axes if ax.axison]
         shown[-1].set_xlabel(across) if shown and across else None
@@ -188,9 +188,9 @@ def handle(label, **look):
     return Line2D([], [], label=label, **look)
 
 
-def handles(looks: dict, labels=None) -> list:
+def handles(plot_styles: dict, labels=None) -> list:
     """A legend entry for each name of ``looks``, by its label or its own name."""
-    return [handle((labels or {}).get(name, readable(name)), **look) for name, look in looks.items()]
+    return [handle((labels or {}).get(name, readable(name)), **look) for name, look in plot_styles.items()]
 
 
 def readable(name: str, width: int = 0) -> str:
@@ -250,12 +250,9 @@ def refuse_empty(frame, drawing, tables: dict, paths) -> None:
 def save(figure, pdf, png) -> None:
     """Write PDF and PNG without dates, so that equal figures are equal files; each appears whole."""
     with style():
-        said = origins.text()  # what the figure is made of, within it
-        about = ({"CreationDate": None, "Keywords": said}, {"Software": None, "Comment": said})
-        for path, metadata in zip((pdf, png), about):
+        reported = record.text()  # what the figure is made of, within it
+        details = ({"CreationDate": None, "Keywords": reported}, {"Software": None, "Comment": reported})
+        for path, metadata in zip((pdf, png), details):
             metadata = {key: value for key, value in metadata.items() if key != "Comment" or value}
-            path = Path(path)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            partial = path.with_name(f".partial-{path.name}")
-            figure.savefig(partial, format=path.suffix[1:], metadata=metadata)
-            os.replace(partial, path)
+            with new_file(path) as temporary:
+                figure.savefig(temporary, format=Path(path).suffix[1:], metadata=metadata)

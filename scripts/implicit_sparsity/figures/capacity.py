@@ -5,10 +5,10 @@ Rows of panels are models; the left column has the number of domains on its axis
 
 from dataclasses import dataclass
 
-from implicit_sparsity.figures import base
-from implicit_sparsity.figures.base import Figure, option
+from . import base
+from .base import Figure, option
 
-LOOKS = {
+STYLES = {
     "used": base.TRIPLE["signal"],
     "null": base.TRIPLE["floor"] | {"marker": "v"},
     "first": base.TRIPLE["ceiling"],
@@ -62,13 +62,13 @@ class Capacity(Figure):
         for ax, panel, part in cells:
             ax.axhline(1, color="#777777", linewidth=0.8)
             for (_, name), line in part.groupby(["order", "line"], sort=False):
-                base.line(ax, line, LOOKS[name], x="x", y="value", every=12, gid=name)
+                base.line(ax, line, STYLES[name], x="x", y="value", every=12, gid=name)
             base.whole_numbers(ax)
             ax.set_ylim(-0.02, 1.02)
             title, across = PANELS[panel]
             ax.set_title(title, loc="left")
             ax.set_xlabel(across)
-        handles = base.handles(LOOKS, LABELS)
+        handles = base.handles(STYLES, LABELS)
         handles.append(base.handle("full width", color="#777777", linewidth=0.8))
         base.annotate(figure, self._note(frame), handles)
         return figure

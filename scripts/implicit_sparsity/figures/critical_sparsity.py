@@ -6,8 +6,8 @@ critical points. Right: the loss on a domain (column) with the mask of another (
 
 from dataclasses import dataclass
 
-from implicit_sparsity.figures import base
-from implicit_sparsity.figures.base import Figure, option
+from . import base
+from .base import Figure, option
 
 TICKS = (-1, -0.1, -0.01, 0, 0.01, 0.1, 1, 10, 100)  # increase of the loss, as a share
 KEEP = ("model", "revision", "checkpoint", "measure", "domain_a", "domain_b", "level", "realised", "quantity")
@@ -28,35 +28,35 @@ class CriticalSparsity(Figure):
         curve = (table["measure"] == "curve") & (table["quantity"] == "ratio")
         mask = (table["measure"] == "cross_mask") & (table["level"].sub(self.level).abs() < 1e-9)
         shown = curve | (table["measure"] == "critical_sparsity") | (mask & (table["quantity"] != "sep"))
-        found = table.loc[shown, [*KEEP, "value", "low", "high", "n", "tolerance"]].reset_index(drop=True)
-        increase = found["measure"] != "critical_sparsity"
-        found.loc[increase, ["value", "low", "high"]] -= 1  # increase of the loss, as a share of dense
-        return found
+        result = table.loc[shown, [*KEEP, "value", "low", "high", "n", "tolerance"]].reset_index(drop=True)
+        increase = result["measure"] != "critical_sparsity"
+        result.loc[increase, ["value", "low", "high"]] -= 1  # increase of the loss, as a share of dense
+        return result
 
     def draw(self, frame):
         models = list(frame["model"].unique())
         rows = frame.loc[frame["measure"] == "cross_mask", "domain_a"].nunique() or 4
         height = max(2.15, 0.55 + 0.24 * rows)
         figure, axes = base.panels(len(models), 2, height, extra=0.55, width_ratios=(1.35, 1))
-        looks = base.styles(sorted(frame["domain_b"].unique()))
+        plot_styles = base.styles(sorted(frame["domain_b"].unique()))
         for row, model in zip(axes, models):
             part = frame[frame["model"] == model]
-            self._curves(row[0], part, looks)
+            self._curves(row[0], part, plot_styles)
             row[0].set_ylabel(f"{base.readable(model, 22)}\nincrease of the loss")
             self._matrix(row[1], part[part["measure"] == "cross_mask"])
         axes[0, 0].set_title("thresholds of the domain itself", loc="left")
         axes[-1, 0].set_xlabel("share of activations that is zero")
-        base.annotate(figure, self._note(frame), base.handles(looks))
+        base.annotate(figure, self._note(frame), base.handles(plot_styles))
         return figure
 
     @staticmethod
-    def _curves(ax, part, looks):
+    def _curves(ax, part, plot_styles):
         tolerance = part["tolerance"].iloc[0]
         curve, critical = (part[part["measure"] == name] for name in ("curve", "critical_sparsity"))
-        for i, (name, look) in enumerate(looks.items()):
+        for i, (name, look) in enumerate(plot_styles.items()):
             line = curve[curve["domain_b"] == name].sort_values("level")
             base.line(ax, line, look | {"marker": None}, x="realised", y="value", band=0.1, gid=name)
-            apart = tolerance * (1 + 0.35 * ((len(looks) - 1) / 2 - i))
+            apart = tolerance * (1 + 0.35 * ((len(plot_styles) - 1) / 2 - i))
             for point in critical[critical["domain_b"] == name].itertuples():
                 reach = [[point.value - point.low], [point.high - point.value]]
                 ax.errorbar(point.value, apart, xerr=reach, **look | {"linestyle": "none"}, capsize=2)
@@ -79,7 +79,7 @@ class CriticalSparsity(Figure):
             shade = (1 - 0.85 * depth, 1 - 0.55 * depth, 1 - 0.3 * depth)
             x, y = tested.index(cell.domain_b), makers.index(cell.domain_a)
             base.cell(ax, x, y, shade, percent(cell.value))
-        names = (list(map(base.readable, found)) for found in (makers, tested))
+        names = (list(map(base.readable, result)) for result in (makers, tested))
         base.matrix(ax, *names, rotation=30, ha="right")
         ax.set(xlabel="loss on", ylabel="neurons of")
         ax.set_title(f"increase in %, {100 * self.level:g} % masked", loc="left")

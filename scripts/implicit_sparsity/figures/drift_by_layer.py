@@ -6,8 +6,9 @@ Rows of panels are models, columns measures.
 from dataclasses import dataclass
 
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.figures import base
-from implicit_sparsity.figures.base import Figure, option
+
+from . import base
+from .base import Figure, option
 
 TITLES = {
     "relative_l2": "relative L2",
@@ -40,19 +41,19 @@ class DriftByLayer(Figure):
         table = tables["representation_drift"]
         table = table[(table["reference"] == self.reference) & table["measure"].isin(self.measures)]
         if self.domain and len(table):
-            found = sorted(set(table["domain"]))
-            if self.domain not in found:
-                raise InputError(f"{self.domain!r} is not one of {', '.join(found)}", key="domain")
+            result = sorted(set(table["domain"]))
+            if self.domain not in result:
+                raise InputError(f"{self.domain!r} is not one of {', '.join(result)}", key="domain")
             table = table[table["domain"] == self.domain]
         parts = table["checkpoint"].str.extract(r"^(\w+)\.(\w+)\.seed\d+\.stage(\d+)$")
         table = table.assign(method=parts[0], order=parts[1], stage=parts[2].astype(int))
         table = table[table["stage"] == table.groupby(["model", "order"])["stage"].transform("max")]
         by = ["model", "revision", "method", "stage", "measure", "quantity", "layer"]
         grouped = table.dropna(subset=["value"]).groupby(by, sort=False)
-        told = {"value": ("value", "mean"), "lowest": ("value", "min"), "highest": ("value", "max")}
-        told |= {"low": ("low", "min"), "high": ("high", "max"), "runs": ("checkpoint", "nunique")}
-        told |= {"domains": ("domain", "nunique"), "documents": ("n", "max")}
-        columns = grouped.agg(**told).reset_index()
+        reported = {"value": ("value", "mean"), "lowest": ("value", "min"), "highest": ("value", "max")}
+        reported |= {"low": ("low", "min"), "high": ("high", "max"), "runs": ("checkpoint", "nunique")}
+        reported |= {"domains": ("domain", "nunique"), "documents": ("n", "max")}
+        columns = grouped.agg(**reported).reset_index()
         one = (columns["runs"] == 1) & (columns["domains"] == 1)
         columns["low"] = columns["low"].where(one, columns["lowest"])
         columns["high"] = columns["high"].where(one, columns["highest"])
@@ -60,20 +61,20 @@ class DriftByLayer(Figure):
 
     def draw(self, frame):
         shown = [measure for measure in self.measures if (frame["measure"] == measure).any()]
-        looks = base.styles(base.ordered(frame["method"]))
+        plot_styles = base.styles(base.ordered(frame["method"]))
         figure, cells = base.grid(frame, "measure", shown, "drift", height=1.8, extra=0.6, sharex="row")
         for ax, measure, part in cells:
-            self._panel(ax, part, looks)
+            self._panel(ax, part, plot_styles)
             ax.set_title(TITLES[measure], loc="left")
-        handles = [*base.handles(looks), base.handle("unrelated states", **UNRELATED)]
+        handles = [*base.handles(plot_styles), base.handle("unrelated states", **UNRELATED)]
         if (frame["quantity"] == "floor").any():
             handles.append(base.handle("not moved (floor)", **FLOOR))
         base.annotate(figure, self._note(frame), handles)
         return figure
 
     @staticmethod
-    def _panel(ax, part, looks):
-        for method, look in looks.items():
+    def _panel(ax, part, plot_styles):
+        for method, look in plot_styles.items():
             line = part[(part["method"] == method) & (part["quantity"] == "signal")]
             base.line(ax, line, look, y="value", band=0.18, gid=f"signal {method}")
         for quantity, look in (("unrelated", UNRELATED), ("floor", FLOOR)):

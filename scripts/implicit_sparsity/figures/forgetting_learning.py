@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from implicit_sparsity.figures import base
-from implicit_sparsity.figures.base import Figure, option
+from . import base
+from .base import Figure, option
 
 IDEAL = {"marker": "*", "markersize": 9, "color": "0.45", "linestyle": "none"}
 OTHERS = {"marker": "o", "markersize": 2, "color": "0.75", "linestyle": "none", "zorder": 0}
@@ -34,9 +34,9 @@ class ForgettingLearning(Figure):
     def draw(self, frame):
         cells = [part for _, part in frame.groupby(["model", "order"], sort=False)]
         families = base.ordered(frame["family"])
-        looks = base.styles(families)
+        plot_styles = base.styles(families)
         crowded = max(part["family"].nunique() for part in cells) > TOGETHER
-        figure, axes = (self._apart if crowded else self._together)(frame, cells, looks)
+        figure, axes = (self._apart if crowded else self._together)(frame, cells, plot_styles)
         unit = {"loss": "nats/token"}.get(self.score, base.readable(self.score))
         for ax in axes[:, 0]:
             ax.set_ylabel(f"forgotten ({unit})")
@@ -47,12 +47,14 @@ class ForgettingLearning(Figure):
             "Forgotten: mean drop from its best stage to the last one, all domains but the last. "
             "A line joins the settings of one method. " + intervals_note(frame)
         )
-        handles = [] if crowded else [base.handle(base.readable(name), **looks[name]) for name in families]
+        handles = (
+            [] if crowded else [base.handle(base.readable(name), **plot_styles[name]) for name in families]
+        )
         handles += [base.handle("all other settings", **OTHERS)] if crowded else []
         base.annotate(figure, note, [*handles, base.handle("ideal corner", **IDEAL)])
         return figure
 
-    def _together(self, frame, cells, looks):
+    def _together(self, frame, cells, plot_styles):
         """A panel for each model and order, all fronts in it."""
         columns = min(len(cells), 3)
         width = base.COLUMN + 0.5 if columns == 1 else base.WIDTH
@@ -61,11 +63,11 @@ class ForgettingLearning(Figure):
         for ax in axes.flat[len(cells) :]:
             ax.set_axis_off()
         for ax, part in zip(axes.flat, cells):
-            self._panel(ax, part, looks)
+            self._panel(ax, part, plot_styles)
             ax.set_title(title_of(part, frame), loc="left")
         return figure, axes
 
-    def _apart(self, frame, cells, looks):
+    def _apart(self, frame, cells, plot_styles):
         """A panel for each method of each model and order, in the scale of all that learned anything."""
         methods = [base.ordered(part["of"]) for part in cells]
         rows = [-(-len(names) // ACROSS) for names in methods]
@@ -78,7 +80,7 @@ class ForgettingLearning(Figure):
             for ax, name in zip(block, names):
                 own = part[part["of"] == name]
                 ax.set_axis_on()
-                self._panel(ax, own, looks, size=3.5, corner=IDEAL | {"markersize": 6})
+                self._panel(ax, own, plot_styles, size=3.5, corner=IDEAL | {"markersize": 6})
                 inside = learned if own["learned"].max() > 0 else own
                 limit(ax, inside)
                 others = part[part["of"] != name]
@@ -89,24 +91,28 @@ class ForgettingLearning(Figure):
                 if len(own["family"].unique()) > 1:
                     roles = own.drop_duplicates("family").set_index("family")["role"]
                     shown = {f: roles[f] for f in base.ordered(roles.index)}
-                    told = [base.handle(base.readable(role), **looks[f]) for f, role in shown.items()]
-                    ax.legend(handles=told, fontsize=5, loc="upper left", frameon=False, borderaxespad=0)
+                    reported = [
+                        base.handle(base.readable(role), **plot_styles[f]) for f, role in shown.items()
+                    ]
+                    ax.legend(handles=reported, fontsize=5, loc="upper left", frameon=False, borderaxespad=0)
             if len(cells) > 1:
                 block[0].set_title(f"{title_of(part, frame)}\n{block[0].get_title(loc='left')}", loc="left")
         return figure, axes
 
     @staticmethod
-    def _panel(ax, part, looks, size=5.0, corner=IDEAL):
+    def _panel(ax, part, plot_styles, size=5.0, corner=IDEAL):
         for family, points in part.groupby("family", sort=False):
             points = points.sort_values("learned")
-            ax.plot(points["learned"], points["forgotten"], **(looks[family] | {"marker": None}), gid=family)
+            ax.plot(
+                points["learned"], points["forgotten"], **(plot_styles[family] | {"marker": None}), gid=family
+            )
             for row in points.itertuples():
                 ax.errorbar(
                     row.learned,
                     row.forgotten,
                     xerr=[[row.learned - row.learned_low], [row.learned_high - row.learned]],
                     yerr=[[row.forgotten - row.forgotten_low], [row.forgotten_high - row.forgotten]],
-                    **(looks[family] | {"linestyle": "none"}),
+                    **(plot_styles[family] | {"linestyle": "none"}),
                     markersize=size,
                     elinewidth=0.16 * size,
                 )

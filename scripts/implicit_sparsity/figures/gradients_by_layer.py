@@ -5,11 +5,11 @@ Rows of panels are models, columns kinds of weights.
 
 from dataclasses import dataclass
 
-from implicit_sparsity.figures import base
-from implicit_sparsity.figures.base import Figure, option
+from . import base
+from .base import Figure, option
 
 KINDS = ("attention", "deltanet", "ffn", "experts", "shared_expert", "router")
-LOOKS = {
+STYLES = {
     "disattenuated": {"color": "#009E73", "linestyle": (0, (5, 1, 1, 1)), "marker": "s"},
     "ceiling": base.TRIPLE["ceiling"],
     "signal": base.TRIPLE["signal"],
@@ -48,11 +48,11 @@ class GradientsByLayer(Figure):
             null = part[part["quantity"] == NULL].sort_values("layer")
             reach = null["mean"]
             ax.fill_between(null["layer"], -reach, reach, color="#000000", alpha=0.25, linewidth=0)
-            for quantity, look in LOOKS.items():
+            for quantity, look in STYLES.items():
                 base.line(ax, part[part["quantity"] == quantity], look, band=0.18, gid=quantity)
             base.whole_numbers(ax)
             ax.set_title(base.readable(kind), loc="left")
-        handles = base.handles({name: LOOKS[name] for name in LABELS}, LABELS)
+        handles = base.handles({name: STYLES[name] for name in LABELS}, LABELS)
         handles.append(base.handle("random directions", color="#000000", alpha=0.25, linewidth=5))
         base.annotate(figure, self._note(frame), handles)
         return figure

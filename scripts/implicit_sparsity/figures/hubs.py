@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from implicit_sparsity.figures import base
-from implicit_sparsity.figures.base import Figure, option
+from . import base
+from .base import Figure, option
 
 LABELS = {
     "ceiling": "documents dealt to domains at random (ceiling)",
@@ -36,8 +36,8 @@ class Hubs(Figure):
             base.whole_numbers(ax)
             ax.set_ylim(-0.02, 1.02)
             ax.set_title(base.size_of_set(k, part["top"].iloc[0]), loc="left")
-        found = {q: look for q, look in base.TRIPLE.items() if q in set(frame["quantity"])}
-        base.annotate(figure, self._note(frame), base.handles(found, LABELS))
+        result = {q: look for q, look in base.TRIPLE.items() if q in set(frame["quantity"])}
+        base.annotate(figure, self._note(frame), base.handles(result, LABELS))
         return figure
 
     def _note(self, frame):

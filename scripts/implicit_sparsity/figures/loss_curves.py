@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
-from implicit_sparsity.figures import base
-from implicit_sparsity.figures.base import Figure, option
-from implicit_sparsity.looks import family
-from implicit_sparsity.statistics import mean_range
+from implicit_sparsity.metrics.intervals import mean_range
+from implicit_sparsity.report.style import family
+
+from . import base
+from .base import Figure, option
 
 TOGETHER = 12  # as many lines can be told apart; else settings and controls of a method share one
 
@@ -41,7 +42,7 @@ class LossCurves(Figure):
         rows = list(frame[["model", "order"]].drop_duplicates().itertuples(index=False, name=None))
         stages = sorted(frame["stage"].unique())
         methods = base.ordered(frame["method"])
-        looks = base.styles(methods)
+        plot_styles = base.styles(methods)
         figure, axes = base.panels(len(rows), len(stages), height=1.65, extra=0.35)
         for row, (model, order) in zip(axes, rows):
             for ax, stage in zip(row, stages):
@@ -51,7 +52,7 @@ class LossCurves(Figure):
                 if part.empty:
                     ax.set_axis_off()
                     continue
-                self._panel(ax, part, looks)
+                self._panel(ax, part, plot_styles)
                 ax.set_title(f"{stage}  {base.readable(part['domain'].iloc[0])}", loc="left")
             name = model if len({name for _, name in rows}) == 1 else f"{model}, {order}"
             row[0].set_ylabel(f"{base.readable(name, 22)}\nloss (nats/token)")
@@ -59,18 +60,18 @@ class LossCurves(Figure):
             ax.set_xlabel("optimizer step")
         smooth = "every logged step" if self.window == 1 else f"running mean of {self.window} logged steps"
         note = f"Training loss, {smooth}; panels in the order of training. {runs_note(frame)}"
-        base.annotate(figure, note, base.handles(looks))
+        base.annotate(figure, note, base.handles(plot_styles))
         return figure
 
     @staticmethod
-    def _panel(ax, part, looks):
+    def _panel(ax, part, plot_styles):
         from matplotlib.ticker import MaxNLocator
 
-        for i, (method, look) in enumerate(looks.items()):
+        for i, (method, look) in enumerate(plot_styles.items()):
             line = part[part["method"] == method]
             every = max(1, len(line) // 5)
             # Markers of different methods sit at different steps: lines that coincide stay visible.
-            marks = min(i * every // len(looks), every - 1), every
+            marks = min(i * every // len(plot_styles), every - 1), every
             base.line(ax, line, look, x="step", band=0.2 if (line["n"] > 1).any() else 0, every=marks)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=4))
         ax.yaxis.set_major_locator(MaxNLocator(nbins=5))

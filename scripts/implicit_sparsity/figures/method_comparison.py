@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from implicit_sparsity.figures import base
-from implicit_sparsity.figures.base import Figure, option
+from . import base
+from .base import Figure, option
 
 NOISE = {"color": "0.85", "linewidth": 0, "zorder": 0}
 MARGIN = {"color": "0.35", "linestyle": (0, (1, 1)), "linewidth": 0.8}
@@ -35,7 +35,7 @@ class MethodComparison(Figure):
 
     def draw(self, frame):
         cells = list(frame[["model", "order"]].drop_duplicates().itertuples(index=False, name=None))
-        looks = base.styles(base.ordered(frame["family"]))
+        plot_styles = base.styles(base.ordered(frame["family"]))
         columns = min(len(cells), 2)
         rows = -(-len(cells) // columns)
         most = frame.groupby(["model", "order"])["family"].nunique().max()
@@ -44,9 +44,9 @@ class MethodComparison(Figure):
             ax.set_axis_off()
         for ax, (model, order) in zip(axes.flat, cells):
             part = frame[(frame["model"] == model) & (frame["order"] == order)]
-            self._panel(ax, part, looks)
-            told = f"{base.readable(model, 28)}, order {base.readable(order)}"
-            ax.set_title(f"{told}\nlearned {part['learned_gain'].iloc[0]:.2g}", loc="left")
+            self._panel(ax, part, plot_styles)
+            reported = f"{base.readable(model, 28)}, order {base.readable(order)}"
+            ax.set_title(f"{reported}\nlearned {part['learned_gain'].iloc[0]:.2g}", loc="left")
         unit = {"loss": "nats/token"}.get(self.score, base.readable(self.score))
         for ax in axes.flat[max(0, len(cells) - columns) : len(cells)]:
             ax.set_xlabel(f"forgotten at equal learning ({unit})")
@@ -54,19 +54,19 @@ class MethodComparison(Figure):
         return figure
 
     @staticmethod
-    def _panel(ax, part, looks):
+    def _panel(ax, part, plot_styles):
         for y, row in enumerate(part.itertuples()):
             if row.forgetting != row.forgetting:
-                told = "one setting, no front" if row.points == 1 else str(row.note).split(";")[0]
+                reported = "one setting, no front" if row.points == 1 else str(row.note).split(";")[0]
                 look = {"fontsize": 6, "color": "0.35", "ha": "center", "va": "center"}
                 blank = {"facecolor": "white", "linewidth": 0, "pad": 1}
-                ax.text(0.5, y, told, transform=ax.get_yaxis_transform(), bbox=blank, **look)
+                ax.text(0.5, y, reported, transform=ax.get_yaxis_transform(), bbox=blank, **look)
                 continue
             ax.errorbar(
                 row.forgetting,
                 y,
                 xerr=[[row.forgetting - row.forgetting_low], [row.forgetting_high - row.forgetting]],
-                **(looks[row.family] | {"linestyle": "none"}),
+                **(plot_styles[row.family] | {"linestyle": "none"}),
                 markersize=5,
                 elinewidth=1.0,
             )
@@ -84,9 +84,9 @@ class MethodComparison(Figure):
 def handles_of(frame) -> list:
     from matplotlib.patches import Patch
 
-    found = [base.handle("margin of no forgetting", **MARGIN)]
+    result = [base.handle("margin of no forgetting", **MARGIN)]
     known = frame[(frame["family"] == frame["against"])]["noise_sd"].notna().any()
-    return found + ([Patch(color=NOISE["color"], label="noise floor")] if known else [])
+    return result + ([Patch(color=NOISE["color"], label="noise floor")] if known else [])
 
 
 def note_of(frame) -> str:

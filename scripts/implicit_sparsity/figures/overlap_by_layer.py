@@ -5,10 +5,10 @@ Rows of panels are models (and checkpoints, where several are asked for), column
 
 from dataclasses import dataclass
 
-from implicit_sparsity.figures import base
-from implicit_sparsity.figures.base import Figure, option
+from . import base
+from .base import Figure, option
 
-LOOKS = base.TRIPLE | {"floor_hub": {"color": "#999999", "linestyle": (0, (3, 1, 1, 1)), "marker": None}}
+STYLES = base.TRIPLE | {"floor_hub": {"color": "#999999", "linestyle": (0, (3, 1, 1, 1)), "marker": None}}
 LABELS = {"ceiling": "within a domain (ceiling)", "signal": "between domains", "floor": "chance (floor)"}
 LABELS["floor_hub"] = "hubs alone (floor)"
 
@@ -38,13 +38,13 @@ class OverlapByLayer(Figure):
         size = {"height": 1.75, "extra": 0.45, "sharex": "row", "sharey": True}
         figure, cells = base.grid(frame, "k", sorted(frame["k"].unique()), "IoU", **size)
         for ax, k, part in cells:
-            for quantity, look in LOOKS.items():
+            for quantity, look in STYLES.items():
                 band = 0.22 if quantity in ("signal", "ceiling") else 0
                 base.line(ax, part[part["quantity"] == quantity], look, band=band, gid=quantity)
             base.whole_numbers(ax)
             ax.set_ylim(-0.02, 1.02)
             ax.set_title(base.size_of_set(k, part["top"].iloc[0]), loc="left")
-        base.annotate(figure, self._note(frame), base.handles(LOOKS, LABELS))
+        base.annotate(figure, self._note(frame), base.handles(STYLES, LABELS))
         return figure
 
     def _note(self, frame):

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from implicit_sparsity.figures import base
-from implicit_sparsity.figures.base import Figure, option
+from . import base
+from .base import Figure, option
 
 LABELS = {"ceiling": "within a domain (ceiling)", "signal": "between domains", "floor": "chance (floor)"}
 SEPARATION = {"color": "#009E73", "linestyle": "-", "marker": "s"}
@@ -57,8 +57,10 @@ class OverlapByWidth(Figure):
             ax.set_xlabel("FFN neurons in a layer")
             low, high = ax.get_ylim()
             ax.set_ylim(min(low, -0.02), max(high, 1.02))
-        looks = [(LABELS[quantity], look) for quantity, look in base.TRIPLE.items()] + [("SEP", SEPARATION)]
-        base.annotate(figure, self._note(frame), [base.handle(label, **look) for label, look in looks])
+        plot_styles = [(LABELS[quantity], look) for quantity, look in base.TRIPLE.items()] + [
+            ("SEP", SEPARATION)
+        ]
+        base.annotate(figure, self._note(frame), [base.handle(label, **look) for label, look in plot_styles])
         return figure
 
     @staticmethod

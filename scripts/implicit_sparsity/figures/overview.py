@@ -7,8 +7,8 @@ it forgot. A panel that a study has nothing for says so.
 
 from dataclasses import dataclass
 
-from implicit_sparsity.figures import base
-from implicit_sparsity.figures.base import Figure, option
+from . import base
+from .base import Figure, option
 
 PANELS = {
     "overlap": "neurons (IoU)",
@@ -60,20 +60,22 @@ class Overview(Figure):
         height = min(1.3, 8.2 / (2 * len(models)))
         figure, axes = base.panels(2 * len(models), 4, height, extra=0.75)
         methods = set(frame.loc[frame["panel"].isin(["drift", "learning"]), "line"]) - {"unrelated"}
-        looks = base.styles(base.ordered(methods))
+        plot_styles = base.styles(base.ordered(methods))
         for i, model in enumerate(models):
-            found = frame[frame["model"] == model]
+            result = frame[frame["model"] == model]
             axes[2 * i, 0].set_ylabel(base.readable(model, 22))
             for ax, (panel, title) in zip(axes[2 * i : 2 * i + 2].flat, PANELS.items()):
-                part, anywhere = found[found["panel"] == panel], (frame["panel"] == panel).any()
+                part, anywhere = result[result["panel"] == panel], (frame["panel"] == panel).any()
                 if part.empty:
                     base.say(ax, WHY.get(panel, "not measured") if anywhere else "not measured", width=12)
                 else:
                     draw = {"critical": _points, "masks": _points, "learning": _plane}.get(panel, _lines)
-                    draw(ax, part, looks)
-                told = part["parameter"].iloc[0] if len(part) else {"masks": 100 * self.level}.get(panel, 1)
-                ax.set_title(title.format(told), loc="left")
-        handles = base.handles(base.TRIPLE, LABELS) + base.handles(looks)
+                    draw(ax, part, plot_styles)
+                reported = (
+                    part["parameter"].iloc[0] if len(part) else {"masks": 100 * self.level}.get(panel, 1)
+                )
+                ax.set_title(title.format(reported), loc="left")
+        handles = base.handles(base.TRIPLE, LABELS) + base.handles(plot_styles)
         base.annotate(figure, self._note(frame), handles)
         return figure
 
@@ -158,12 +160,12 @@ def _layers(table):
 
 
 def _spread(table, by):
-    found = base.spread(table, ["model", "revision", *by])
-    return found.rename(columns={"mean": "value"})
+    result = base.spread(table, ["model", "revision", *by])
+    return result.rename(columns={"mean": "value"})
 
 
-def _lines(ax, part, looks):
-    for name, look in (base.TRIPLE | looks | {"unrelated": UNRELATED}).items():
+def _lines(ax, part, plot_styles):
+    for name, look in (base.TRIPLE | plot_styles | {"unrelated": UNRELATED}).items():
         line = part[part["line"] == name]
         base.line(ax, line, look, x="x", y="value", band=0.18, every=4, markersize=3, gid=name)
     base.whole_numbers(ax, most=4)
@@ -180,10 +182,10 @@ def _points(ax, part, _):
     ax.set_ylim(bottom=min(0, part["low"].min()))
 
 
-def _plane(ax, part, looks):
+def _plane(ax, part, plot_styles):
     for point in part.itertuples():
         reach = [[point.value - point.low], [point.high - point.value]]
-        look = looks[point.line] | {"linestyle": "none"}
+        look = plot_styles[point.line] | {"linestyle": "none"}
         ax.errorbar(point.x, point.value, yerr=reach, **look, capsize=2, gid=point.line)
     ax.axhline(0, color="#777777", linewidth=0.6)
     ax.axvline(0, color="#777777", linewidth=0.6)

@@ -6,8 +6,8 @@ the base model and the last stage of each method.
 
 from dataclasses import dataclass
 
-from implicit_sparsity.figures import base
-from implicit_sparsity.figures.base import Figure, option
+from . import base
+from .base import Figure, option
 
 PANELS = {
     "curve": ("step", "loss (nats per token)"),
@@ -41,10 +41,10 @@ class Plasticity(Figure):
         return base.spread(table, ["model", "revision", "measure", "method", "x"], units="units")
 
     def draw(self, frame):
-        looks = base.styles(base.ordered(set(frame["method"]) - {"ceiling"}))
+        plot_styles = base.styles(base.ordered(set(frame["method"]) - {"ceiling"}))
         figure, cells = base.grid(frame, "measure", PANELS, label="", across="", height=1.75, extra=0.6)
         for ax, measure, part in cells:
-            for method, look in looks.items():
+            for method, look in plot_styles.items():
                 line = part[part["method"] == method]
                 base.line(ax, line, look, x="x", band=0.15, every=6, gid=method)
             for value in part.loc[part["method"] == "ceiling", "mean"]:
@@ -54,7 +54,7 @@ class Plasticity(Figure):
             ax.set_xlabel(across)
             ax.set_ylim(bottom=0)
             base.whole_numbers(ax)
-        handles = [*base.handles(looks), base.handle("largest rank of the sample", **CEILING)]
+        handles = [*base.handles(plot_styles), base.handle("largest rank of the sample", **CEILING)]
         base.annotate(figure, self._note(frame), handles)
         return figure
 

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from implicit_sparsity import rounds
-from implicit_sparsity.correlations import rank_correlation
-from implicit_sparsity.figures import base
-from implicit_sparsity.figures.base import Figure, option
+from implicit_sparsity.metrics import stagewise
+from implicit_sparsity.metrics.inference import rank_correlation
+
+from . import base
+from .base import Figure, option
 
 PANELS = {
     "overlap": "neuron overlap at base (IoU)",
@@ -30,18 +31,18 @@ class Predictors(Figure):
 
     def frame(self, tables):
         families = {row.method: {"family": row.family} for row in tables["fronts"].itertuples()}
-        pairs = rounds.pairs(tables["r_matrices"], families, self.method, self.score)
+        pairs = stagewise.pairs(tables["r_matrices"], families, self.method, self.score)
         means = pairs.groupby(["model", "old", "new"], sort=False)[["forgotten", "kl"]].mean()
         means["runs"] = pairs.groupby(["model", "old", "new"], sort=False).size()
         means = means.reset_index()
         for predictor, name in (("overlap", "activation_overlap"), ("gradient", "gradient_overlap")):
-            found = {}
+            result = {}
             if name in tables:
-                found = rounds.alike(
+                result = stagewise.alike(
                     tables.get("activation_overlap"), tables.get("gradient_overlap"), predictor, self.k
                 )
             keys = [(row.model, frozenset((row.old, row.new))) for row in means.itertuples()]
-            means[predictor] = [found.get(key, np.nan) for key in keys]
+            means[predictor] = [result.get(key, np.nan) for key in keys]
         keys = ["model", "old", "new", "forgotten", "runs"]
         long = means.melt(keys, value_vars=list(PANELS), var_name="predictor", value_name="value")
         return long.dropna(subset=["value"]).assign(method=self.method).reset_index(drop=True)
@@ -50,17 +51,22 @@ class Predictors(Figure):
         families = {row.method: {"family": row.family} for row in tables["fronts"].itertuples()}
         return (
             super().nothing(tables)
-            or rounds.pairs(tables["r_matrices"], families, self.method, self.score).empty
+            or stagewise.pairs(tables["r_matrices"], families, self.method, self.score).empty
         )
 
     def draw(self, frame):
         figure, cells = base.grid(
             frame, "predictor", PANELS, label="a stage's cost (nats/token)", across="", height=1.9, extra=0.6
         )
-        looks = base.styles(sorted(frame["old"].unique()))
+        plot_styles = base.styles(sorted(frame["old"].unique()))
         for ax, predictor, part in cells:
             for old, points in part.groupby("old", sort=False):
-                ax.plot(points["value"], points["forgotten"], **(looks[old] | {"linestyle": "none"}), gid=old)
+                ax.plot(
+                    points["value"],
+                    points["forgotten"],
+                    **(plot_styles[old] | {"linestyle": "none"}),
+                    gid=old,
+                )
             rho = rank_correlation(part["value"], part["forgotten"])
             ax.set_title(f"{PANELS[predictor]}\nrank correlation {rho:.2f}", loc="left")
             ax.axhline(0, color="0.35", linewidth=0.7, zorder=1)
@@ -71,7 +77,7 @@ class Predictors(Figure):
             "Cost: the old domain's score before the new domain's stage less the score after it."
         )
         handles = [
-            base.handle(base.readable(n), **(look | {"linestyle": "none"})) for n, look in looks.items()
+            base.handle(base.readable(n), **(look | {"linestyle": "none"})) for n, look in plot_styles.items()
         ]
         base.annotate(figure, note, handles)
         return figure

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
-from implicit_sparsity import rounds
-from implicit_sparsity.figures import base
-from implicit_sparsity.figures.base import Figure, option
+from implicit_sparsity.metrics import stagewise
+
+from . import base
+from .base import Figure, option
 
 
 @dataclass
@@ -21,13 +22,15 @@ class Rounds(Figure):
         families = {
             row.method: {"family": row.family, "role": row.role} for row in tables["fronts"].itertuples()
         }
-        found = rounds.curves(tables["r_matrices"], tables["scores"], families, self.score)
-        found = rounds.best_settings(found)
-        kept = {about["family"] for about in families.values() if about["role"] == "method"} - {self.against}
+        result = stagewise.curves(tables["r_matrices"], tables["scores"], families, self.score)
+        result = stagewise.best_settings(result)
+        retained = {metadata["family"] for metadata in families.values() if metadata["role"] == "method"} - {
+            self.against
+        }
         parts = []
-        for (model, order), part in found.groupby(["model", "order"], sort=False):
-            for family in base.ordered(set(part["family"]) & kept):
-                ahead = rounds.ahead(part, family, self.against)
+        for (model, order), part in result.groupby(["model", "order"], sort=False):
+            for family in base.ordered(set(part["family"]) & retained):
+                ahead = stagewise.ahead(part, family, self.against)
                 ahead = base.spread(ahead, ["stage"], units="documents") if len(ahead) else ahead
                 parts.append(ahead.assign(model=model, order=order, family=family, against=self.against))
         return self._joined(parts)
@@ -46,7 +49,7 @@ class Rounds(Figure):
 
     def draw(self, frame):
         cells = list(frame[["model", "order"]].drop_duplicates().itertuples(index=False, name=None))
-        looks = base.styles(base.ordered(frame["family"]))
+        plot_styles = base.styles(base.ordered(frame["family"]))
         columns = min(len(cells), 2)
         figure, axes = base.panels(-(-len(cells) // columns), columns, height=1.9, extra=0.9)
         for ax in axes.flat[len(cells) :]:
@@ -55,7 +58,7 @@ class Rounds(Figure):
         for ax, (model, order) in zip(axes.flat, cells):
             part = frame[(frame["model"] == model) & (frame["order"] == order)]
             for family, line in part.groupby("family", sort=False):
-                base.line(ax, line, looks[family], x="stage", band=0.15, gid=family)
+                base.line(ax, line, plot_styles[family], x="stage", band=0.15, gid=family)
             ax.axhline(0, color="0.35", linewidth=0.7, zorder=1)
             ax.set_title(f"{base.readable(model, 28)}, order {base.readable(order)}", loc="left")
             ax.set_xlabel("after stage")
@@ -67,5 +70,5 @@ class Rounds(Figure):
             "(losses turned round: above 0, ahead). Of a sweep the setting that ends best. "
             + base.seeds_note(frame["n"])
         )
-        base.annotate(figure, note, base.handles(looks))
+        base.annotate(figure, note, base.handles(plot_styles))
         return figure

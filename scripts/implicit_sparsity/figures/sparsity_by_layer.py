@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from implicit_sparsity.figures import base
-from implicit_sparsity.figures.base import Figure, option
+from . import base
+from .base import Figure, option
 
 TITLES = {
     "zero_share": "per token: exactly zero",
@@ -38,12 +38,12 @@ class SparsityByLayer(Figure):
 
     def draw(self, frame):
         models, domains = list(frame["model"].unique()), list(frame["domain"].unique())
-        found = frame[["measure", "parameter"]].drop_duplicates().sort_values(["measure", "parameter"])
-        shown = [(m, p) for name in self.measures for m, p in found.itertuples(index=False) if m == name]
+        result = frame[["measure", "parameter"]].drop_duplicates().sort_values(["measure", "parameter"])
+        shown = [(m, p) for name in self.measures for m, p in result.itertuples(index=False) if m == name]
         columns = min(len(shown), 3)
         bands = -(-len(shown) // columns)
         figure, axes = base.panels(len(models) * bands, columns, height=1.6, extra=0.35)
-        looks = base.styles(domains)
+        plot_styles = base.styles(domains)
         for ax in axes.flat:
             ax.set_axis_off()
         for i, model in enumerate(models):
@@ -54,7 +54,7 @@ class SparsityByLayer(Figure):
                     frame["parameter"].isna() & (parameter != parameter)
                 )
                 self._panel(
-                    ax, frame[(frame["model"] == model) & (frame["measure"] == measure) & same], looks
+                    ax, frame[(frame["model"] == model) & (frame["measure"] == measure) & same], plot_styles
                 )
                 ax.set_title(TITLES[measure].format(parameter), loc="left")
                 if j % columns == 0:
@@ -63,15 +63,15 @@ class SparsityByLayer(Figure):
             f"Checkpoint {self.checkpoint}. Mean of the two halves of a domain; band: the two halves. "
             f"n = {base.span(frame['tokens'])} tokens per domain."
         )
-        base.annotate(figure, note, base.handles(looks))
+        base.annotate(figure, note, base.handles(plot_styles))
         return figure
 
     @staticmethod
-    def _panel(ax, part, looks):
-        for i, (domain, look) in enumerate(looks.items()):
+    def _panel(ax, part, plot_styles):
+        for i, (domain, look) in enumerate(plot_styles.items()):
             line = part[part["domain"] == domain]
             every = max(1, len(line) // 5)
-            start = min(i * every // len(looks), every - 1)  # markers of lines that coincide stay apart
+            start = min(i * every // len(plot_styles), every - 1)  # markers of lines that coincide stay apart
             base.line(ax, line, look, band=0.25, every=(start, every), markersize=3.2)
         low, high = ax.get_ylim()
         room = max(0.0, 0.2 - (high - low)) / 2  # no axis so short that noise looks like a trend

@@ -5,8 +5,8 @@ Rows of panels are models, columns sets of neurons; lines are methods, beside th
 
 from dataclasses import dataclass
 
-from implicit_sparsity.figures import base
-from implicit_sparsity.figures.base import Figure, option
+from . import base
+from .base import Figure, option
 
 SETS = {"hubs": "hubs", "old": "old domains' top", "new": "the new domain's top", "idle": "idle"}
 NULLS = {
@@ -46,8 +46,8 @@ class WriteInterference(Figure):
 
     def draw(self, frame):
         names = [name for name in SETS if (frame["set"] == name).any()]
-        looks = base.styles(base.ordered(set(frame["method"]) - {""}))
-        lines = [("signal", method, look) for method, look in looks.items()]
+        plot_styles = base.styles(base.ordered(set(frame["method"]) - {""}))
+        lines = [("signal", method, look) for method, look in plot_styles.items()]
         lines += [(null, "", look) for null, (_, look) in NULLS.items()]
         most = frame.groupby("model")["high"].max()
         size = {"height": 1.75, "extra": 0.6, "sharex": "row", "sharey": "row"}
@@ -59,7 +59,7 @@ class WriteInterference(Figure):
             base.whole_numbers(ax)
             ax.set_ylim(0, 1.05 * most[part["model"].iloc[0]])
             ax.set_title(SETS[name], loc="left")
-        handles = base.handles(looks) + [base.handle(label, **look) for label, look in NULLS.values()]
+        handles = base.handles(plot_styles) + [base.handle(label, **look) for label, look in NULLS.values()]
         base.annotate(figure, self._note(frame), handles)
         return figure
 

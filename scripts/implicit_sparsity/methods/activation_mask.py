@@ -15,11 +15,6 @@ each real step, use = max over old domains of tanh(max(0, z)), z its activity st
 promises nothing. Deviates from SPG: use is activity, not gradient, of a neuron, not a weight; the step is
 scaled, because AdamW cancels a gate on the gradient.
 
-``form: branch``: nothing old is written at all; K new neurons beside the layer start as copies of the chosen
-ones, with down at zero. A product of two maps of the input is no change of any one weight, so no adapter of
-PEFT's can hold it: a stage leaves the whole model, K neurons wider (of a mixture the shared expert, under its
-gate; there the copies see every token). The census of frozen weights holds it to its promise.
-
 Rows are saved as a LoRA with one factor fixed to ones at the chosen neurons: dW = E' D, columns dW = D E.
 PEFT loads and merges it anywhere, fused experts included, which its SHiRA does not reach. State: compact rows
 and columns, (12 H + 8) bytes a neuron written, 8 a protected one; for ``soft`` and ``hub`` 4 bytes a neuron.
@@ -27,6 +22,10 @@ and columns, (12 H + 8) bytes a neuron written, 8 a protected one; for ``soft`` 
 
 from contextlib import contextmanager
 from dataclasses import dataclass
+
+import torch
+
+from implicit_sparsity.updates import neuron_choice, neuron_deltas, neuron_gates
 
 from .base import Method, option
 
@@ -49,7 +48,6 @@ class ActivationMask(Method):
     protection: str = option(
         "hard", choices=("hard", "soft"), help="soft: written by 1 - old use; any protect above 0 asks for it"
     )
-    form: str = option("rows", choices=("rows", "branch"), help="write neurons, or copies beside the layer")
 
     TRAINS = "neurons"
     CONTROLS = {
@@ -63,28 +61,21 @@ class ActivationMask(Method):
 
     def __post_init__(self):
         super().__post_init__()
-        self.adapter = self.form == "rows"
-        self.constrained = self.adapter and self.protection == "hard"
-        self.soft = self.adapter and self.protection == "soft" and self.protect > 0 and self.choose != "hub"
+        self.constrained = self.protection == "hard"
+        self.soft = self.protection == "soft" and self.protect > 0 and self.choose != "hub"
 
     def begin(self, stage):
-        from implicit_sparsity import neuron_branch, neuron_choice, neuron_gates, neurons
-
         self.before, self.gated = stage.previous_state(), None
-        past = neurons.Deltas.from_state(self.before)
+        past = neuron_deltas.Deltas.from_state(self.before)
         with past.beside(stage.model).applied(stage.model):
             self.used = neuron_choice.activity(stage.model, stage.select_documents(), self.sample_tokens)
         self.ranks = neuron_choice.worst_ranks(self.used, self.before.get("ranks"))
         self.guarded = {} if self.choose == "hub" else neuron_choice.protected(self.before)
-        self.width = int(self.before.get("width", self.used.shape[1]))  # of the base, before any branch
         scores = neuron_choice.scores(self.choose, self.used, stage.model, stage.stream("mask"), self.ranks)
-        self.chosen = neuron_choice.choose(scores, self.fraction, self.guarded, self.width)
-        if self.form == "branch":
-            self.branch = neuron_branch.attach(stage.model, self.chosen)
-            return stage.model
+        self.chosen = neuron_choice.choose(scores, self.fraction, self.guarded)
         # what earlier stages wrote stays beside the weights: added to bfloat16 it would be rounded away
         self.old = past.without(self.chosen).beside(stage.model)
-        self.deltas = neurons.attach(stage.model, self.chosen, past)
+        self.deltas = neuron_deltas.attach(stage.model, self.chosen, past)
         if self.soft and "use" in self.before:
             gates = neuron_gates.gates(self.before["use"], self.chosen)
             self.gated = neuron_gates.GatedStep(self.deltas, gates)
@@ -92,12 +83,8 @@ class ActivationMask(Method):
 
     @contextmanager
     def running(self, model):
-        if self.adapter:
-            with self.old.applied(model), self.deltas.applied(model):
-                yield
-        else:
-            with self.branch.applied(model):
-                yield
+        with self.old.applied(model), self.deltas.applied(model):
+            yield
 
     def gradients(self, model):
         if self.gated:
@@ -107,31 +94,22 @@ class ActivationMask(Method):
         if self.gated:
             self.gated.after()
 
-    def leak(self, model, before):
+    def constraint_violation(self, model, before):
         """Trained entries of protected neurons, by their numbers: written means leaked."""
         if not self.guarded:
             return None
         return self.deltas.change_norms(before, self.guarded)
 
     def end(self, stage):
-        import torch
-
-        from implicit_sparsity import neuron_choice, neuron_gates
-
-        kept = {"ranks": self.ranks} if self.choose == "hub" else {}
-        if not self.adapter:
-            return kept | {"width": torch.tensor(self.width)}
-        kept |= self.old.joined_with(self.deltas).to_state()
+        retained = {"ranks": self.ranks} if self.choose == "hub" else {}
+        retained |= self.old.joined_with(self.deltas).to_state()
         if self.soft:
-            use = neuron_gates.standing(self.used)
-            return kept | {"use": torch.maximum(use, self.before.get("use", use))}
+            use = neuron_gates.normalised_use(self.used)
+            return retained | {"use": torch.maximum(use, self.before.get("use", use))}
         claimed = neuron_choice.choose(self.used, self.protect, {})
         written = self.chosen if self.protect else {}
         protected = neuron_choice.union(self.guarded, claimed, written)
-        return kept | {f"protected.{layer}": index for layer, index in protected.items()}
+        return retained | {f"protected.{layer}": index for layer, index in protected.items()}
 
     def save(self, stage, folder):
-        if self.adapter:
-            self.old.joined_with(self.deltas).save_as_lora(stage.model, folder)
-        else:
-            self.branch.save(stage.model, folder, stage.training.get("precision", "fp32"))
+        self.old.joined_with(self.deltas).save_as_lora(stage.model, folder)

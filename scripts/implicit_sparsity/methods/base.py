@@ -9,7 +9,8 @@ The loop owns the optimisation. A method answers only what it wants to:
     step(model)                  after the optimizer's step
     end(stage) -> tensors        what later stages need; kept beside the adapter as state.safetensors
 
-and, if it promises not to write somewhere, ``leak``: how much of a step was written there all the same.
+and, if it promises not to write somewhere, ``constraint_violation``: how much of a step was written there
+all the same.
 What the workflow has to know of a method before it runs stands in literals of its class.
 """
 
@@ -17,6 +18,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import ClassVar
 
+from implicit_sparsity.models import adapters
 from implicit_sparsity.options import Options, option
 
 __all__ = ["LoraMethod", "Method", "option"]
@@ -32,7 +34,9 @@ class Method(Options):
     STARTS = "previous"  # "base": every stage starts from the base model, and none waits for another
     READS = "last"  # "all": the documents of old domains, too (replay, joint training)
     BUDGET = "stage"  # "domains": as many steps as a stage has, for each domain so far
-    TRAINS = "lora"  # "neurons" (rows and columns of a share) | "tracks" (of freed positions) | "all" weights
+    TRAINS = (
+        "lora"  # "neurons" (rows, columns of a share) | "partitions" (of freed positions) | "all" weights
+    )
     STACKED = False  # True: each stage has a LoRA of its own, and is saved with the earlier ones' beside it
     STATE = (0, 0)  # bytes kept for later stages of each trained number: in all, and with every stage
     ROUTED = False  # True: chooses among experts, so there is nothing for it to do in a dense model
@@ -77,7 +81,7 @@ class Method(Options):
         """Copies of what is trained, to compare with later."""
         return {name: p.detach().clone() for name, p in model.named_parameters() if p.requires_grad}
 
-    def leak(self, model, before: dict) -> tuple[float, float] | None:
+    def constraint_violation(self, model, before: dict) -> tuple[float, float] | None:
         """(||P dW||, ||dW||) since the snapshot ``before``, P the part not to be written; None: nothing
         promised."""
         return None
@@ -104,16 +108,12 @@ class LoraMethod(Method):
     router: bool = option(False, help="adapt the routers of a mixture of experts, too")
 
     def begin(self, stage):
-        from implicit_sparsity import adapters
-
         if stage.previous is not None:
             return adapters.add_adapter(stage.model, stage.previous, trainable=True)
         return self.new_adapter(stage)
 
     def new_adapter(self, stage):
         """The stage's model with a fresh LoRA of its own."""
-        from implicit_sparsity import adapters
-
         stage.seed_everything("initialisation")
         options = {"dropout": self.dropout, "router": self.router}
         return adapters.add_lora(stage.model, self.rank, self.alpha, self.targets, **options)

@@ -28,6 +28,8 @@ same eigenvalues: equally many entries are zeroed.
 from dataclasses import dataclass
 
 from implicit_sparsity.errors import InputError
+from implicit_sparsity.models import adapters, lowrank
+from implicit_sparsity.updates import curvature_mask, kfac
 
 from .base import LoraMethod, option
 
@@ -54,48 +56,36 @@ class Curvature(LoraMethod):
             raise InputError("routers are no linear layers: leave it false", key="methods.curvature.router")
 
     def new_adapter(self, stage):
-        from implicit_sparsity import adapters
-
         stage.seed_everything("initialisation")
         return adapters.add_linear_lora(
             stage.model, self.rank, self.alpha, self.targets, dropout=self.dropout
         )
 
     def begin(self, stage):
-        from implicit_sparsity import fences, lowrank
-
-        self.state, self.fences = stage.previous_state(), {}
+        self.state, self.masks = stage.previous_state(), {}
         if not self.state:
             return self.new_adapter(stage)
         stage.keep_previous()
         model = self.new_adapter(stage)
         seeds = (lambda *names: stage.stream("eigenbasis", *names)) if self.basis == "random" else None
         options = {"energy": self.energy, "max_rank": self.max_rank, "rank": self.rank, "seeds": seeds}
-        self.fences = fences.build(self.state, lowrank.factors(model), options)
+        self.masks = curvature_mask.build(self.state, lowrank.factors(model), options)
         self.step(model)  # A starts where it may stay
         return model
 
     def step(self, model):
-        from implicit_sparsity import lowrank
-
-        if self.fences:
+        if self.masks:
             for name, factor in lowrank.factors(model).items():
-                self.fences[name].project(factor)
+                self.masks[name].project(factor)
 
     def snapshot(self, model):
-        from implicit_sparsity import lowrank
-
         return lowrank.snapshot(model)
 
-    def leak(self, model, before):
-        from implicit_sparsity import fences
-
-        return fences.change_norms(model, before, self.fences) if self.fences else None
+    def constraint_violation(self, model, before):
+        return curvature_mask.change_norms(model, before, self.masks) if self.masks else None
 
     def end(self, stage):
         """Old domains' moments, and this one's."""
-        from implicit_sparsity import kfac, lowrank
-
         modules = {name: factor.module for name, factor in lowrank.factors(stage.model).items()}
         batches = stage.select_batches(self.sample_tokens)
         again = stage.training.get("gradient_checkpointing", False)
@@ -103,7 +93,7 @@ class Curvature(LoraMethod):
         return kfac.add(self.state, new, self.max_rank)
 
     def save(self, stage, folder):
-        if self.fences:
+        if self.masks:
             stage.save_stacked(folder)
         else:
             super().save(stage, folder)

@@ -18,6 +18,8 @@ beside it.
 
 from dataclasses import dataclass
 
+from implicit_sparsity.updates import fisher
+
 from .base import LoraMethod, option
 
 
@@ -34,8 +36,6 @@ class Ewc(LoraMethod):
     STATE = (4, 0)
 
     def begin(self, stage):
-        from implicit_sparsity import fisher
-
         model = super().begin(stage)
         self.old = stage.previous_state() if self.weight else {}
         self.held = fisher.Penalty(self.snapshot(model), self.old) if self.old else None
@@ -45,11 +45,9 @@ class Ewc(LoraMethod):
         return loss + self.weight * self.held(model).to(loss.device) if self.held else loss
 
     def end(self, stage):
-        from implicit_sparsity import fisher
-
         if not self.weight:
             return {}
         documents = stage.select_documents()[: self.documents]
         again = bool(stage.training.get("gradient_checkpointing"))
-        found = fisher.diagonal(stage.model, documents, stage.stream("fisher"), again)
-        return fisher.accumulated(self.old, found, self.gamma)
+        result = fisher.diagonal(stage.model, documents, stage.stream("fisher"), again)
+        return fisher.accumulated(self.old, result, self.gamma)

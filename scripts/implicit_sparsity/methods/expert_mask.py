@@ -20,8 +20,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+import torch
 
 from implicit_sparsity.errors import InputError
+from implicit_sparsity.models import ffn, lowrank
+from implicit_sparsity.updates import expert_selection
 
 from .base import LoraMethod, option
 
@@ -73,19 +76,17 @@ class ExpertMask(LoraMethod):
     exact = True
 
     def begin(self, stage):
-        from implicit_sparsity import experts, ffn
-
         if not any(block.experts for block in ffn.feed_forwards(stage.model)):
             raise InputError(
                 "a dense model has no experts to choose among: name mixtures of experts alone",
                 key="methods.expert_mask.models",
             )
         model = super().begin(stage)
-        usage = experts.usage(model, stage.select_batches(self.sample_tokens), self.score)
+        usage = expert_selection.usage(model, stage.select_batches(self.sample_tokens), self.score)
         self.chosen = select_experts(usage.numpy(), self.p)
         if self.choose == "random":
-            self.chosen = experts.random_choice(self.chosen, usage.shape[1], stage.stream("experts"))
-        self.slices = experts.Slices(model, self.chosen)
+            self.chosen = expert_selection.random_choice(self.chosen, usage.shape[1], stage.stream("experts"))
+        self.slices = expert_selection.Slices(model, self.chosen)
         return model
 
     @contextmanager
@@ -97,17 +98,11 @@ class ExpertMask(LoraMethod):
         self.slices.put_back()
 
     def snapshot(self, model):
-        from implicit_sparsity import lowrank
-
         return lowrank.snapshot(model)
 
-    def leak(self, model, before):
+    def constraint_violation(self, model, before):
         """What changed in experts that were not chosen."""
-        from implicit_sparsity import lowrank
-
         return lowrank.expert_change_norms(model, before, self.slices.trained)
 
     def end(self, stage):
-        import torch
-
-        return {f"experts.{layer}": torch.tensor(found) for layer, found in enumerate(self.chosen)}
+        return {f"experts.{layer}": torch.tensor(result) for layer, result in enumerate(self.chosen)}

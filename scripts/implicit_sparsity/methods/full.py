@@ -14,6 +14,7 @@ precision once.
 from dataclasses import dataclass
 
 from implicit_sparsity.errors import InputError
+from implicit_sparsity.models import loading
 
 from .base import Method, option
 
@@ -29,13 +30,9 @@ class Full(Method):
     sharded = True
 
     def begin(self, stage):
-        from implicit_sparsity import models
-
         if stage.training.get("quantization", "none") != "none":
             raise InputError("all weights can only be trained unquantized", key="models.*.quantization")
-        return models.masters(stage.model)
+        return loading.fp32_master_weights(stage.model)
 
     def save(self, stage, folder):
-        from implicit_sparsity import models
-
-        models.save(stage.model, folder, stage.training.get("precision", "fp32"))
+        loading.save(stage.model, folder, stage.training.get("precision", "fp32"))

@@ -10,6 +10,8 @@ method's intransigence (Chaudhry et al. 1801.10112). No state.
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from .base import LoraMethod
 
 
@@ -29,16 +31,14 @@ class Joint(LoraMethod):
         """Equally many documents of every domain; the loop shuffles them."""
         if len(stage.domains) == 1:
             return documents
-        found = {domain: stage.documents("train", domain) for domain in stage.domains}
-        wanted = min(stage.training["steps"] * stage.training["batch_size"], max(map(len, found.values())))
+        result = {domain: stage.documents("train", domain) for domain in stage.domains}
+        wanted = min(stage.training["steps"] * stage.training["batch_size"], max(map(len, result.values())))
         return [
-            d for domain in found for d in self.drawn(found[domain], wanted, stage.stream("joint", domain))
+            d for domain in result for d in self.drawn(result[domain], wanted, stage.stream("joint", domain))
         ]
 
     def drawn(self, documents, wanted, seed):
         """``wanted`` of the documents: all as often as they fit in whole, then a random rest."""
-        import numpy as np
-
         whole, rest = divmod(wanted, len(documents))
         chosen = np.random.default_rng(seed).permutation(len(documents))[:rest]
         return documents * whole + [documents[i] for i in sorted(chosen)]

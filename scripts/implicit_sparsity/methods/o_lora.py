@@ -17,6 +17,10 @@ that script. The learning curve's loss includes the penalty.
 
 from dataclasses import dataclass
 
+import torch
+
+from implicit_sparsity.models import lowrank
+
 from .base import LoraMethod, option
 
 
@@ -30,8 +34,6 @@ class OLora(LoraMethod):
     STATE = (0, 2)
 
     def begin(self, stage):
-        from implicit_sparsity import lowrank
-
         self.old = stage.previous_state()
         if not self.old:
             return self.new_adapter(stage)
@@ -47,16 +49,10 @@ class OLora(LoraMethod):
 
     def overlaps(self, model):
         """|A_old A_new'| of each adapted weight."""
-        from implicit_sparsity import lowrank
-
         for name, factor in lowrank.factors(model).items():
             yield (self.old[name] @ factor.views[0].transpose(1, 2)).abs().sum()  # [X, old ranks, rank]
 
     def end(self, stage):
-        import torch
-
-        from implicit_sparsity import lowrank
-
         new = {name: factor.views[0].detach() for name, factor in lowrank.factors(stage.model).items()}
         return {name: torch.cat([self.old[name], a], 1) if self.old else a for name, a in new.items()}
 

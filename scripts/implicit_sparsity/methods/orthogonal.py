@@ -21,7 +21,12 @@ InfLoRA, the first domain's A stays fixed as well, and dW has LoRA's factor alph
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
+
 from implicit_sparsity.errors import InputError
+from implicit_sparsity.models import lowrank
+from implicit_sparsity.randomness import stream_seed
+from implicit_sparsity.updates import subspace
 
 from .base import LoraMethod, option
 
@@ -58,8 +63,6 @@ class Orthogonal(LoraMethod):
             raise InputError(f"{self.strength:g} is neither 0 nor 1: a frozen A avoids all", key="strength")
 
     def begin(self, stage):
-        from implicit_sparsity import lowrank
-
         self.known = self.bases = stage.previous_state() if self.strength else {}
         if not self.known and not (self.form == "frozen" and self.strength):
             return super().begin(stage)
@@ -81,9 +84,6 @@ class Orthogonal(LoraMethod):
 
     def random_bases(self, stage) -> dict:
         """For each known subspace a random one of its rank, the same at every stage as far as it goes."""
-        from implicit_sparsity import subspace
-        from implicit_sparsity.randomness import stream_seed
-
         drawn = {}
         for name, basis in self.known.items():  # what shares one basis goes on sharing one
             if id(basis) not in drawn:
@@ -93,13 +93,9 @@ class Orthogonal(LoraMethod):
 
     def freeze(self, stage, model) -> None:
         """A: the leading directions of the new domain's inputs outside the old subspace, and fixed."""
-        import torch
-
-        from implicit_sparsity import lowrank, subspace
-
-        found = lowrank.factors(model)
-        samples = subspace.input_samples(model, stage.select_batches(self.sample_tokens), found)
-        for name, factor in found.items():
+        result = lowrank.factors(model)
+        samples = subspace.input_samples(model, stage.select_batches(self.sample_tokens), result)
+        for name, factor in result.items():
             seed = stage.stream("directions", name)
             with torch.no_grad():
                 rows = subspace.leading(samples[name], self.bases.get(name), self.rank, seed)
@@ -107,8 +103,6 @@ class Orthogonal(LoraMethod):
             factor.weights[0].requires_grad_(False)
 
     def project(self, model) -> None:
-        from implicit_sparsity import lowrank, subspace
-
         if self.bases:
             subspace.project_out(lowrank.factors(model), self.bases, self.strength)
 
@@ -117,29 +111,23 @@ class Orthogonal(LoraMethod):
             self.project(model)
 
     def snapshot(self, model):
-        from implicit_sparsity import lowrank
-
         return lowrank.snapshot(model)
 
-    def leak(self, model, before):
-        from implicit_sparsity import lowrank
-
+    def constraint_violation(self, model, before):
         if not self.bases or self.strength < 1:
             return None
         return lowrank.change_norms(model, before, self.bases)
 
     def end(self, stage):
         """The old subspaces, grown by what this domain adds."""
-        from implicit_sparsity import lowrank, subspace
-
         if not self.strength:
             return {}
-        found, tokens = lowrank.factors(stage.model), self.sample_tokens
+        result, tokens = lowrank.factors(stage.model), self.sample_tokens
         if self.subspace == "gradients":
             documents, seed = stage.select_batches(tokens, batch_tokens=1), stage.stream("gradients")
-            samples = subspace.gradient_samples(stage.model, documents, found, self.max_rank, seed)
+            samples = subspace.gradient_samples(stage.model, documents, result, self.max_rank, seed)
         else:
-            samples = subspace.input_samples(stage.model, stage.select_batches(tokens), found)
+            samples = subspace.input_samples(stage.model, stage.select_batches(tokens), result)
         grown, done = {}, {}
         for name, x in samples.items():  # weights that read the same input share one basis
             if id(x) not in done:

@@ -25,7 +25,11 @@ with an SVD of every one (2,048 x 2,048: 7 s on one core).
 
 from dataclasses import dataclass
 
+import torch
+
 from implicit_sparsity.errors import InputError
+from implicit_sparsity.models import adapters, loading
+from implicit_sparsity.updates import singular_subspaces
 
 from .base import Method, option
 
@@ -57,11 +61,9 @@ class Osf(Method):
         return min(max(self.most, self.keep), self.keep + self.grow * (domains - 1))
 
     def begin(self, stage):
-        from implicit_sparsity import adapters, models
-
         if stage.training.get("quantization", "none") != "none":
             raise InputError("singular vectors need unquantized weights", key="models.*.quantization")
-        network = models.masters(stage.model)
+        network = loading.fp32_master_weights(stage.model)
         weights = dict(network.named_parameters())
         for name, lost in stage.previous_state().items():
             weights[f"{name}.weight"].data += lost.to(weights[f"{name}.weight"].device)
@@ -71,27 +73,17 @@ class Osf(Method):
         return model
 
     def step(self, model):
-        from implicit_sparsity import singular_subspaces
-
         if self.reproject:
             singular_subspaces.reproject(self.layers)
 
     def snapshot(self, model):
-        from implicit_sparsity import singular_subspaces
-
         return singular_subspaces.snapshot(self.layers)
 
-    def leak(self, model, before):
-        from implicit_sparsity import singular_subspaces
-
+    def constraint_violation(self, model, before):
         return singular_subspaces.change_norms(self.layers, before)
 
     def end(self, stage):
         """With a bfloat16 base, what the saved model's rounding loses: the next stage adds it back."""
-        import torch
-
-        from implicit_sparsity import singular_subspaces
-
         if stage.training.get("precision", "fp32") == "fp32":
             return {}
         weights = singular_subspaces.merged(self.layers)
@@ -99,7 +91,5 @@ class Osf(Method):
         return {name: (weight - weight.to(half)).to(half) for name, weight in weights.items()}
 
     def save(self, stage, folder):
-        from implicit_sparsity import models
-
         stage.model = stage.model.merge_and_unload()
-        models.save(stage.model, folder, stage.training.get("precision", "fp32"))
+        loading.save(stage.model, folder, stage.training.get("precision", "fp32"))

@@ -11,6 +11,9 @@ domain's, which the token folders still hold, so no copy is kept, and none is bo
 
 from dataclasses import dataclass
 
+import numpy as np
+import torch
+
 from .base import LoraMethod, option
 
 
@@ -25,23 +28,19 @@ class Replay(LoraMethod):
 
     def mix(self, documents, stage):
         """The new documents, then the old ones drawn; the loop shuffles them."""
-        return documents + [found[i] for _, found, chosen in self.drawn(stage) for i in chosen]
+        return documents + [result[i] for _, result, chosen in self.drawn(stage) for i in chosen]
 
     def end(self, stage):
-        import torch
-
         return {f"replayed.{domain}": torch.tensor(chosen) for domain, _, chosen in self.drawn(stage)}
 
     def drawn(self, stage) -> list:
         """(domain, its train documents, ascending numbers of those to replay) of each old domain."""
-        import numpy as np
-
         if not self.ratio:
             return []
         result = []
         for domain in stage.domains[:-1]:
-            found = stage.documents("train", domain)
+            outcome = stage.documents("train", domain)
             random = np.random.default_rng(stage.stream("replay", domain))
-            count = max(1, round(self.ratio * len(found)))
-            result.append((domain, found, sorted(random.permutation(len(found))[:count].tolist())))
+            count = max(1, round(self.ratio * len(outcome)))
+            result.append((domain, outcome, sorted(random.permutation(len(outcome))[:count].tolist())))
         return result

@@ -28,6 +28,8 @@ trained numbers and the same mass of gates in every layer. Saved as a LoRA as ``
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from implicit_sparsity.updates import neuron_choice, neuron_deltas, neuron_gates
+
 from .base import Method, option
 
 
@@ -50,15 +52,16 @@ class SelectiveWrite(Method):
     CONTROLS = {"random": {"choose": "random"}}
 
     def begin(self, stage):
-        from implicit_sparsity import neuron_choice, neuron_gates, neurons
-
         state = stage.previous_state()
-        past, self.background = neurons.Deltas.from_state(state), neuron_gates.Background.from_state(state)
+        past, self.background = (
+            neuron_deltas.Deltas.from_state(state),
+            neuron_gates.Background.from_state(state),
+        )
         with past.beside(stage.model).applied(stage.model):
             sums = neuron_choice.grouped_activity(
                 stage.model, stage.select_documents(), self.sample_tokens, self.groups
             )
-        self.found = neuron_gates.accessed(sums, self.accessed)
+        self.result = neuron_gates.accessed(sums, self.accessed)
         self.chosen = neuron_choice.choose(self.background.scores(sums), self.fraction, {})
         self.gates = neuron_gates.gates(self.background.use, self.chosen)
         if self.choose == "random":
@@ -66,7 +69,7 @@ class SelectiveWrite(Method):
             self.chosen, self.gates = neuron_gates.shuffled(self.gates, sums.shape[2], seed)
         # what earlier stages wrote stays beside the weights: added to bfloat16 it would be rounded away
         self.old = past.without(self.chosen).beside(stage.model)
-        self.deltas = neurons.attach(stage.model, self.chosen, past)
+        self.deltas = neuron_deltas.attach(stage.model, self.chosen, past)
         self.gated = neuron_gates.GatedStep(self.deltas, self.gates)
         return stage.model
 
@@ -83,7 +86,7 @@ class SelectiveWrite(Method):
 
     def end(self, stage):
         written = self.old.joined_with(self.deltas).to_state()
-        return written | self.background.with_domain(self.found).to_state()
+        return written | self.background.with_domain(self.result).to_state()
 
     def save(self, stage, folder):
         self.old.joined_with(self.deltas).save_as_lora(stage.model, folder)

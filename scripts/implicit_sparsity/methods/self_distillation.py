@@ -16,6 +16,8 @@ state: the teacher is the adapter of the stage before.
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from implicit_sparsity.updates import distillation
+
 from .base import LoraMethod, option
 
 
@@ -38,18 +40,14 @@ class SelfDistillation(LoraMethod):
 
     @contextmanager
     def running(self, model):
-        from implicit_sparsity import distillation
-
         with distillation.last_states(model) as self.states:
             yield
 
     def loss(self, model, batch, loss):
-        from implicit_sparsity import distillation
-
         if not self.weight:
             return loss
         student = distillation.completion_states(self.states, model, batch)
         with distillation.as_it_was(model, self.before):
             teacher = distillation.run(model, batch)
-        kept = distillation.divergence(model, student, teacher, self.temperature)
-        return loss + self.weight * kept.mean().to(loss.device)
+        retained = distillation.divergence(model, student, teacher, self.temperature)
+        return loss + self.weight * retained.mean().to(loss.device)

@@ -1,12 +1,16 @@
 """Seconds, tokens and FLOPs of every job of a study on one kind of card."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from . import memory, trained, work
-from .cards import CARDS, UTILISATION
+from implicit_sparsity.options import load
+from implicit_sparsity.workflow import source
+
+from . import measuring, memory, trained, work
+from .gpus import GPUS, UTILISATION
 
 DOWNLOAD = 1.0e8  # bytes/s from the hub
+MEASURING = ("measure_domain", "measure_checkpoint")  # rules of measurements
 NOMINAL = 15.0  # seconds of a job without a model: Python, imports, tables of a few MB
 
 
@@ -18,6 +22,11 @@ class Job:
     rule: str
     wildcards: dict
     after: tuple = ()
+
+    @property
+    def kind(self) -> str:
+        """What it is: its measurement, or its rule."""
+        return self.wildcards.get("measurement", self.rule)
 
     @property
     def run(self) -> tuple:
@@ -48,21 +57,20 @@ class Study:
     lengths: dict = field(default_factory=dict)  # model -> mean tokens of a document, where it is tokenized
     fast: bool = False
     _costs: dict = field(default_factory=dict, repr=False)
+    _loaded: dict = field(default_factory=dict, repr=False)
 
     @property
     def hardware(self) -> dict:
         return self.config.get("hardware") or {}
 
     @property
-    def card(self):
-        return CARDS[self.hardware["card"]] if self.hardware else None
+    def gpu(self):
+        return GPUS[self.hardware["card"]] if self.hardware else None
 
     @cached_property
     def settings(self) -> dict:
-        from dataclasses import replace
-
-        found = {name: memory.setting_of(self.config, name) for name in self.shapes}
-        return {name: replace(setting, fast=self.fast) for name, setting in found.items()}
+        result = {name: memory.setting_of(self.config, name) for name in self.shapes}
+        return {name: replace(setting, fast=self.fast) for name, setting in result.items()}
 
     @cached_property
     def methods(self) -> dict:
@@ -73,14 +81,26 @@ class Study:
             for name, entry in self.config["methods"].items()
         }
 
+    @property
+    def measurements(self) -> list:
+        """Names of the measurements among the config's probes."""
+        known = source.available("measurements")
+        return [name for name in self.config["probes"] if name in known]
+
+    def measurement(self, name: str):
+        """The measurement with its options."""
+        if name not in self._loaded:
+            self._loaded[name] = load("measurements", name, **self.config["probes"][name])
+        return self._loaded[name]
+
     def length(self, model: str) -> float:
         """Mean tokens of a document: counted, else as ``hardware.mean_tokens`` guesses, else the most."""
         longest = self.config["tokens"]["max_length"]
         return self.lengths.get(model, min(longest, self.hardware.get("mean_tokens", longest)))
 
     def utilisation(self, model: str, what: str) -> float:
-        told = self.hardware.get("utilisation", {}).get(what, UTILISATION[what])
-        return self.measured.get((model, what), told)
+        reported = self.hardware.get("utilisation", {}).get(what, UTILISATION[what])
+        return self.measured.get((model, what), reported)
 
     def seconds(self, model: str, flops: float, what: str) -> float:
         """Of arithmetic at the utilisation of ``what``. A measured one has the kernels' speed in it."""
@@ -88,12 +108,12 @@ class Study:
             1.0 if (model, what) in self.measured else work.slowdown(self.shapes[model], self.settings[model])
         )
         setting = self.settings[model]
-        peak = self.card.flops if setting.precision == "bf16" else self.card.flops32
+        peak = self.gpu.flops if setting.precision == "bf16" else self.gpu.flops32
         return flops * slow / (peak * self.utilisation(model, what))
 
     def cost(self, job: Job) -> Cost:
         """What a job takes; without ``hardware`` its seconds on a card are not known, and left at nought."""
-        key = job.rule, job.wildcards.get("model"), job.run
+        key = job.kind, job.wildcards.get("model"), job.run
         if key not in self._costs:  # neither domain nor seed nor order change it
             self._costs[key] = self._cost(job)
         return self._costs[key]
@@ -102,21 +122,19 @@ class Study:
         model = job.wildcards.get("model")
         known = {
             "train_adapter": self._train,
-            "measure_activations": self._probe,
-            "measure_control": self._controls,
-            "measure_gradients": self._gradients,
-            "measure_thresholds": self._thresholds,
-            "measure_drift": self._drift,
-            "measure_plasticity": self._held_out,
-            "measure_capacity": self._spectra,
+            "measure_control": self._control,
             "evaluate_checkpoint": self._evaluate,
         }
-        if job.rule in known and model in self.shapes:
-            tokens, flops, seconds = known[job.rule](model, *job.run)
+        measured = job.rule in MEASURING
+        if (measured or job.rule in known) and model in self.shapes:
+            if measured:
+                tokens, flops, seconds = measuring.cost(self, model, job.kind, job.run[1])
+            else:
+                tokens, flops, seconds = known[job.rule](model, *job.run)
             if not self.hardware:
                 return Cost(0.0, 0, tokens, flops)
-            cards = self.settings[model].cards if job.rule == "train_adapter" else 1
-            return Cost(seconds + self._opening(model, job.run), cards, tokens, flops)
+            gpus = self.settings[model].gpus if job.rule == "train_adapter" else 1
+            return Cost(seconds + self._opening(model, job.run), gpus, tokens, flops)
         if model in self.shapes and job.rule in ("fetch_model", "prepare_model"):
             rate = DOWNLOAD if self.config["models"][model]["source"] == "hub" else work.LOAD
             return Cost(NOMINAL + self.model_bytes(model) / rate)
@@ -138,60 +156,10 @@ class Study:
         flops = work.train_flops(shape, trained, self.settings[model], tokens, steps, self.length(model))
         return tokens, flops, self.seconds(model, flops, "train") if self.hardware else 0.0
 
-    def _probe(self, model, method, stage):
-        tokens = 2.0 * self.config["probes"]["activations"]["tokens"]
-        flops = work.probe_flops(self.shapes[model], tokens, self.length(model))
-        return tokens, flops, self.seconds(model, flops, "probe") if self.hardware else 0.0
-
-    def _controls(self, model, method, stage):
+    def _control(self, model, method, stage):
         """The activation pass over all domains in one job."""
-        return tuple(len(self.config["domains"]) * each for each in self._probe(model, method, stage))
-
-    def _gradients(self, model, method, stage):
-        """Forward and backward passes of single documents of both halves."""
-        tokens = 2.0 * self.config["probes"]["gradients"]["documents"] * self.length(model)
-        setting = memory.of_gradients(self.settings[model], self.config)
-        sketched = trained.Trained(self.shapes[model], rank=self.config["probes"]["gradients"]["rank"])
-        steps = tokens / self.length(model)
-        flops = work.train_flops(self.shapes[model], sketched, setting, tokens, steps, self.length(model))
-        return tokens, flops, self.seconds(model, flops, "train") if self.hardware else 0.0
-
-    def _thresholds(self, model, method, stage):
-        """A forward pass over the same documents for every level, mask and pair of domains."""
-        options, domains = self.config["probes"]["thresholds"], len(self.config["domains"])
-        crossed = len(options["cross"]) * (2 * domains - 1 + options["random_masks"])
-        tokens = options["documents"] * self.length(model) * (1.0 + len(options["levels"]) + crossed)
-        flops = work.evaluation_flops(self.shapes[model], tokens, self.length(model))
-        return tokens, flops, self.seconds(model, flops, "probe") if self.hardware else 0.0
-
-    def _drift(self, model, method, stage):
-        """The base, the stage before (if there is one) and the stage, one after another, each loaded."""
-        networks = 2 if stage == 1 else 3
-        options, domains = self.config["probes"]["drift"], len(self.config["domains"])
-        tokens = networks * domains * options["documents"] * self.length(model)
-        flops = work.evaluation_flops(self.shapes[model], tokens, self.length(model))
-        loads = (networks - 1) * self.model_bytes(model) / work.LOAD
-        return tokens, flops, self.seconds(model, flops, "probe") + loads if self.hardware else 0.0
-
-    def _held_out(self, model, method, stage):
-        """A small task learned by a LoRA, several times, and a pass over documents of every domain."""
-        options, shape = self.config["probes"]["held_out_task"], self.shapes[model]
-        length, steps = options["prompt"] + options["completion"], options["tasks"] * options["steps"]
-        learned, read = steps * options["pairs"] * length, options["documents"] * len(self.config["domains"])
-        fresh = trained.Trained(shape, rank=options["rank"])
-        flops = work.train_flops(shape, fresh, self.settings[model], learned, steps, length)
-        passed = work.evaluation_flops(shape, read * self.length(model), self.length(model))
-        tokens = learned + read * self.length(model)
-        if not self.hardware:
-            return tokens, flops + passed, 0.0
-        seconds = self.seconds(model, flops, "train") + self.seconds(model, passed, "probe")
-        return tokens, flops + passed, seconds
-
-    def _spectra(self, model, method, stage):
-        """A pass over both halves of every domain; the eigenvalues, on the processor, are not reckoned."""
-        tokens = 2.0 * len(self.config["domains"]) * self.config["probes"]["input_spectra"]["tokens"]
-        flops = work.evaluation_flops(self.shapes[model], tokens, self.length(model))
-        return tokens, flops, self.seconds(model, flops, "probe") if self.hardware else 0.0
+        once = measuring.cost(self, model, "activations", stage)
+        return tuple(len(self.config["domains"]) * each for each in once)
 
     def _evaluate(self, model, method, stage):
         shape, length = self.shapes[model], self.length(model)
@@ -204,7 +172,7 @@ class Study:
         if not self.hardware:
             return tokens, flops, 0.0
         weights = memory.weights(shape, self.settings[model])
-        decoding = work.generation_seconds(shape, self.settings[model], self.config, self.card, weights)
+        decoding = work.generation_seconds(shape, self.settings[model], self.config, self.gpu, weights)
         again = method and (self.methods[model, method].whole or self.methods[model, method].everything)
         load = self.model_bytes(model) / work.LOAD if again else 0.0  # the base model before the stage's
         return tokens, flops, self.seconds(model, flops, "probe") + decoding + load

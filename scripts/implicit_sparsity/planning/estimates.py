@@ -1,8 +1,8 @@
 """The estimate of a whole study as text: per rule, in all, on N cards, still to do, and how it grows."""
 
-from . import growth, measured, plan, refusal, report, schedule, storage
+from . import costs, feasibility, growth, measured, plan, report, schedule, storage
 
-CARDS = (1, 2, 4, 8)
+GPUS = (1, 2, 4, 8)
 AROUND = ("all",)  # rules that make nothing
 
 
@@ -29,27 +29,27 @@ def text(
 def budgets(study, model: str, made: dict) -> list[str]:
     """The fullest moments beside the card, and the user's own ranges."""
     fullest = max(made["memory"].items(), key=lambda case: case[1]["total"])
-    room, need = study.card.memory, fullest[1]["total"]
+    room, need = study.gpu.memory, fullest[1]["total"]
     line = f"Fullest: {fullest[0]}, {need / 1e9:.1f} GB of {room / 1e9:.1f}"
     if need > room:
         case = tuple((fullest[0] + " ").split(" ", 1))
-        line += f": DOES NOT FIT; {refusal.advice(study, model, (case[0], case[1].strip()))}"
+        line += f": DOES NOT FIT; {feasibility.advice(study, model, (case[0], case[1].strip()))}"
     return [f"{line}.", *([report.budget(made["budget"])] if made["budget"] else [])]
 
 
 def seconds_of(study, jobs: list, ran: dict) -> dict:
     """{job: (seconds, where they are from)}: on a card as estimated, elsewhere as measured where it was."""
     means: dict = {}
-    for (rule, _), (seconds, _) in ran.items():
-        means.setdefault(rule, []).append(seconds)
-    found = {}
+    for (kind, _), (seconds, _) in ran.items():
+        means.setdefault(kind, []).append(seconds)
+    result = {}
     for job in jobs:
         cost = study.cost(job)
         known = ran.get(measured.name_of(job), (None,))[0]
-        if known is None and job.rule in means:
-            known = sum(means[job.rule]) / len(means[job.rule])
-        found[job.number] = cost.seconds if cost.gpu or known is None else known
-    return found
+        if known is None and job.kind in means:
+            known = sum(means[job.kind]) / len(means[job.kind])
+        result[job.number] = cost.seconds if cost.gpu or known is None else known
+    return result
 
 
 def rules(study, jobs: list, ran: dict, stages: dict) -> str:
@@ -58,19 +58,19 @@ def rules(study, jobs: list, ran: dict, stages: dict) -> str:
     price = hardware.get("price_per_hour", 0)
     grouped: dict = {}
     for job in jobs:
-        grouped.setdefault(job.rule, []).append(job)
+        grouped.setdefault(job.kind, []).append(job)
     for rule, members in sorted(grouped.items()):
         costs = [study.cost(job) for job in members]
         spent = sum(cost.gpu * cost.seconds for cost in costs) / 3600
         known = [(job, ran[measured.name_of(job)]) for job in members if measured.name_of(job) in ran]
         took = sum(seconds for _, (seconds, _) in known) / len(known) if known else None
         peak = max((memory for _, (_, memory) in known), default=0) / 1000
-        said = [
+        reported = [
             stages[measured.name_of(job)]["peak_memory_mb"]
             for job in members
             if measured.name_of(job) in stages
         ]
-        peak = max([peak, *(mb / 1000 for mb in said)])
+        peak = max([peak, *(mb / 1000 for mb in reported)])
         each = sum(cost.seconds for cost in costs) / len(costs)
         rows.append(
             (
@@ -96,7 +96,7 @@ def remaining(study, left: list, ran: dict) -> str:
     spent = sum(study.cost(job).gpu * study.cost(job).seconds for job in left) / 3600
     counts: dict = {}
     for job in left:
-        counts[job.rule] = counts.get(job.rule, 0) + 1
+        counts[job.kind] = counts.get(job.kind, 0) + 1
     listed = ", ".join(f"{count} {rule}" for rule, count in sorted(counts.items()))
     price, currency = study.hardware.get("price_per_hour", 0), study.hardware.get("currency", "")
     cost = f", {report.hours(spent)} GPU hours, {spent * price:.0f} {currency}" if study.hardware else ""
@@ -107,20 +107,10 @@ def wall_clock(study, everything: list, left: list, ran: dict) -> str:
     """Of all and of what is left, by list scheduling; without a card, of so many jobs at a time."""
     if not study.hardware and not ran:
         return "No wall-clock: neither `hardware` is told nor has a job run yet."
-    heavy = (
-        "train_adapter",
-        "measure_activations",
-        "measure_control",
-        "measure_gradients",
-        "measure_thresholds",
-        "measure_drift",
-        "measure_plasticity",
-        "measure_capacity",
-        "evaluate_checkpoint",
-    )
+    heavy = ("train_adapter", *costs.MEASURING, "measure_control", "evaluate_checkpoint")
     rows = []
-    for cards in sorted({*CARDS, study.hardware.get("cards", 1)}):
-        row = [cards]
+    for gpus in sorted({*GPUS, study.hardware.get("cards", 1)}):
+        row = [gpus]
         for jobs in (everything, left):
             inside = {job.number for job in jobs}
             jobs = [
@@ -130,7 +120,7 @@ def wall_clock(study, everything: list, left: list, ran: dict) -> str:
                 job.number: study.cost(job).gpu or int(not study.hardware and job.rule in heavy)
                 for job in jobs
             }
-            took = schedule.makespan(jobs, seconds_of(study, jobs, ran), held, cards) if jobs else 0.0
+            took = schedule.makespan(jobs, seconds_of(study, jobs, ran), held, gpus) if jobs else 0.0
             row.append("does not fit" if took == float("inf") else f"{took / 3600:.2f}")
         rows.append(tuple(row))
     what = "cards" if study.hardware else "jobs with a model at a time"

@@ -91,7 +91,7 @@ def planned(study: Study, learners) -> list:
     kinds = {
         model: {
             "trained": names("all") if model in learners else [],
-            "measured": ["base", *(names(which) if model in learners else [])],
+            "measured": {"activations": ["base", *(names(which) if model in learners else [])]},
         }
         for model in study.shapes
     }
@@ -100,30 +100,30 @@ def planned(study: Study, learners) -> list:
 
 def totals(study: Study, learners) -> dict:
     """FLOPs of all jobs, card hours (nought without ``hardware``) and bytes on disk."""
-    found = planned(study, learners)
-    costs = [study.cost(job) for job in found]
+    result = planned(study, learners)
+    costs = [study.cost(job) for job in result]
     return {
         "FLOPs": sum(cost.flops for cost in costs),
         "GPU hours": sum(cost.gpu * cost.seconds for cost in costs) / 3600,
-        "storage": sum(storage.rooms(study, found).values()),
+        "storage": sum(storage.rooms(study, result).values()),
     }
 
 
 def exponents(study: Study, learners) -> dict:
     """{factor: {quantity: exponent}}; quantities that are nought are left out."""
     start = totals(study, learners)
-    found = {}
+    result = {}
     for factor in FACTORS:
         more = totals(doubled(study, factor), learners)
-        found[factor] = {name: math.log2(more[name] / value) for name, value in start.items() if value}
-    return found
+        result[factor] = {name: math.log2(more[name] / value) for name, value in start.items() if value}
+    return result
 
 
 def text(study: Study, everything: list) -> str:
     """A table of the exponents. Cost goes with GPU hours."""
     learners = {job.wildcards["model"] for job in everything if job.rule == "train_adapter"}
-    found = exponents(study, learners)
-    head = list(next(iter(found.values())))
-    rows = [(factor, *(f"{values[name]:.2f}" for name in head)) for factor, values in found.items()]
+    result = exponents(study, learners)
+    head = list(next(iter(result.values())))
+    rows = [(factor, *(f"{values[name]:.2f}" for name in head)) for factor, values in result.items()]
     title = "What doubles: exponent of growth (1: in proportion; cost goes with GPU hours)"
     return f"## Growth\n\n{report.table((title, *head), rows, right=range(1, len(head) + 1))}"

@@ -3,6 +3,7 @@
 import re
 
 from implicit_sparsity.errors import InputError
+from implicit_sparsity.workflow import source
 
 from .costs import Job
 
@@ -35,34 +36,22 @@ def parse(text: str) -> list[Job]:
 
 
 def planned(checkpoints: dict, domains: list) -> list[Job]:
-    """The jobs that ask for a card, without order: {model: {"trained": [...], "measured": [...], and where
-    there are any "gradients", "thresholds", "drift", "held_out_task", "input_spectra", "controls"}}, names of
-    checkpoints and controls."""
-    found = []
+    """The jobs that ask for a card, without order: {model: {"trained": names of checkpoints, "measured":
+    {measurement: names of checkpoints}, and where there are any "controls": their names}}."""
+    result = []
     for model, kinds in checkpoints.items():
         for name in kinds["trained"]:
             method, order, seed, stage = name.split(".")
             wildcards = {"method": method, "order": order, "seed": seed[4:], "stage": stage[5:]}
-            found.append(("train_adapter", {"model": model} | wildcards))
-        for name in kinds["measured"]:
-            found += [
-                ("measure_activations", {"model": model, "checkpoint": name, "domain": d}) for d in domains
-            ]
-        for name in kinds.get("gradients", ()):
-            found += [
-                ("measure_gradients", {"model": model, "checkpoint": name, "domain": d}) for d in domains
-            ]
-        for name in kinds.get("thresholds", ()):
-            found += [
-                ("measure_thresholds", {"model": model, "checkpoint": name, "domain": d}) for d in domains
-            ]
-        for name in kinds.get("drift", ()):
-            found.append(("measure_drift", {"model": model, "checkpoint": name}))
-        for name in kinds.get("held_out_task", ()):
-            found.append(("measure_plasticity", {"model": model, "checkpoint": name}))
-        found += [("measure_capacity", {"model": model})] * bool(kinds.get("input_spectra"))
+            result.append(("train_adapter", {"model": model} | wildcards))
+        for measurement, names in kinds["measured"].items():
+            scope = source.class_literal(source.module_name("measurements", measurement), "SCOPE")
+            for name in names:
+                at = {"measurement": measurement, "model": model, "checkpoint": name}
+                many = [{"domain": domain} for domain in domains] if scope == "domain" else [{}]
+                result += [(f"measure_{scope}", at | more) for more in many]
         for name in kinds.get("controls", ()):
-            found.append(("measure_control", {"model": model, "control": name}))
+            result.append(("measure_control", {"model": model, "control": name}))
         for name in ("base", *kinds["trained"]):
-            found.append(("evaluate_checkpoint", {"model": model, "checkpoint": name}))
-    return [Job(number, rule, wildcards) for number, (rule, wildcards) in enumerate(found)]
+            result.append(("evaluate_checkpoint", {"model": model, "checkpoint": name}))
+    return [Job(number, rule, wildcards) for number, (rule, wildcards) in enumerate(result)]

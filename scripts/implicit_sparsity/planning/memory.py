@@ -6,13 +6,12 @@ H as in ``saved``; V words of the vocabulary.
 
 from dataclasses import dataclass, replace
 
-from implicit_sparsity.losses import LOGITS_AT_ONCE
+from implicit_sparsity.models.losses import LOGITS_AT_ONCE
 
 from . import saved
-from .cards import CONTEXT, FRAGMENTATION
+from .gpus import CONTEXT, FRAGMENTATION
 
 QUANTIZED = {"int8": 1.0, "nf4": 0.5625}  # bytes of a weight; NF4 with a float32 scale for every 64
-STATISTICS = 8  # bytes of a counter or sum (accumulators.py)
 
 
 @dataclass(frozen=True)
@@ -25,14 +24,10 @@ class Setting:
     batch_size: int = 4
     checkpointing: bool = False
     packing: bool = False
-    probe_tokens: int = 512
     eval_tokens: int = 512
-    top_k: int = 1
-    thresholds: int = 2
-    groups: int = 0  # of documents, each with float32 sums of its own
     generated: int = 0  # most documents whose answers are generated together
     new_tokens: int = 0
-    cards: int = 1  # that a training job is spread over; all others have one
+    gpus: int = 1  # that a training job is spread over; all others have one
     fast: bool = False  # the fused Gated DeltaNet
 
     @property
@@ -47,7 +42,7 @@ class Setting:
 
 def setting_of(config: dict, name: str) -> Setting:
     """The setting of one model of a config."""
-    model, training, probes = config["models"][name], config["training"], config["probes"]["activations"]
+    model, training = config["models"][name], config["training"]
     evals, tokens = config["evals"], config["tokens"]
     together = max(1, evals["batch_tokens"] // (tokens["max_length"] + evals["max_new_tokens"]))
     return Setting(
@@ -57,21 +52,11 @@ def setting_of(config: dict, name: str) -> Setting:
         batch_size=training["batch_size"],
         checkpointing=training.get("gradient_checkpointing", False),
         packing=training.get("packing", False),
-        probe_tokens=max(probes["batch_tokens"], tokens["max_length"]),
         eval_tokens=max(evals["batch_tokens"], tokens["max_length"]),
-        top_k=len(probes["top_k"]),
-        thresholds=len(probes["thresholds"]),
-        groups=probes.get("groups", 0),
         generated=min(together, evals["generation_items"]) if evals["generate"] else 0,
         new_tokens=evals["max_new_tokens"],
-        cards=config.get("hardware", {}).get("cards_per_job", {}).get(name, 1),
+        gpus=config.get("hardware", {}).get("cards_per_job", {}).get(name, 1),
     )
-
-
-def of_gradients(setting: Setting, config: dict) -> Setting:
-    """The setting in which gradients of single documents are taken."""
-    again = config["probes"]["gradients"].get("gradient_checkpointing", False)
-    return replace(setting, batch_size=1, checkpointing=again, packing=False, cards=1)
 
 
 def weights(shape, setting: Setting) -> float:
@@ -109,12 +94,12 @@ def mask(shape, setting: Setting, tokens: int) -> float:
 def train(shape, trained, setting: Setting, stage: int = 1) -> dict:
     """A training step of a stage."""
     tokens, length = setting.step_tokens, setting.max_length
-    n, numbers = setting.cards, 4.0 * trained.parameters
-    found = saved.whole(
+    n, numbers = setting.gpus, 4.0 * trained.parameters
+    result = saved.whole(
         shape, trained, setting.precision, tokens, length, setting.checkpointing, setting.fast
     )
     fused = saved.Layer(shape, shape.kinds[0], trained, setting.precision).fused()
-    found = {
+    result = {
         # all weights are trained in float32, or small steps would be rounded away
         "weights": weights(shape, replace(setting, precision="fp32") if trained.everything else setting) / n,
         "adapter": 0.0 if trained.everything else numbers / n,
@@ -123,8 +108,8 @@ def train(shape, trained, setting: Setting, stage: int = 1) -> dict:
         "optimizer": 2 * numbers / n,
         "audit": 2 * numbers / n if trained.constrained else 0.0,
         "subspaces": trained.state_bytes(stage - 1) / n if trained.max_rank else 0.0,
-        "activations": found["kept"] / n,
-        "recomputed layer": found["again"],
+        "activations": result["kept"] / n,
+        "recomputed layer": result["again"],
         "fused experts": fused
         + (fused * 2 / 3 if fused else 0.0),  # gradient of W + dW, and one dW being made
         "logits": logits(shape, setting, tokens, gradient=True),
@@ -132,9 +117,9 @@ def train(shape, trained, setting: Setting, stage: int = 1) -> dict:
         "working": working(shape, setting, tokens, length),
     }
     sampling = trained.sample_bytes - sum(
-        found[part] for part in ("gradients", "optimizer", "activations", "recomputed layer", "logits")
+        result[part] for part in ("gradients", "optimizer", "activations", "recomputed layer", "logits")
     )
-    return _closed(found | {"samples": max(0.0, sampling)})
+    return _closed(result | {"samples": max(0.0, sampling)})
 
 
 def _earlier(trained, setting: Setting, stages: int) -> float:
@@ -145,7 +130,7 @@ def _earlier(trained, setting: Setting, stages: int) -> float:
     return 4.0 * trained.parameters * stages if beside else 0.0
 
 
-def _loaded(trained, setting: Setting, stage: int) -> float:
+def loaded(trained, setting: Setting, stage: int) -> float:
     """The adapter of a checkpoint that is measured or scored."""
     if trained is None or trained.everything or trained.whole:
         return 0.0
@@ -153,20 +138,16 @@ def _loaded(trained, setting: Setting, stage: int) -> float:
     return trained.adapter_bytes(stage) if beside else 0.0
 
 
-def probe(shape, setting: Setting, trained=None, stage: int = 0) -> dict:
-    """The activation pass, with all statistics."""
-    tokens, part = setting.probe_tokens, max(shape.ffn, shape.expert_ffn, shape.shared)
-    sums = STATISTICS * (3 + setting.top_k + setting.thresholds) + 4 * setting.groups
-    arrays = shape.layers * shape.neurons * sums
-    down = max(w.inputs * w.outputs for w in shape.weights if w.name == "down_proj")
+def passing(
+    shape, setting: Setting, tokens: int, head: bool, held: dict, trained=None, stage: int = 0
+) -> dict:
+    """A pass over documents, ``tokens`` at a time; ``held``: what is kept beside it."""
     return _closed(
         {
             "weights": weights(shape, setting),
-            "adapter": _loaded(trained, setting, stage),
-            # sums, then |W_down| in float64 for the contribution
-            "statistics": arrays + shape.layers * shape.neurons * 2.0 * STATISTICS + 2 * STATISTICS * down,
-            # a layer's h: kept ones, |h| and its square in float32, comparisons, the largest
-            "observed": tokens * part * (setting.e + 2.0 * 4 + 1 + 0.1 * 8),
+            "adapter": loaded(trained, setting, stage),
+            "logits": logits(shape, setting, tokens, gradient=False) if head else 0.0,
+            **held,
             "working": working(shape, setting, tokens, setting.max_length),
         }
     )
@@ -183,7 +164,7 @@ def evaluate(shape, setting: Setting, trained=None, stage: int = 0) -> dict:
     return _closed(
         {
             "weights": weights(shape, setting),
-            "adapter": _loaded(trained, setting, stage),
+            "adapter": loaded(trained, setting, stage),
             # the base model's, for the divergence from it
             "head": 0.0 if trained is None else float(setting.e * shape.hidden * shape.vocabulary),
             "logits": logits(shape, setting, tokens, gradient=False),

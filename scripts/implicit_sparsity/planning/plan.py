@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from implicit_sparsity.files import read_json
+from implicit_sparsity.storage.files import read_json
 
 from . import cases, jobs, kernels, measured, shapes, storage
-from .cards import UTILISATION
 from .costs import Study
+from .gpus import UTILISATION
 
 
 def configuration(name: str, base: dict, prepared) -> dict:
@@ -20,10 +20,10 @@ def configuration(name: str, base: dict, prepared) -> dict:
     if base["source"] == "path":
         return read_json(Path(base["path"]) / "config.json")
     if base["source"] == "hub":
-        from implicit_sparsity.hub import Repository
+        from implicit_sparsity.storage.hub import Repository
 
-        found = Repository(base["repo"], base["revision"], at=f"models.{name}.").cached("config.json")
-        return read_json(found)
+        result = Repository(base["repo"], base["revision"], at=f"models.{name}.").cached("config.json")
+        return read_json(result)
     if base["source"] == "package":
         return shapes.of_gguf(base["package"], base["file"])
     return {"vocab_size": base["vocabulary"]} | base["config"]
@@ -31,15 +31,15 @@ def configuration(name: str, base: dict, prepared) -> dict:
 
 def study_of(config: dict, results="results", benchmarks="benchmarks/results") -> tuple[Study, dict]:
     """(the study with the shapes of its models, notes: where its rates are from, warnings)."""
-    found = {
+    result = {
         name: shapes.of_config(configuration(name, base, Path(results) / "models"))
         for name, base in config["models"].items()
     }
     hardware = config.get("hardware") or {}
-    warning = kernels.check(found, hardware.get("require_fast_kernels", False)) if hardware else ""
-    rates, files = measured.utilisation(benchmarks, found) if hardware else ({}, [])
+    warning = kernels.check(result, hardware.get("require_fast_kernels", False)) if hardware else ""
+    rates, files = measured.utilisation(benchmarks, result, hardware["card"]) if hardware else ({}, [])
     study = Study(
-        config, found, rates, measured.lengths(Path(results) / "tokens", found), fast=not kernels.missing()
+        config, result, rates, measured.lengths(Path(results) / "tokens", result), fast=not kernels.missing()
     )
     return study, {"warning": warning, "measured": files}
 
@@ -57,7 +57,7 @@ def of_model(study: Study, model: str, checkpoints: dict, notes: dict) -> dict:
     for job in planned:
         cost, row = (
             study.cost(job),
-            rules.setdefault(job.rule, dict.fromkeys(("jobs", "tokens", "flops", "hours"), 0)),
+            rules.setdefault(job.kind, dict.fromkeys(("jobs", "tokens", "flops", "hours"), 0)),
         )
         row["jobs"] += 1
         row["tokens"] += cost.tokens
@@ -104,14 +104,14 @@ def _assumed(study: Study, model: str) -> dict:
 
 def budget(study: Study, model: str, memory: dict, rules: dict, hours: float) -> list[dict]:
     """The user's own ranges beside the estimate: [{what, low, high, estimate, inside}]."""
-    told = study.hardware.get("budget", {}).get(model, {})
+    reported = study.hardware.get("budget", {}).get(model, {})
     domains = max(1, len(study.config["domains"]))
     trained = max(1, len({domain for order in study.config["orders"].values() for domain in order}))
     price = study.hardware.get("price_per_hour", 0)
     training = [parts["total"] for case, parts in memory.items() if "evaluate" not in case]
     estimates = {
         "memory_gb": max(training) / 1e9,
-        "probe_domain_hours": rules.get("measure_activations", {}).get("hours", 0) / domains,
+        "probe_domain_hours": rules.get("activations", {}).get("hours", 0) / domains,
         "train_domain_hours": rules.get("train_adapter", {}).get("hours", 0) / trained,
         "total_hours": hours,
         "total_cost": hours * price,
@@ -125,5 +125,5 @@ def budget(study: Study, model: str, memory: dict, rules: dict, hours: float) ->
             if estimates[what] < low
             else "above"
         }
-        for what, (low, high) in told.items()
+        for what, (low, high) in reported.items()
     ]

@@ -25,44 +25,44 @@ class Layer:
         shape = self.shape
         mixer = "attention" if self.kind == "full_attention" else "gated_deltanet"
         mix = self._attention() if self.kind == "full_attention" else self._deltanet(length)
-        found = {"norms": 2 * WIDE * (shape.hidden + 1) * tokens, mixer: mix * tokens}
-        found["ffn"] = (self._experts() if shape.experts else self._dense(shape.ffn)) * tokens
-        return found | {"weights": self.fused()}
+        result = {"norms": 2 * WIDE * (shape.hidden + 1) * tokens, mixer: mix * tokens}
+        result["ffn"] = (self._experts() if shape.experts else self._dense(shape.ffn)) * tokens
+        return result | {"weights": self.fused()}
 
     def total(self, tokens: int, length: int) -> float:
         return sum(self.parts(tokens, length).values())
 
     def _inputs(self, width: int, *names: str) -> float:
         """Inputs that the adapters of linear layers keep where all ``names`` read one tensor of ``width``."""
-        kept = [name for name in names if self.trained.adapts(name)]
-        if not kept:
+        retained = [name for name in names if self.trained.adapts(name)]
+        if not retained:
             return 0
         # autocast copies the input for every adapted layer; without it they share one tensor
-        copies = len(kept) if self.e == 2 and self.trained.rank else 1
-        return self.e * (copies * width + len(kept) * self.trained.rank)
+        copies = len(retained) if self.e == 2 and self.trained.rank else 1
+        return self.e * (copies * width + len(retained) * self.trained.rank)
 
     def _attention(self) -> float:
         s, e = self.shape, self.e
         n, kv, d = s.heads, s.kv_heads, s.head_dim
-        kept = self._inputs(s.hidden, "q_proj", "k_proj", "v_proj")
+        retained = self._inputs(s.hidden, "q_proj", "k_proj", "v_proj")
         # without a gate, what attention gives is what o_proj reads: one tensor, unless autocast copies it
-        kept += self._inputs(n * d if s.gated or e == 2 else 0, "o_proj")
-        kept += WIDE * n + e * (2 * n * d + 2 * kv * d)  # softmax sums; q, k, v and what attention gives
+        retained += self._inputs(n * d if s.gated or e == 2 else 0, "o_proj")
+        retained += WIDE * n + e * (2 * n * d + 2 * kv * d)  # softmax sums; q, k, v and what attention gives
         if s.gated:  # norms of queries and keys; the gate and what it is multiplied with
-            kept += WIDE * ((2 if e == WIDE else 1) * n * d + n + kv * d + kv) + e * 2 * n * d
-        return kept
+            retained += WIDE * ((2 if e == WIDE else 1) * n * d + n + kv * d + kv) + e * 2 * n * d
+        return retained
 
     def _deltanet(self, length: int) -> float:
         s, e = self.shape, self.e
         h, dv = s.value_heads, s.value_dim
-        kept = self._inputs(s.hidden, "in_proj_qkv", "in_proj_z", "in_proj_b", "in_proj_a")
-        kept += self._inputs(h * dv, "out_proj")
-        kept += s.conv_dim * e * (1 if self.fast else 2)  # into the convolution, and into its silu
-        kept += h * (e + WIDE)  # beta, and the decay before its softplus
-        kept += h * (dv * (3 * WIDE + e) + WIDE)  # the gated norm
+        retained = self._inputs(s.hidden, "in_proj_qkv", "in_proj_z", "in_proj_b", "in_proj_a")
+        retained += self._inputs(h * dv, "out_proj")
+        retained += s.conv_dim * e * (1 if self.fast else 2)  # into the convolution, and into its silu
+        retained += h * (e + WIDE)  # beta, and the decay before its softplus
+        retained += h * (dv * (3 * WIDE + e) + WIDE)  # the gated norm
         if self.fast:  # flash-linear-attention keeps q, k, v, g, beta and A, and computes the rest again
-            return kept + e * s.conv_dim + h * (WIDE + e + e * CHUNK) + 2 * WIDE * s.key_heads
-        return kept + self._chunks() * -(-length // CHUNK) * CHUNK / length
+            return retained + e * s.conv_dim + h * (WIDE + e + e * CHUNK) + 2 * WIDE * s.key_heads
+        return retained + self._chunks() * -(-length // CHUNK) * CHUNK / length
 
     def _chunks(self) -> float:
         """The reference Gated DeltaNet (torch_chunk_gated_delta_rule), per position of a whole chunk."""
@@ -75,8 +75,10 @@ class Layer:
 
     def _dense(self, neurons: int, shared: bool = False) -> float:
         """SwiGLU: the gate before and after its silu, up, and what their adapters keep."""
-        kept = 3 * neurons * self.e + self._inputs(neurons, "down_proj")
-        return kept + self._inputs(self.shape.hidden, *FFN[:2], *(("shared_expert_gate",) if shared else ()))
+        retained = 3 * neurons * self.e + self._inputs(neurons, "down_proj")
+        return retained + self._inputs(
+            self.shape.hidden, *FFN[:2], *(("shared_expert_gate",) if shared else ())
+        )
 
     def _experts(self) -> float:
         """Router, routed experts through a grouped product, shared expert and its gate."""
@@ -120,5 +122,5 @@ def _before(layer, tokens: int, length: int) -> float:
     spared = WIDE * (layer.shape.hidden + 1) * tokens
     if layer.trained.rank and layer.trained.targets == "all":
         return spared
-    found = layer.parts(tokens, length)
-    return spared + sum(size for part, size in found.items() if part in ("attention", "gated_deltanet"))
+    result = layer.parts(tokens, length)
+    return spared + sum(size for part, size in result.items() if part in ("attention", "gated_deltanet"))

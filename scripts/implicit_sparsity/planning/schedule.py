@@ -30,9 +30,9 @@ def bottom_levels(jobs, seconds: dict) -> dict:
     return level
 
 
-def makespan(jobs, seconds: dict, cards_of: dict, cards: int) -> float:
+def makespan(jobs, seconds: dict, gpus_of: dict, gpus: int) -> float:
     """Seconds until the last job ends; ``cards_of`` says how many cards each holds."""
-    if jobs and max(cards_of.values()) > cards:
+    if jobs and max(gpus_of.values()) > gpus:
         return float("inf")
     level = bottom_levels(jobs, seconds)
     waiting = {job.number: len(job.after) for job in jobs}
@@ -40,12 +40,12 @@ def makespan(jobs, seconds: dict, cards_of: dict, cards: int) -> float:
     for job in jobs:
         for before in job.after:
             following[before].append(job.number)
-    ready: dict = {width: [] for width in set(cards_of.values())}  # a queue for every number of cards held
+    ready: dict = {width: [] for width in set(gpus_of.values())}  # a queue for every number of cards held
     running: list = []
-    now, free = 0.0, cards
+    now, free = 0.0, gpus
 
     def add(number):
-        heapq.heappush(ready[cards_of[number]], (-level[number], number))
+        heapq.heappush(ready[gpus_of[number]], (-level[number], number))
 
     for number, count in waiting.items():
         if not count:
@@ -53,12 +53,12 @@ def makespan(jobs, seconds: dict, cards_of: dict, cards: int) -> float:
     while True:
         while fitting := [queue for width, queue in ready.items() if queue and width <= free]:
             _, number = heapq.heappop(min(fitting, key=lambda queue: queue[0]))
-            free -= cards_of[number]
+            free -= gpus_of[number]
             heapq.heappush(running, (now + seconds[number], number))
         if not running:
             return now
         now, number = heapq.heappop(running)
-        free += cards_of[number]
+        free += gpus_of[number]
         for later in following[number]:
             waiting[later] -= 1
             if not waiting[later]:

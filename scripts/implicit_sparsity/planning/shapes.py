@@ -4,8 +4,13 @@ No weight is read or made: torch's meta device knows sizes alone, so a network o
 a fraction of a second. H hidden width, I feed-forward neurons, E routed experts.
 """
 
-import os
 from dataclasses import dataclass
+
+import torch
+from transformers import AutoConfig
+
+from implicit_sparsity.models import loading
+from implicit_sparsity.storage.files import package_file
 
 PARTS = (
     "embedding",
@@ -97,12 +102,8 @@ class Shape:
 
 def of_config(config: dict) -> Shape:
     """The shape of a text model's configuration (``model_type`` and its fields)."""
-    import torch
-
-    from implicit_sparsity import models
-
     with torch.device("meta"):
-        network = models.create(text_config(config), seed=0)
+        network = loading.create(text_config(config), seed=0)
     return of_network(network)
 
 
@@ -156,8 +157,6 @@ def of_network(network) -> Shape:
 
 def _weights(network) -> tuple:
     """Every linear layer and fused expert weight but the head, equal ones of the layers counted together."""
-    import torch
-
     counted: dict = {}
     for name, module in network.named_modules():
         if isinstance(module, torch.nn.Linear) and not name.endswith("lm_head"):
@@ -173,12 +172,6 @@ def _weights(network) -> tuple:
 
 def of_gguf(package: str, file: str) -> dict:
     """The configuration that a GGUF file inside an installed package describes."""
-    from transformers import AutoConfig
-
-    from implicit_sparsity import models
-    from implicit_sparsity.files import package_file
-
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    models.quiet()
+    loading.quiet()
     folder = package_file(package, file).parent
     return AutoConfig.from_pretrained(str(folder), gguf_file=file, trust_remote_code=False).to_dict()

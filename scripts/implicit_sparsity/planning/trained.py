@@ -1,13 +1,13 @@
 """What a method trains, keeps and saves, told by its class's literal ``TRAINS`` and its options: a low-rank
-adapter of ``rank``, rows and columns of the share ``fraction`` of neurons, tracks of freed positions, or all
-weights.
+adapter of ``rank``, rows and columns of the share ``fraction`` of neurons, partitions of freed positions, or
+all weights.
 
 No method is named here.
 """
 
 from dataclasses import dataclass
 
-from implicit_sparsity import provenance
+from implicit_sparsity.workflow import source
 
 from .saved import FFN
 
@@ -27,9 +27,9 @@ class Trained:
     sample_tokens: int = 0
     constrained: bool = False  # keeps copies of what is trained, to audit every step
     everything: bool = False
-    tracks: int = 0  # of freed positions, half of what is pruned: a stage trains one
+    partitions: int = 0  # of freed positions, half of what is pruned: a stage trains one
     whole: bool = False  # a stage leaves a whole model
-    kept: tuple = (0, 0)  # bytes of state for each trained number: in all, and with every stage
+    retained: tuple = (0, 0)  # bytes of state for each trained number: in all, and with every stage
     stacked: bool = False  # each stage has a LoRA of its own, saved with the earlier ones'
     per_domain: bool = False  # trains as long again for each domain so far
 
@@ -55,9 +55,9 @@ class Trained:
     @property
     def parameters(self) -> int:
         """Numbers that a stage trains."""
-        if self.tracks:
+        if self.partitions:
             return sum(w.parameters for w in self.shape.weights if w.experts or w.name in FFN) // (
-                2 * self.tracks
+                2 * self.partitions
             )
         if self.everything:
             return self.shape.total
@@ -91,10 +91,10 @@ class Trained:
             return 4.0 * self.parameters * (stage if self.stacked else 1)
         # neurons are saved as a LoRA with one factor of ones: as many ranks as neurons. In a mixture all
         # experts share the largest rank; an even spread over experts is the least it can be.
-        kept = min(stage * self.chosen, self.shape.neurons)
-        ranks = {False: kept, True: kept}
+        retained = min(stage * self.chosen, self.shape.neurons)
+        ranks = {False: retained, True: retained}
         if self.shape.experts:
-            even = -(-kept // (self.shape.experts + 1))
+            even = -(-retained // (self.shape.experts + 1))
             ranks = {False: 2 * even, True: 2 * even}
         written = [w for w in self.shape.weights if w.experts or w.name in FFN]
         return 4.0 * sum(
@@ -103,40 +103,40 @@ class Trained:
 
     def state_bytes(self, stage: int) -> float:
         """Bytes of what a stage leaves for the next one beside the adapter, at most."""
-        if self.tracks:
-            return self.parameters * 2.0 * self.tracks / 8
+        if self.partitions:
+            return self.parameters * 2.0 * self.partitions / 8
         if self.max_rank:
             return 4.0 * sum(
                 own * w.inputs * min(self.max_rank * stage, w.inputs) * w.count for w, own in self.read
             )
         neurons = min(stage * self.chosen, self.shape.neurons)
         written = self.shape.layers * neurons * (3 * self.shape.hidden * 4.0 + 16)
-        return written + self.parameters * (self.kept[0] + self.kept[1] * stage)
+        return written + self.parameters * (self.retained[0] + self.retained[1] * stage)
 
 
 def of_method(shape, name: str, entry: dict) -> Trained:
     """A config entry of ``methods`` on a network; options that it leaves out have the method's defaults."""
-    module = provenance.module_name("methods", provenance.method_module(name, entry))
-    known = {key: option.default for key, option in provenance.option_fields(module).items()} | entry
-    told = {
+    module = source.module_name("methods", source.method_module(name, entry))
+    known = {key: option.default for key, option in source.option_fields(module).items()} | entry
+    reported = {
         key: known[key]
         for key in ("rank", "targets", "fraction", "max_rank", "sample_tokens")
         if key in known
     }
-    constrained = bool(provenance.class_literal(module, "constrained", default=False))
-    trains = provenance.class_literal(module, "TRAINS")
+    constrained = bool(source.class_literal(module, "constrained", default=False))
+    trains = source.class_literal(module, "TRAINS")
     unused = {"lora": ("fraction",), "neurons": ("rank", "max_rank", "targets")}
-    told = {key: value for key, value in told.items() if key not in unused.get(trains, ())}
-    per_domain = provenance.class_literal(module, "BUDGET") == "domains"
-    whole = not provenance.class_literal(module, "adapter", default=True) or known.get("form") == "branch"
+    reported = {key: value for key, value in reported.items() if key not in unused.get(trains, ())}
+    per_domain = source.class_literal(module, "BUDGET") == "domains"
+    whole = not source.class_literal(module, "adapter", default=True)
     return Trained(
         shape,
-        **told,
+        **reported,
         constrained=constrained,
         everything=trains == "all",
         per_domain=per_domain,
-        tracks=known["tracks"] if trains == "tracks" else 0,
+        partitions=known["partitions"] if trains == "partitions" else 0,
         whole=whole,
-        kept=provenance.class_literal(module, "STATE"),
-        stacked=bool(provenance.class_literal(module, "STACKED", default=False)),
+        retained=source.class_literal(module, "STATE"),
+        stacked=bool(source.class_literal(module, "STACKED", default=False)),
     )

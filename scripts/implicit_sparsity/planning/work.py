@@ -9,7 +9,7 @@ from .saved import CHUNK
 
 LOAD = 1.0e9  # bytes/s at which weights are read from disk
 START = 20.0  # seconds of a job before its model is read: queue apart, Python and imports
-SLOW_DELTANET = 2.2  # times as long without the fused Gated DeltaNet (shared/platform.md, measured)
+SLOW_DELTANET = 2.2  # times as long without the fused Gated DeltaNet (measured elsewhere)
 
 
 def deltanet_flops(shape) -> dict:
@@ -44,15 +44,15 @@ def train_flops(shape, trained, setting, tokens: float, steps: int, length: floa
     body, head = body_flops(shape, context), head_flops(shape)
     between = body - linear_flops(shape)  # products of two activations have two gradients each
     passes = 3 if setting.checkpointing else 2
-    found = tokens * (passes * body + between + 3 * head)
+    result = tokens * (passes * body + between + 3 * head)
     if trained.everything:
-        return found + tokens * (linear_flops(shape) + head)
-    found += tokens * (passes + 1) * 2.0 * _met(shape, trained)
+        return result + tokens * (linear_flops(shape) + head)
+    result += tokens * (passes + 1) * 2.0 * _met(shape, trained)
     if trained.rank and shape.experts:  # W + dW is made for the whole layer, and its gradient too
         fused = [w for w in shape.weights if w.experts]
-        found += tokens * 2.0 * shape.active * sum(w.inputs * w.outputs * w.count for w in fused)
-        found += steps * (passes + 1) * 2.0 * trained.rank * sum(w.parameters for w in fused)
-    return found + trained.sample_tokens * 2 * body
+        result += tokens * 2.0 * shape.active * sum(w.inputs * w.outputs * w.count for w in fused)
+        result += steps * (passes + 1) * 2.0 * trained.rank * sum(w.parameters for w in fused)
+    return result + trained.sample_tokens * 2 * body
 
 
 def _met(shape, trained) -> float:
@@ -84,11 +84,11 @@ def compared_tokens(config: dict, length: float) -> float:
     return config["evals"]["documents"] * length * len(config["domains"])
 
 
-def generation_seconds(shape, setting, config: dict, card, weight_bytes: float) -> float:
+def generation_seconds(shape, setting, config: dict, gpu, weight_bytes: float) -> float:
     """Decoding reads every weight once a token, all documents together."""
     evals = config["evals"]
     tokens = evals["max_new_tokens"] * len(evals["generate"]) if evals["generation_items"] else 0
-    return tokens * weight_bytes / card.bandwidth
+    return tokens * weight_bytes / gpu.bandwidth
 
 
 def slowdown(shape, setting) -> float:

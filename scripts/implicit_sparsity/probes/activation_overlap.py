@@ -16,18 +16,9 @@ from functools import partial
 
 import numpy as np
 
-from implicit_sparsity import comparing, overlap, statistics
-from implicit_sparsity.probes.base import (
-    Probe,
-    by_control,
-    by_kind,
-    check_comparable,
-    documents,
-    halves_of,
-    option,
-    per_token,
-    where,
-)
+from implicit_sparsity.metrics import hub_floor, inference, overlap, separation
+
+from .base import Probe, by_control, by_kind, check_comparable, documents, halves_of, option, per_token, where
 
 
 @dataclass
@@ -60,10 +51,10 @@ class ActivationOverlap(Probe):
         return ("routed_tokens", "documents", *(groups if self.score != "top_count" else ()))
 
     def rows(self, datasets, controls):
-        found = [{"control": "", **row} for row in self._rows(datasets)] if datasets else []
+        result = [{"control": "", **row} for row in self._rows(datasets)] if datasets else []
         for control, stores in by_control(controls).items():
-            found += [{"control": control, **row} for row in self._rows(stores)]
-        return found
+            result += [{"control": control, **row} for row in self._rows(stores)]
+        return result
 
     def _variable(self):
         return {"mean_abs": "sum_abs"}.get(self.score, self.score)
@@ -79,13 +70,13 @@ class ActivationOverlap(Probe):
         for i, layer in enumerate(layers):
             halves = {d: self._halves(dataset, scores[d], i) for d, dataset in datasets.items()}
             pooled = np.mean([_share(score[:, i].mean(axis=0)) for score in scores.values()], axis=0)
-            here = comparing.Layer(halves, self.draws)
+            here = separation.Layer(halves, self.draws)
             for measure in self._measures(neurons, pooled):
                 keys = {"measure": measure.name, "k": measure.k, "top": measure.top}
-                for a, b, parts in comparing.compared(here, measure):
+                for a, b, parts in separation.compared(here, measure):
                     n = count[a] + (count[b] if a != b else 0)
-                    about = {"layer": int(layer), "domain_a": a, "domain_b": b, **keys}
-                    rows += [about | row | {"n": n} | shape for row in long(parts, measure.unit)]
+                    metadata = {"layer": int(layer), "domain_a": a, "domain_b": b, **keys}
+                    rows += [metadata | row | {"n": n} | shape for row in long(parts, measure.unit)]
         return by_kind(rows, "layer")
 
     def _scores(self, dataset):
@@ -116,10 +107,10 @@ class ActivationOverlap(Probe):
         """Everything compared in one layer."""
         for k in self.k:
             top = overlap.size_of(k, neurons)
-            yield comparing.iou(k, top, neurons, floor_hub=overlap.hub_matched_iou(pooled, top))
-        measure = partial(comparing.Measure, k=np.nan, top=neurons)
+            yield separation.iou(k, top, neurons, floor_hub=hub_floor.hub_matched_iou(pooled, top))
+        measure = partial(separation.Measure, k=np.nan, top=neurons)
         yield measure(
-            "spearman", prepare=statistics.ranks, compare=statistics.correlation, floors={"floor": 0.0}
+            "spearman", prepare=inference.ranks, compare=inference.correlation, floors={"floor": 0.0}
         )
         floors = {"floor": overlap.chance_weighted_jaccard}
         yield measure("weighted_jaccard", compare=overlap.weighted_jaccard, floors=floors)

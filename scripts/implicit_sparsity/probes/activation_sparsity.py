@@ -12,8 +12,9 @@ from functools import partial
 
 import numpy as np
 
-from implicit_sparsity import comparing, sparsity, statistics
-from implicit_sparsity.probes.base import Probe, group_sums, option, per_token, routed_per_neuron
+from implicit_sparsity.metrics import intervals, separation, sparsity
+
+from .base import Probe, group_sums, option, per_token, routed_per_neuron
 
 
 @dataclass
@@ -73,19 +74,19 @@ class ActivationSparsity(Probe):
     def _of_a_domain(self) -> dict:
         """(measure, parameter) -> function of mean |h| over the last axis."""
         plain = (sparsity.hoyer, sparsity.gini, sparsity.participation_ratio)
-        found = {(measure.__name__, None): measure for measure in plain}
-        return found | {("top_p_share", float(p)): partial(sparsity.top_p_share, p=p) for p in self.top_p}
+        result = {(measure.__name__, None): measure for measure in plain}
+        return result | {("top_p_share", float(p)): partial(sparsity.top_p_share, p=p) for p in self.top_p}
 
     def _intervals(self, dataset) -> dict:
         """(measure, parameter) -> (low, high) ``[half, layer]``, less the value; empty without groups."""
         if "group_sum_abs" not in dataset:
             return {}
         shape = dataset.sizes["half"], dataset.sizes["layer"]
-        found = {}
+        result = {}
 
         def reach(key, h, i, statistic, stratum):
-            value, low, high = statistics.smooth_interval(statistic, stratum)
-            found.setdefault(key, np.full((2, *shape), np.nan))[:, h, i] = low - value, high - value
+            value, low, high = intervals.smooth_interval(statistic, stratum)
+            result.setdefault(key, np.full((2, *shape), np.nan))[:, h, i] = low - value, high - value
 
         for h, i in np.ndindex(*shape):
             one = dataset.isel(half=h, layer=i)
@@ -100,7 +101,7 @@ class ActivationSparsity(Probe):
                 for key, function in self._of_a_domain().items():
                     statistic = partial(_of_mean, function, owner)
                     reach(key, h, i, statistic, (sums[h], counts[h]))
-        return found
+        return result
 
 
 def _share(sums):
@@ -110,4 +111,4 @@ def _share(sums):
 
 
 def _of_mean(function, owner, sums):
-    return function(comparing.scores(*sums, owner))
+    return function(separation.scores(*sums, owner))

@@ -1,6 +1,6 @@
 """What every probe shares: the stores of one checkpoint, and per-token means that know about routing.
 
-A store (see ``measure_activations``) has accumulators ``[half, layer, neuron]`` over the two halves of a
+A store of the measurement ``activations`` has accumulators ``[half, layer, neuron]`` over the two halves of a
 domain's documents. The neuron axis of an MoE layer is its routed experts one after the other, then the
 shared expert; ``expert(neuron)`` names the expert, -1 the shared one, and a mean is taken over the tokens
 routed there.
@@ -11,9 +11,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from implicit_sparsity import comparing, store
 from implicit_sparsity.errors import InputError
+from implicit_sparsity.metrics import separation
 from implicit_sparsity.options import Options, option
+from implicit_sparsity.storage import store
 
 __all__ = [
     "Probe",
@@ -34,11 +35,11 @@ __all__ = [
 class Probe(Options):
     """A probe: ``NEEDS`` names what it reads, ``rows`` measures.
 
-    ``rows`` gets one argument a name in ``NEEDS``, all of one checkpoint, empty where it was not measured:
-    "activations": domain -> store; "reference": the same of the base model, whatever the checkpoint;
-    "controls": "domain.control" -> store; "adapters": number of the stage -> its folder, of all stages up to
-    the checkpoint's; any other measurement: domain -> store ("" where one store holds all domains). The
-    workflow reads ``NEEDS`` from source, so it is a literal; ``rules/probes.smk`` knows the paths.
+    ``rows`` gets one argument a name in ``NEEDS``, all of one checkpoint, empty where it was not measured: a
+    measurement: domain -> store ("" where one store holds all domains); with ``_base`` after it: the same of
+    the base model, whatever the checkpoint; "controls": "domain.control" -> store; "adapters": number of the
+    stage -> its folder, of all stages up to the checkpoint's; "models": "" -> the base model's folder. The
+    workflow reads ``NEEDS`` from source, so it is a literal.
     """
 
     NEEDS: ClassVar[tuple] = ("activations",)
@@ -54,7 +55,7 @@ class Probe(Options):
 
     def reads(self, need: str) -> tuple:
         """(variables, optional ones) of the stores of ``need``: those above, of any but activations all."""
-        shared = need in ("activations", "reference", "controls")
+        shared = need in ("activations", "activations_base", "controls")
         return (self.variables(), self.optional()) if shared else (None, ())
 
     def rows(self, datasets: dict) -> list[dict]:
@@ -101,10 +102,10 @@ def halves_of(dataset, scores, layer: int, factor=None) -> list:
     """The two ``comparing.Half`` of one layer, of scores ``[half, layer, neuron]``; ``factor [neuron]`` of
     groups' sums. Without groups in the store they have none, and nothing gets an interval."""
     if "group_sum_abs" not in dataset:
-        return [comparing.Half(score) for score in scores[:, layer]]
+        return [separation.Half(score) for score in scores[:, layer]]
     sums, counts, owner = group_sums(dataset, layer)
     sums = sums if factor is None else sums * factor
-    return [comparing.Half(score, *parts, owner) for score, *parts in zip(scores[:, layer], sums, counts)]
+    return [separation.Half(score, *parts, owner) for score, *parts in zip(scores[:, layer], sums, counts)]
 
 
 def documents(dataset) -> int:
@@ -124,11 +125,11 @@ def by_kind(rows: list, *but: str) -> list:
 
 def by_control(stores: dict) -> dict:
     """control -> domain -> store, from stores by "domain.control"."""
-    found = {}
+    result = {}
     for name, dataset in stores.items():
         domain, control = name.split(".")
-        found.setdefault(control, {})[domain] = dataset
-    return found
+        result.setdefault(control, {})[domain] = dataset
+    return result
 
 
 def per_token(dataset, variable) -> np.ndarray:

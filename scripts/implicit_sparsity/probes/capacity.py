@@ -18,9 +18,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from implicit_sparsity import capacity, jackknife
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.probes.base import Probe, option, where
+from implicit_sparsity.metrics import capacity, intervals
+
+from .base import Probe, option, where
 
 
 @dataclass
@@ -60,10 +61,10 @@ class Capacity(Probe):
             width = int(store["width"].values[p])
             if not width:
                 continue
-            about = {"place": str(place), "width": width, "tokens": int(store.attrs["options"]["tokens"])}
-            about |= {"n": used.shape[-1] - 1}
+            metadata = {"place": str(place), "width": width, "tokens": int(store.attrs["options"]["tokens"])}
+            metadata |= {"n": used.shape[-1] - 1}
             for row in self._place(store, used[:, p], null[:, p], width):
-                rows.append(about | row)
+                rows.append(metadata | row)
         return rows
 
     def _place(self, store, used, null, width):
@@ -85,24 +86,24 @@ class Capacity(Probe):
     def _order(self, line, null, domains, width, whole):
         """Rows of one order: ``line, null [t, R]``."""
         for t, domain in enumerate(domains):
-            about = {"after": t + 1, "domain": str(domain), "unit": "dimensions"}
-            yield about | {"measure": "used", "quantity": "signal"} | self._interval(line[t], whole)
+            metadata = {"after": t + 1, "domain": str(domain), "unit": "dimensions"}
+            yield metadata | {"measure": "used", "quantity": "signal"} | self._interval(line[t], whole)
             yield (
-                about
+                metadata
                 | {"measure": "free", "quantity": "signal"}
                 | self._interval(width - line[t], whole, np.floor)
             )
             before = line[t - 1] if t else np.zeros_like(line[t])
-            yield about | {"measure": "growth", "quantity": "signal"} | self._interval(line[t] - before)
+            yield metadata | {"measure": "growth", "quantity": "signal"} | self._interval(line[t] - before)
             if t:
-                yield about | {"measure": "growth", "quantity": "floor"} | self._interval(null[t] - before)
+                yield metadata | {"measure": "growth", "quantity": "floor"} | self._interval(null[t] - before)
         for fit, value in capacity.until_full(line, width).items():
-            about = {"after": len(domains), "domain": "", "unit": "domains"}
-            yield about | {"measure": "domains_until_full", "quantity": fit} | _inverse(value)
+            metadata = {"after": len(domains), "domain": "", "unit": "domains"}
+            yield metadata | {"measure": "domains_until_full", "quantity": fit} | _inverse(value)
 
     def _interval(self, values, whole=False, rounded=np.ceil):
         """Dimensions are whole numbers in one layer; the interval keeps what was read off between two."""
-        low, high = jackknife.interval(values, self.scale if (values > 0).all() else "linear")
+        low, high = intervals.jackknife_interval(values, self.scale if (values > 0).all() else "linear")
         value = rounded(values[0]) if whole else values[0]
         return {"value": float(value), "low": float(low), "high": float(high)}
 
@@ -112,7 +113,7 @@ def _inverse(count):
     reached.
     """
     rate = np.where(np.isinf(count), 0.0, 1 / np.where(np.isinf(count), 1.0, count))
-    low, high = jackknife.interval(rate)
+    low, high = intervals.jackknife_interval(rate)
     ends = [float("inf") if end <= 0 else float(1 / end) for end in (high, low)]
     ends = [np.nan if np.isnan(low) else end for end in ends]
     return {"value": float(count[0]), "low": ends[0], "high": ends[1]}

@@ -25,9 +25,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from implicit_sparsity import overlap, sparsity
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.probes.base import Probe, option, where
+from implicit_sparsity.metrics import overlap, sparsity
+
+from .base import Probe, option, where
 
 ALL = -1  # of no single layer
 RANDOM = "random"
@@ -54,9 +55,9 @@ class CriticalSparsity(Probe):
         rows = []
         for domain, dataset in datasets.items():
             _check(dataset)
-            about = {"domain_b": domain, "n": dataset.sizes["document"], "tolerance": self.tolerance}
-            found = [*self._curve(dataset, domain), *_zeros(dataset, domain), *_cross(dataset, domain)]
-            rows += [about | dict(zip(_KEYS, values, strict=True)) for values in found]
+            metadata = {"domain_b": domain, "n": dataset.sizes["document"], "tolerance": self.tolerance}
+            result = [*self._curve(dataset, domain), *_zeros(dataset, domain), *_cross(dataset, domain)]
+            rows += [metadata | dict(zip(_KEYS, values, strict=True)) for values in result]
         return [{name: row[name] for name in self.COLUMNS} for row in rows]
 
     def _curve(self, dataset, domain):
@@ -66,8 +67,8 @@ class CriticalSparsity(Probe):
             yield *here, "loss", *_mean(losses[i]), "nats"
             yield *here, "ratio", *_ratio(losses[i], losses[0]), "1"
         bounds = sparsity.critical_sparsity(shares, losses, self.tolerance)
-        told = "signal" if bounds[0] < shares.max() else "lower_bound"
-        yield ALL, domain, "critical_sparsity", np.nan, bounds[0], told, *bounds, "1"
+        reported = "signal" if bounds[0] < shares.max() else "lower_bound"
+        yield ALL, domain, "critical_sparsity", np.nan, bounds[0], reported, *bounds, "1"
 
 
 _KEYS = ("layer", "domain_a", "measure", "level", "realised", "quantity", "value", "low", "high", "unit")

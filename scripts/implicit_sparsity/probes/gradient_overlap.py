@@ -27,10 +27,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from implicit_sparsity import document_gradients, gradients, overlap
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.probes.base import Probe, option, where
+from implicit_sparsity.metrics import document_gradients, gradients, overlap
 from implicit_sparsity.randomness import stream_seed
+
+from .base import Probe, option, where
 
 WHOLE = (-1, "all")
 UNITS = {"subspace": "1", "angle": "radians"}
@@ -93,12 +94,12 @@ class GradientOverlap(Probe):
     def _own(self, gram, half):
         """(measure, k, quantity, values, (low, high) or None, unit) of one domain, ``gram [group, n, n]``."""
         d_eff = document_gradients.noise_dimension(gram, gram, gram)
-        found = [("cosine", np.nan, "ceiling", _cosines(gram, half, 1)[1], None, "1")]
-        found.append(("cosine", np.nan, "d_eff", d_eff, None, "dimensions"))
+        result = [("cosine", np.nan, "ceiling", _cosines(gram, half, 1)[1], None, "1")]
+        result.append(("cosine", np.nan, "d_eff", d_eff, None, "dimensions"))
         for k in self.k:
             for measure, ceiling in _subspaces(gram, half, k, 1).items():
-                found.append((measure, k, "ceiling", ceiling, None, UNITS[measure]))
-        return found
+                result.append((measure, k, "ceiling", ceiling, None, UNITS[measure]))
+        return result
 
     def _pair(self, gram, half, sizes, pair, error, wide):
         """The same of two domains, documents of the first before those of the second.
@@ -117,12 +118,12 @@ class GradientOverlap(Probe):
         null = np.where(np.isnan(d_eff), np.nan, gradients.random_cosine(np.nan_to_num(d_eff, nan=1.0)))
         parts = {"signal": signal, "ceiling": ceiling, "floor": gradients.random_cosine(sizes)}
         parts |= {"floor_d_eff": null, "sep": overlap.separation(ceiling, signal, 0.0)}
-        found = [("cosine", np.nan, quantity, values, None, "1") for quantity, values in parts.items()]
-        found.append(("cosine", np.nan, "d_eff", d_eff, None, "dimensions"))
-        found.append(("cosine", np.nan, "disattenuated", cosine, bounds, "1"))
-        found.append(("cosine", np.nan, "sketch_error", error, None, "1"))
+        result = [("cosine", np.nan, quantity, values, None, "1") for quantity, values in parts.items()]
+        result.append(("cosine", np.nan, "d_eff", d_eff, None, "dimensions"))
+        result.append(("cosine", np.nan, "disattenuated", cosine, bounds, "1"))
+        result.append(("cosine", np.nan, "sketch_error", error, None, "1"))
         dealt = [_cosines(gram[:, deal[:, None], deal], half, 2)[0] for deal in deals]
-        found.append(("cosine", np.nan, "permuted", *_spread(dealt), "1"))
+        result.append(("cosine", np.nan, "permuted", *_spread(dealt), "1"))
         for k in self.k:
             own = [_subspaces(gram[:, at, at], half, k, 1) for at in (slice(n), slice(n, None))]
             dealt = [_subspaces(gram[:, deal[:, None], deal], half, k, 2) for deal in deals]
@@ -132,9 +133,9 @@ class GradientOverlap(Probe):
                     floor = np.minimum(k / sizes, 1)
                     parts |= {"floor": floor, "sep": overlap.separation(parts["ceiling"], signal, floor)}
                 unit = UNITS[measure]
-                found += [(measure, k, quantity, values, None, unit) for quantity, values in parts.items()]
-                found.append((measure, k, "permuted", *_spread([each[measure] for each in dealt]), unit))
-        return found
+                result += [(measure, k, quantity, values, None, unit) for quantity, values in parts.items()]
+                result.append((measure, k, "permuted", *_spread([each[measure] for each in dealt]), unit))
+        return result
 
 
 def _groups(datasets):
@@ -162,7 +163,7 @@ def _groups(datasets):
     sizes.append(sum(sizes))
     grams.append(whole.sum(axis=0))
     errors.append(_sketch_errors(whole, datasets))
-    errors = {pair: np.array([found[pair] for found in errors]).T for pair in errors[0]}
+    errors = {pair: np.array([result[pair] for result in errors]).T for pair in errors[0]}
     return groups, np.array(sizes), np.stack(grams), errors
 
 

@@ -13,8 +13,9 @@ from functools import reduce
 
 import numpy as np
 
-from implicit_sparsity import comparing, overlap, statistics
-from implicit_sparsity.probes.base import Probe, check_comparable, documents, halves_of, option, per_token
+from implicit_sparsity.metrics import intervals, overlap, separation
+
+from .base import Probe, check_comparable, documents, halves_of, option, per_token
 
 
 @dataclass
@@ -40,8 +41,8 @@ class Hubs(Probe):
         scores = {domain: per_token(dataset, dataset["sum_abs"]) for domain, dataset in datasets.items()}
         layers = next(iter(datasets.values()))["layer"].values
         neurons = next(iter(scores.values())).shape[-1]
-        about = {"domains": len(datasets), "neurons": neurons, "tokens": tokens}
-        about["n"] = sum(documents(dataset) for dataset in datasets.values())
+        metadata = {"domains": len(datasets), "neurons": neurons, "tokens": tokens}
+        metadata["n"] = sum(documents(dataset) for dataset in datasets.values())
         rows = []
         for i, layer in enumerate(layers):
             halves = [halves_of(dataset, scores[domain], i) for domain, dataset in datasets.items()]
@@ -51,7 +52,7 @@ class Hubs(Probe):
                     numbers = {"value": float(value), "low": float(low), "high": float(high)}
                     unit = "neurons" if quantity == "count" else "1"
                     row = {"layer": int(layer), "k": k, "top": top, "quantity": quantity, **numbers}
-                    rows.append(row | {"unit": unit} | about)
+                    rows.append(row | {"unit": unit} | metadata)
         return rows
 
     def _measured(self, halves, top, neurons):
@@ -63,27 +64,27 @@ class Hubs(Probe):
         hubs = [reduce(np.logical_and, [pair[h] for pair in sets]) for h in (0, 1)]
         value = np.mean([_numbers(hub, use) for hub in hubs], axis=0)
         variance, fewest = 0.0, min(half.groups for pair in halves for half in pair)
-        if fewest >= statistics.FEWEST:
+        if fewest >= intervals.FEWEST:
             for d, pair in enumerate(halves):
                 for h, half in enumerate(pair):
-                    drawn = half.weighted(statistics.half_samples(half.groups, self.draws))
+                    drawn = half.weighted(intervals.half_samples(half.groups, self.draws))
                     others = [other[h] for e, other in enumerate(sets) if e != d]
                     again = reduce(np.logical_and, others, overlap.top_k_sets(drawn, top))
                     numbers = (_numbers(again, use) + _numbers(hubs[1 - h], use)) / 2
-                    variance = variance + statistics.half_sample_variance(numbers, half.groups)
-        low, high = statistics.interval(value, variance, fewest)
-        found = {name: (value[i], low[i], high[i]) for i, name in enumerate(("count", "use_share"))}
-        found["neuron_share"] = tuple(x / neurons for x in found["count"])
-        found["signal"] = tuple(x / top for x in found["count"])
-        found["floor"] = ((top / neurons) ** (len(halves) - 1), np.nan, np.nan)
-        if fewest >= statistics.FEWEST:
-            found["ceiling"] = self._dealt(halves, top)
-        return found
+                    variance = variance + intervals.half_sample_variance(numbers, half.groups)
+        low, high = intervals.interval(value, variance, fewest)
+        result = {name: (value[i], low[i], high[i]) for i, name in enumerate(("count", "use_share"))}
+        result["neuron_share"] = tuple(x / neurons for x in result["count"])
+        result["signal"] = tuple(x / top for x in result["count"])
+        result["floor"] = ((top / neurons) ** (len(halves) - 1), np.nan, np.nan)
+        if fewest >= intervals.FEWEST:
+            result["ceiling"] = self._dealt(halves, top)
+        return result
 
     def _dealt(self, halves, top):
         """Share of hubs, in half a, among domains whose documents were dealt anew: (mean, 2.5 %, 97.5 %)."""
         first = [pair[0] for pair in halves]
-        parts = comparing.dealt(first, self.draws)
+        parts = separation.dealt(first, self.draws)
         hubs = reduce(np.logical_and, [overlap.top_k_sets(part, top) for part in parts])
         share = hubs.sum(axis=-1) / top
         return share.mean(), *np.quantile(share, [0.025, 0.975])

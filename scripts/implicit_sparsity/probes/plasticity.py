@@ -19,9 +19,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from implicit_sparsity import jackknife
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.probes.base import Probe, option, where
+from implicit_sparsity.metrics import intervals
+
+from .base import Probe, option, where
 
 RANKS = {"effective_rank": "directions", "stable_rank": "directions", "dormant_share": "1"}
 NATS = "nats per token"
@@ -31,7 +32,7 @@ NATS = "nats per token"
 class Plasticity(Probe):
     """Learning of a fixed task, and ranks and idle neurons, beside the base model's."""
 
-    NEEDS: ClassVar[tuple] = ("held_out_task", "held_out_task_base")
+    NEEDS: ClassVar[tuple] = ("plasticity_task", "plasticity_task_base")
     COLUMNS: ClassVar[tuple] = (
         "layer",
         "domain",
@@ -67,14 +68,18 @@ class Plasticity(Probe):
         tasks, pairs = now.sizes["task"], now.sizes["task"] * now.sizes["pair"]
         for measure, score in values.items():
             steps = measure == "steps_to_target"
-            about = {"measure": measure, "unit": "steps" if steps else NATS, "n": tasks if steps else pairs}
-            yield about | {"quantity": "signal"} | _mean(score)
+            metadata = {
+                "measure": measure,
+                "unit": "steps" if steps else NATS,
+                "n": tasks if steps else pairs,
+            }
+            yield metadata | {"quantity": "signal"} | _mean(score)
             each = score if steps else score.mean(axis=1)
             apart = [abs(each[a] - each[b]) for a, b in combinations(range(tasks), 2)]
             floor = float(np.mean(apart)) if apart else np.nan
-            yield about | {"quantity": "floor", "value": floor, "low": np.nan, "high": np.nan, "n": tasks}
+            yield metadata | {"quantity": "floor", "value": floor, "low": np.nan, "high": np.nan, "n": tasks}
             if paired is not None:
-                yield about | {"quantity": "difference"} | _mean(score - paired[measure])
+                yield metadata | {"quantity": "difference"} | _mean(score - paired[measure])
 
     def _scores(self, store) -> dict:
         """measure -> [task, pair], or [task] for steps."""
@@ -112,14 +117,14 @@ def _mean(score) -> dict:
 def _curves(store):
     for task, line in enumerate(store["curve"].values):
         for step, value in enumerate(line):
-            about = {
+            metadata = {
                 "measure": "curve",
                 "task": task,
                 "step": step,
                 "quantity": "signal",
                 "value": float(value),
             }
-            yield about | {"low": np.nan, "high": np.nan, "n": store.sizes["pair"], "unit": NATS}
+            yield metadata | {"low": np.nan, "high": np.nan, "n": store.sizes["pair"], "unit": NATS}
 
 
 def _widths(now, before):
@@ -135,7 +140,7 @@ def _widths(now, before):
             values["difference"] = values["signal"] - before[measure].transpose(*dims).values
         for quantity, value in values.items():
             scale = "log" if quantity == "signal" and unit == "directions" else "linear"
-            low, high = jackknife.interval(value, scale)
+            low, high = intervals.jackknife_interval(value, scale)
             for place in np.ndindex(low.shape):
                 yield _at(now, measure, place) | {
                     "quantity": quantity,
@@ -148,15 +153,15 @@ def _widths(now, before):
     for i, domain in enumerate(now["domain"].values):
         most = float(min(int(now["sampled"].values[i]) - 1, now.attrs.get("hidden", np.inf)))
         for measure in ("effective_rank", "stable_rank"):
-            about = {"measure": measure, "domain": str(domain), "quantity": "ceiling", "value": most}
-            yield about | {"low": np.nan, "high": np.nan, "n": documents, "unit": "directions"}
+            metadata = {"measure": measure, "domain": str(domain), "quantity": "ceiling", "value": most}
+            yield metadata | {"low": np.nan, "high": np.nan, "n": documents, "unit": "directions"}
 
 
 def _at(store, measure, place) -> dict:
-    found = {"measure": measure, "domain": str(store["domain"].values[place[0]])}
+    result = {"measure": measure, "domain": str(store["domain"].values[place[0]])}
     if measure == "dormant_share":
-        found["tau"] = float(store["tau"].values[place[1]])
-    return found | {"layer": int(store["layer"].values[place[-1]])}
+        result["tau"] = float(store["tau"].values[place[1]])
+    return result | {"layer": int(store["layer"].values[place[-1]])}
 
 
 def _check(store) -> None:

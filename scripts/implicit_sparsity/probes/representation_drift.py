@@ -15,9 +15,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from implicit_sparsity import drift, jackknife
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.probes.base import Probe, option, where
+from implicit_sparsity.metrics import drift, intervals
+
+from .base import Probe, option, where
 
 
 @dataclass
@@ -39,15 +40,15 @@ class RepresentationDrift(Probe):
             raise InputError("the divergence from the base model is not finite", key=where(dataset))
         n = dataset.sizes["document"]
         for domain, of_documents in zip(dataset["domain"].values, kl):
-            values = jackknife.leave_one_out(of_documents)
-            ends = jackknife.interval(values, "log", self.level)
+            values = intervals.leave_one_out(of_documents)
+            ends = intervals.jackknife_interval(values, "log", self.level)
             keys = {"reference": "base", "domain": str(domain), "layer": None, "measure": "kl"}
             yield keys | _row("signal", values[0], *ends, n, "nat")
         for measure, (unit, scale) in drift.MEASURES.items():
             part = dataset.sel(measure=measure)
             values = part["drift"].transpose("reference", "domain", "layer", "left_out").values
             unrelated = part["unrelated"].transpose("reference", "domain", "layer").values
-            ends = jackknife.interval(values, scale, self.level)
+            ends = intervals.jackknife_interval(values, scale, self.level)
             for place in np.ndindex(unrelated.shape):
                 keys = {
                     name: dataset[name].values[i].item()

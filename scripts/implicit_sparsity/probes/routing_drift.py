@@ -18,9 +18,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from implicit_sparsity import jackknife
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.probes.base import Probe, option, where
+from implicit_sparsity.metrics import intervals
+
+from .base import Probe, option, where
 
 
 @dataclass
@@ -64,7 +65,7 @@ class RoutingDrift(Probe):
 
     def _mean(self, quantity, documents):
         """Mean over documents with its interval."""
-        values = jackknife.leave_one_out(documents)
-        low, high = jackknife.interval(values, level=self.level)
+        values = intervals.leave_one_out(documents)
+        low, high = intervals.jackknife_interval(values, level=self.level)
         return {"quantity": quantity, "value": float(values[0]), "low": float(low), "high": float(high),
                 "n": len(documents), "unit": "1"}  # fmt: skip

@@ -26,9 +26,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from implicit_sparsity import comparing, overlap, statistics
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.probes.base import Probe, by_kind, check_comparable, documents, option, where
+from implicit_sparsity.metrics import intervals, overlap, separation
+
+from .base import Probe, by_kind, check_comparable, documents, option, where
 
 VARIABLES = {"tokens": "routed_tokens", "weight": "routed_weight"}
 
@@ -60,8 +61,8 @@ class RoutingOverlap(Probe):
         return ("tokens",)
 
     def optional(self):
-        found = ("routed_tokens", VARIABLES[self.score], "documents", "group_routed_tokens")
-        return tuple(dict.fromkeys(found))
+        result = ("routed_tokens", VARIABLES[self.score], "documents", "group_routed_tokens")
+        return tuple(dict.fromkeys(result))
 
     def rows(self, datasets):
         mixtures = {domain for domain, dataset in datasets.items() if "routed_tokens" in dataset}
@@ -85,10 +86,10 @@ class RoutingOverlap(Probe):
             }
             for keys, parts in self._measured(halves, experts, active):
                 chosen = {keys["domain_a"], keys["domain_b"]} - {""} or set(count)
-                about = {"layer": int(layer), **keys, "n": sum(count[domain] for domain in chosen)}
+                metadata = {"layer": int(layer), **keys, "n": sum(count[domain] for domain in chosen)}
                 for quantity, (value, low, high) in parts.items():
                     numbers = {"value": float(value), "low": float(low), "high": float(high)}
-                    rows.append(about | {"quantity": quantity} | numbers | shape)
+                    rows.append(metadata | {"quantity": quantity} | numbers | shape)
         return by_kind(rows, "layer")
 
     def _routed(self, dataset):
@@ -106,24 +107,24 @@ class RoutingOverlap(Probe):
         """Tokens routed by groups of each half, float64 ``[half][group, layer, expert]``, or two None."""
         if "group_routed_tokens" not in dataset or self.score != "tokens":
             return None, None
-        found = dataset["group_routed_tokens"].transpose("half", "group", "layer", "expert_id").values
-        return found.astype(np.float64)
+        result = dataset["group_routed_tokens"].transpose("half", "group", "layer", "expert_id").values
+        return result.astype(np.float64)
 
     def _measured(self, halves, experts, active):
         """(keys, {quantity: (value, low, high)}) of one layer; ``halves``: two of every domain."""
-        layer = comparing.Layer(halves, self.draws)
+        layer = separation.Layer(halves, self.draws)
         for measure in self._comparisons(experts, active):
-            for a, b, parts in comparing.compared(layer, measure):
+            for a, b, parts in separation.compared(layer, measure):
                 yield _keys(a, b, measure.name, measure.k, measure.top, measure.unit), parts
         yield from self._specialisation(halves, experts, active)
 
     def _comparisons(self, experts, active):
         for k in (k or active for k in self.k):
-            yield comparing.iou(k, overlap.size_of(k, experts), experts)
+            yield separation.iou(k, overlap.size_of(k, experts), experts)
         for name, unit, sign in (("weighted_jaccard", "1", 1), ("jensen_shannon_bits", "bits", -1)):
             compare, chance = getattr(overlap, name), getattr(overlap, f"chance_{name}")
             floors = {"floor": chance}
-            yield comparing.Measure(name, np.nan, experts, compare, unit=unit, sign=sign, floors=floors)
+            yield separation.Measure(name, np.nan, experts, compare, unit=unit, sign=sign, floors=floors)
 
     def _specialisation(self, halves, experts, active):
         """Of each domain and of all: value, interval where there are groups, floor where there is one."""
@@ -131,14 +132,14 @@ class RoutingOverlap(Probe):
         names = [(d, m) for d in halves for m in ("max_specialisation", "max_share", "effective_experts")]
         names += [("", "normalised_information"), ("", "floor")]
         low = high = np.full(len(names), np.nan)
-        if all(half.groups >= statistics.FEWEST for half in flat):
+        if all(half.groups >= intervals.FEWEST for half in flat):
             specialised = partial(_specialised, active=active)
             sums = (half.sums for half in flat)
-            _, low, high = statistics.smooth_interval(specialised, *sums, draws=self.draws)
+            _, low, high = intervals.smooth_interval(specialised, *sums, draws=self.draws)
         value = _specialised(*(half.score for half in flat), active=active)
-        found = {name: three for name, *three in zip(names, value, low, high)}
+        result = {name: three for name, *three in zip(names, value, low, high)}
         floors = {"max_specialisation": active / experts, "max_share": 1 / len(halves)}
-        for (domain, measure), three in found.items():
+        for (domain, measure), three in result.items():
             if not domain:
                 continue
             parts = {"signal": three}
@@ -147,13 +148,13 @@ class RoutingOverlap(Probe):
             unit = "experts" if measure == "effective_experts" else "1"
             yield _keys(domain, domain, measure, np.nan, experts, unit), parts
         if len(halves) > 1:
-            parts = {"signal": found["", "normalised_information"], "floor": found["", "floor"]}
+            parts = {"signal": result["", "normalised_information"], "floor": result["", "floor"]}
             yield _keys("", "", "normalised_information", np.nan, experts), parts
 
 
 def _half(share, groups):
     """Scores are shares of what was routed, of groups of documents too."""
-    return comparing.Half(share, groups, None if groups is None else groups.sum(axis=-1, keepdims=True))
+    return separation.Half(share, groups, None if groups is None else groups.sum(axis=-1, keepdims=True))
 
 
 def _specialised(*halves, active):
@@ -165,12 +166,12 @@ def _specialised(*halves, active):
     with np.errstate(divide="ignore", invalid="ignore"):
         entropy = -np.where(whole > 0, whole * np.log2(whole), 0.0).sum(axis=-1)
     largest = overlap.domain_shares(whole).max(axis=-1)
-    found = np.stack([active * whole.max(axis=-1), largest, 2.0**entropy], axis=1)  # [D, 3, ...]
-    found = list(found.reshape(-1, *found.shape[2:]))
+    result = np.stack([active * whole.max(axis=-1), largest, 2.0**entropy], axis=1)  # [D, 3, ...]
+    result = list(result.reshape(-1, *result.shape[2:]))
     several = len(whole) > 1
-    found.append(overlap.normalised_information(whole) if several else np.full(found[0].shape, np.nan))
+    result.append(overlap.normalised_information(whole) if several else np.full(result[0].shape, np.nan))
     pairs = [overlap.normalised_information(shares[i : i + 2]) for i in range(0, len(shares), 2)]
-    return np.stack([*found, np.mean(pairs, axis=0)], axis=-1)
+    return np.stack([*result, np.mean(pairs, axis=0)], axis=-1)
 
 
 def _active(dataset) -> int:

@@ -23,10 +23,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from implicit_sparsity import comparing, neuron_sets, overlap, writes
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.files import read_json
-from implicit_sparsity.probes.base import Probe, check_comparable, group_sums, option, per_token
+from implicit_sparsity.metrics import neuron_sets, overlap, separation
+from implicit_sparsity.passes import write_energy
+from implicit_sparsity.storage.files import read_json
+
+from .base import Probe, check_comparable, group_sums, option, per_token
 
 COUNT, WEIGHTS, WRITES = 0, 1, {"increment": 2, "total": 3}  # columns of what a neuron has
 
@@ -35,7 +37,7 @@ COUNT, WEIGHTS, WRITES = 0, 1, {"increment": 2, "total": 3}  # columns of what a
 class WriteInterference(Probe):
     """Shares of an update's energy on hubs, old, new and idle neurons."""
 
-    NEEDS: ClassVar[tuple] = ("reference", "adapters", "models")
+    NEEDS: ClassVar[tuple] = ("activations_base", "adapters", "models")
     COLUMNS: ClassVar[tuple] = (
         "layer",
         "write",
@@ -68,10 +70,10 @@ class WriteInterference(Probe):
         check_comparable(reference, self.tolerance)
         (model,) = models.values()
         first = next(iter(reference.values()))
-        layout = writes.Layout.of_store(first, read_json(Path(model) / "config.json"))
+        layout = write_energy.Layout.of_store(first, read_json(Path(model) / "config.json"))
         study = read_json(stages[max(stages)] / "stage.json")["study"]
-        found = self._energies(stages, study, model, layout)
-        energy = np.stack([found[write].neurons for write in WRITES], axis=-1)
+        result = self._energies(stages, study, model, layout)
+        energy = np.stack([result[write].neurons for write in WRITES], axis=-1)
         weights = _weights(model, layout)
         scores = {d: per_token(dataset, dataset["sum_abs"])[0] for d, dataset in reference.items()}
         n = sum(int(d["documents"].values[0]) for d in reference.values() if "documents" in d)
@@ -83,11 +85,11 @@ class WriteInterference(Probe):
                 halves = {d: _half(dataset, scores[d][i], i) for d, dataset in reference.items()}
                 has = np.column_stack([np.ones(layout.neurons), weights[i], energy[i]])
                 layers.append(neuron_sets.sums(halves, top, has, self.draws))
-            about = {"k": k, "top": top, "n": n, "unit": "1", "neurons": layout.neurons}
-            for row in self._rows(layers, energy, first["layer"].values, found, study):
-                rows.append(about | row)
+            metadata = {"k": k, "top": top, "n": n, "unit": "1", "neurons": layout.neurons}
+            for row in self._rows(layers, energy, first["layer"].values, result, study):
+                rows.append(metadata | row)
         rows += [
-            row | {"neurons": layout.neurons} for write in WRITES for row in _elsewhere(write, found[write])
+            row | {"neurons": layout.neurons} for write in WRITES for row in _elsewhere(write, result[write])
         ]
         return rows
 
@@ -101,26 +103,26 @@ class WriteInterference(Probe):
             raise InputError("the stage before it is not there", path=stages[last])
         before = stages[last - 1] if follows else None
         if whole:
-            total = writes.Whole(stages[last], model).energies(layout)
-            increment = writes.Whole(stages[last], before).energies(layout) if follows else total
+            total = write_energy.Whole(stages[last], model).energies(layout)
+            increment = write_energy.Whole(stages[last], before).energies(layout) if follows else total
         else:
-            total = writes.Adapter(stages[last], layout).energies()
-            increment = writes.Adapter(stages[last], layout, before).energies() if follows else total
+            total = write_energy.Adapter(stages[last], layout).energies()
+            increment = write_energy.Adapter(stages[last], layout, before).energies() if follows else total
         return {"increment": increment, "total": total}
 
-    def _rows(self, layers, energy, numbers, found, study):
+    def _rows(self, layers, energy, numbers, result, study):
         pooled = layers[0]
         for more in layers[1:]:
             pooled = pooled + more
         for write, column in WRITES.items():
             shares = {name: _share(name, column) for name in ("signal", "floor", "ratio", "weights")}
             for key in pooled.inside:
-                about = {"write": write, "set": key[0], "domain": key[1], "role": _role(key[1], study)}
+                metadata = {"write": write, "set": key[0], "domain": key[1], "role": _role(key[1], study)}
                 for number, sums in [*zip(numbers, layers), (-1, pooled)]:
                     at = slice(None) if number == -1 else [list(numbers).index(number)]
                     counts = np.array([x.inside[key][COUNT] for x in layers])[at]
                     null = self._nulls(
-                        counts, energy[at, :, column - 2], found[write].rank or pooled.total[COUNT]
+                        counts, energy[at, :, column - 2], result[write].rank or pooled.total[COUNT]
                     )
                     for name, share in shares.items():
                         by = "documents" if sums.drawn else "layers" if number == -1 else ""
@@ -136,7 +138,7 @@ class WriteInterference(Probe):
                             "high": float(high),
                             "interval": by,
                         }
-                        yield about | {"layer": int(number), "quantity": name} | bounds
+                        yield metadata | {"layer": int(number), "quantity": name} | bounds
 
     @staticmethod
     def _nulls(counts, energy, rank):
@@ -149,24 +151,24 @@ class WriteInterference(Probe):
         degrees = 3 * min(rank, size) / 2  # rows of gate and up, column of down: sums of so many squares
         a, b = inside * degrees, (size - inside) * degrees
         bounds = stats.beta.ppf([0.025, 0.975], a, b) if a > 0 and b > 0 else (inside / size,) * 2
-        found = {"random": (inside / size, *bounds, "matrices")}
+        result = {"random": (inside / size, *bounds, "matrices")}
         mean, variance = neuron_sets.renamed(counts, energy)
         with np.errstate(invalid="ignore", divide="ignore"):
             middle, spread = mean.sum() / total, 1.96 * np.sqrt(np.maximum(variance, 0).sum()) / total
-        return found | {"permuted": (middle, *np.clip([middle - spread, middle + spread], 0, 1), "names")}
+        return result | {"permuted": (middle, *np.clip([middle - spread, middle + spread], 0, 1), "names")}
 
 
 @cache
 def _weights(model, layout) -> np.ndarray:
     """||W||^2 of every neuron of the base model; a table has many checkpoints of one."""
-    return writes.Whole(model).energies(layout, neurons_only=True).neurons
+    return write_energy.Whole(model).energies(layout, neurons_only=True).neurons
 
 
 def _half(dataset, score, i):
     if "group_sum_abs" not in dataset:
-        return comparing.Half(score)
+        return separation.Half(score)
     sums, counts, owner = group_sums(dataset, i)
-    return comparing.Half(score, sums[0], counts[0], owner)
+    return separation.Half(score, sums[0], counts[0], owner)
 
 
 def _share(name, column):
@@ -194,7 +196,7 @@ def _role(domain, study):
 
 
 def _elsewhere(write, energies):
-    about = {
+    metadata = {
         "layer": -1,
         "write": write,
         "set": "elsewhere",
@@ -203,8 +205,8 @@ def _elsewhere(write, energies):
         "k": np.nan,
         "top": np.nan,
     }
-    about |= {"low": np.nan, "high": np.nan, "n": 0, "unit": "1", "interval": ""}
+    metadata |= {"low": np.nan, "high": np.nan, "n": 0, "unit": "1", "interval": ""}
     total = energies.neurons.sum() + energies.elsewhere
     size = energies.parameters + energies.parameters_elsewhere
-    yield about | {"quantity": "signal", "value": energies.elsewhere / total if total > 0 else np.nan}
-    yield about | {"quantity": "floor", "value": energies.parameters_elsewhere / size}
+    yield metadata | {"quantity": "signal", "value": energies.elsewhere / total if total > 0 else np.nan}
+    yield metadata | {"quantity": "floor", "value": energies.parameters_elsewhere / size}

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from implicit_sparsity.corpora.records import Dropped
 from implicit_sparsity.corpora.sampling import sample, within
-from implicit_sparsity.files import package_file, version
+from implicit_sparsity.storage.files import package_file, version
 
 LICENCE = "MIT"
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from implicit_sparsity.corpora.records import Dropped
 from implicit_sparsity.corpora.sampling import too_long
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.files import version
+from implicit_sparsity.storage.files import version
 
 LICENCE = "Apache-2.0"
 ADVICE = " Give the result as your final answer. Do not include units."

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from implicit_sparsity.corpora.records import Dropped
 from implicit_sparsity.corpora.sampling import order_key, sample, within
-from implicit_sparsity.files import package_file, version
+from implicit_sparsity.storage.files import package_file, version
 
 LICENCE = "HPO licence (https://hpo.jax.org/app/license)"
 QUESTION = "Which clinical finding is defined as follows? "
@@ -35,12 +35,12 @@ def documents(
     for name, term in terms.items():
         if term["parents"]:
             children.setdefault(term["parents"][0], []).append(name)
-    found = (
+    result = (
         _record(name, terms, children, seed, n_choices, branch_depth)
         for name in sorted(terms)
         if terms[name]["definition"]
     )
-    yield from sample(within(found, max_chars), limit, seed)
+    yield from sample(within(result, max_chars), limit, seed)
 
 
 def _terms(obo: str) -> dict[str, dict]:

@@ -18,10 +18,11 @@ from pathlib import Path
 
 from implicit_sparsity.corpora.mapping import table
 from implicit_sparsity.corpora.records import Dropped
-from implicit_sparsity.corpora.sources import jsonl, parquet
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.files import version
-from implicit_sparsity.hub import Repository, Unreachable
+from implicit_sparsity.storage.files import version
+from implicit_sparsity.storage.hub import Repository, Unreachable
+
+from . import jsonl, parquet
 
 CARD = "README.md"
 

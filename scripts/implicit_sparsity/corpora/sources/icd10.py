@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from implicit_sparsity.corpora.records import Dropped
 from implicit_sparsity.corpora.sampling import order_key, sample, within
-from implicit_sparsity.files import package_file, version
+from implicit_sparsity.storage.files import package_file, version
 
 LICENCE = "MIT (simple-icd-10-cm); ICD-10-CM text: public domain (CDC/NCHS)"
 QUESTION = "Which ICD-10-CM diagnosis covers this? "
@@ -36,8 +36,8 @@ def documents(
     import xml.etree.ElementTree as ElementTree  # the file comes with an installed package: trusted
 
     root = ElementTree.parse(_file()).getroot()
-    found = (record for block in root.iter("section") for record in _block(block, seed, n_choices))
-    yield from sample(within(found, max_chars), limit, seed)
+    result = (record for block in root.iter("section") for record in _block(block, seed, n_choices))
+    yield from sample(within(result, max_chars), limit, seed)
 
 
 def _block(block, seed: int, n_choices: int) -> Iterator[dict | Dropped]:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from implicit_sparsity.corpora.mapping import table
 from implicit_sparsity.corpora.records import Dropped, json_lines
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.files import read_json
+from implicit_sparsity.storage.files import read_json
 
 
 def versions() -> dict[str, str]:

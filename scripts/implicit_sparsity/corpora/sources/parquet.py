@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from implicit_sparsity.corpora.mapping import table
 from implicit_sparsity.corpora.records import Dropped
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.files import version
+from implicit_sparsity.storage.files import version
 
 
 def versions() -> dict[str, str]:

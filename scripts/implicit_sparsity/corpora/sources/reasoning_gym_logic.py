@@ -18,7 +18,7 @@ from itertools import product
 from implicit_sparsity.corpora.records import Dropped
 from implicit_sparsity.corpora.sampling import order_key, too_long
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.files import version
+from implicit_sparsity.storage.files import version
 
 LICENCE = "Apache-2.0"
 TASKS = ("syllogism", "family_relationships", "knights_knaves")
@@ -140,8 +140,8 @@ def _knights(puzzle) -> tuple[str, bool, list[str]]:
     facts = puzzle["metadata"]
     kinds = facts["knight_knave_terms"]
     options = product([str(kinds["a_knight"]), str(kinds["a_knave"])], repeat=len(facts["names"]))
-    said = [[f"{name} is {kind}" for name, kind in zip(facts["names"], option)] for option in options]
-    choices = [", ".join(parts[:-1]) + f", and {parts[-1]}." for parts in said]
+    reported = [[f"{name} is {kind}" for name, kind in zip(facts["names"], option)] for option in options]
+    choices = [", ".join(parts[:-1]) + f", and {parts[-1]}." for parts in reported]
     return repr(facts["statements"]), puzzle["answer"].strip() in choices, choices
 
 

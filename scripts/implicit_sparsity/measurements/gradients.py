@@ -1,0 +1,46 @@
+"""Gradients of single documents of both probe halves of a domain, sketched."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from .base import Measurement, Training, option
+
+
+@dataclass
+class Gradients(Measurement):
+    """Sketches of the completion loss's gradient, by document and adapted weight."""
+
+    documents: int = option(8, low=2, help="documents per half and domain; no more than splits.probe")
+    rank: int = option(16, low=1, help="columns that a gradient is projected to before it is hashed")
+    dim: int = option(512, low=1, help="numbers of one sketch, a multiple of rank")
+    gradient_checkpointing: bool = option(False, help="as under training")
+
+    TITLE = "Sketched gradients of {model} ({checkpoint}) on {domain}"
+    MULTIPLES: ClassVar[dict] = {"dim": "rank"}
+    LIGHTER: ClassVar[dict] = {"gradient_checkpointing": True, "rank": None}
+
+    def measure(self, subject):
+        from implicit_sparsity.passes import gradient_sketches
+
+        sketcher = gradient_sketches.GradientSketcher(
+            subject.load(), self.rank, self.dim, self.gradient_checkpointing
+        )
+        halves = []
+        for half, split in subject.halves().items():
+            bar = subject.progress(f"{subject.domain} {half}")
+            halves.append(
+                gradient_sketches.measure_half(sketcher, split, self.documents, bar, subject.where())
+            )
+        return gradient_sketches.as_store(halves, sketcher.names, self.rank)
+
+    def passes(self, domains, length, stage):
+        tokens = 2.0 * self.documents * length
+        return [
+            Training(
+                tokens,
+                tokens / length,
+                self.rank,
+                checkpointing=self.gradient_checkpointing,
+                optimizer=False,
+            )
+        ]

@@ -1,0 +1,78 @@
+"""Losses on half b of a domain while activations that half a finds small are zero."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from implicit_sparsity.errors import InputError
+
+from .base import Forward, Measurement, option
+
+
+@dataclass
+class Thresholds(Measurement):
+    """A pass over the same documents for each level, mask and pair of domains."""
+
+    documents: int = option(
+        8, low=4, help="documents of half b whose losses are taken; no more than splits.probe"
+    )
+    levels: tuple = option(
+        (0.25, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99),
+        low=0,
+        high=0.999999,
+        help="shares of a layer's activations on half a that thresholds are above; 0 is always measured",
+    )
+    cross: tuple = option(
+        (0.5,),
+        low=0,
+        high=0.999999,
+        empty=True,
+        help="levels at which thresholds and masks of every domain meet every domain",
+    )
+    random_masks: int = option(1, low=1, help="masks of random neurons at each of these levels")
+    per: str = option("layer", choices=("layer", "expert"), help="what has a threshold of its own")
+    batch_tokens: int = option(1024, low=1, help="tokens of one forward pass; memory grows with it")
+
+    # An expert's own threshold is not in the stores: it takes the documents that they were made of.
+    NEEDS: ClassVar[tuple] = ("activations", "tokens")
+    TITLE = "Losses of {model} ({checkpoint}) on {domain}, activations set to zero"
+    MINUTES = 40
+    LIGHTER: ClassVar[dict] = {"batch_tokens": None}
+
+    def measure(self, subject):
+        from implicit_sparsity.passes import reference_documents, thresholding
+
+        network, domain, options = subject.load(), subject.domain, self.settings()
+        calibrations = self._calibrations(subject, network)
+        if domain not in calibrations:
+            raise InputError(f"no store of {domain} among those that calibrate")
+        documents = reference_documents.first_documents(
+            subject.halves()["b"], self.documents, "probes.thresholds.documents", subject.where()
+        )
+        bar = subject.progress(f"{domain} b, thresholds")
+        subject.attrs["passes"] = len(thresholding.conditions(domain, calibrations, options))
+        losses = thresholding.measure(network, documents, domain, calibrations, options, bar, subject.where())
+        return thresholding.as_store(losses, documents, domain, calibrations, options)
+
+    def _calibrations(self, subject, network) -> dict:
+        """domain -> what its half a says, from the activation stores of all domains."""
+        from implicit_sparsity.models import ffn
+        from implicit_sparsity.passes import calibration
+        from implicit_sparsity.provenance import identity
+        from implicit_sparsity.storage.store import open_store
+
+        blocks, weights, result = ffn.feed_forwards(network), identity.weights_digest(subject.model), {}
+        for path in subject.stores["activations"]:
+            store = open_store(path, ("tokens", "histogram", "sum_abs"), ("routed_tokens",))
+            name, made = store.attrs["domain"], calibration.calibrate(store, weights, blocks, path)
+            if self.per == "expert" and blocks[0].experts:
+                split, special = subject.halves(name)[calibration.HALF], subject.special_ids(name)
+                taken = store.attrs["options"], self.batch_tokens
+                made = calibration.by_expert(network, blocks, made, split, special, *taken)
+            result[name] = made
+            subject.attrs["calibrated_at"] = store.attrs["checkpoint"]
+        return result
+
+    def passes(self, domains, length, stage):
+        crossed = len(self.cross) * (2 * domains - 1 + self.random_masks)
+        tokens = self.documents * length * (1.0 + len(self.levels) + crossed)
+        return [Forward(tokens, self.batch_tokens)]

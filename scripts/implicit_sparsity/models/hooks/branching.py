@@ -1,0 +1,35 @@
+"""Run feed-forward layers with new neurons beside their own.
+
+Shapes: K new neurons, H hidden width.
+"""
+
+from contextlib import ExitStack, contextmanager
+
+import torch
+
+from implicit_sparsity.models.ffn import feed_forwards
+
+
+@contextmanager
+def side_branches(model, layers):
+    """Add to what each dense layer (in a mixture: each shared expert) says what K more neurons say of its
+    input.
+
+    Per layer (gate, up [K, H], their changes [K, H], down [H, K]); the last three may be trainable.
+    """
+    with ExitStack() as stack:
+        for block, parts in zip(feed_forwards(model), layers, strict=True):
+            mlp = block.mlp.shared_expert if block.experts else block.mlp
+            stack.callback(mlp.register_forward_hook(_hook(*parts)).remove)
+        yield
+
+
+def _hook(gate, up, d_gate, d_up, down):
+    linear = torch.nn.functional.linear
+
+    def hook(mlp, args, output):
+        rows = [(weight + change).to(weight.dtype) for weight, change in ((gate, d_gate), (up, d_up))]
+        h = mlp.act_fn(linear(args[0], rows[0])) * linear(args[0], rows[1])
+        return output + linear(h, down.to(gate.dtype))
+
+    return hook

@@ -1,0 +1,169 @@
+"""Load a network from a plain local folder, or make a new one; save it."""
+
+import logging
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+from accelerate import init_empty_weights
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    BitsAndBytesConfig,
+    PreTrainedTokenizerFast,
+)
+from transformers.utils import logging as transformers_logging
+
+from implicit_sparsity.errors import InputError
+
+from . import processes
+from .forward import base_network
+
+log = logging.getLogger(__name__)
+
+
+def load(folder, precision: str = "fp32", device: str | None = None, quantization: str = "none"):
+    """The causal language model of a model folder, in eval mode, weights frozen. Offline, safetensors
+    only; of a vision-language checkpoint the text model alone.
+
+    It is spread over the visible cards (``device_map``) only where one of them is too small.
+    """
+    if not (Path(folder) / "config.json").is_file():
+        raise InputError("is not a model folder: it has no config.json", path=folder)
+    quiet()
+    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
+    device = device or default_device()
+    if processes.is_handed_weights():
+        return _empty_init(folder, dtype)
+    spread = device == "cuda" and _larger_than_a_gpu(folder, precision, quantization)
+    placed = {} if device == "cpu" else {"device_map": "auto" if spread else {"": device}}
+    if quantization != "none":
+        placed = {"device_map": {"": device}} | placed | {"quantization_config": _quantized(quantization)}
+    model, result = AutoModelForCausalLM.from_pretrained(
+        str(folder),
+        dtype=dtype,
+        local_files_only=True,
+        use_safetensors=True,
+        trust_remote_code=False,
+        output_loading_info=True,
+        **placed,
+    )
+    if missing := sorted(result["missing_keys"]):  # transformers would go on with random values
+        raise InputError(f"has no weights for {missing[0]} ({len(missing)} are missing)", path=folder)
+    model.requires_grad_(False).eval()
+    log.info("model loaded")  # benchmarks/startup.py reads how long a job took to get here
+    return model if placed else model.to(device)
+
+
+def _empty_init(folder, dtype):
+    """The network with room for its weights, which the first process hands out; untouched, it is free."""
+    config = AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+    with init_empty_weights():
+        model = AutoModelForCausalLM.from_config(config, dtype=dtype, trust_remote_code=False)
+    for module in model.modules():
+        for name, p in module.named_parameters(recurse=False):
+            setattr(module, name, torch.nn.Parameter(torch.empty_like(p, device="cpu"), requires_grad=False))
+    model.tie_weights()
+    return model.eval()
+
+
+def settings(base: dict) -> dict:
+    """Of a config entry of a model, what ``load`` asks for."""
+    return {name: base[name] for name in ("precision", "quantization") if name in base}
+
+
+def fp32_master_weights(model):
+    """The network with every weight trainable and in float32, whatever it was loaded in."""
+    for p in model.parameters():
+        handed = processes.is_handed_weights()  # then what is there now is no weight: room alone
+        p.data = torch.empty_like(p, dtype=torch.float32) if handed else p.data.float()
+    return model.requires_grad_(True)
+
+
+def save(model, folder, precision: str) -> None:
+    """Write a whole network, in its base's precision, as ``from_pretrained`` loads it; in files of 4 GB."""
+    network = base_network(model).to({"fp32": torch.float32, "bf16": torch.bfloat16}[precision])
+    network.save_pretrained(str(folder), max_shard_size="4GB")
+
+
+def _larger_than_a_gpu(folder, precision, quantization) -> bool:
+    """Whether the weights leave less than a quarter of the first card to work in, and there is a second."""
+    if torch.cuda.device_count() < 2:
+        return False
+    stored = sum(path.stat().st_size for path in Path(folder).glob("*.safetensors"))  # 16-bit, mostly
+    factor = {"int8": 0.5, "nf4": 0.3}.get(quantization, 2 if precision == "fp32" else 1)
+    return stored * factor > 0.75 * torch.cuda.get_device_properties(0).total_memory
+
+
+def _quantized(quantization: str):
+    """bitsandbytes' settings. It quantizes linear layers; fused experts, norms and embeddings stay as they
+    are."""
+    if find_spec("bitsandbytes") is None:
+        raise InputError(
+            f"{quantization} needs bitsandbytes: pip install bitsandbytes", key="models.*.quantization"
+        )
+    if quantization == "int8":
+        return BitsAndBytesConfig(load_in_8bit=True)
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_compute_dtype=torch.bfloat16,
+    )
+
+
+def quiet() -> None:
+    """What transformers has to say goes to the job's log; no progress bars where nobody looks."""
+    transformers_logging.disable_default_handler()
+    transformers_logging.enable_propagation()
+    if not sys.stderr.isatty():
+        transformers_logging.disable_progress_bar()
+
+
+def default_device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def create(config: dict, seed: int):
+    """A freshly initialised network from a configuration (``model_type`` and its fields)."""
+    fields = {name: value for name, value in config.items() if name != "model_type"}
+    try:
+        settings = AutoConfig.for_model(config["model_type"], **fields)
+    except (ValueError, TypeError, KeyError) as error:
+        raise InputError(f"transformers refuses this configuration: {error}", key="config") from error
+    torch.manual_seed(seed)
+    return AutoModelForCausalLM.from_config(settings, dtype=torch.float32)
+
+
+def from_gguf(folder, file: str):
+    """(network, tokenizer) of a GGUF checkpoint, its weights dequantized to float32.
+
+    ``save_pretrained`` refuses a network that came from GGUF, so the weights move into a fresh one.
+    """
+    source = AutoModelForCausalLM.from_pretrained(str(folder), gguf_file=file, dtype=torch.float32)
+    fields = source.config.to_dict()
+    fields.pop("quantization_config", None)
+    network = type(source)(type(source.config)(**fields))
+    network.load_state_dict(source.state_dict())
+    return network, AutoTokenizer.from_pretrained(str(folder), gguf_file=file)
+
+
+def shape(folder) -> dict:
+    """{layers, width, experts} of a model folder, from its config alone; ``width``: FFN neurons of one
+    layer, those of all routed experts and of the shared expert together."""
+    config = AutoConfig.from_pretrained(
+        str(folder), local_files_only=True, trust_remote_code=False
+    ).get_text_config()
+    experts = getattr(config, "num_experts", 0) or 0
+    if experts:
+        width = experts * config.moe_intermediate_size + config.shared_expert_intermediate_size
+    else:
+        width = config.intermediate_size
+    return {"layers": config.num_hidden_layers, "width": width, "experts": experts}
+
+
+def save_tokenizer(tokenizer, folder, template_end: str) -> None:
+    """Write a ``tokenizers.Tokenizer`` so that transformers loads it; ``template_end`` ends a text."""
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=template_end, pad_token=template_end)
+    fast.save_pretrained(str(folder))

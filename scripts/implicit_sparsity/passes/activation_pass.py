@@ -1,0 +1,162 @@
+"""The activation pass: a domain's documents through a checkpoint, both halves, into the arrays of one store.
+
+Shapes: T tokens of a document, D documents of a half, G groups they are dealt into; the others as in
+``accumulators``.
+"""
+
+import numpy as np
+
+from implicit_sparsity.errors import InputError
+from implicit_sparsity.models.hooks.watching import ffn_activations
+
+from .accumulators import ActivationStatistics, bin_edges
+from .document_loop import over_documents
+
+
+def take_tokens(documents, budget: int, skip_first: int, special_ids) -> tuple[list, list, dict]:
+    """The first documents with exactly ``budget`` tokens that count, the last one cut.
+
+    Returns (ids, one uint32 [T] a document; keep, one bool [T] a document; excluded, the counts by reason).
+    The first ``skip_first`` tokens of a document and special tokens do not count: they are attention sinks
+    and format. ``sum(keep) < budget`` where the documents do not suffice: the caller says whose they are.
+    """
+    special = np.asarray(sorted(special_ids), dtype=np.int64)
+    ids, keeps, excluded, total = [], [], {"first": 0, "special": 0}, 0
+    for document in documents:
+        if total >= budget:
+            break
+        tokens = np.asarray(document.ids)
+        early = np.arange(len(tokens)) < skip_first
+        keep = ~early & ~np.isin(tokens, special)
+        if total + keep.sum() > budget:
+            end = int(np.flatnonzero(np.cumsum(keep) == budget - total)[0]) + 1
+            tokens, keep, early = tokens[:end], keep[:end], early[:end]
+        total += int(keep.sum())
+        excluded["first"] += int(early.sum())
+        excluded["special"] += int((~early & ~keep).sum())
+        ids.append(tokens)
+        keeps.append(keep)
+    return ids, keeps, excluded
+
+
+def run(model, ids, keeps, statistics, batch_tokens: int, progress=iter, groups=None) -> int:
+    """Show ``statistics`` every activation of the documents; returns the number of padded positions.
+
+    groups: int [D], the group of each document, where ``statistics`` has groups.
+    """
+
+    def begin(keep, group, documents):
+        statistics.begin_batch(keep, group)
+        statistics.documents += documents
+
+    with ffn_activations(model, statistics.observe, statistics.observe_routed):
+        return over_documents(model, ids, keeps, batch_tokens, begin, progress, groups)
+
+
+def measure_half(model, blocks, split, special_ids, options: dict, progress=iter, path=None) -> dict:
+    """Arrays of one half of a domain's documents at the token budget ``options["tokens"]``; see ``as_store``.
+
+    Raises InputError where the documents do not hold that many tokens, or an activation is not finite.
+    """
+    documents = (split[i] for i in range(len(split)))
+    ids, keeps, excluded = take_tokens(documents, options["tokens"], options["skip_first"], special_ids)
+    result = int(sum(keep.sum() for keep in keeps))
+    if result < options["tokens"]:
+        raise InputError(
+            f"a probe half holds {result} tokens that count, {options['tokens']} are wanted: "
+            "raise splits.probe or lower the budget",
+            path=path,
+            key="probes.activations.tokens",
+        )
+    return measure(model, blocks, ids, keeps, excluded, options, progress, path)
+
+
+def measure(model, blocks, ids, keeps, excluded: dict, options: dict, progress=iter, path=None) -> dict:
+    """Arrays of documents ``ids`` (one int [T] each) at the tokens that ``keeps`` (bool [T]) says.
+
+    Documents are dealt in turn to ``options["groups"]`` groups; a group is one document where there are as
+    many.
+    """
+    device = next(model.parameters()).device
+    groups = min(options.get("groups", 0), len(ids))
+    statistics = ActivationStatistics(blocks, options["top_k"], options["thresholds"], device, groups)
+    dealt = np.arange(len(ids)) % groups if groups else None
+    padding = run(model, ids, keeps, statistics, options["batch_tokens"], progress, dealt)
+    arrays = statistics.arrays()
+    bad = [name for name, value in arrays.items() if not np.isfinite(value).all()]
+    if bad:
+        raise InputError(f"activations are not finite ({', '.join(bad)})", path=path)
+    excluded = {"control": 0, **excluded, "padding": padding}
+    return arrays | {f"excluded_{why}": np.int64(n) for why, n in excluded.items()}
+
+
+UNITS = {  # variable: (dims after half, long name, units)
+    "tokens": ((), "tokens that count", "tokens"),
+    "documents": ((), "documents", "documents"),
+    "histogram_tokens": ((), "tokens sampled for the histogram", "tokens"),
+    "excluded_first": ((), "leading tokens left out", "tokens"),
+    "excluded_special": ((), "special tokens left out", "tokens"),
+    "excluded_padding": ((), "padded positions left out", "tokens"),
+    "excluded_control": ((), "tokens left out by a control", "tokens"),
+    "sum_abs": (("layer", "neuron"), "sum of |h|", "activation"),
+    "sum_sq": (("layer", "neuron"), "sum of h squared", "activation squared"),
+    "max_abs": (("layer", "neuron"), "largest |h|", "activation"),
+    "contribution": (
+        ("layer", "neuron"),
+        "sum of |h| times the norm of the neuron's down column",
+        "activation",
+    ),
+    "top_count": (("layer", "top_k", "neuron"), "tokens in whose top-k the neuron is", "tokens"),
+    "above_count": (
+        ("layer", "threshold", "neuron"),
+        "tokens where |h| is at least eps times the token's largest",
+        "tokens",
+    ),
+    "zero_count": (("layer",), "exact zeros", "activations"),
+    "histogram": (("layer", "bin"), "sampled activations by |h|", "activations"),
+    "routed_tokens": (("layer", "expert_id"), "tokens routed to the expert", "tokens"),
+    "routed_weight": (("layer", "expert_id"), "sum of routing weights", "1"),
+    "group_tokens": (("group",), "tokens that count, by group of documents", "tokens"),
+    "group_sum_abs": (("group", "layer", "neuron"), "sum of |h|, by group", "activation"),
+    "group_routed_tokens": (("group", "layer", "expert_id"), "tokens routed there, by group", "tokens"),
+    "group_above": (
+        ("group", "layer", "threshold"),
+        "sampled activations at least eps times the token's largest, by group",
+        "activations",
+    ),
+    "group_zero": (("group", "layer"), "sampled exact zeros, by group", "activations"),
+    "group_sampled": (("group", "layer"), "sampled activations, by group", "activations"),
+}
+
+
+def as_store(halves: list, blocks, options: dict) -> tuple[dict, dict]:
+    """(arrays, coordinates) for ``store.write_store`` from the arrays of the two halves."""
+    block = blocks[0]
+    arrays = {}
+    for name, (dims, long_name, units) in UNITS.items():
+        if ("expert_id" in dims and not block.experts) or any(name not in half for half in halves):
+            continue
+        values = [half[name] for half in halves]
+        values = np.stack(_padded(values) if "group" in dims else values)
+        arrays[name] = (("half", *dims), values, {"long_name": long_name, "units": units})
+    coords = {
+        "half": np.array(["a", "b"]),
+        "layer": np.arange(len(blocks)),
+        "neuron": np.arange(block.size),
+        "top_k": np.asarray(options["top_k"], dtype=np.float64),
+        "threshold": np.asarray(options["thresholds"], dtype=np.float64),
+        "bin": bin_edges(),
+    }
+    if block.experts:
+        routed = block.experts * block.width
+        neuron = np.arange(block.size)
+        coords["expert_id"] = np.arange(block.experts)
+        coords["expert"] = np.where(neuron < routed, neuron // block.width, -1)
+        coords["unit"] = np.where(neuron < routed, neuron % block.width, neuron - routed)
+    return arrays, coords
+
+
+def _padded(parts: list) -> list:
+    """Arrays with equally many groups: groups of no document, all zeros, at the end of the shorter one."""
+    groups = max(len(part) for part in parts)
+    return [np.pad(part, [(0, groups - len(part)), *[(0, 0)] * (part.ndim - 1)]) for part in parts]

@@ -1,0 +1,44 @@
+"""The documents that a measurement takes of a split, and which of their tokens.
+
+Splits are in random order, so the first documents are a random sample, the same one for every checkpoint.
+Shapes: T tokens of a document.
+"""
+
+import numpy as np
+
+from implicit_sparsity.errors import InputError
+from implicit_sparsity.models.batching import completion_tokens
+
+
+def counting(ids, special_ids, skip_first: int) -> np.ndarray:
+    """Which tokens count, bool [T]: neither special (format) nor among the leading ones (attention sinks)."""
+    ids = np.asarray(ids)
+    special = np.asarray(sorted(special_ids), np.int64)
+    return ~np.isin(ids, special) & (np.arange(len(ids)) >= skip_first)
+
+
+def evenly(places, count: int) -> np.ndarray:
+    """At most ``count`` of ``places``, evenly spaced: the middles of as many equal parts."""
+    count = min(len(places), count)
+    return places[(2 * np.arange(count) + 1) * len(places) // (2 * count)] if count else places[:0]
+
+
+def first_documents(
+    split, count: int, key: str, path=None, wanted=completion_tokens, what="a completion"
+) -> list:
+    """The first ``count`` documents of a split that are ``wanted``; InputError where there are fewer.
+
+    key: where the config says ``count``; what: what those that are wanted have.
+    """
+    result = []
+    for document in split:
+        if wanted(document):
+            result.append(document)
+        if len(result) == count:
+            return result
+    raise InputError(
+        f"a probe half holds {len(result)} documents with {what}, {count} are wanted: "
+        "raise splits.probe or lower the number",
+        path=path,
+        key=key,
+    )

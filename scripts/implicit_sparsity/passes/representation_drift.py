@@ -1,0 +1,184 @@
+"""Networks observed on the reference set -> the arrays of one drift store.
+
+Shapes: R references ("base", "previous"), D documents of a domain, L layers; 1 + D numbers of a measure: its
+value, then what it is with each document left out.
+"""
+
+import gc
+from dataclasses import dataclass
+
+import numpy as np
+
+from implicit_sparsity.metrics import drift
+from implicit_sparsity.models.batching import completion_tokens
+
+from . import representations
+
+SPLIT = {  # name: whether the new states, whether the new router, on either side of the comparison
+    "both": ((0, 0), (1, 1)),
+    "states_old_router": ((0, 0), (1, 0)),
+    "states_new_router": ((0, 1), (1, 1)),
+    "router_old_states": ((0, 0), (0, 1)),
+    "router_new_states": ((1, 0), (1, 1)),
+}
+SHARES = ("shared_norm_share", "shared_projection")
+COUNTS = {
+    "positions": lambda document, positions: len(positions),
+    "completion": lambda document, positions: completion_tokens(document),
+}
+MOVED = ("reference", "domain", "layer", "measure")
+ROUTED = ("reference", "domain", "layer", "split")
+UNITS = {  # variable: (dims, long name, units)
+    "drift": ((*MOVED, "left_out"), "drift of hidden states", "1 or rad"),
+    "unrelated": (MOVED, "the same, between unrelated states", "1 or rad"),
+    "kl": (("domain", "document"), "mean KL(base || tuned) of completion tokens", "nat"),
+    "positions": (("domain", "document"), "positions compared", "tokens"),
+    "completion": (("domain", "document"), "completion tokens", "tokens"),
+    "rerouted": ((*ROUTED, "document"), "share of a token's experts that changed", "1"),
+    "rerouted_null": (ROUTED, "the same, between positions of different documents", "1"),
+    "shared": (
+        ("network", "domain", "share", "layer", "document"),
+        "the shared expert's share of its block's output",
+        "1",
+    ),
+}
+COORDINATES = {
+    "reference": "network that is compared with",
+    "domain": "domain of the documents",
+    "layer": "index of the decoder layer, from 0",
+    "measure": "what is measured",
+    "left_out": "document left out, -1 for none",
+    "document": "document of the domain",
+    "split": "what differs: states, router or both",
+    "network": "network",
+    "share": "which share",
+}
+
+
+@dataclass
+class Visited:
+    """What is left of a network: by domain what was observed, its head, its routers."""
+
+    observed: dict
+    head: object
+    routers: list
+
+
+def visit(load, references: dict, batch_tokens: int) -> Visited:
+    """``load()`` a network, observe it on the reference documents of every domain, and let it go again."""
+    network = load()
+    observed = {
+        domain: representations.observe(network, documents, batch_tokens)
+        for domain, documents in references.items()
+    }
+    result = Visited(observed, representations.head(network), representations.routers(network))
+    del network
+    gc.collect()
+    return result
+
+
+def as_store(seen: dict, references: dict, directions: int) -> tuple[dict, dict]:
+    """(arrays, coordinates) for ``store.write_store``.
+
+    seen: {"base": Visited, ["previous": ...], "tuned": ...}.
+    """
+    domains, tuned = list(references), seen["tuned"]
+    before = {which: visited for which, visited in seen.items() if which != "tuned"}
+    values = {"drift": [], "unrelated": []}
+    for visited in before.values():
+        for domain in domains:
+            states = visited.observed[domain].hidden, tuned.observed[domain].hidden
+            for name, find in (("drift", drift.moved), ("unrelated", drift.unrelated)):
+                layers = (find(*pair, references[domain].owner, directions) for pair in zip(*states))
+                values[name].append([list(result.values()) for result in layers])
+    shape = len(before), len(domains), -1, len(drift.MEASURES)
+    documents = len(references[domains[0]].documents)
+    values["drift"] = np.reshape(values["drift"], (*shape, 1 + documents))
+    values["unrelated"] = np.reshape(values["unrelated"], shape)
+    values["kl"] = np.array([_divergence(seen["base"], tuned, d, references[d]) for d in domains])
+    values |= {name: _counts(references, count) for name, count in COUNTS.items()}
+    names = {
+        "reference": list(before),
+        "domain": domains,
+        "layer": range(values["drift"].shape[2]),
+        "measure": list(drift.MEASURES),
+        "left_out": range(-1, documents),
+        "document": range(documents),
+    }
+    if tuned.routers:
+        values |= _routing(seen, before, references)
+        names |= {"split": list(SPLIT), "network": list(seen), "share": list(SHARES)}
+    arrays = {
+        name: (dims, values[name], {"long_name": long_name, "units": units})
+        for name, (dims, long_name, units) in UNITS.items()
+        if name in values
+    }
+    coords = {
+        name: ((name,), np.array(result), {"long_name": COORDINATES[name], "units": "1"})
+        for name, result in names.items()
+    }
+    return arrays, coords
+
+
+def _divergence(base, tuned, domain, reference):
+    """Mean KL of each document's completion tokens, [D]."""
+    states = (visited.observed[domain].last for visited in (base, tuned))
+    nats = representations.divergences(base.head, next(states), tuned.head, next(states))
+    counts = [completion_tokens(document) for document in reference.documents]
+    return [part.mean() for part in np.split(nats, np.cumsum(counts)[:-1])]
+
+
+def _routing(seen, before, references):
+    """What a mixture has beside: choices that changed, and the shared expert's share."""
+    tuned, domains = seen["tuned"], list(references)
+    changed, null = [], []
+    for visited in before.values():
+        for domain in domains:
+            states = visited.observed[domain].routed, tuned.observed[domain].routed
+            owner = references[domain].owner
+            layers = [
+                rerouted(tuple(s[i] for s in states), routers, owner)
+                for i, routers in enumerate(zip(visited.routers, tuned.routers, strict=True))
+            ]
+            changed.append([each for each, _ in layers])
+            null.append([chance for _, chance in layers])
+    shares = [
+        [_document_means(share, references[domain].owner) for share in visited.observed[domain].shared]
+        for visited in seen.values()
+        for domain in domains
+    ]
+    shape = len(before), len(domains), len(tuned.routers), len(SPLIT)
+    return {
+        "rerouted": np.reshape(changed, (*shape, -1)),
+        "rerouted_null": np.reshape(null, shape),
+        "shared": np.reshape(shares, (len(seen), len(domains), len(SHARES), len(tuned.routers), -1)),
+    }
+
+
+def rerouted(states, routers, owner) -> tuple[np.ndarray, np.ndarray]:
+    """Share of a token's experts that changed, [split, D], and between positions of different documents,
+    [split].
+
+    states: (old, new) ``[n, H]``; routers: (old, new).
+    """
+    chosen = {(s, r): representations.choices(routers[r], states[s]) for s in (0, 1) for r in (0, 1)}
+    active = chosen[0, 0].sum(axis=1)
+    changed, null = [], []
+    for one, other in SPLIT.values():
+        retained = (chosen[one] & chosen[other]).sum(axis=1)
+        changed.append(_document_means(1 - retained / active, owner))
+        use = [_document_means(chosen[x].T, owner) for x in (one, other)]  # [experts, D]
+        meet = use[0].sum(axis=1) @ use[1].sum(axis=1) - (use[0] * use[1]).sum()
+        documents = use[0].shape[1]
+        null.append(1 - meet / (documents * (documents - 1) * active[0]) if documents > 1 else np.nan)
+    return np.array(changed), np.array(null)
+
+
+def _document_means(values, owner):
+    """Means over a document's positions, ``[..., n] -> [..., D]``."""
+    same = (owner[:, None] == np.arange(owner.max() + 1)).astype(np.float64)
+    return np.asarray(values, np.float64) @ (same / same.sum(axis=0))
+
+
+def _counts(references, count):
+    return np.array([[count(*pair) for pair in zip(r.documents, r.positions)] for r in references.values()])

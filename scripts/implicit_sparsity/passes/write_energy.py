@@ -1,0 +1,225 @@
+"""Where a stage wrote: energy ||dW||_F^2 by feed-forward neuron, from its folder alone. NumPy, float64.
+
+A neuron's energy is that of its rows of ``gate`` and ``up`` and of its column of ``down``. Of an adapter dW
+= L R is never formed: the energy of row i is L_i (R R') L_i', that of column j is R_j' (L'L) R_j, and what
+a stage added to the stage before has the factors of both side by side, L = [s B, -s0 B0], R = [A; A0]. Of
+whole models weights are subtracted one at a time. Shapes: L layers, N neurons of a layer (numbered as in
+``ffn``), X experts or 1, r rank, i input and o output width; factors L [X, o, r], R [X, r, i].
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from implicit_sparsity.errors import InputError
+from implicit_sparsity.storage.files import read_json
+from implicit_sparsity.storage.tensors import Tensors
+
+NEURON = re.compile(r"layers\.(\d+)\.mlp\.(?:experts\.(\d+)\.|(shared_expert)\.)?(gate|up|down)_proj$")
+FUSED = re.compile(r"layers\.(\d+)\.mlp\.experts\.(gate_up|down)_proj$")
+LANGUAGE = re.compile(r"^(?:model\.|language_model\.)*")  # a vision-language checkpoint has one prefix more
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The feed-forward neurons of a network, and its hidden width."""
+
+    layers: int
+    neurons: int
+    hidden: int
+    experts: int = 0
+    width: int = 0  # of one routed expert
+    shared: int = 0
+
+    @classmethod
+    def of_store(cls, dataset, config: dict):
+        """Of an activation store and the config.json of its model."""
+        layers, neurons = dataset.sizes["layer"], dataset.sizes["neuron"]
+        hidden = int(config.get("text_config", config)["hidden_size"])
+        if "expert" not in dataset.coords:
+            return cls(layers, neurons, hidden)
+        owner = dataset["expert"].values
+        experts, shared = int(owner.max()) + 1, int((owner < 0).sum())
+        return cls(layers, neurons, hidden, experts, (neurons - shared) // experts, shared)
+
+    def first(self, expert, shared) -> int:
+        """Number of the first neuron of a routed expert, of the shared one, or of a dense layer."""
+        return self.neurons - self.shared if shared else self.width * int(expert or 0)
+
+
+@dataclass
+class Energies:
+    """``neurons [L, N]``, and of all other weights that were trained: their energy and their parameters."""
+
+    neurons: np.ndarray
+    elsewhere: float = 0.0
+    parameters: int = 0  # of the weights that make up ``neurons``
+    parameters_elsewhere: int = 0
+    rank: int = 0  # of the adapter; 0: all weights
+
+
+class Whole:
+    """A whole model, or (``before``) what it has changed since another."""
+
+    def __init__(self, folder, before=None):
+        self.now, self.before = Tensors(folder), before and Tensors(before)
+        self.earlier = {_plain(name): name for name in self.before} if before else {}
+
+    def weights(self, neurons_only: bool):
+        """(plain name, values or what they changed by) of every weight."""
+        for name in self.now:
+            plain = _plain(name)
+            if neurons_only and _place(plain) is None:
+                continue
+            values = self.now[name]
+            if self.before is not None:
+                old = self._earlier(plain)
+                if old is None and plain == "lm_head":  # tied to the embedding in the other folder
+                    continue
+                if old is None or old.shape != values.shape:
+                    result = "nothing" if old is None else old.shape
+                    raise InputError(f"{name} is {values.shape}, before {result}", path=self.now.path)
+                values = values - old
+            yield plain, values
+
+    def _earlier(self, plain):
+        """The same weight before; an expert's may have been part of a fused one. None: there is none."""
+        if plain in self.earlier:
+            return self.before[self.earlier[plain]]
+        match = NEURON.search(plain)
+        kind = match and ("down" if match[4] == "down" else "gate_up")
+        fused = match and match[2] and self.earlier.get(f"layers.{match[1]}.mlp.experts.{kind}_proj")
+        if not fused:
+            return None
+        expert = int(match[2])
+        if kind == "down":
+            return self.before.part(fused, expert)
+        width = self.before.shape(fused)[1] // 2
+        rows = slice(width) if match[4] == "gate" else slice(width, None)
+        return self.before.part(fused, (expert, rows))
+
+    def energies(self, layout: Layout, neurons_only: bool = False) -> Energies:
+        result = Energies(np.zeros((layout.layers, layout.neurons)))
+        for name, values in self.weights(neurons_only):
+            place = _place(name)
+            if place is None:
+                result.elsewhere += float(_squares(values.reshape(1, -1), 1).sum())
+                result.parameters_elsewhere += values.size
+                continue
+            result.parameters += values.size
+            stack = values if values.ndim == 3 else values[None]
+            for expert, matrix in enumerate(stack):
+                _add(result.neurons, layout, name, expert, lambda axis, m=matrix: _squares(m, axis))
+        return result
+
+
+class Adapter:
+    """The factors of a PEFT LoRA folder, or (``before``) of what it adds to another."""
+
+    def __init__(self, folder, layout: Layout, before=None):
+        self.path, self.layout = Path(folder), layout
+        self.factors, self.rank = _factors(folder, layout)
+        if before is not None:
+            for name, (a, b) in _factors(before, layout)[0].items():
+                now = self.factors.get(name, (a[:, :0], b[:, :, :0]))
+                self.factors[name] = np.concatenate([now[0], a], 1), np.concatenate([now[1], -b], 2)
+
+    def energies(self) -> Energies:
+        result = Energies(np.zeros((self.layout.layers, self.layout.neurons)), rank=self.rank)
+        for name, (right, left) in self.factors.items():
+            size = left.shape[0] * left.shape[1] * right.shape[2]
+            if _place(name) is None:
+                result.elsewhere += float(product_energies(left, right, 0).sum())
+                result.parameters_elsewhere += size
+                continue
+            result.parameters += size
+            for expert in range(len(left)):
+                parts = left[expert : expert + 1], right[expert : expert + 1]
+                _add(
+                    result.neurons,
+                    self.layout,
+                    name,
+                    expert,
+                    lambda axis, p=parts: product_energies(*p, axis)[0],
+                )
+        return result
+
+
+def product_energies(left, right, axis: int) -> np.ndarray:
+    """Energy of the rows (``axis`` 0) or columns (1) of L R, ``[X, o, r] x [X, r, i] -> [X, o]`` or ``[X,
+    i]``.
+    """
+    left, right = (np.asarray(x, dtype=np.float64) for x in (left, right))
+    if axis == 0:
+        energy = ((left @ (right @ right.swapaxes(1, 2))) * left).sum(axis=2)
+    else:
+        energy = (((left.swapaxes(1, 2) @ left) @ right) * right).sum(axis=1)
+    return np.maximum(energy, 0.0)
+
+
+def _add(total, layout, name, number, energy_of):
+    """Add one matrix's energies to the neurons it belongs to; ``number``: its place in a fused weight."""
+    fused = FUSED.search(name)
+    if fused:
+        layer, first, kind = int(fused[1]), layout.first(number, False), fused[2]
+    else:
+        layer, expert, shared, kind = NEURON.search(name).groups()
+        layer, first = int(layer), layout.first(expert, shared)
+    energy = energy_of(1 if kind == "down" else 0)
+    if kind == "gate_up":
+        energy = energy[: len(energy) // 2] + energy[len(energy) // 2 :]
+    if layer >= len(total) or first + len(energy) > total.shape[1]:
+        raise InputError(f"{name} has neurons that the activation store has not: another model's stage?")
+    total[layer, first : first + len(energy)] += energy
+
+
+def _place(name):
+    return NEURON.search(name) or FUSED.search(name)
+
+
+def _plain(name: str) -> str:
+    """A weight's name without prefixes and ``.weight``, the same for text and vision-language checkpoints.
+
+    Layers outside the language model (vision, multi-token prediction) keep a prefix that no pattern ends in.
+    """
+    name = name.removesuffix(".weight")
+    short = LANGUAGE.sub("", name)
+    return (
+        short if short.split(".")[0] in ("layers", "embed_tokens", "norm", "lm_head") else f"{name} (other)"
+    )
+
+
+def _squares(matrix, axis) -> np.ndarray:
+    """Sum of squares of each row (0) or column (1) of a matrix, float64."""
+    spec = "oi,oi->o" if axis == 0 else "oi,oi->i"
+    return np.einsum(spec, matrix, matrix, dtype=np.float64)
+
+
+def _factors(folder, layout) -> tuple[dict, int]:
+    """({plain name: (A [X, r, i], B [X, o, r] times the scale)}, rank) of a PEFT LoRA."""
+    config = read_json(Path(folder) / "adapter_config.json")
+    reported = [
+        key for key in ("rank_pattern", "alpha_pattern", "modules_to_save", "use_dora") if config.get(key)
+    ]
+    if config["peft_type"] != "LORA" or reported:
+        what = f"LoRA with {reported[0]}" if reported else config["peft_type"]
+        raise InputError(f"an adapter of kind {what}: only plain LoRA is read", path=folder)
+    scale = config["lora_alpha"] / (config["r"] ** 0.5 if config.get("use_rslora") else config["r"])
+    tensors, result = Tensors(Path(folder) / "adapter_model.safetensors"), {}
+    for name in tensors:
+        if ".lora_A." not in name:
+            continue
+        a, b = tensors[name], tensors[name.replace(".lora_A.", ".lora_B.")]
+        name = name.split(".lora_A.")[0].removeprefix("base_model.model.")
+        if re.search(r"mlp\.experts(\.base_layer)*$", name):  # the name of a fused parameter is not kept
+            experts, (_, wide) = layout.experts, a.shape
+            kind = "gate_up" if (wide, len(b)) == (layout.hidden, 2 * layout.width) else "down"
+            name = f"{name.replace('.base_layer', '')}.{kind}_proj"
+        else:
+            experts = 1
+        a = a.reshape(experts, -1, a.shape[1])
+        b = b.reshape(len(b), -1, experts).transpose(2, 0, 1)
+        result[_plain(name.replace(".base_layer", ""))] = a, scale * b.astype(np.float64)
+    return result, int(config["r"])

@@ -1,0 +1,62 @@
+"""Restore an archive and ask Snakemake about it: ``python -m implicit_sparsity.provenance.archiving ARCHIVE
+[FOLDER]``.
+
+One line on stderr and status 1 where the archive is refused; needs Snakemake for the last question only.
+"""
+
+import argparse
+import shlex
+import sys
+from importlib.util import find_spec
+
+from implicit_sparsity.errors import InputError
+
+from . import readiness, restoring
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="restore", description="Restore an archive into a new folder.")
+    parser.add_argument("archive")
+    parser.add_argument("folder", nargs="?", help="a folder that is not there yet, or empty")
+    given = parser.parse_args()
+    try:
+        folder, metadata = restoring.restore(given.archive, given.folder or None)
+        print("\n".join(reported(folder, metadata)), flush=True)
+        if find_spec("snakemake"):
+            print(question(folder, metadata["run"]))
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def reported(folder, metadata: dict) -> list[str]:
+    """What was restored, and how to go on."""
+    code = metadata["code"]
+    changes = (
+        f", with changes ({len(code['changed']) + len(code['untracked'])} files)" if code["dirty"] else ""
+    )
+    lines = [
+        f"restored {metadata['files']} files, {metadata['bytes']} bytes, into {folder}: every checksum right"
+    ]
+    lines += [f"code: commit {code['commit']}{changes}"]
+    lines += (
+        [f"left out: {len(metadata['left_out'])} artifacts, made again when needed"]
+        if metadata["left_out"]
+        else []
+    )
+    command = shlex.join(["snakemake", "-n", "all", *readiness.arguments(metadata["run"])])
+    return [*lines, f"to ask what a change would run: cd {shlex.quote(str(folder))} && {command}"]
+
+
+def question(folder, run: dict) -> str:
+    """Snakemake's word on the restored study; InputError where it would run anything."""
+    left = readiness.jobs(readiness.dry_run(run, folder=folder))
+    if left:
+        named = ", ".join(" ".join([job.rule, *job.wildcards]) for job in left[: readiness.NAMED])
+        raise InputError(f"Snakemake would run {len(left)} jobs, {named} among them", path=folder)
+    return "snakemake: nothing to be done"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

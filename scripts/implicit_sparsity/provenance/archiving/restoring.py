@@ -1,0 +1,51 @@
+"""An archive back into a folder: checked whole first, then written under another name, then renamed."""
+
+import os
+import shutil
+from pathlib import Path
+
+from implicit_sparsity.errors import InputError
+
+from . import reading
+
+ENDINGS = (".tar.gz", ".tgz", ".tar")
+
+
+def folder_for(archive, into=None) -> Path:
+    """Where an archive goes: ``into``, or a folder of its name here; InputError where something is there."""
+    name = Path(archive).name
+    stem = next((name.removesuffix(end) for end in ENDINGS if name.endswith(end)), f"{name}.restored")
+    folder = Path(into or stem)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError("is there already, and not empty: name another with INTO=", path=folder)
+    return folder
+
+
+def restore(archive, into=None, progress=iter) -> tuple[Path, dict]:
+    """Restore ``archive``; (the folder, archive.json). Nothing is written before all of it was checked."""
+    folder = folder_for(archive, into)
+    result = reading.survey(archive)
+    parent = _existing(folder.absolute().parent)
+    if result.bytes > shutil.disk_usage(parent).free:
+        raise InputError(f"needs {result.bytes} bytes, the disk of {parent} has not as many", path=archive)
+    partial = folder.with_name(f".partial-{folder.name}")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        for name, executable, seconds in progress(walk := reading.Walk(archive)):
+            path = partial / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with open(path, "xb") as file:
+                for block in walk.content():
+                    file.write(block)
+            os.chmod(path, 0o755 if executable else 0o644)
+            os.utime(path, (seconds, seconds))
+        if folder.exists():
+            folder.rmdir()
+        os.replace(partial, folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return folder, result.metadata
+
+
+def _existing(folder: Path) -> Path:
+    return next(place for place in (folder, *folder.parents) if place.exists())

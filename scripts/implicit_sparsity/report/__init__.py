@@ -1,0 +1,1 @@
+"""How results are shown: plot style, LaTeX tables, the page of verdicts, published numbers."""

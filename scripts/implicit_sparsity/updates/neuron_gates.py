@@ -1,0 +1,113 @@
+"""How much of the optimizer's step a neuron takes: gates in [0, 1] that fall with old domains' use of it.
+
+The step is scaled, not the gradient: AdamW divides a gradient by its own size, so that a gate on the gradient
+cancels, and weight decay never asks for one. Shapes: L layers, N neurons of a layer, K chosen ones, G groups
+of documents (a group is what Lin et al. call a batch), B groups of all old domains together.
+"""
+
+from dataclasses import dataclass
+
+import torch
+
+
+def normalised_use(used):
+    """Use of each neuron by one domain, float32 [L, N] in [0, 1], from its activity [L, N]: tanh(max(0, z)),
+    z the activity less its layer's mean, over its standard deviation.
+
+    SPG (2306.14775) takes |tanh z| of a gradient; activity has one side only: less than usual is no use.
+    """
+    spread = used.std(dim=1, keepdim=True, correction=0).clamp(min=1e-30)
+    return ((used - used.mean(dim=1, keepdim=True)) / spread).clamp(min=0).tanh().float()
+
+
+def gates(use, chosen: dict) -> dict:
+    """{layer: 1 - use [K]} of chosen neurons; 1 where nothing is known (``use`` None)."""
+    if use is None:
+        return {layer: torch.ones(len(index)) for layer, index in chosen.items()}
+    return {layer: 1 - use[layer, index] for layer, index in chosen.items()}
+
+
+def shuffled(gates: dict, size: int, seed: int) -> tuple[dict, dict]:
+    """(chosen, gates) at random: as many of a layer's ``size`` neurons with the same gates, so equal mass."""
+    random = torch.Generator().manual_seed(seed)
+    chosen, mixed = {}, {}
+    for layer, values in sorted(gates.items()):
+        chosen[layer] = torch.randperm(size, generator=random)[: len(values)].sort().values
+        mixed[layer] = values[torch.randperm(len(values), generator=random)]
+    return chosen, mixed
+
+
+class GatedStep:
+    """Of every optimizer step, lets each neuron of ``deltas`` (neurons.Deltas) take the share of its gate.
+
+    ``before`` the step copies what is trained (4 bytes a number), ``after`` it goes back by 1 - gate: to the
+    bit where the gate is 0, not at all where it is 1.
+    """
+
+    def __init__(self, deltas, gates: dict):
+        self.parts = []  # (parameter, its neurons' gates, along its axis)
+        for layer, (index, gate, up, down) in enumerate(deltas.layers):
+            share = gates[layer].to(index.device)
+            if bool((share == 1).all()):
+                continue
+            self.parts += [(gate, share[:, None]), (up, share[:, None]), (down, share[None, :])]
+
+    def before(self) -> None:
+        self.copies = [parameter.detach().clone() for parameter, _ in self.parts]
+
+    def after(self) -> None:
+        with torch.no_grad():
+            for (parameter, share), copy in zip(self.parts, self.copies, strict=True):
+                parameter.copy_(torch.lerp(copy, parameter, share.expand_as(copy)))
+        self.copies = None
+
+
+def accessed(sums, share: float):
+    """Neurons among the ``share`` of their layer (one at least) that a group uses most, bool [G, L, N]; of
+    activity [G, L, N]. None that is idle."""
+    k = max(1, round(share * sums.shape[-1]))
+    result = torch.zeros(sums.shape, dtype=torch.bool)
+    for group, activity in enumerate(sums):
+        order = torch.argsort(activity, dim=1, descending=True, stable=True)[:, :k]
+        result[group].scatter_(1, order, True)
+    return result & (sums > 0)
+
+
+@dataclass
+class Background:
+    """What old domains access: ``groups`` B, ``found`` int32 [L, N] (groups of them all with access), ``use``
+    float32 [L, N] (the largest share of one domain's groups with access). 8 L N bytes, however many domains.
+    """
+
+    groups: int = 0
+    result: object = None
+    use: object = None
+
+    @classmethod
+    def from_state(cls, state: dict):
+        if "background.groups" not in state:
+            return cls()
+        return cls(*(state[f"background.{part}"] for part in ("groups", "found", "use")))
+
+    def to_state(self) -> dict:
+        groups = torch.as_tensor(int(self.groups))
+        return {"background.groups": groups, "background.found": self.result, "background.use": self.use}
+
+    def scores(self, sums):
+        """TF-IDF of each neuron for a new domain of activity ``sums`` [G, L, N], float64 [L, N]:
+
+        tf = c_i / sum_j c_j over the layer, idf = log((B + 1) / (found_i + 1)); idf 1 without a background.
+        """
+        counts = sums.double().sum(0)
+        frequency = counts / counts.sum(dim=1, keepdim=True).clamp(min=1e-30)
+        if self.result is None:
+            return frequency
+        return frequency * torch.log((int(self.groups) + 1) / (self.result.double() + 1))
+
+    def with_domain(self, accessed):
+        """This background and one more domain's groups, bool [G, L, N]."""
+        result, use = accessed.sum(0).int(), accessed.float().mean(0)
+        if self.result is None:
+            return Background(len(accessed), result, use)
+        together = int(self.groups) + len(accessed)
+        return Background(together, self.result + result, torch.maximum(self.use, use))

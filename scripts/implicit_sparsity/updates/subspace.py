@@ -1,0 +1,191 @@
+"""Subspaces of the inputs of adapted weights: what an old domain's tokens or gradients span, per weight.
+
+A linear layer's gradient lies in the span of its inputs, so an update that is orthogonal to an old domain's
+inputs leaves that domain's outputs as they were: dW x = 0 (Gradient Projection Memory, Saha et al.
+2103.09762). Shapes: X experts or 1, T sampled tokens, i input width, k dimensions.
+"""
+
+import numpy as np
+import torch
+
+from implicit_sparsity.errors import InputError
+from implicit_sparsity.models.ffn import base_layer
+from implicit_sparsity.models.forward import hidden_states
+from implicit_sparsity.models.hooks.gradients import weight_gradients
+from implicit_sparsity.models.hooks.watching import ffn_activations, module_inputs
+from implicit_sparsity.models.losses import completion_loss
+from implicit_sparsity.randomness import stream_seed
+
+
+def input_samples(model, batches, factors: dict) -> dict:
+    """Inputs of each adapted weight, {name: [X or 1, T, i]}; fused ``down_proj`` has one set an expert.
+
+    Weights that read the same tensor (q, k and v, gate and up) share one tensor in the result. Experts that
+    saw fewer tokens have rows of zeros, which span nothing.
+    """
+    linear = {name: f.module for name, f in factors.items() if f.parameter in (None, "weight")}  # a router's
+    fused = {name: f.module for name, f in factors.items() if f.parameter and "gate_up" in f.parameter}
+    retained, experts, keep, last = {}, {}, None, (None, None)
+
+    def collect(name, x):
+        nonlocal last
+        if x is last[0]:  # the same tensor as the module before: q, k and v, or gate and up
+            retained[name] = retained[last[1]]
+        else:
+            retained.setdefault(name, []).append(x.detach().flatten(0, -2)[keep].float())
+            last = (x, name)  # holding it keeps its address from being used again
+
+    def collect_experts(block, first, positions, h, _):
+        if positions is not None:
+            name = f"model.layers.{block.layer}.mlp.experts.down_proj"
+            chunks = experts.setdefault(name, {}).setdefault(first // block.width, [])
+            chunks.append(h[keep[positions]].float())
+
+    with (
+        torch.inference_mode(),
+        module_inputs(linear | fused, collect),
+        ffn_activations(model, collect_experts),
+    ):
+        for batch in batches:
+            keep, last = batch["attention_mask"].bool().flatten(), (None, None)
+            hidden_states(model, batch["input_ids"], batch["attention_mask"])
+    joined = {id(parts): torch.cat(parts).unsqueeze(0) for parts in retained.values()}
+    samples = {name: joined[id(parts)] for name, parts in retained.items()}
+    for name, parts in experts.items():
+        if name in factors:
+            samples[name] = _stack_experts(parts, factors[name].experts)
+    return samples
+
+
+def _stack_experts(parts: dict, experts: int):
+    rows = {expert: torch.cat(chunks) for expert, chunks in parts.items()}
+    first = next(iter(rows.values()))
+    result = first.new_zeros(experts, max(len(x) for x in rows.values()), first.shape[1])
+    for expert, x in rows.items():
+        result[expert, : len(x)] = x
+    return result
+
+
+def gradient_samples(model, batches, factors: dict, rows: int, seed: int) -> dict:
+    """What single documents' gradients see of each adapted weight's input, {name: [X, D * rows, i]}.
+
+    Of each document's gradient [o, i] the ``rows`` leading right singular vectors, each times its singular
+    value, so that all documents stacked have the right singular vectors of their stacked gradients. One
+    document a batch. Only one weight's gradient is held at a time.
+    """
+    weights = {name: getattr(base_layer(f.module), f.parameter or "weight") for name, f in factors.items()}
+    if whole := [name for name, weight in weights.items() if not weight.is_floating_point()]:
+        raise InputError(f"{whole[0]} is quantized and has no gradient", key="models.*.quantization")
+    retained = {name: [] for name in weights}
+
+    def collect(name, gradient):
+        g = gradient.float() if gradient.dim() == 3 else gradient.float().unsqueeze(0)
+        torch.manual_seed(stream_seed(seed, name, str(len(retained[name]))))
+        _, values, directions = torch.svd_lowrank(g, q=min(rows, *g.shape[1:]), niter=4)
+        retained[name].append((directions * values[:, None, :]).transpose(1, 2))
+
+    with weight_gradients(weights, collect):
+        for batch in batches:
+            completion_loss(model, batch).backward()
+    model.zero_grad(set_to_none=True)
+    return {name: torch.cat(parts, 1) for name, parts in retained.items()}
+
+
+def leading(samples, basis, rank: int, seed: int):
+    """[X, rank, i]: orthonormal rows, the leading right singular vectors of what ``samples`` [X, T, i] have
+    outside ``basis`` [X, i, k] (or None).
+
+    Where the samples have fewer directions, rows are random ones outside the basis; where there are none
+    left, zero. Which is why noise of a millionth of the samples is among what is decomposed.
+    """
+    x = samples.double()
+    torch.manual_seed(seed)
+    noise = torch.randn(len(x), rank, x.shape[2], dtype=x.dtype, device=x.device)
+    size = x.norm(dim=(1, 2), keepdim=True)
+    x = torch.cat([x, noise * torch.where(size > 0, 1e-6 * size, 1.0)], 1)
+    u = None if basis is None else basis.double()
+    for _ in range(2 if u is not None else 0):  # once leaves what rounding u to float32 left
+        x = x - (x @ u) @ u.transpose(1, 2)
+    q = min(rank + 8, *x.shape[1:])
+    _, values, directions = torch.svd_lowrank(x, q=q, niter=4)
+    rows = (directions * (values > 1e-10 * size.flatten(1).clamp(min=1e-6))[:, None, :]).transpose(1, 2)
+    if u is not None:
+        rows = rows - (rows @ u) @ u.transpose(1, 2)
+    rows = rows[:, :rank]
+    return torch.nn.functional.pad(rows, (0, 0, 0, rank - rows.shape[1])).to(samples.dtype)
+
+
+def random_like(basis, seed: int):
+    """A random subspace with as many directions as ``basis`` [X, i, k] has for each expert.
+
+    Of one ``seed`` the smaller is inside the larger, so that a subspace that grows keeps what it had.
+    """
+    experts, width, k = basis.shape
+    # not torch's: the last numbers that it draws depend on how many there are
+    drawn = np.random.default_rng(seed).standard_normal((k, experts, width), np.float32)
+    columns = torch.from_numpy(drawn).permute(1, 2, 0).to(basis.device)
+    used = (basis.square().sum(1) > 0.25).sort(dim=1, descending=True).values
+    return (_orthonormal(columns).to(basis.dtype) if k else basis) * used[:, None, :]
+
+
+def extend(basis, samples, energy: float, max_rank: int, seed: int, fixed_rank: int = 0):
+    """(basis grown by the directions of ``samples`` that it lacks, share of their energy that it now holds).
+
+    ``basis`` [X, i, k] (or None), ``samples`` [X, T, i]. Adds the fewest leading right singular vectors of
+    the samples' residual with which basis and addition together hold ``energy`` of ||samples||^2, at most
+    ``max_rank`` of them; or, where ``fixed_rank`` is given, so many, whatever they hold. Columns that an
+    expert does not need are zero, so that one tensor serves all experts; U'U is the identity but for those.
+    """
+    total = samples.double().square().sum((1, 2))
+    residual = samples if basis is None else samples - (samples @ basis) @ basis.transpose(1, 2)
+    q = min(max_rank, *residual.shape[1:])
+    torch.manual_seed(seed)
+    _, values, directions = torch.svd_lowrank(residual, q=min(q + 8, *residual.shape[1:]), niter=4)
+    values, directions = values[:, :q].double(), directions[:, :, :q]
+    left = residual.double().square().sum((1, 2))
+    held = (total - left)[:, None] + torch.cat(
+        [torch.zeros_like(values[:, :1]), values.square().cumsum(1)], 1
+    )
+    short = held < energy * total[:, None]  # [X, q + 1]: with so many directions it does not suffice
+    needed = short.sum(1).clamp(max=q)
+    if fixed_rank:  # no more than there are: behind them are directions of rounding errors
+        there = (values > 1e-6 * total.sqrt()[:, None]).sum(1)
+        needed = torch.full_like(needed, fixed_rank).minimum(there)
+    taken = (basis.square().sum(1) > 0.25).sum(1) if basis is not None else 0
+    wanted = torch.minimum(needed, samples.shape[2] - taken + torch.zeros_like(needed))
+    wanted = torch.where(total > 0, wanted, torch.zeros_like(wanted))
+    k = int(wanted.max())
+    used = torch.arange(k, device=wanted.device)[None, :] < wanted[:, None]
+    added = directions[:, :, :k] * used[:, None, :]
+    grown = added if basis is None else torch.cat([basis.expand(len(added), -1, -1), added], 2)
+    grown = _orthonormal(grown)
+    reached = float(held.gather(1, wanted[:, None]).sum() / total.sum().clamp(min=1e-300))
+    return grown, reached
+
+
+def _orthonormal(basis):
+    """Columns in use first, orthonormal to float64 and rounded once; the rest zero, or cut if none uses them.
+
+    In use first, because behind a zero column a QR decomposition would turn the others.
+    """
+    used = basis.square().sum(1) > 0.25
+    width = min(int(used.sum(1).max()), basis.shape[1]) if used.numel() else 0
+    order = used.int().argsort(dim=1, descending=True, stable=True)[:, :width]
+    columns = basis.gather(2, order[:, None, :].expand(-1, basis.shape[1], -1)).double()
+    q, r = torch.linalg.qr(columns)
+    sign = torch.sign(torch.diagonal(r, dim1=1, dim2=2))
+    return (q * sign[:, None, :] * used.gather(1, order)[:, None, :]).to(basis.dtype)
+
+
+def project_out(factors: dict, bases: dict, strength: float = 1.0) -> None:
+    """A <- A - strength * (A U) U' of every factor, in place: with strength 1 the update B A no longer sees
+    the subspace of its basis."""
+    last = None
+    with torch.no_grad():
+        for name, factor in factors.items():
+            if bases[name] is not last:  # q, k and v share one, gate and up another
+                last = bases[name]
+                u = last.double()
+            a = factor.views[0]
+            rows = a.double()
+            a.copy_(rows - strength * (rows @ u) @ u.mT)

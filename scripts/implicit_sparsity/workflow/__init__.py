@@ -1,0 +1,1 @@
+"""Between Snakemake and the library: jobs, fingerprints of code, the library read as text, the config."""

@@ -1,0 +1,88 @@
+"""Keys of the config that say what is read: domains and their sources, splits, tokens."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from .keys import Count, Entry, Name, Natural, Revision, Section, Share, key
+
+
+class Source(Entry):
+    """A data set of a domain; further keys are options of its loader."""
+
+    loader: str = key(
+        "Module of corpora/sources; the entry's own name where left out.",
+        "jsonl, parquet or hub for data of your own.",
+        default=None,
+    )
+    limit: Count = key(
+        "Most documents to read, drawn by seed; all where left out.",
+        "more than the splits take: duplicates, overlong texts and contaminated documents go.",
+        default=None,
+    )
+    revision: Revision = key("Commit of a hub data set.", default=None)
+
+
+class Domain(Section):
+    """A domain of documents."""
+
+    sources: dict[Name, Source] = key(
+        "Data sets of the domain, by a name of your own.",
+        'two or more, or "domain" only means "data set".',
+        min_length=1,
+    )
+
+
+class Splits(Section):
+    """Documents per domain in each split, and how splits are made."""
+
+    train: Count = key(
+        "Documents to train on.", "about training.steps * batch_size; disk alone grows with it."
+    )
+    probe: Count = key(
+        "Documents in each of the two halves that are measured.",
+        "more for narrower intervals and larger token budgets; no probe takes more documents than this.",
+    )
+    select: Count = key("Documents that choose masks and subspaces.", "more for a steadier choice.")
+    eval: Count = key("Documents to score.", "more for narrower intervals; at least what evals takes.")
+    seed: Natural = key("Seed of the draw of documents and of the splits.", "another one is a replication.")
+    near_duplicate: Share = key(
+        "MinHash similarity from which two documents count as one.",
+        "higher drops fewer; 1: exact copies only.",
+    )
+    ngram: Count = key(
+        "Length in words of a shared n-gram that marks contamination.", "13, as in published practice."
+    )
+    distractors: Count = key(
+        "Wrong choices drawn for documents without choices.",
+        "more lower the chance level; each is one more sequence to score.",
+    )
+    distractor_chars: Count = key("Longest completion that serves as a wrong choice.")
+    min_chars: Natural = key("Shortest text that is kept.", "at most max_chars.")
+    max_chars: Count = key("Longest text that is kept.")
+
+
+class Template(Section):
+    """Text around prompt and completion."""
+
+    before: str = key("Text before the prompt.")
+    between: str = key("Text between prompt and completion.")
+    after: str = key("Text after the completion.")
+
+
+class Tokens(Section):
+    """How documents become tokens."""
+
+    template: Template = key(
+        "Text around prompt and completion, the same for all domains.",
+        "the model's own chat template; empty texts for a base model.",
+    )
+    max_length: Annotated[int, Field(ge=2)] = key(
+        "Most tokens of a document.", "the shortest that cuts few: time and memory grow with it."
+    )
+    min_completion: Count = key("Fewest completion tokens of a document that is kept.", "below max_length.")
+    on_long: Literal["truncate", "drop"] = key(
+        "What happens to a document over max_length.",
+        "drop where a cut document is no document (code, proofs), if enough are left.",
+    )
+    shards: Count = key("Files per split.", "1; more for very large corpora.")

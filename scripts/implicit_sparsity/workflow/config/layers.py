@@ -1,0 +1,105 @@
+"""Config files laid over each other key by key; `false` removes, parts under `optional` are laid by `with`.
+
+A layer is (where from, content). A part comes right after the file that it is in, so that every later file
+has its say over it. Of several parts of one name the last takes the place of the others, and `false` takes
+it away.
+"""
+
+import copy
+
+from ..source import nearest
+from .error import ConfigError, show
+
+# mappings of which an entry set to false is dropped; * is every entry
+REMOVABLE = ("models", "domains", "domains.*.sources", "orders", "methods", "probes", "figures", "claims")
+
+
+def laid_over(layers) -> dict:
+    """What the layers make together, entries that are switched off left out."""
+    whole = {}
+    for _, content in layers:
+        whole = merge(whole, content)
+    whole = copy.deepcopy(whole)
+    for pattern in REMOVABLE:
+        _remove_switched_off(whole, pattern.split("."))
+    return whole
+
+
+def merge(below: dict, above: dict) -> dict:
+    """One config over another, key by key; neither is changed."""
+    result = dict(below)
+    for key, value in above.items():
+        nested = isinstance(value, dict) and isinstance(below.get(key), dict)
+        result[key] = merge(below[key], value) if nested else value
+    return result
+
+
+def _remove_switched_off(content, pattern):
+    """Drop entries set to false from the mappings that ``pattern`` (a.*.b) names."""
+    if not isinstance(content, dict):
+        return
+    if not pattern:
+        for key in [key for key, value in content.items() if value is False]:
+            del content[key]
+        return
+    for key in list(content) if pattern[0] == "*" else [pattern[0]]:
+        _remove_switched_off(content.get(key), pattern[1:])
+
+
+def optional_parts(files) -> dict:
+    """name -> (place of its file in ``files``, content)."""
+    found = {}
+    for place, (file, content) in enumerate(files):
+        parts = content.get("optional", {})
+        if not isinstance(parts, dict):
+            raise ConfigError(("optional",), show(parts), "mapping", file)
+        for name, part in parts.items():
+            if not isinstance(part, dict) and part is not False:
+                raise ConfigError(("optional", name), show(part), "a mapping, or false", file)
+        found |= {name: (place, part) for name, part in parts.items()}
+    return {name: said for name, said in found.items() if said[1] is not False}
+
+
+def asked_parts(files, parts) -> dict:
+    """Those of ``parts`` that `with` names, in its order; the last file that says `with` decides."""
+    asked = next((content["with"] for _, content in reversed(files) if "with" in content), [])
+    names = [asked] if isinstance(asked, str) else asked
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ConfigError(("with",), show(asked), "a name or a list of names")
+    for name in names:
+        if name not in parts:
+            known = ", ".join(sorted(parts)) or "none, there is no optional part"
+            found = f"{show(name)}, which is no optional part"
+            raise ConfigError(("with",), found, known + nearest(name, parts))
+    return {name: parts[name] for name in names}
+
+
+def with_parts(files, parts) -> list:
+    """Layers of ``files`` and ``parts`` in the order in which they are laid over each other."""
+    layers = []
+    for place, (file, content) in enumerate(files):
+        layers.append((file, content))
+        layers += [(f"{file} (optional.{name})", part) for name, (at, part) in parts.items() if at == place]
+    return layers
+
+
+def file_of(path, layers) -> str:
+    """The last layer that says anything at this place of the config, or else nearest above it."""
+    for depth in range(len(path), 0, -1):
+        for name, content in reversed(layers):
+            if _holds(content, path[:depth]):
+                return name
+    return layers[0][0] if layers else "config.yaml"
+
+
+def _holds(content, path) -> bool:
+    """Whether nested content has something at path."""
+    for part in path:
+        if isinstance(content, dict):
+            inside = part in content
+        else:
+            inside = isinstance(content, list) and part in range(len(content))
+        if not inside:
+            return False
+        content = content[part]
+    return True

@@ -1,0 +1,134 @@
+"""What no single key can say: references between entries, and sizes that have to fit each other.
+
+Each function takes a config that fits its models, and returns nothing or raises ConfigError.
+"""
+
+import os
+
+from .. import source
+from ..tables import SCORES, figure_tables, made_tables
+from .error import ConfigError, refuse_unknown, show
+from .options import MEASUREMENTS, probe_module, with_defaults
+
+# (the larger, the smaller) of an architecture: the first is a multiple of the second
+HEADS = (
+    ("num_attention_heads", "num_key_value_heads"),
+    ("linear_num_value_heads", "linear_num_key_heads"),
+)
+
+
+def check_models(config):
+    """A path leads to a model; the heads and experts of an architecture fit each other."""
+    for name, model in config["models"].items():
+        if model["source"] == "path" and not os.path.isfile(os.path.join(model["path"], "config.json")):
+            found = f"{show(model['path'])}, without config.json"
+            raise ConfigError(("models", name, "path"), found, "a model's folder")
+        shape, at = model.get("config", {}), ("models", name, "config")
+        active, experts = shape.get("num_experts_per_tok", 0), shape.get("num_experts", 0)
+        if active > experts:
+            raise ConfigError((*at, "num_experts_per_tok"), active, f"integer <= {experts}")
+        for many, few in HEADS:
+            if many in shape and few in shape and shape[many] % shape[few]:
+                raise ConfigError((*at, many), shape[many], f"a multiple of {few} ({shape[few]})")
+
+
+def check_orders(config):
+    """Orders name domains, each once."""
+    for name, order in config["orders"].items():
+        for position, domain in enumerate(order):
+            at = ("orders", name, position)
+            refuse_unknown(at, domain, config["domains"], "domain")
+            if domain in order[:position]:
+                raise ConfigError(at, f"{show(domain)} a second time", "each domain once in an order")
+
+
+def check_budgets(config):
+    """Warm-up ends before training; evals ask for domains and documents that exist; lengths fit."""
+    training, evals, splits = config["training"], config["evals"], config["splits"]
+    if training["warmup"] >= training["steps"]:
+        words = f"integer < training.steps ({training['steps']})"
+        raise ConfigError(("training", "warmup"), training["warmup"], words)
+    for position, domain in enumerate(evals["generate"]):
+        refuse_unknown(("evals", "generate", position), domain, config["domains"], "domain")
+    for key in ("documents", "choice_items", "generation_items"):
+        if evals[key] > splits["eval"]:
+            raise ConfigError(("evals", key), evals[key], f"integer <= splits.eval ({splits['eval']})")
+    if splits["min_chars"] > splits["max_chars"]:
+        raise ConfigError(("splits", "min_chars"), splits["min_chars"], "integer <= splits.max_chars")
+    shortest = config["tokens"]["min_completion"]
+    if shortest >= config["tokens"]["max_length"]:
+        raise ConfigError(("tokens", "min_completion"), shortest, "integer < tokens.max_length")
+
+
+def check_measurements(config):
+    """A probe half has the documents that a measurement takes; what its class calls multiples are."""
+    available = config["splits"]["probe"]
+    for name in (name for name in MEASUREMENTS if name in config["probes"]):
+        module = probe_module(name)
+        options = with_defaults(module, config["probes"][name])
+        if options.get("documents", 0) > available:
+            words = f"integer <= splits.probe ({available})"
+            raise ConfigError(("probes", name, "documents"), options["documents"], words)
+        for many, few in source.class_literal(module, "MULTIPLES", default={}).items():
+            if options[many] % options[few]:
+                words = f"a multiple of {few} ({options[few]})"
+                raise ConfigError(("probes", name, many), options[many], words)
+
+
+def width(model) -> int:
+    """FFN neurons of one block, all experts together."""
+    shape = model.get("config", {})
+    if "num_experts" in shape:
+        experts = shape["num_experts"] * shape["moe_intermediate_size"]
+        return experts + shape["shared_expert_intermediate_size"]
+    return shape["intermediate_size"] if shape else model["width"]
+
+
+def check_sizes(config):
+    """The sets of neurons that probes compare fit every model."""
+    narrowest = min(config["models"], key=lambda name: width(config["models"][name]))
+    limit = width(config["models"][narrowest])
+    words = f"a share below 1 or a count <= {limit}, the width of models.{narrowest}"
+    for probe, options in config["probes"].items():
+        for key in ("k", "top_k"):
+            sizes = options.get(key, [])
+            for position, size in enumerate(sizes if isinstance(sizes, list) else [sizes]):
+                if size > limit:
+                    raise ConfigError(("probes", probe, key, position), size, words)
+
+
+def check_tables(config):
+    """Every figure's tables are made, of domains that there are; no probe has another table's name."""
+    for name in config["probes"]:
+        if name in SCORES:
+            words = f"any name but {', '.join(SCORES)}"
+            raise ConfigError(("probes", name), "the name of another table", words)
+    made = made_tables(config)
+    for name, entry in config["figures"].items():
+        for table in figure_tables(config, name):
+            if table not in made:
+                found = f"a figure of the table {table}, which is not made"
+                words = f"figures of {', '.join(made)}; or name {table} under probes"
+                raise ConfigError(("figures", name), found, words)
+        if entry.get("domain"):
+            refuse_unknown(("figures", name, "domain"), entry["domain"], config["domains"], "domain")
+
+
+def check_needs(config):
+    """What a probe or a measurement reads is measured."""
+    for name in config["probes"]:
+        kind = "measurement" if name in MEASUREMENTS else "probe"
+        for need in source.class_literal(probe_module(name), "NEEDS"):
+            need = need.removesuffix("_base")
+            if need in MEASUREMENTS and need not in config["probes"]:
+                found = f"a {kind} that reads {need}, which is not measured"
+                words = f"{name} beside an entry {need} under probes"
+                raise ConfigError(("probes", name), found, words)
+
+
+def check_comparisons(config, families):
+    """The reference of the comparison is an entry of methods, or a control of one."""
+    names = sorted({about["family"] for about in families.values()})
+    if names:
+        at = ("comparisons", "reference")
+        refuse_unknown(at, config["comparisons"]["reference"], names, "method")

@@ -1,0 +1,143 @@
+"""The config against its models, and the models as a JSON schema: for editors, and for the words of an error.
+
+`PYTHONPATH=scripts python -m implicit_sparsity.workflow.config.schema > rules/config.schema.yaml` writes it.
+"""
+
+import sys
+from functools import cache
+
+import yaml
+from pydantic import ValidationError
+
+from ..source import nearest
+from .error import ConfigError, show
+from .keys import NAME_WORDS
+from .model_keys import EXPERTS, KINDS
+from .sections import Config
+
+HEAD = """# Every key of config.yaml: its limits, and how to choose it. Made from the classes in
+# scripts/implicit_sparsity/workflow/config/ (change those) by
+#   PYTHONPATH=scripts .venv/bin/python -m implicit_sparsity.workflow.config.schema > rules/config.schema.yaml
+# Options of methods, probes, figures, claims and loaders are read from their modules, and are not here.
+"""
+KIND_NAMES = {"object": "mapping", "array": "list", "string": "text", "boolean": "true or false"}
+BOUNDS = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
+
+
+def check_shape(content: dict):
+    """Refuse what the models do not allow; of several errors the outermost is told."""
+    try:
+        Config.model_validate(content)
+    except ValidationError as error:
+        worded = [_worded(one, content) for one in error.errors(include_url=False)]
+        raise min(worded, key=lambda pair: pair[0])[1] from None
+
+
+def _worded(error, content):
+    """((depth, rank), ConfigError) of one error of pydantic; an unknown key is told before a missing one."""
+    kind, context = error["type"], error.get("ctx", {})
+    lacks = kind == "missing"
+    path, value = _place(error["loc"][:-1] if lacks else error["loc"], content)
+    if lacks or kind == "lacking":
+        at = (*path, error["loc"][-1] if lacks else context["key"])
+        part = _part(at, content)
+        return (len(path), 1), ConfigError(at, "nothing", describe(part) if part else "a value")
+    if kind == "extra_forbidden":
+        known = sorted(_part(path[:-1], content)["properties"])
+        words = ", ".join(known) + nearest(path[-1], known)
+        return (len(path) - 1, 0), ConfigError(path, "an unknown key", words)
+    if kind.startswith("union_tag") and isinstance(value, dict):
+        found = value.get("source")
+        words = " | ".join(KINDS) + (nearest(found, KINDS) if isinstance(found, str) else "")
+        return (len(path), 1), ConfigError((*path, "source"), show(found), words)
+    if kind == "twice":
+        return (len(path), 1), ConfigError(path, f"{show(context['item'])} twice", "each value once")
+    if error["loc"][-1:] == ("[key]",):
+        return (len(path) - 1, 1), ConfigError(path, show(path[-1]), NAME_WORDS)
+    part = _part(path, content)
+    words = context["allowed"] if kind == "words" else describe(part)
+    close = nearest(value, part["enum"]) if "enum" in part and isinstance(value, str) else ""
+    return (len(path), 1), ConfigError(path, "an empty list" if value == [] else show(value), words + close)
+
+
+def _place(loc, content):
+    """(path in the config, value there) of pydantic's place, which names branches of unions, too."""
+    path = []
+    for step in loc:
+        if isinstance(step, str) and step.startswith("="):
+            continue
+        known = step in content if isinstance(content, dict) else isinstance(content, list)
+        if not known or (isinstance(content, list) and not isinstance(step, int)):
+            break
+        path.append(step)
+        content = content[step]
+    return tuple(path), content
+
+
+def _part(path, content) -> dict:
+    """The part of the schema that a place of the config has to fit; empty where there is none."""
+    part = _resolved(schema(), content)
+    for step in path:
+        inner = part.get("items") if isinstance(step, int) else part.get("properties", {}).get(step)
+        others = [part.get("additionalProperties"), *part.get("patternProperties", {}).values()]
+        inner = inner or next((other for other in others if isinstance(other, dict)), {})
+        fits = isinstance(content, dict | list) and (isinstance(content, list) or step in content)
+        content = content[step] if fits else None
+        part = _resolved(inner, content)
+    return part
+
+
+def _resolved(part, content):
+    """A part of the schema, references followed; of the kinds of models the one that ``content`` is of."""
+    if "$ref" in part:
+        part = {**schema()["$defs"][part["$ref"].rsplit("/", 1)[1]], **part}
+        del part["$ref"]
+    if "oneOf" in part:
+        kind = KINDS.get(content.get("source")) if isinstance(content, dict) else None
+        return _resolved({"$ref": f"#/$defs/{kind.__name__}"}, content) if kind else {"type": "object"}
+    return part
+
+
+def describe(part: dict) -> str:
+    """What a part of the schema allows, in words."""
+    if "x-allowed" in part:
+        return part["x-allowed"]
+    if "enum" in part:
+        return " | ".join(map(str, part["enum"]))
+    words = [KIND_NAMES.get(part.get("type"), part.get("type", "mapping"))]
+    words += [f"{sign} {part[key]}" for key, sign in BOUNDS.items() if key in part]
+    words += ["with at least one entry"] if part.get("minItems") or part.get("minProperties") else []
+    words += ["that is not empty"] if part.get("minLength") else []
+    return " ".join(words)
+
+
+@cache
+def schema() -> dict:
+    """JSON schema of the config."""
+    made = _tidy(Config.model_json_schema())
+    mixture = {"properties": {"model_type": {"const": "qwen3_5_moe_text"}}}
+    made["$defs"]["Architecture"] |= {
+        "if": mixture,
+        "then": {"required": list(EXPERTS), "not": {"required": ["intermediate_size"]}},
+        "else": {"required": ["intermediate_size"], "not": {"required": ["num_experts"]}},
+    }
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made}
+
+
+def _tidy(part):
+    """Without titles, which repeat the keys, and without the default of what is just left out."""
+    if isinstance(part, list):
+        return [_tidy(item) for item in part]
+    if not isinstance(part, dict):
+        return part
+    retained = {key: value for key, value in part.items() if (key, value) != ("default", None)}
+    return {key: _tidy(value) for key, value in retained.items() if key != "title" or isinstance(value, dict)}
+
+
+def text() -> str:
+    """The file rules/config.schema.yaml."""
+    return HEAD + yaml.safe_dump(schema(), sort_keys=False, allow_unicode=True, width=110)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(text())

@@ -1,0 +1,219 @@
+"""Every key of config.yaml: its type, limits, value where it is left out, and how to choose it.
+
+rules/config.schema.yaml is made of these classes (schema.py). Options of methods, probes, figures, claims and
+loaders are in the modules that take them.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
+
+from .corpus_keys import Domain, Splits, Tokens
+from .hardware_keys import Archive, Hardware
+from .keys import (
+    Count,
+    EachOnce,
+    Entry,
+    Name,
+    Natural,
+    Options,
+    Positive,
+    Section,
+    Share,
+    allowed,
+    key,
+)
+from .model_keys import Model
+
+WITHOUT_PARTS = "a mapping like this file, without optional and with"
+NO_PARTS = {"not": {"anyOf": [{"required": ["optional"]}, {"required": ["with"]}]}}
+
+
+class Method(Entry):
+    """A continual-learning method; further keys are options of its module."""
+
+    uses: str = key("Module that runs; the entry's own name where left out.", default=None)
+    models: Annotated[list[str], *EachOnce] = key(
+        "Models that it is trained on; all where left out.",
+        "expert_mask on mixtures alone.",
+        default=None,
+        min_length=1,
+    )
+    controls: bool = key(
+        "Whether its controls are trained, too; as `controls` at the top says where left out.", default=None
+    )
+    sweep: dict[str, Annotated[list[Any], Field(min_length=1), *EachOnce, allowed("a list of values")]] = key(
+        "Options with several values each; every combination is a method of its own.",
+        "two or three learning rates, far enough apart that what all methods learn overlaps; cost in "
+        "proportion.",
+        default=None,
+        min_length=1,
+    )
+
+
+class Training(Section):
+    """Budget and optimizer of one stage, that is of one domain of an order."""
+
+    steps: Count = key(
+        "Optimizer steps of one stage.",
+        "20 is a demonstration; 100 or more before reading anything into a method.",
+    )
+    batch_size: Count = key("Documents per step.", "a multiple of the cards of a sharded job.")
+    learning_rate: Positive = key("Peak learning rate of AdamW.", "best left, and swept under methods.")
+    warmup: Natural = key("Steps of linear warm-up.", "fewer than steps.")
+    weight_decay: Annotated[float, Field(ge=0)] = key("Decoupled weight decay.", "0: none.")
+    clip: Positive = key("Largest norm of the gradient.")
+    checkpoint_every: Count = key(
+        "Steps between restart points of an interrupted stage.",
+        "changes no result; fewer repeat less after a kill.",
+    )
+    gradient_checkpointing: bool = key(
+        "Keep each layer's input only and compute the layer again in the backward pass. A third more "
+        "time for a "
+        "fraction of the memory.",
+        "true for models whose activations do not fit the GPU.",
+    )
+    packing: bool = key(
+        "Lay a batch's documents end to end instead of padding them; they do not see each other.",
+        "true where lengths within a batch differ much; batches are sorted anyway.",
+    )
+    constraint_tolerance: Share = key(
+        "Largest share of a constrained step that may land where it must not.",
+        "1e-3; above it the stage fails. Raising it hides a broken method.",
+    )
+
+
+class Evals(Section):
+    """What is scored per domain and checkpoint."""
+
+    documents: Count = key(
+        "Documents whose completion loss is taken.", "more for narrower intervals; at most splits.eval."
+    )
+    choice_items: Natural = key("Documents scored by multiple choice.", "0: none; at 8, one item is 0.125.")
+    generate: Annotated[list[str], *EachOnce] = key(
+        "Domains whose numeric answers are generated and matched exactly.",
+        "[] for none: about a second an answer on the embedded model.",
+    )
+    generation_items: Natural = key("Documents with an exact answer that is generated.")
+    max_new_tokens: Count = key("Longest generated answer.", "long enough for a worked solution to end.")
+    batch_tokens: Count = key("Tokens of one forward pass.", "memory grows with it; rounding alone changes.")
+
+
+class Margins(Section):
+    """Scores that are compared, and the forgetting that counts as none."""
+
+    model_config = {"json_schema_extra": {"minProperties": 1}}
+
+    loss: Positive = key("In nats per token.", default=None)
+    acc: Positive = key("Of shares from 0 to 1.", default=None)
+    acc_norm: Positive = key("Of shares from 0 to 1.", default=None)
+
+
+def _some_score(margins):
+    """``margins``, or an error where they name no score."""
+    if not margins.model_fields_set:
+        raise PydanticCustomError("words", "{allowed}", {"allowed": "mapping with at least one entry"})
+    return margins
+
+
+class Comparisons(Section):
+    """Methods against each other at equal learning, in results/tables/comparisons.csv."""
+
+    reference: str = key("Entry of methods that all others are compared with.", "what your claim is about.")
+    at: Literal["reference", "common"] | float = key(
+        "The learned gain at which forgetting is compared: the middle of the reference's front, the "
+        "most that every "
+        "front reaches, or a number in the score's units.",
+        "before the run; a front that does not reach it has empty cells.",
+        allowed="reference | common | number",
+    )
+    margins: Annotated[Margins, AfterValidator(_some_score)] = key(
+        "Scores that are compared, and how much forgetting (either way) counts as none, in the "
+        "score's units.",
+        "equal to the thresholds of H2 and H4.",
+    )
+    draws: Annotated[int, Field(ge=100)] = key("Bootstrap draws of documents.", "1000.")
+
+
+def _no_parts(part):
+    """``part``, or an error where it has optional parts of its own."""
+    if "optional" in part or "with" in part:
+        raise PydanticCustomError("words", "{allowed}", {"allowed": WITHOUT_PARTS})
+    return part
+
+
+def _with_activations(probes):
+    """``probes``, or an error without the pass over the data that every study has."""
+    if "activations" not in probes:
+        raise PydanticCustomError("lacking", "{key} is missing", {"key": "activations"})
+    return probes
+
+
+ACTIVATIONS = Field(json_schema_extra={"required": ["activations"]})
+Part = Annotated[dict[str, Any], AfterValidator(_no_parts), allowed(WITHOUT_PARTS, **NO_PARTS)]
+
+
+class Config(Section):
+    """What is studied: config.yaml with all that is laid over it."""
+
+    models: dict[Name, Model] = key("Models under study, by a name of your own.", min_length=1)
+    domains: dict[Name, Domain] = key("Domains, each with the sources its documents come from.", min_length=1)
+    splits: Splits = key(Splits.__doc__)
+    tokens: Tokens = key(Tokens.__doc__)
+    orders: dict[Name, Annotated[list[str], Field(min_length=1)]] = key(
+        "Sequences of domains that an adapter is trained through.",
+        "two or more, with different last domains. A domain appended costs its own stage; one put in "
+        "the middle "
+        "trains all behind it again.",
+        min_length=1,
+    )
+    seeds: Annotated[list[Natural], *EachOnce] = key(
+        "One run of every method and order per seed.",
+        "[0] while things are tried, three or more for a verdict.",
+        min_length=1,
+    )
+    methods: dict[Name, Method] = key(
+        "Continual-learning methods, each a module of methods/ and its options.",
+        "compare at equal learning: a sweep of learning rates each.",
+    )
+    controls: bool = key(
+        "Whether methods bring their controls (random masks and the like) as methods of their own.",
+        "true before any claim about a mask; each costs as much as the method.",
+    )
+    probed_methods: Literal["all"] | Annotated[list[str], *EachOnce] = key(
+        "Methods whose checkpoints the probes measure, with every point of their sweeps.",
+        "a list where probes take longer than training; every method is scored either way.",
+        allowed="all, or a list of methods",
+    )
+    training: Training = key(Training.__doc__)
+    probes: Annotated[dict[Name, Options], AfterValidator(_with_activations), ACTIVATIONS] = key(
+        "Measurements and probes, which read them: each a module of measurements/ or probes/.",
+        "documents first: the width of intervals goes with them.",
+    )
+    evals: Evals = key(Evals.__doc__)
+    comparisons: Comparisons = key(Comparisons.__doc__)
+    figures: dict[Name, Options] = key("Figures, each a module of figures/ and its options.")
+    claims: dict[Name, Options] = key(
+        "Claims that are judged, each a module of claims/, its threshold and its options.",
+        "a threshold is the smallest effect that would matter, set before the run.",
+    )
+    hardware: Hardware = key(
+        "What the preflight and `snakemake estimate` reckon with. Without it nothing is refused and "
+        "hours are not "
+        "told. Where jobs run is not said here.",
+        default=None,
+    )
+    archive: Archive = key(Archive.__doc__, default=None)
+    optional: dict[
+        Name, Annotated[dict[str, Any], AfterValidator(_no_parts), allowed(WITHOUT_PARTS, **NO_PARTS)]
+    ] = key(
+        "Overlays by name, each laid right after the file that it is in when `with` names it.", default=None
+    )
+    with_: str | list[str] = key(
+        "The optional parts to lay, a name or a list of names.",
+        "best on the command line, `--config with=ladder`.",
+        default=None,
+        alias="with",
+        allowed="a name or a list of names",
+    )

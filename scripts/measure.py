@@ -1,0 +1,55 @@
+"""One measurement of a checkpoint, by its name in the config: one store."""
+
+import shutil
+
+from implicit_sparsity.provenance import cache, identity
+from implicit_sparsity.workflow import job
+
+
+def measure(
+    store,
+    model,
+    tokens,
+    base,
+    measurement,
+    domains,
+    checkpoint,
+    options,
+    domain="",
+    adapter=None,
+    previous=None,
+    orders=None,
+    name=None,
+    code="",
+    **stores,
+):
+    """Write the Zarr store of a (model, checkpoint), or of one domain's documents at it.
+
+    tokens: token folders of ``domains``; domain: whose documents are measured, "" for those of all;
+    options: of the measurement's class; the others as in ``measurements.base.Subject``.
+    """
+    from implicit_sparsity.corpora.tokens import Tokens
+    from implicit_sparsity.measurements.base import Subject
+    from implicit_sparsity.options import load
+    from implicit_sparsity.storage.store import write_store
+
+    chosen = load("measurements", measurement, **options)
+    folders = [tokens] if isinstance(tokens, str) else tokens
+    shards = dict(zip(domains, map(Tokens, folders), strict=True))
+    files = {need: stores[need] for need in chosen.NEEDS if need in stores}
+    subject = Subject(model, base, checkpoint, shards, domain, adapter, previous, files, orders or {})
+    subject.progress, scratch = job.progress, []
+    depends = checkpoint, chosen.settings(), code
+    subject.scratch = lambda: scratch.append(cache.scratch(store, *depends)) or scratch[-1]
+    arrays, coords = chosen.measure(subject)
+    measured = {each: shards[each].index for each in ([domain] if domain else domains)}
+    subject.attrs |= {"domain": domain, "tokens_sha256": identity.digest(measured)}
+    rule = "measure_domain" if domain else "measure_checkpoint"
+    about = chosen.TITLE, model, name, checkpoint, chosen.settings(), code, rule
+    write_store(store, arrays, coords, identity.attributes(*about, **subject.attrs))
+    for folder in scratch:
+        shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    job.run(measure, snakemake)

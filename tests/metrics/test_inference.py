@@ -1,0 +1,77 @@
+"""Tests of means over documents: equal to scipy's where it has them, worked by hand, and at their level."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from implicit_sparsity.metrics.inference import Mean, detectable, holm, p_value, stratified_mean, tost
+
+
+def test_one_stratum_is_the_t_test_of_scipy():
+    x = np.random.default_rng(0).normal(0.3, 1, 20)
+    mean = stratified_mean([x])
+    assert p_value(mean) == pytest.approx(stats.ttest_1samp(x, 0).pvalue)
+    assert p_value(mean, 0.5) == pytest.approx(stats.ttest_1samp(x, 0.5).pvalue)
+    assert (mean.n, mean.df) == (20, pytest.approx(19))
+
+
+def test_two_strata_are_welchs_test():
+    """The mean of two domain means is zero where one mean is minus the other."""
+    rng = np.random.default_rng(1)
+    a, b = rng.normal(0.5, 1, 12), rng.normal(0.2, 3, 30)
+    welch = stats.ttest_ind(a, -b, equal_var=False)
+    mean = stratified_mean([a, b])
+    assert p_value(mean) == pytest.approx(welch.pvalue) and mean.df == pytest.approx(welch.df)
+    assert mean.value == pytest.approx((a.mean() + b.mean()) / 2), "domains count the same"
+
+
+def test_tost_is_two_one_sided_tests():
+    x = np.random.default_rng(2).normal(0.05, 0.2, 40)
+    low = stats.ttest_1samp(x, -0.1, alternative="greater").pvalue
+    high = stats.ttest_1samp(x, 0.1, alternative="less").pvalue
+    assert tost(stratified_mean([x]), 0.1) == pytest.approx(max(low, high))
+
+
+def test_holm_by_hand():
+    """0.01 * 4; 0.02 * 3; 0.03 * 2 = 0.06, not below the one before; 0.5 alone."""
+    assert holm([0.02, 0.5, 0.01, 0.03]).tolist() == pytest.approx([0.06, 0.5, 0.04, 0.06])
+    assert holm([0.01, np.nan, 0.04]).tolist() == pytest.approx([0.02, np.nan, 0.04], nan_ok=True)
+    assert holm([0.6, 0.9]).tolist() == [1, 1] and len(holm([])) == 0
+
+
+def test_holm_keeps_the_family_wise_level():
+    """Five true nulls: one is rejected at 5 % in about 5 % of the families, in 23 % without Holm."""
+    p = np.random.default_rng(3).random((4000, 5))
+    result = np.array([holm(row).min() < 0.05 for row in p]).mean()
+    assert 0.04 < result < 0.06
+    assert (p.min(axis=1) < 0.05).mean() > 0.2
+
+
+def test_level_and_power_are_what_they_say():
+    """Unequal domains: 5 % of nulls are rejected; of means of the detectable size, 80 %."""
+    rng, sizes, spread = np.random.default_rng(4), (10, 20), (1.0, 2.0)
+    true = np.sqrt(sum(s**2 / n for s, n in zip(spread, sizes))) / 2
+    size = detectable(Mean(0.0, true, 28.0, 30))
+    rejected = {0.0: 0, size: 0}
+    for _ in range(2000):
+        strata = [rng.normal(0, s, n) for s, n in zip(spread, sizes)]
+        for shift in rejected:
+            rejected[shift] += p_value(stratified_mean([x + shift for x in strata])) < 0.05
+    assert 0.04 < rejected[0.0] / 2000 < 0.06
+    assert 0.77 < rejected[size] / 2000 < 0.83
+
+
+def test_tost_refuses_at_the_margin_and_finds_what_is_within():
+    rng, margin = np.random.default_rng(5), 0.2
+    at, within = (
+        np.mean([tost(stratified_mean([rng.normal(m, 0.3, 30)]), margin) < 0.05 for _ in range(2000)])
+        for m in (margin, 0.0)
+    )
+    assert 0.035 < at < 0.065 and within > 0.9
+
+
+def test_too_few_documents_or_no_spread():
+    assert np.isnan(p_value(stratified_mean([[1.0], [1.0, 2.0]])))
+    assert np.isnan(p_value(stratified_mean([]))) and np.isnan(tost(stratified_mean([[]]), 1.0))
+    same = stratified_mean([[0.125, 0.125, 0.125]])
+    assert p_value(same) == 0 and p_value(stratified_mean([[0.0, 0.0]])) == 1 and tost(same, 0.2) == 0

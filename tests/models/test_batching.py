@@ -1,0 +1,48 @@
+"""Batches and their tensors."""
+
+from types import SimpleNamespace
+
+import numpy as np
+
+from implicit_sparsity.models import batching
+
+
+def test_sorted_batches_hold_every_document_once_within_the_budget():
+    lengths = np.random.default_rng(0).integers(1, 90, 200).tolist()
+    batches = batching.sorted_batches(lengths, 256)
+    assert sorted(i for batch in batches for i in batch) == list(range(200))
+    for batch in batches:
+        assert len(batch) == 1 or max(lengths[i] for i in batch) * len(batch) <= 256
+    longest = [max(lengths[i] for i in batch) for batch in batches]
+    assert longest == sorted(longest, reverse=True), "the first batch is the one that may not fit"
+    assert batching.sorted_batches([], 10) == []
+
+
+def test_training_batches_go_through_the_documents_pass_by_pass():
+    lengths = list(range(1, 42))  # 41: one sits each pass of 10 batches out
+    batches = batching.training_batches(lengths, steps=25, batch_size=4, seed=1)
+    assert [len(batch) for batch in batches] == [4] * 25
+    for start in (0, 10, 20):
+        seen = [i for batch in batches[start : start + 10] for i in batch]
+        assert len(set(seen)) == len(seen), "no document twice in a pass, so never twice in a batch"
+    assert len({i for batch in batches[:20] for i in batch}) >= 40
+    assert batches == batching.training_batches(lengths, 25, 4, seed=1)
+    assert batches != batching.training_batches(lengths, 25, 4, seed=2)
+    spread = [max(b) - min(b) for b in batches[:20]]
+    assert max(spread) <= 5, "documents of like length stand together"
+
+
+def test_fewer_documents_than_a_batch_takes_come_twice_in_it():
+    batches = batching.training_batches([5, 6, 7], steps=2, batch_size=4, seed=0)
+    assert [len(batch) for batch in batches] == [4, 4] and {i for b in batches for i in b} == {0, 1, 2}
+
+
+def test_labels_are_the_next_completion_token():
+    documents = [
+        SimpleNamespace(ids=np.array([5, 6, 7, 8], np.uint32), prompt=np.array([True, True, False, False])),
+        SimpleNamespace(ids=np.array([9, 4], np.uint32), prompt=np.array([True, False])),
+    ]
+    batch = batching.collate(documents)
+    assert batch["input_ids"].tolist() == [[5, 6, 7, 8], [9, 4, 0, 0]]
+    assert batch["attention_mask"].tolist() == [[1, 1, 1, 1], [1, 1, 0, 0]]
+    assert batch["labels"].tolist() == [[-100, 7, 8, -100], [4, -100, -100, -100]]

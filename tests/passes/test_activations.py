@@ -1,0 +1,149 @@
+"""The streaming accumulators against the same sums over activations kept whole."""
+
+import numpy as np
+import pytest
+import torch
+
+from implicit_sparsity import errors
+from implicit_sparsity.corpora.tokens import Tokens
+from implicit_sparsity.metrics import overlap
+from implicit_sparsity.models import ffn, loading
+from implicit_sparsity.models.hooks.watching import ffn_activations
+from implicit_sparsity.passes import accumulators, activation_pass
+
+OPTIONS = {"tokens": 120, "skip_first": 1, "top_k": [0.1, 3], "thresholds": [0.01, 0.5], "batch_tokens": 64}
+
+
+def whole(model, ids, keeps):
+    """[layer] -> |h| of kept tokens [T, N] (NaN where a token was not routed), one document at a time."""
+    blocks = ffn.feed_forwards(model)
+    rows = [[] for _ in blocks]
+    for tokens, keep in zip(ids, keeps, strict=True):
+        table = [np.full((len(tokens), block.size), np.nan) for block in blocks]
+
+        def observe(block, first, positions, h, _, table=table):
+            at = slice(None) if positions is None else positions.numpy()
+            table[block.layer][at, first : first + h.shape[1]] = h.abs().numpy()
+
+        with torch.no_grad(), ffn_activations(model, observe):
+            model(input_ids=torch.from_numpy(np.asarray(tokens).astype(np.int64))[None])
+        for layer, values in enumerate(table):
+            rows[layer].append(values[keep])
+    return [np.concatenate(parts) for parts in rows]
+
+
+@pytest.mark.parametrize("kind", ["dense", "mixture"])
+def test_sums_equal_those_of_whole_activations(nano, kind):
+    folder, tokens = nano(kind)
+    model, shards = loading.load(folder), Tokens(tokens["code"])
+    blocks, split = ffn.feed_forwards(model), shards.split("probe_a")
+    got = activation_pass.measure_half(model, blocks, split, shards.index["special_ids"], OPTIONS)
+    ids, keeps, _ = activation_pass.take_tokens(split, 120, 1, shards.index["special_ids"])
+    assert got["tokens"] == sum(k.sum() for k in keeps) == 120
+    for layer, h in enumerate(whole(model, ids, keeps)):
+        np.testing.assert_allclose(got["sum_abs"][layer], np.nansum(h, 0), rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(got["sum_sq"][layer], np.nansum(h * h, 0), rtol=1e-4, atol=1e-8)
+        np.testing.assert_allclose(got["max_abs"][layer], np.nan_to_num(h).max(0), rtol=1e-4)
+        norms = blocks[layer].down_norms().numpy()
+        np.testing.assert_allclose(got["contribution"][layer], np.nansum(h, 0) * norms, rtol=1e-4, atol=1e-6)
+        for first, last, *_ in blocks[layer].parts():
+            part = h[~np.isnan(h[:, first])][:, first:last]
+            if not len(part):
+                continue
+            for row, k in enumerate(overlap.top_sizes(OPTIONS["top_k"], last - first)):
+                kth = np.sort(part, 1)[:, -k][:, None]
+                assert np.array_equal(got["top_count"][layer, row, first:last], (part >= kth).sum(0))
+            for row, eps in enumerate(OPTIONS["thresholds"]):
+                above = (part >= eps * part.max(1, keepdims=True)).sum(0)
+                assert abs(got["above_count"][layer, row, first:last] - above).max() <= 1
+            if blocks[layer].experts and last <= blocks[layer].size - blocks[layer].shared:
+                assert got["routed_tokens"][layer, first // blocks[layer].width] == len(part)
+
+
+@pytest.mark.parametrize("kind", ["dense", "mixture"])
+@pytest.mark.parametrize("groups", [4, 64])
+def test_groups_are_documents_dealt_in_turn(nano, kind, groups):
+    """Sums over each group equal those of its documents measured alone, and together those of all."""
+    folder, tokens = nano(kind)
+    model, shards = loading.load(folder), Tokens(tokens["code"])
+    blocks, split = ffn.feed_forwards(model), shards.split("probe_a")
+    got = activation_pass.measure_half(model, blocks, split, [], OPTIONS | {"groups": groups})
+    plain = activation_pass.measure_half(model, blocks, split, [], OPTIONS)
+    assert not [name for name in plain if name.startswith("group_")]
+    for name, value in plain.items():
+        np.testing.assert_array_equal(got[name], value, err_msg=name)
+    ids, keeps, _ = activation_pass.take_tokens(split, 120, 1, [])
+    number = min(groups, len(ids))
+    assert got["group_sum_abs"].shape == (number, len(blocks), blocks[0].size)
+    np.testing.assert_allclose(got["group_sum_abs"].sum(0), got["sum_abs"], rtol=1e-5, atol=1e-6)
+    for group in range(number):
+        one = activation_pass.measure(model, blocks, ids[group::number], keeps[group::number], {}, OPTIONS)
+        assert got["group_tokens"][group] == one["tokens"]
+        np.testing.assert_allclose(got["group_sum_abs"][group], one["sum_abs"], rtol=1e-3, atol=1e-5)
+        np.testing.assert_array_equal(got["group_routed_tokens"][group], one["routed_tokens"])
+    assert (got["group_sampled"].sum(0) > 0).all()
+    assert (got["group_above"][..., 0] >= got["group_above"][..., 1]).all()
+    assert got["group_sampled"].sum(0)[0] == got["histogram"][0].sum()
+
+
+def test_halves_of_unequal_numbers_of_documents_share_a_store(nano):
+    folder, tokens = nano("dense")
+    model, split = loading.load(folder), Tokens(tokens["math"]).split("probe_a")
+    blocks, options = ffn.feed_forwards(model), OPTIONS | {"groups": 64}
+    ids, keeps, _ = activation_pass.take_tokens(split, 120, 1, [])
+    halves = [
+        activation_pass.measure(model, blocks, ids[:n], keeps[:n], {"first": 0, "special": 0}, options)
+        for n in (2, 4)
+    ]
+    arrays, _ = activation_pass.as_store(halves, blocks, options)
+    dims, values, _ = arrays["group_sum_abs"]
+    assert dims == ("half", "group", "layer", "neuron") and values.shape[:2] == (2, 4)
+    assert (values[0, 2:] == 0).all() and (arrays["group_tokens"][1][0, 2:] == 0).all()
+
+
+def test_batching_does_not_change_the_sums(nano):
+    """Padding, order and batch size are not seen by the accumulators (to rounding)."""
+    folder, tokens = nano("dense")
+    model, split = loading.load(folder), Tokens(tokens["math"]).split("probe_b")
+    blocks = ffn.feed_forwards(model)
+    one, many = (
+        activation_pass.measure_half(model, blocks, split, [], OPTIONS | {"batch_tokens": n})
+        for n in (1, 4096)
+    )
+    np.testing.assert_allclose(one["sum_abs"], many["sum_abs"], rtol=1e-4)
+    assert one["excluded_padding"] == 0 < many["excluded_padding"]
+
+
+def test_histogram_counts_every_sampled_value(nano):
+    folder, tokens = nano("dense")
+    model, split = loading.load(folder), Tokens(tokens["math"]).split("probe_a")
+    got = activation_pass.measure_half(model, ffn.feed_forwards(model), split, [], OPTIONS)
+    assert got["histogram_tokens"] == -(-120 // accumulators.HISTOGRAM_STRIDE)
+    assert (got["histogram"].sum(1) == got["histogram_tokens"] * 64).all()
+
+
+def test_bins_hold_what_their_edges_say():
+    edges = accumulators.bin_edges()
+    statistics = accumulators.ActivationStatistics.__new__(accumulators.ActivationStatistics)
+    statistics.histogram = torch.zeros(1, accumulators.BINS, dtype=torch.int64)
+    statistics._count_bins(0, torch.from_numpy(edges[10:20]).float()[None] * 1.2)
+    assert statistics.histogram[0, 10:20].tolist() == [1] * 10
+    assert (np.diff(edges) > 0).all()
+
+
+def test_budget_is_exact_and_exclusions_are_counted():
+    from types import SimpleNamespace
+
+    documents = [SimpleNamespace(ids=np.array([9, 1, 5, 5, 9, 5], np.uint32)) for _ in range(3)]
+    ids, keeps, excluded = activation_pass.take_tokens(documents, 5, 1, {9})
+    assert [len(x) for x in ids] == [6, 2] and sum(k.sum() for k in keeps) == 5
+    assert excluded == {"first": 2, "special": 1}
+
+
+def test_too_few_tokens_is_one_clear_line(nano):
+    folder, tokens = nano("dense")
+    model, shards = loading.load(folder), Tokens(tokens["math"])
+    with pytest.raises(errors.InputError, match=r"holds \d+ tokens that count, 100000 are wanted"):
+        activation_pass.measure_half(
+            model, ffn.feed_forwards(model), shards.split("probe_a"), [], OPTIONS | {"tokens": 100_000}
+        )

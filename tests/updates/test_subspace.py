@@ -1,0 +1,136 @@
+"""Subspaces and low-rank algebra on tensors whose answer is known by construction."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from implicit_sparsity.models import lowrank
+from implicit_sparsity.updates import subspace
+
+
+def planted(experts=1, tokens=200, width=24, rank=5, noise=0.0, seed=0):
+    """(samples in a known subspace, its orthonormal basis [experts, width, rank])."""
+    g = torch.Generator().manual_seed(seed)
+    basis = torch.linalg.qr(torch.randn(experts, width, rank, generator=g))[0]
+    x = torch.randn(experts, tokens, rank, generator=g) @ basis.transpose(1, 2)
+    return x + noise * torch.randn(experts, tokens, width, generator=g), basis
+
+
+@pytest.mark.parametrize("experts", [1, 3])
+def test_planted_subspace_is_found(experts):
+    x, truth = planted(experts)
+    result, held = subspace.extend(None, x, energy=0.9999, max_rank=16, seed=0)
+    assert result.shape == (experts, 24, 5) and held == pytest.approx(1, abs=1e-4)
+    overlap = (result.transpose(1, 2) @ truth).square().sum((1, 2)) / 5
+    torch.testing.assert_close(overlap, torch.ones(experts))
+    torch.testing.assert_close(
+        result.transpose(1, 2) @ result, torch.eye(5).expand(experts, 5, 5), atol=1e-5, rtol=0
+    )
+
+
+def test_rank_is_the_smallest_that_holds_the_energy():
+    """Variances 8, 4, 2, 1, 1 of 16: half needs one direction, three quarters two, 0.9 four."""
+    x = torch.linalg.qr(torch.randn(100, 5, generator=torch.Generator().manual_seed(0)))[0]
+    x = (x * torch.tensor([8.0, 4, 2, 1, 1]).sqrt())[None]
+    for energy, rank in ((0.49, 1), (0.74, 2), (0.87, 3), (0.9, 4), (1.0, 5)):
+        assert subspace.extend(None, x, energy, 5, seed=0)[0].shape[2] == rank
+    short, held = subspace.extend(None, x, energy=0.99, max_rank=2, seed=0)
+    assert short.shape[2] == 2 and held == pytest.approx(12 / 16, rel=1e-3)
+
+
+def test_what_is_known_is_not_added_again():
+    x, truth = planted()
+    same, _ = subspace.extend(truth, x, energy=0.999, max_rank=8, seed=0)
+    assert same.shape[2] == 5
+    y, other = planted(seed=1)
+    both, held = subspace.extend(truth, y, energy=0.9999, max_rank=8, seed=0)
+    assert both.shape[2] == 10 and held == pytest.approx(1, abs=1e-3)
+    torch.testing.assert_close(both.transpose(1, 2) @ both, torch.eye(10)[None], atol=1e-5, rtol=0)
+    assert (both.transpose(1, 2) @ other).square().sum() == pytest.approx(5, rel=1e-3)
+
+
+def test_an_expert_that_saw_nothing_claims_nothing():
+    x, _ = planted(experts=2)
+    x[1] = 0
+    result, _ = subspace.extend(None, x, energy=0.999, max_rank=8, seed=0)
+    assert result[0].norm() > 2 and result[1].norm() == 0
+
+
+def test_experts_of_different_rank_keep_their_own_spans():
+    """Experts claim 2 and 5 directions, then 5 and 2: old spans stay inside, padding turns nothing."""
+    first, second = planted(experts=2, seed=0)[0], planted(experts=2, seed=1)[0]
+    low = planted(experts=2, rank=2, seed=2)
+    first[0], second[1] = low[0][0], low[0][1]
+    basis, _ = subspace.extend(None, first, energy=0.9999, max_rank=16, seed=0)
+    assert (basis.norm(dim=1) > 0.5).sum(1).tolist() == [2, 5]
+    grown, _ = subspace.extend(basis, second, energy=0.9999, max_rank=16, seed=0)
+    assert (grown.norm(dim=1) > 0.5).sum(1).tolist() == [7, 7] and grown.shape[2] == 7
+    for samples in (first, second):
+        outside = samples - (samples @ grown) @ grown.transpose(1, 2)
+        assert outside.norm() < 1e-4 * samples.norm()
+    torch.testing.assert_close(grown.transpose(1, 2) @ grown, torch.eye(7).expand(2, 7, 7), atol=1e-5, rtol=0)
+
+
+def test_a_subspace_that_fills_the_space_stops_there():
+    """More domains than dimensions: the basis never has more columns than the input is wide."""
+    basis = None
+    for seed in range(4):
+        x, _ = planted(experts=2, width=8, rank=5, seed=seed)
+        basis, held = subspace.extend(basis, x, energy=0.9999, max_rank=8, seed=0)
+    assert basis.shape == (2, 8, 8) and held == pytest.approx(1, abs=1e-4)
+    torch.testing.assert_close(basis.transpose(1, 2) @ basis, torch.eye(8).expand(2, 8, 8), atol=1e-5, rtol=0)
+
+
+def fake_factors(monkeypatch, a, b):
+    factor = SimpleNamespace(views=(a, b))
+    monkeypatch.setattr(lowrank, "factors", lambda model: {"w": factor})
+    return factor
+
+
+@pytest.mark.parametrize("experts", [1, 4])
+def test_change_norms_equal_those_of_the_full_matrices(monkeypatch, experts):
+    g = torch.Generator().manual_seed(0)
+    a0, b0, a1, b1 = (torch.randn(experts, *s, generator=g) for s in ((3, 20), (12, 3)) * 2)
+    _, basis = planted(experts, width=20, rank=4)
+    fake_factors(monkeypatch, a1, b1)
+    leaked, total = lowrank.change_norms(None, {"w": (a0, b0)}, {"w": basis})
+    change = b1 @ a1 - b0 @ a0
+    assert total == pytest.approx(change.norm().item(), rel=1e-5)
+    assert leaked == pytest.approx((change @ basis).norm().item(), rel=1e-5)
+
+
+def test_projection_takes_out_the_subspace_and_nothing_else(monkeypatch):
+    g = torch.Generator().manual_seed(0)
+    a, b = torch.randn(1, 3, 20, generator=g), torch.randn(1, 12, 3, generator=g)
+    _, basis = planted(width=20, rank=4)
+    before, factor = a.clone(), fake_factors(monkeypatch, a, b)
+    subspace.project_out({"w": factor}, {"w": basis})
+    assert (a @ basis).norm() < 1e-6 * before.norm()
+    outside = torch.eye(20) - basis[0] @ basis[0].T
+    torch.testing.assert_close(a, before @ outside, atol=1e-5, rtol=0)
+    subspace.project_out({"w": factor}, {"w": basis}, strength=0.0)
+    torch.testing.assert_close(a, before @ outside, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("experts", [1, 4])
+def test_stacked_adapters_add_up(experts):
+    """Side by side in PEFT's layout, two updates act as their sum."""
+    g = torch.Generator().manual_seed(0)
+    name = "m.layers.0.mlp.experts.x" if experts > 1 else "m.layers.0.mlp.x"
+    states = [
+        {
+            f"{name}.lora_A.weight": torch.randn(experts * r, 10, generator=g),
+            f"{name}.lora_B.weight": torch.randn(6, r * experts, generator=g),
+        }
+        for r in (2, 3)
+    ]
+    both = lowrank.stack(*states, experts)
+    shaped = lowrank.Factors(name, None, experts, None).shaped
+
+    def update(state):
+        a, b = shaped(state[f"{name}.lora_A.weight"], state[f"{name}.lora_B.weight"])
+        return b @ a
+
+    assert both[f"{name}.lora_A.weight"].shape == (experts * 5, 10)
+    torch.testing.assert_close(update(both), update(states[0]) + update(states[1]), atol=1e-4, rtol=1e-4)

@@ -1,0 +1,108 @@
+"""What rules ask of a study: checkpoints, patterns of what a hub has, files, tables."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from implicit_sparsity.workflow.config.error import ConfigError
+from implicit_sparsity.workflow.config.load import load
+from implicit_sparsity.workflow.tables import figure_style
+
+ROOT = Path(__file__).parents[2]
+REVISION = "0123456789abcdef0123456789abcdef01234567"
+HUB = {"source": "hub", "repo": "a/b", "revision": REVISION, "layers": 2, "width": 2000}
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    """The study of config.yaml with an overlay, in a folder of its own."""
+    shutil.copy(ROOT / "config.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+
+    def get(**overlay):
+        Path("overlay.yaml").write_text(yaml.safe_dump(overlay))
+        return load(["config.yaml", "overlay.yaml"], {})
+
+    return get
+
+
+def test_the_config_that_was_said_stays_as_it_was(study):
+    result = study(models={"smollm2": {"trained": True}})
+    assert result.said["models"]["smollm2"]["trained"] is True and "controls" in result.said
+    assert "trained" not in result.config["models"]["smollm2"], "it says nothing about how a model is made"
+    assert list(result.config) == [key for key in result.said if key not in ("controls", "probed_methods")]
+
+
+def test_keys_are_sorted_and_numbers_of_one_meaning_are_one_value(study):
+    result = study(training={"learning_rate": "2e-3", "clip": 3.0})
+    assert list(result.said) == sorted(result.said)
+    assert result.config["training"]["learning_rate"] == 0.002
+    assert isinstance(result.config["training"]["clip"], int)
+
+
+def test_what_a_hub_has_is_a_pattern(study):
+    assert re.fullmatch(study().hub_models(), "smollm2") is None
+    source = {
+        "loader": "hub",
+        "repo": "a/b",
+        "revision": REVISION,
+        "limit": 5,
+        "fields": {},
+        "licence": "MIT",
+    }
+    result = study(models={"big": HUB}, domains={"code": {"sources": {"rows": source}}})
+    assert re.fullmatch(result.hub_models(), "big") and not re.fullmatch(result.hub_models(), "smollm2")
+    assert re.search(result.hub_sources(), "results/corpora/code/sources/rows.jsonl")
+    assert not re.search(result.hub_sources(), "results/corpora/math/sources/rows.jsonl")
+    assert result.loader("code", "rows") == "hub"
+    assert result.source_options("code", "human_eval") == {
+        "loader": "human_eval",
+        "seed": 0,
+        "limit": 164,
+        "max_chars": 600,
+    }
+
+
+def test_files_of_a_study_are_inputs(study):
+    Path("mine").mkdir()
+    for name in ("config.json", "tokenizer.json", "model.safetensors", "README.md"):
+        Path("mine", name).write_text("{}")
+    Path("rows.jsonl").write_text("")
+    rows = {"loader": "jsonl", "limit": 5, "path": "rows.jsonl", "fields": {}, "licence": "MIT"}
+    model = {"source": "path", "path": "mine", "layers": 2, "width": 2000}
+    result = study(models={"mine": model}, domains={"code": {"sources": {"rows": rows}}})
+    names = ("config.json", "model.safetensors", "tokenizer.json")
+    assert result.weights_on_disk("mine") == [f"mine/{name}" for name in names]
+    assert result.weights_on_disk("smollm2") == []
+    assert result.source_files("code", "rows") == "rows.jsonl"
+    assert result.source_files("code", "human_eval") == []
+    assert not result.from_scratch("mine")
+
+
+def test_a_checkpoint_that_is_not_there_is_refused(study):
+    result = study()
+    assert result.known_checkpoint("smollm2", "lora.forward.seed0.stage4")
+    with pytest.raises(ConfigError, match=r"^results/exports/smollm2/lora.forward.seed0.stage5: found "):
+        result.known_checkpoint("smollm2", "lora.forward.seed0.stage5")
+    with pytest.raises(ConfigError, match=r"found 'smolm2', allowed: smollm2; did you mean smollm2\?$"):
+        result.known_checkpoint("smolm2", "base")
+
+
+def test_checkpoints_that_are_probed(study):
+    result = study(probes={"activations": {"stages": "final"}}, seeds=[0, 1])
+    assert result.probed("smollm2", "gradients") == ["base"]
+    assert len(result.probed("smollm2", "activations")) == 1 + 3 * 2
+    assert all(".stage4" in name for name in result.probed("smollm2", "activations")[1:])
+    assert result.probed("smollm2", "drift") == result.probed("smollm2", "activations")[1:]
+    assert len(result.stages("smollm2", methods=["lora"])) == 2 * 4
+
+
+def test_tables_of_figures_and_claims_are_made(study):
+    result = study()
+    assert {"scores", "hubs", "activation_overlap"} <= set(result.tables)
+    assert set(result.claimed_tables) < set(result.tables)
+    assert result.figure_tables("hubs") and set(result.figure_tables("overview")) <= set(result.tables)
+    assert figure_style() and not any("#" in line for line in figure_style())
