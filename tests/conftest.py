@@ -49,3 +49,41 @@ def nano(tmp_path_factory):
         return made[kind]
 
     return get
+
+
+@pytest.fixture
+def float64(nano, monkeypatch):
+    """What asks for float32 computes in float64 meanwhile, in processes forked from this one too.
+
+    For what two ways of computing must agree on but for rounding: nano networks magnify a rounding of a
+    weight a thousandfold and AdamW makes a step of a gradient that is nothing else, so that in float32 a
+    router's next decision may depend on the processor. In float64 routers hold to their choice: sums of at
+    most 320 terms, about 100 of them in sequence, round to sqrt(320 * 100) * 2^-52 = 4e-14 of a number, of
+    logits and gradients, magnified, to 1e-9. What differs by more was computed differently.
+    """
+    import torch
+    from torch.overrides import TorchFunctionMode
+    from transformers.integrations import moe
+
+    from implicit_sparsity.models import loading
+
+    class Wide(TorchFunctionMode):
+        def __torch_function__(self, function, types, args=(), kwargs=None):
+            wide = lambda x: torch.float64 if x is torch.float32 else x  # noqa: E731
+            function = torch.Tensor.double if function is torch.Tensor.float else function
+            return function(*map(wide, args), **{name: wide(x) for name, x in (kwargs or {}).items()})
+
+    def backward(*given, run=torch.autograd._engine_run_backward, **more):
+        with Wide():  # which torch leaves while it calls ``backward``: layers may be computed again there
+            return run(*given, **more)
+
+    for kind in ("dense", "mixture", "llama"):
+        nano(kind)  # in float32, whoever asks first
+    load, single = loading.load, torch.get_default_dtype()
+    monkeypatch.setattr(loading, "load", lambda *given, **more: load(*given, **more).double())
+    monkeypatch.setattr(moe, "_can_use_grouped_mm", lambda *given: False)  # torch's kernel has no float64
+    monkeypatch.setattr(torch.autograd, "_engine_run_backward", backward)
+    torch.set_default_dtype(torch.float64)
+    with Wide():
+        yield
+    torch.set_default_dtype(single)

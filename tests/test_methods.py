@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import networks
@@ -11,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from implicit_sparsity import methods
-from implicit_sparsity.models import forward, loading
+from implicit_sparsity.models import ffn, forward, loading
 from implicit_sparsity.options import load
 from implicit_sparsity.storage import files, tensors
 from implicit_sparsity.training import audit, fit
@@ -47,8 +48,22 @@ def logits(model, method=None):
             return network(input_ids=IDS).logits
 
 
+@contextmanager
+def routed(model):
+    """What each router chooses meanwhile, a list a call."""
+    found = []
+    gates = [ffn.base_layer(block.mlp.gate) for block in ffn.feed_forwards(model) if block.experts]
+    handles = [
+        gate.register_forward_hook(lambda _m, _x, out: found.append(out[2].tolist())) for gate in gates
+    ]
+    yield found
+    for handle in handles:
+        handle.remove()
+
+
 def train(nano, kind, name, count, folder, previous=None, options=None, **more):
-    """Stage ``count`` of the order; returns (stage, method, result, logits in training)."""
+    """Stage ``count`` of the order; returns (stage, method, result, logits in training); the result has what
+    routers then chose, too."""
     model, tokens = nano(kind)
     domains = DOMAINS[:count]
     here = Stage(
@@ -61,7 +76,8 @@ def train(nano, kind, name, count, folder, previous=None, options=None, **more):
     )
     method = load("methods", name, **(OPTIONS.get(name, {}) if options is None else options))
     result = fit.run_stage(here, method, folder.parent / f"{folder.name}.scratch")
-    seen = logits(here.model, method)
+    with routed(here.model) as result["routed"]:
+        seen = logits(here.model, method)
     with files.new_folder(folder) as new:
         here.save(method, new, result["state"])
     return here, method, result, seen
@@ -69,19 +85,21 @@ def train(nano, kind, name, count, folder, previous=None, options=None, **more):
 
 @pytest.fixture(scope="session")
 def trained(nano, tmp_path_factory):
-    """(kind, method) -> [stage 1, stage 2] as (folder, method, result, logits), each trained once."""
+    """(kind, method) -> [stage 1, stage 2] as (folder, method, result, logits), each trained once in a
+    precision."""
     place, made = tmp_path_factory.mktemp("methods"), {}
 
     def get(kind, name):
-        if (kind, name) not in made:
+        key = kind, name, torch.get_default_dtype()
+        if key not in made:
             previous, runs = None, []
             for count in (1, 2):
-                folder = place / f"{kind}.{name}.{count}"
+                folder = place / ".".join(map(str, (*key, count)))
                 _, method, result, seen = train(nano, kind, name, count, folder, previous)
                 runs.append((folder, method, result, seen))
                 previous = folder
-            made[kind, name] = runs
-        return made[kind, name]
+            made[key] = runs
+        return made[key]
 
     return get
 
@@ -100,14 +118,14 @@ ONE_ALONE = [(kind, "lora", how) for kind in KINDS for how in ("packing", "gradi
 
 
 @pytest.mark.parametrize("kind, name, how", [*((*pair, "both") for pair in PAIRS), *ONE_ALONE])
-def test_saving_memory_changes_no_step(trained, nano, kind, name, how, tmp_path):
+def test_saving_memory_changes_no_step(trained, nano, float64, kind, name, how, tmp_path):
     keys = ["packing", "gradient_checkpointing"] if how == "both" else [how]
     first, (_, _, plain, _) = trained(kind, name)[0][0], trained(kind, name)[1]
     here, _, result, _ = train(nano, kind, name, 2, tmp_path / "x", first, **dict.fromkeys(keys, True))
     for row, wanted in zip(result["curve"], plain["curve"], strict=True):
-        # from step 2 on AdamW makes steps of what was a rounding error: gradients near zero have any sign
-        if row["step"] <= 4:  # and twice as many steps, as joint training takes, part further
-            assert row["loss"] == pytest.approx(wanted["loss"], abs=1e-5 if row["step"] == 1 else 2e-2)
+        # gradients round to 4e-14 (see test_distributed.py), so weights to 4 * 1e-2 * 4e-14 / 1e-8 = 2e-7
+        # where AdamW has nothing else to go by, and the loss to ten times that
+        assert row["loss"] == pytest.approx(wanted["loss"], abs=1e-5)
         assert row["tokens"] == wanted["tokens"]
     if "gradient_checkpointing" in keys and kind == "mixture":
         assert result["audit"]["router_decisions"] > 0 and result["audit"]["router_flips"] == 0
@@ -132,13 +150,16 @@ def test_adapter_changes_the_model(trained, nano, kind, name):
 
 
 def test_adapters_load_with_peft_alone_and_whole_models_with_transformers(trained, nano, tmp_path):
-    """A fresh process without our code gets the logits of training, from the folder and merged."""
+    """A fresh process without our code gets the logits of training, from the folder and merged.
+
+    Routers are held to their choice of then: where two experts tie, rounding alone may turn one token in ten.
+    """
     wanted = {}
     for kind, name in PAIRS:
-        for folder, _, _, seen in trained(kind, name):
+        for folder, _, result, seen in trained(kind, name):
             whole = not load("methods", name).adapter
             assert whole == (folder / "config.json").exists() != (folder / "adapter_config.json").exists()
-            wanted[str(folder)] = (not whole and str(nano(kind)[0]), seen.tolist())
+            wanted[str(folder)] = (not whole and str(nano(kind)[0]), seen.tolist(), result["routed"])
     (tmp_path / "wanted.json").write_text(json.dumps({"ids": IDS.tolist(), "wanted": wanted}))
     done = subprocess.run(
         [sys.executable, "-c", FRESH, str(tmp_path / "wanted.json")],
@@ -156,15 +177,27 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM
 given = json.load(open(sys.argv[1]))
 ids, seen = torch.tensor(given["ids"]), 0
-for folder, (base, wanted) in given["wanted"].items():
+
+def hold(chosen, output):
+    logits, weights, own = output
+    assert (own.sort(-1).values == chosen.sort(-1).values).all(-1).float().mean() > 0.9
+    shares = logits.softmax(-1).gather(-1, chosen)
+    return logits, shares / shares.sum(-1, keepdim=True), chosen
+
+for folder, (base, wanted, routed) in given["wanted"].items():
     if base:
         model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), folder).eval()
-        forms = [model, model.merge_and_unload()]
+        forms = [lambda: model, lambda: model.merge_and_unload()]
     else:
-        forms = [AutoModelForCausalLM.from_pretrained(folder).eval()]
+        model = AutoModelForCausalLM.from_pretrained(folder).eval()
+        forms = [lambda: model]
+    gates = [module for name, module in model.named_modules() if name.endswith(".mlp.gate")]
+    assert len(gates) == len(routed), folder
+    for gate, chosen in zip(gates, map(torch.tensor, routed)):
+        gate.register_forward_hook(lambda _m, _x, output, chosen=chosen: hold(chosen, output))
     with torch.no_grad():
-        for model in forms:
-            got = model(input_ids=ids).logits
+        for form in forms:
+            got = form()(input_ids=ids).logits
             assert torch.allclose(got, torch.tensor(wanted), atol=1e-3, rtol=1e-3), folder
     seen += 1
 assert not [m for m in sys.modules if m.startswith("implicit_sparsity")]

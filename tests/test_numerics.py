@@ -30,7 +30,8 @@ def documents(lengths=LENGTHS, seed=0):
 
 
 def network(kind, **more):
-    return loading.create(networks.CONFIGS[kind] | more, 0).requires_grad_(False).eval()
+    model = loading.create(networks.CONFIGS[kind] | more, 0).to(torch.get_default_dtype())
+    return model.requires_grad_(False).eval()
 
 
 def packed_hidden(model, given):
@@ -39,7 +40,7 @@ def packed_hidden(model, given):
 
 
 @pytest.mark.parametrize("kind", ["dense", "mixture", "llama"])
-def test_packed_documents_do_not_see_each_other(kind):
+def test_packed_documents_do_not_see_each_other(float64, kind):
     """Packed and unpacked logits agree, for each document alone, whatever stands before it."""
     model, given = network(kind), documents()
     with separate_documents(model):
@@ -48,10 +49,10 @@ def test_packed_documents_do_not_see_each_other(kind):
             ids = torch.from_numpy(document.ids.astype(np.int64))[None]
             with torch.no_grad():
                 alone = model(input_ids=ids).logits[0]
-                torch.testing.assert_close(forward.head(model)(seen), alone, atol=1e-4, rtol=1e-4)
+                torch.testing.assert_close(forward.head(model)(seen), alone, atol=1e-8, rtol=0)
         other = documents((7, 70), seed=1) + given[2:]
         again = packed_hidden(model, other).split(LENGTHS)
-        torch.testing.assert_close(again[2], together[2], atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(again[2], together[2], atol=1e-8, rtol=0)
     if kind != "llama":  # the guard is needed: without it the recurrent state leaks across the border
         leaking = packed_hidden(model, given).split(LENGTHS)
         assert (leaking[1] - together[1]).abs().max() > 0.1
@@ -116,7 +117,7 @@ def test_a_router_that_would_flip_is_counted_and_held_to_its_choice():
             torch.testing.assert_close(gradients[3.0][name], gradient, msg=name)
 
 
-def test_chunked_logits_give_the_same_loss_and_gradients(monkeypatch):
+def test_chunked_logits_give_the_same_loss_and_gradients(float64, monkeypatch):
     model, batch = network("llama", tie_word_embeddings=False), batching.collate(documents())
     result = {}
     for size in (2**27, 10 * 320):  # one chunk; ten positions a chunk
@@ -130,9 +131,9 @@ def test_chunked_logits_give_the_same_loss_and_gradients(monkeypatch):
         wanted = int((batch["labels"] != -100).sum())
         assert max(widest) == min(wanted, size // 320)
     (one, whole), (two, chunked) = result.values()
-    assert one == pytest.approx(two, abs=1e-6)
+    assert one == pytest.approx(two, abs=1e-10)
     for name, gradient in whole.items():
-        torch.testing.assert_close(chunked[name], gradient, atol=1e-6, rtol=1e-4, msg=name)
+        torch.testing.assert_close(chunked[name], gradient, atol=1e-8, rtol=0, msg=name)
 
 
 def test_loss_that_is_not_finite_stops_the_stage(nano, tmp_path, monkeypatch):

@@ -192,6 +192,41 @@ def test_audit_catches_experts_that_nobody_holds_back(nano, tmp_path, monkeypatc
         train(nano, "mixture", {"p": 0.2}, 2, tmp_path / "3", tmp_path / "1")
 
 
+def test_audit_tells_one_rounding_of_a_slice_from_none(nano):
+    """Chosen slices may move; of the others the last bit of one factor is seen, though B and dW are zero."""
+    torch.manual_seed(0)
+    model = adapters.add_lora(loading.load(nano("mixture")[0]), 4, 8, "mlp")
+    found = {name: factor for name, factor in lowrank.factors(model).items() if factor.experts > 1}
+    chosen = {name: torch.arange(8) < 3 for name in found}
+    before = lowrank.snapshot(model)
+    with torch.no_grad():
+        for factor in found.values():
+            for view in factor.views:
+                view[:3] += torch.randn_like(view[:3])
+        leaked, total = lowrank.expert_change_norms(model, before, chosen)
+        assert leaked == 0 < total
+        last = next(reversed(found.values())).views[0]
+        last[7, 0, 0] = torch.nextafter(last[7, 0, 0], torch.tensor(9.0))
+    leaked, _ = lowrank.expert_change_norms(model, before, chosen)
+    assert 0 < leaked < 1e-6
+
+
+def test_one_rounding_of_an_expert_that_was_not_chosen_fails_the_stage(nano, tmp_path, monkeypatch):
+    put_back = ExpertMask.step
+
+    def nudged(self, model):
+        put_back(self, model)
+        name, factor = next(iter(self.slices.factors.items()))
+        held = int((~self.slices.trained[name]).nonzero()[0])
+        with torch.no_grad():
+            entry = factor.views[0][held, 0, :1]
+            entry.copy_(torch.nextafter(entry, entry + 1))
+
+    monkeypatch.setattr(ExpertMask, "step", nudged)
+    with pytest.raises(audit.StageFailed, match=r"where it must not \(limit 0\)"):
+        train(nano, "mixture", {}, 1, tmp_path / "1", constraint_tolerance=1.0)
+
+
 def test_a_dense_model_is_one_clear_line(nano, tmp_path):
     with pytest.raises(InputError, match="dense model") as error:
         train(nano, "dense", {}, 1, tmp_path / "x")

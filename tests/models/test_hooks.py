@@ -63,7 +63,7 @@ def write(block, index, gate, up, down):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_neuron_deltas_equal_changed_weights(nano, kind):
+def test_neuron_deltas_equal_changed_weights(nano, float64, kind):
     """Hooks that add rows and columns give the logits of a model whose weights were changed by as much."""
     model, ids = loading.load(nano(kind)[0]), tokens()
     plain, generator = run(model, ids), torch.Generator().manual_seed(1)
@@ -79,11 +79,11 @@ def test_neuron_deltas_equal_changed_weights(nano, kind):
         write(block, index, *deltas)
     written = run(model, ids)
     assert not torch.allclose(plain, written, atol=1e-2)
-    torch.testing.assert_close(hooked, written, atol=2e-3, rtol=1e-3)
+    torch.testing.assert_close(hooked, written, atol=1e-8, rtol=0)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_gradient_of_deltas_is_that_of_the_weights(nano, kind):
+def test_gradient_of_deltas_is_that_of_the_weights(nano, float64, kind):
     """d loss / d delta at zero equals the rows and columns of d loss / d weight: nothing approximate."""
     model, ids = loading.load(nano(kind)[0]), tokens()
     block = ffn.feed_forwards(model)[1]
@@ -99,9 +99,9 @@ def test_gradient_of_deltas_is_that_of_the_weights(nano, kind):
     for (first, last, *_), grads in zip(block.parts(), grads_of(block), strict=True):
         here = (index >= first) & (index < last)
         for delta, grad in zip(chosen[1:3], grads[:2], strict=True):
-            torch.testing.assert_close(delta.grad[here], grad[index[here] - first], atol=1e-6, rtol=1e-3)
+            torch.testing.assert_close(delta.grad[here], grad[index[here] - first], atol=1e-8, rtol=0)
         down = grads[2][:, index[here] - first]
-        torch.testing.assert_close(chosen[3].grad[:, here], down, atol=1e-6, rtol=1e-3)
+        torch.testing.assert_close(chosen[3].grad[:, here], down, atol=1e-8, rtol=0)
 
 
 def grads_of(block):

@@ -57,6 +57,7 @@ class ActivationMask(Method):
         "largest_weight": {"choose": "weight"},
     }
     constrained = True
+    exact = True
 
     def __post_init__(self):
         super().__post_init__()

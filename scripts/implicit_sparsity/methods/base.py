@@ -44,6 +44,7 @@ class Method(Options):
     CONTROLS: ClassVar[dict] = {}
 
     constrained = False  # True: promises not to write somewhere, and is held to it by the leak audit
+    exact = False  # True: what it must not write stays as it is, to the bit, so the audit tolerates nothing
     watched = False  # True: its leak is recorded, too, but promised nothing: the control of one that does
     adapter = True  # False: a stage leaves a whole model, because no adapter can hold what it trains
     sharded = False  # True: reads no weights while it trains, so they may lie in parts on several cards

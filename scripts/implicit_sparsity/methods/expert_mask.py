@@ -73,6 +73,7 @@ class ExpertMask(LoraMethod):
     ROUTED = True
     CONTROLS: ClassVar[dict] = {"random": {"choose": "random"}}
     constrained = True
+    exact = True
 
     def begin(self, stage):
         if not any(block.experts for block in ffn.feed_forwards(stage.model)):

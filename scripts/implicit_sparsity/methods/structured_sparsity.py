@@ -51,6 +51,7 @@ class StructuredSparsity(Method):
     TRAINS = "partitions"
     CONTROLS: ClassVar[dict] = {"shared": {"partition": "shared"}}
     constrained = True
+    exact = True
     adapter = False
 
     def begin(self, stage):

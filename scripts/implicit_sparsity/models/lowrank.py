@@ -123,16 +123,23 @@ def summed(parts) -> list[float]:
 
 
 def expert_change_norms(model, before: dict, chosen: dict) -> tuple[float, float]:
-    """(||dW|| of experts not chosen, ||dW|| of all adapted weights) since ``before``; ``chosen``: bool [X] of
-    each weight that is fused of experts, by name."""
-    leaked = total = 0.0
+    """(norm of what changed in the factors of experts not chosen, norm of all that changed in factors) since
+    ``before``; ``chosen``: bool [X] of each weight that is fused of experts, by name.
+
+    Of the factors themselves and not of dW: a slice that was not touched has exactly 0 on any processor,
+    where the products of dW cancel to rounding, and one that was touched has more, also where B is zero.
+    """
+    parts = []
     for name, factor in factors(model).items():
-        gram, right = _change(factor, before[name])
-        each = (gram * (right @ right.transpose(1, 2))).sum((1, 2)).cpu()
-        total += float(each.sum())
-        if name in chosen:
-            leaked += float(each[~chosen[name].cpu()].sum())
-    return max(leaked, 0.0) ** 0.5, max(total, 0.0) ** 0.5
+        changes = (
+            (now.detach().double() - old).square().sum((1, 2))  # float64: no difference is lost
+            for now, old in zip(factor.views, before[name], strict=True)
+        )
+        each = sum(changes)
+        held = ~chosen[name] if name in chosen else torch.zeros_like(each, dtype=torch.bool)
+        parts.append(_squares(each[held], each))
+    leaked, total = summed(parts)
+    return leaked**0.5, total**0.5
 
 
 def _change(factor, before):

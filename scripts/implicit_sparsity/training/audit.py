@@ -24,7 +24,8 @@ class Audit:
     """Follows one stage; what it has seen survives a resume (``state`` / ``restore``)."""
 
     def __init__(self, model, method, tolerance: float):
-        self.model, self.method, self.tolerance = model, method, tolerance
+        self.model, self.method = model, method
+        self.tolerance = 0.0 if method.exact else tolerance
         self.watched = method.constrained or method.watched
         if self.watched and processes.world() > 1:
             raise StageFailed("the leak audit needs whole weights, these lie in parts on several processes")
