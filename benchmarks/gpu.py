@@ -1,17 +1,17 @@
-"""What one card does with the two target models: memory and speed of training steps, of probing, of the plain
+"""What one GPU does with the two target models: memory and speed of training steps, of probing, of the plain
 forward pass and of decoding, at the full published shapes with random weights and the settings of
 slurm/thesis.yaml.
 
     .venv/bin/python benchmarks/gpu.py                 as many cases as 8 minutes hold, most telling first
     .venv/bin/python benchmarks/gpu.py --layers 8      of networks cut to 8 layers; nothing is extrapolated
-    .venv/bin/python benchmarks/gpu.py --nano          toy sizes, on the CPU where there is no card
+    .venv/bin/python benchmarks/gpu.py --nano          toy sizes, on the CPU where there is no GPU
 
-Prints each case as it ends, one table, and writes JSON (``--out``; benchmarks/results/gpu-<card>.json by
+Prints each case as it ends, one table, and writes JSON (``--out``; benchmarks/results/gpu-<GPU>.json by
 default). No checkpoint, hub or results/ is needed. A case that runs out of memory or fails says so in its
 row, one that would not fit the time budget is left out and says that, and the others go on. What fused
 kernels compile and tune at first use (minutes) is in the budget, not in the figures: a second run has it.
 
-Utilisation is achieved FLOP/s over the card's dense bfloat16 FLOP/s. FLOPs are ``planning.work``'s: a forward
+Utilisation is achieved FLOP/s over the GPU's dense bfloat16 FLOP/s. FLOPs are ``planning.work``'s: a forward
 pass takes 2 a weight that a token meets, and what attention and Gated DeltaNet do between tokens; a step with
 frozen weights takes that again backward, and the adapter's own. ``utilisation`` counts what gradient
 checkpointing computes again (hardware FLOPs, which planning asks for), ``model_utilisation`` does not (MFU).
@@ -31,7 +31,7 @@ sys.path[:0] = [str(ROOT / "scripts"), str(Path(__file__).resolve().parent)]
 
 from onegpu import meter as meters  # noqa: E402
 from onegpu import networks, passes, steps  # noqa: E402
-from onegpu.told import cells, table  # noqa: E402
+from onegpu.report import cells, table  # noqa: E402
 
 METHODS = ("lora", "activation_mask", "orthogonal")
 BLANK = ("tokens_per_s", "seconds_per_step", "peak_memory_gb", "utilisation", "model_utilisation")
@@ -85,7 +85,7 @@ class Run:
         else:
             try:
                 found = measure()
-            except Exception as error:  # on a borrowed card one broken case must not cost the others
+            except Exception as error:  # on a borrowed GPU one broken case must not cost the others
                 found = [blank | {"note": self._why(error)} for _ in labels]
         self.meter.clear()
         took = time.monotonic() - began
@@ -96,7 +96,7 @@ class Run:
         self._save()
 
     def _save(self) -> None:
-        """Write what there is: a borrowed card may be taken back before the last case."""
+        """Write what there is: a borrowed GPU may be taken back before the last case."""
         self.args.out.parent.mkdir(parents=True, exist_ok=True)
         self.args.out.write_text(json.dumps(self.result(), indent=1) + "\n")
 

@@ -1,4 +1,4 @@
-"""What the whole study will take, told before anything is downloaded or run."""
+"""What the whole study will take, before anything is downloaded or run."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Before any card is asked for: does every model fit, and what will it take? One plan a model."""
+"""Before any GPU is asked for: does every model fit, and what will it take? One plan a model."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def preflight(
     ``checkpoints``: {model: {trained, measured, gradients, controls}}, names of checkpoints and of controls;
     ``families``: variant of a method -> its family, by which the summary calls it;
     ``probes``: the measurements among the config's; the rest are sections of the config. Raises InputError
-    for a plan that a card of ``hardware`` cannot hold, with the smallest change that helps.
+    for a plan that a GPU of ``hardware`` cannot hold, with the smallest change that helps.
     """
     from implicit_sparsity.planning import feasibility, plan, report
 

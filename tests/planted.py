@@ -147,7 +147,7 @@ def write_stage(folder, study, loss, **record):
     """One stage folder: stage.json and learning_curve.csv."""
     folder.mkdir(parents=True)
     (folder / "stage.json").write_text(json.dumps({"study": study, **record}))
-    lines = ["step,loss,learning_rate,grad_norm,leak,tokens"]
+    lines = ["step,loss,learning_rate,grad_norm,constraint_violation,tokens"]
     lines += [f"{i + 1},{value},0.001,1.0,,{(i + 1) * 512}" for i, value in enumerate(loss)]
     (folder / "learning_curve.csv").write_text("\n".join(lines) + "\n")
     return str(folder)

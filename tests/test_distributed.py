@@ -273,7 +273,7 @@ job.run(train_adapter, SimpleNamespace(rule="train_adapter", threads=1, **parts)
 
 
 class Job:
-    """The rule's script in a process of its own, with ``gpu`` cards; the launcher is the real one."""
+    """The rule's script in a process of its own, with ``gpu`` GPUs; the launcher is the real one."""
 
     def __init__(self, nano, place, gpu, **more):
         model, tokens = nano("dense")
@@ -375,7 +375,7 @@ def test_audit_refuses_parts(nano, forked, tmp_path, monkeypatch):
     from implicit_sparsity.methods.orthogonal import Orthogonal
 
     monkeypatch.setattr(Orthogonal, "sharded", True)
-    with pytest.raises(audit.StageFailed, match="the leak audit needs whole weights"):
+    with pytest.raises(audit.StageFailed, match="the constraint audit needs whole weights"):
         train(nano, "dense", "orthogonal", 2, tmp_path / "x")
 
 
@@ -385,11 +385,11 @@ def test_what_is_missing_is_one_clear_line(nano, tmp_path, monkeypatch):
             train(nano, "dense", "full", gpu, tmp_path / "x", **more)
         assert not (tmp_path / "x").exists()
 
-    refused("training.batch_size: 4 documents cannot be shared evenly by 3 cards", 3)
-    refused("training.batch_size: 4 documents cannot be shared evenly by 8 cards", 8)
+    refused("training.batch_size: 4 documents cannot be shared evenly by 3 GPUs", 3)
+    refused("training.batch_size: 4 documents cannot be shared evenly by 8 GPUs", 8)
     with monkeypatch.context() as patch:
         patch.setattr(torch.cuda, "device_count", lambda: 1)
-        refused("resources.gpu: asks for 2 cards, 1 can be seen", device=None)
+        refused("resources.gpu: asks for 2 GPUs, 1 can be seen", device=None)
     with monkeypatch.context() as patch:
         patch.setitem(globals(), "LAUNCHER", tmp_path / "no.yaml")
         refused("no.yaml: accelerate's settings are not there")

@@ -203,12 +203,12 @@ def test_audit_tells_one_rounding_of_a_slice_from_none(nano):
         for factor in found.values():
             for view in factor.views:
                 view[:3] += torch.randn_like(view[:3])
-        leaked, total = lowrank.expert_change_norms(model, before, chosen)
-        assert leaked == 0 < total
+        forbidden, total = lowrank.expert_change_norms(model, before, chosen)
+        assert forbidden == 0 < total
         last = next(reversed(found.values())).views[0]
         last[7, 0, 0] = torch.nextafter(last[7, 0, 0], torch.tensor(9.0))
-    leaked, _ = lowrank.expert_change_norms(model, before, chosen)
-    assert 0 < leaked < 1e-6
+    forbidden, _ = lowrank.expert_change_norms(model, before, chosen)
+    assert 0 < forbidden < 1e-6
 
 
 def test_one_rounding_of_an_expert_that_was_not_chosen_fails_the_stage(nano, tmp_path, monkeypatch):

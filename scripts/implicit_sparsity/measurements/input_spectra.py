@@ -194,7 +194,7 @@ def _steps(moments, place, layer, energy):
 
 
 def _spectrum(moments):
-    """Eigenvalues, on a card where there is one: the width of a 27B model takes half a minute on one core."""
+    """Eigenvalues, on a GPU where there is one: the width of a 27B model takes half a minute on one core."""
     return torch.linalg.eigvalsh(torch.from_numpy(moments).to(loading.default_device())).cpu().numpy()
 
 

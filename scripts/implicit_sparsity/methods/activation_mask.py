@@ -95,7 +95,7 @@ class ActivationMask(Method):
             self.gated.after()
 
     def constraint_violation(self, model, before):
-        """Trained entries of protected neurons, by their numbers: written means leaked."""
+        """Trained entries of protected neurons, by their numbers: written means a violation."""
         if not self.guarded:
             return None
         return self.deltas.change_norms(before, self.guarded)

@@ -18,7 +18,7 @@ so none of it where an old domain always uses it. Scaling the gradient would do 
 Deviates: h is dense, so access is a top share and c a sum of |h|; the background is old domains, not
 pretraining data, and without one (first stage) the score is tf alone, every gate 1; neurons are chosen once a
 stage, not each batch; the gate is science.md's, the paper's is 0 or 1. Use is as it was when a domain's stage
-began. Promises nothing, so there is no leak to audit: old domains' neurons are written less, not spared.
+began. Promises nothing, so there is no constraint audit: old domains' neurons are written less, not spared.
 
 ``choose: random`` is the control: as many neurons drawn at random, with the same gates shuffled, so the same
 trained numbers and the same mass of gates in every layer. Saved as a LoRA as ``activation_mask`` does. State:

@@ -17,7 +17,7 @@ COVARIATE = "kl_base"
 
 @dataclass
 class Entrant:
-    """One family in a comparison: its scores and what is told beside them."""
+    """One family in a comparison: its scores and what is reported beside them."""
 
     metadata: dict  # family, role, of
     methods: list  # the P variants

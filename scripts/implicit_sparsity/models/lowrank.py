@@ -103,8 +103,8 @@ def change_norms(model, before: dict, bases: dict) -> tuple[float, float]:
             wide = last.double()
         inside = right @ wide
         parts.append(_squares(gram * (inside @ inside.mT), gram * (right @ right.mT)))
-    leaked, total = summed(parts)
-    return max(leaked, 0.0) ** 0.5, max(total, 0.0) ** 0.5
+    forbidden, total = summed(parts)
+    return max(forbidden, 0.0) ** 0.5, max(total, 0.0) ** 0.5
 
 
 def _squares(*tables):
@@ -138,8 +138,8 @@ def expert_change_norms(model, before: dict, chosen: dict) -> tuple[float, float
         each = sum(changes)
         held = ~chosen[name] if name in chosen else torch.zeros_like(each, dtype=torch.bool)
         parts.append(_squares(each[held], each))
-    leaked, total = summed(parts)
-    return leaked**0.5, total**0.5
+    forbidden, total = summed(parts)
+    return forbidden**0.5, total**0.5
 
 
 def _change(factor, before):

@@ -1,4 +1,4 @@
-"""Seconds, tokens and FLOPs of every job of a study on one kind of card."""
+"""Seconds, tokens and FLOPs of every job of a study on one kind of GPU."""
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -39,7 +39,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Cost:
-    """What one job takes; ``gpu`` is the number of cards it holds."""
+    """What one job takes; ``gpu`` is the number of GPUs it holds."""
 
     seconds: float
     gpu: int = 0
@@ -49,7 +49,7 @@ class Cost:
 
 @dataclass
 class Study:
-    """A config with the shapes of its models and what is known of its card and its data."""
+    """A config with the shapes of its models and what is known of its GPU and its data."""
 
     config: dict
     shapes: dict
@@ -112,7 +112,7 @@ class Study:
         return flops * slow / (peak * self.utilisation(model, what))
 
     def cost(self, job: Job) -> Cost:
-        """What a job takes; without ``hardware`` its seconds on a card are not known, and left at nought."""
+        """What a job takes; without ``hardware`` its seconds on a GPU are not known, and left at nought."""
         key = job.kind, job.wildcards.get("model"), job.run
         if key not in self._costs:  # neither domain nor seed nor order change it
             self._costs[key] = self._cost(job)

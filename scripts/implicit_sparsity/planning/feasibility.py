@@ -94,7 +94,7 @@ def say(path, value, total) -> str:
 
 
 def check(study, model: str, trained_with=None) -> None:
-    """InputError for the first thing that does not fit the card, with the smallest change that helps."""
+    """InputError for the first thing that does not fit the GPU, with the smallest change that helps."""
     for case, parts in cases(study, model, trained_with).items():
         if parts["total"] <= study.gpu.memory:
             continue

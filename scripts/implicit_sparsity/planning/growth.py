@@ -99,7 +99,7 @@ def planned(study: Study, learners) -> list:
 
 
 def totals(study: Study, learners) -> dict:
-    """FLOPs of all jobs, card hours (nought without ``hardware``) and bytes on disk."""
+    """FLOPs of all jobs, GPU hours (nought without ``hardware``) and bytes on disk."""
     result = planned(study, learners)
     costs = [study.cost(job) for job in result]
     return {

@@ -1,4 +1,4 @@
-"""What was measured: utilisation of a card by benchmarks/gpu.py, seconds and memory of jobs that have run."""
+"""What was measured: utilisation of a GPU by benchmarks/gpu.py, seconds and memory of jobs that have run."""
 
 import csv
 import json
@@ -14,7 +14,7 @@ WHAT = {"train": "train", "probe": "probe"}
 
 
 def utilisation(folder, models, gpu: str) -> tuple[dict, list]:
-    """({(model, "train" | "probe"): share of the card's FLOP/s}, names of the files it is from).
+    """({(model, "train" | "probe"): share of the GPU's FLOP/s}, names of the files it is from).
 
     Only what was measured on this kind of card: another's share is none of its own. A row counts for a model
     whose name holds the row's size (``27b``). Of several methods the mean; rows of a network cut in depth

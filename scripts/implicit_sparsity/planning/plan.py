@@ -1,4 +1,4 @@
-"""The plan of a study: memory of all that runs on a card, hours, cost and storage, a dict a model."""
+"""The plan of a study: memory of all that runs on a GPU, hours, cost and storage, a dict a model."""
 
 from pathlib import Path
 

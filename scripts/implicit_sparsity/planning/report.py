@@ -115,7 +115,7 @@ def memory(cases: dict, hardware: dict, families: dict) -> str:
 
 
 def work(rules: dict, hardware: dict) -> str:
-    """Jobs, tokens, FLOPs, hours and cost of each rule that asks for a card."""
+    """Jobs, tokens, FLOPs, hours and cost of each rule that asks for a GPU."""
     price, currency = hardware.get("price_per_hour", 0), hardware.get("currency", "")
     rows = [
         (

@@ -1,4 +1,4 @@
-"""What a method trains, keeps and saves, told by its class's literal ``TRAINS`` and its options: a low-rank
+"""What a method trains, keeps and saves, by its class's literal ``TRAINS`` and its options: a low-rank
 adapter of ``rank``, rows and columns of the share ``fraction`` of neurons, partitions of freed positions, or
 all weights.
 

@@ -68,7 +68,7 @@ def made() -> dict:
 
 
 def device() -> str:
-    """The name of the card, where there is one and the job uses torch."""
+    """The name of the GPU, where there is one and the job uses torch."""
     torch = sys.modules.get("torch")  # not imported for this
     gpu = torch is not None and torch.cuda.is_available()
     return torch.cuda.get_device_name(0) if gpu else "cpu"

@@ -73,7 +73,7 @@ class CurvatureMask:
 
     @classmethod
     def of(cls, inputs: Side, gradients: Side, traces, energy: float, rank: int):
-        """The fence that zeroes the fewest entries, the most curved, which hold ``energy`` of all curvature
+        """The mask that zeroes the fewest entries, the most curved, which hold ``energy`` of all curvature
         tr A tr G; fewer hold it, where the directions kept do not tell entries apart so far. InputError where
         nothing is left to write."""
         curved = torch.outer(gradients.bounds(), inputs.bounds()).cpu()
@@ -128,7 +128,7 @@ def _square(left, right) -> float:
 
 
 def build(state: dict, outcome: dict, options) -> dict:
-    """A fence for each adapted weight {name: Fence}, on its device. ``found``: lowrank.factors;
+    """A mask for each adapted weight {name: CurvatureMask}, on its device. ``outcome``: lowrank.factors;
     ``options``: energy, max_rank, rank, and seeds, a function of names or None for the measured bases."""
     result = {}
     for name, factor in outcome.items():

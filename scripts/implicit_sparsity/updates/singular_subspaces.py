@@ -58,19 +58,19 @@ def snapshot(layers: dict) -> dict:
 def change_norms(layers: dict, before: dict) -> tuple[float, float]:
     """(||dW - (1 - P_U) dW (1 - P_V)||, ||dW||) of all layers since ``before``, P onto the half that stays.
 
-    The part that leaked is the sum of two orthogonal ones, P_U dW and (1 - P_U) dW P_V. dW = U S V - U0 S0 V0
-    is formed, a layer at a time, in float64, as a step is a small difference: r is near the full rank, so the
-    factors are no smaller.
+    The forbidden part is the sum of two orthogonal ones, P_U dW and (1 - P_U) dW P_V. dW = U S V - U0 S0 V0
+    is formed, a layer at a time, in float64, as a step is a small difference: r is near the full rank, so
+    the factors are no smaller.
     """
     parts = []
     for name, layer in layers.items():
         change = _product(trained(layer)) - _product(before[name])
         rows = high_rows(layer, change)
         columns = high_columns(layer, change - rows)
-        leaked = rows.square().sum() + columns.square().sum()
-        parts.append(torch.stack([leaked, change.square().sum()]))
-    leaked, total = summed(parts)
-    return leaked**0.5, total**0.5
+        forbidden = rows.square().sum() + columns.square().sum()
+        parts.append(torch.stack([forbidden, change.square().sum()]))
+    forbidden, total = summed(parts)
+    return forbidden**0.5, total**0.5
 
 
 def _product(parts: dict):

@@ -68,7 +68,7 @@ def calibration(model, batches, result: dict) -> dict:
             now["routed"] = x.detach().flatten(0, -2)
             return
         else:
-            real = now["keep"].to(x.device)  # a network may lie on several cards
+            real = now["keep"].to(x.device)  # a network may lie on several GPUs
             retained.setdefault(name, [[]])[0].append(x.detach().flatten(0, -2)[real].float())
         now["last"], now["name"] = x, name
 

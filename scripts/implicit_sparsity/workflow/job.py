@@ -1,4 +1,4 @@
-"""The seam between a rule and a function: names become arguments, failures become one line.
+"""Between a rule and a function: names become arguments, failures become one line.
 
 ``job.run(function, snakemake)`` is the last line of every script of a rule. It gives the function the
 rule's outputs, inputs, params and wildcards by name, keeps the traceback in the rule's log and leaves with

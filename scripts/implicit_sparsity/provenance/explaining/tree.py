@@ -1,4 +1,4 @@
-"""The tree that is printed: an artifact, what it says, and below it what it was made of, each told once."""
+"""The tree that is printed: an artifact, what it says, and below it what it was made of, each once."""
 
 from pathlib import Path
 
