@@ -238,13 +238,13 @@ def test_bfloat16(nano, forked, tmp_path, method):
 def test_one_process_alone_reads_the_weights(nano, forked, tmp_path, monkeypatch):
     """The others have room for them, and get them from it: eight copies of a large model fit no node."""
     seen = tmp_path / "seen"
-    load = loading._hollow
+    load = loading._empty_init
 
     def hollow(*given):
         seen.write_text(os.environ["RANK"])
         return load(*given)
 
-    monkeypatch.setattr(loading, "_hollow", hollow)
+    monkeypatch.setattr(loading, "_empty_init", hollow)
     # as published: a vision-language checkpoint, of which the text model is trained and saved
     place, whole = multimodal.make(tmp_path / "vl", "mixture")
     write_json(place / "manifest.json", {"revision": "random", "files": {}})

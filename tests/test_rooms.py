@@ -25,6 +25,7 @@ LAYERS = (
     "corpora",
     "provenance",
     "storage",
+    "metrics",
     "options | randomness",
     "errors",
 )
@@ -104,6 +105,18 @@ def test_rooms_are_layers_and_imports_go_down(graph):
 
 def layers():
     return tuple({name.strip() for name in layer.split("|")} for layer in LAYERS)
+
+
+def test_a_room_of_the_tower_imports_nothing_beside_it(graph):
+    tower = {name for layer in layers() for name in layer}
+    wrong = {
+        (short(name), short(imported))
+        for name in graph.modules
+        if name.startswith(f"{PACKAGE}.") and room_of(name) in tower
+        for imported in graph.find_modules_directly_imported_by(name)
+        if imported.startswith(f"{PACKAGE}.") and room_of(imported) not in tower
+    }
+    assert not wrong
 
 
 @pytest.mark.parametrize("room", BESIDE)
