@@ -39,7 +39,7 @@ def _broken(path, error, where) -> ConfigError:
 
 
 def _refuse_repeated_keys(node, path, name, above=()):
-    """A key given twice is two intentions, of which YAML would keep the last; an alias may not hold itself."""
+    """A key given twice is two intentions, of which YAML would keep the last; no alias may hold itself."""
     if any(node is one for one in above):
         line = node.start_mark.line + 1
         raise ConfigError(path, "an alias of what it stands in", "values", f"{name}:{line}")
