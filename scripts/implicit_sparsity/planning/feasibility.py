@@ -113,10 +113,10 @@ def advice(study, model: str, case: tuple) -> str:
     """What to change, in words."""
     suffice, every = tried(study, model, case)
     if suffice:
-        most = min(every, key=lambda result: result[2])
+        most = min(every, key=lambda change: change[2])
         line = f"smallest change that fits: {say(*suffice[0])}"
         if len(suffice) > 1:
-            line += "; or " + " or ".join(say(*result) for result in suffice[1:])
+            line += "; or " + " or ".join(say(*change) for change in suffice[1:])
         return line + f"; most is saved by {say(*most)}"
     together, total = {}, None
     for path, value, _ in every:  # no one change suffices: one knob after the other, each as far as it goes

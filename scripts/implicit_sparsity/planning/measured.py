@@ -23,10 +23,10 @@ def utilisation(folder, models, gpu: str) -> tuple[dict, list]:
     result: dict = {}
     files = []
     for path in sorted(Path(folder).glob("gpu*.json")):
-        found = read_json(path)
-        if not is_named(gpu, found.get("device", "")):
+        content = read_json(path)
+        if not is_named(gpu, content.get("device", "")):
             continue
-        for row in found.get("rows", []):
+        for row in content.get("rows", []):
             size = re.search(r"\d+b", str(row.get("model", "")).lower())
             share = row.get("utilisation")
             if row.get("what") not in WHAT or not size or not share:

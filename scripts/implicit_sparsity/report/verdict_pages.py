@@ -95,15 +95,15 @@ def blocks(verdicts) -> list:
         result.append(("text", f"{claim['statement']} It would be refuted by: {claim['refuted_by']}."))
         unit = next((row["unit"] for row in claim["evidence"] if row["unit"] != "1"), "")
         effect = f"Effect: {claim['effect']}{f' ({unit})' if unit else ''}."
-        metadata = f"Noise floor: {claim['noise_floor']}. Averages: {claim['averaged']}."
-        result.append(("text", f"{effect} {metadata}"))
+        basis = f"Noise floor: {claim['noise_floor']}. Averages: {claim['averaged']}."
+        result.append(("text", f"{effect} {basis}"))
         if claim["evidence"]:
             result.append(("table", HEAD, evidence_rows(claim)))
-        reported = (
+        details = (
             ": ".join((", ".join(filter(None, (row["model"], of(row)))), row["detail"]))
             for row in claim["evidence"]
         )
-        result += [("text", line) for line in reported]
+        result += [("text", line) for line in details]
         result += [("text", f"Missing: {text}.") for text in claim["missing"]]
         result += [("text", f"Passed over: {text}.") for text in claim["passed_over"]]
         result += published_blocks(claim)
@@ -218,6 +218,6 @@ def picture(path, alternative: str, width: int = 1100, colours: int = 128) -> st
         image.quantize(colours).save(data, format="PNG", optimize=True)
     encoded = base64.b64encode(data.getvalue()).decode()
     place = html.escape(str(path), quote=True)
-    metadata = f'alt="{html.escape(alternative, quote=True)}" style="max-width: 100%; width: 46em"'
-    element = f'<img {metadata} src="data:image/png;base64,{encoded}">'
+    attributes = f'alt="{html.escape(alternative, quote=True)}" style="max-width: 100%; width: 46em"'
+    element = f'<img {attributes} src="data:image/png;base64,{encoded}">'
     return f"<a href=\"javascript:app.showResultInfo('{place}')\">{element}</a>"
