@@ -13,6 +13,7 @@ a Zarr store, under ``provenance`` in JSON, as ``provenance.json`` in any other 
 room for it, in the sidecar that CSV on the Web names (``<file>.csv-metadata.json``, under ``notes``).
 """
 
+import csv
 import inspect
 import json
 import sys
@@ -161,8 +162,6 @@ def sidecars(path) -> list[Path]:
 
 def table_metadata(path: Path, entry: dict) -> dict:
     """A table's sidecar in the form of CSV on the Web: its columns, and the record as a note."""
-    import csv
-
     with open(path, encoding="utf-8", newline="") as file:
         columns = next(csv.reader(file), [])
     return {

@@ -8,6 +8,7 @@ escape. In HTML alone there is ("raw", element).
 import base64
 import html
 import io
+from dataclasses import asdict
 from pathlib import Path
 
 from implicit_sparsity.metrics import verdict
@@ -32,8 +33,6 @@ def judge(claims: dict, tables: dict, study, figures) -> dict:
 
     claims: id -> Claim; tables: name -> DataFrame; figures: names of the figures that the study draws.
     """
-    from dataclasses import asdict
-
     from . import published
 
     result = {}

@@ -1,4 +1,4 @@
-"""Train a stage on several cards: start the processes, hand them their work, hear of their end.
+"""Train a stage on several GPUs: start the processes, hand them their work, hear of their end.
 
 A stage's own process starts accelerate's launcher, which starts one worker a GPU (gloo processes where
 there is none), and waits. The workers train (``sharding`` and ``fit.share`` say how they
