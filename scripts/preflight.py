@@ -47,8 +47,8 @@ def preflight(
     }
     whole, notes = plan.study_of(study)
     made = {model: plan.of_model(whole, model, checkpoints[model], notes) for model in whole.shapes}
-    reported = hardware | {"gb": whole.gpu.memory / 1e9} if hardware else {}
-    text = "\n\n".join(report.of_model(made[model], reported, families) for model in made)
+    bounds = hardware | {"gb": whole.gpu.memory / 1e9} if hardware else {}
+    text = "\n\n".join(report.of_model(made[model], bounds, families) for model in made)
     if notes["warning"]:
         text = f"Warning: {notes['warning']}\n\n{text}"
     if hardware:

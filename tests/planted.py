@@ -225,7 +225,7 @@ def write_drift(
     }
     names = {"reference": ["base", "previous"], "domain": list(domains), "measure": list(drift.MEASURES)}
     names |= {"layer": range(layers), "left_out": range(-1, documents), "document": range(documents)}
-    coords = {name: ((name,), np.array(result), metadata()) for name, result in names.items()}
+    coords = {name: ((name,), np.array(labels), metadata()) for name, labels in names.items()}
     attrs = {"model": model, "checkpoint": checkpoint, "revision": "r", "model_sha256": "s"}
     return write_store(path, arrays, coords, attrs | more)
 
@@ -263,7 +263,7 @@ def noisy_losses(
 
 
 def write_thresholds(path, result, domain, model="nano", **more):
-    """A store of losses under thresholds and masks: ``found`` as ``noisy_losses`` gives it."""
+    """A store of losses under thresholds and masks: ``result`` as ``noisy_losses`` gives it."""
     from types import SimpleNamespace
 
     from implicit_sparsity.passes import thresholding

@@ -29,9 +29,8 @@ from implicit_sparsity import errors, methods
 from implicit_sparsity.models import adapters, loading, losses, processes
 from implicit_sparsity.options import load
 from implicit_sparsity.storage.files import write_json
-from implicit_sparsity.training import audit, fit
-from implicit_sparsity.training import launcher as training_launcher
-from implicit_sparsity.workflow import job as jobs
+from implicit_sparsity.training import audit, fit, launcher
+from implicit_sparsity.workflow.job import arguments
 
 ROOT = Path(train_adapter.__file__).parent.parent
 LAUNCHER = ROOT / "slurm" / "fsdp.yaml"
@@ -65,9 +64,9 @@ class Forks:
         status = 1
         try:
             os.environ.update(environment)
-            sys.stderr = (scratch / training_launcher.OUTPUT).open("a")
+            sys.stderr = (scratch / launcher.OUTPUT).open("a")
             AcceleratorState._reset_state(reset_partial_state=True)  # this process's, which trained alone
-            training_launcher.main(scratch)
+            launcher.main(scratch)
             status = 0
         except BaseException:
             traceback.print_exc()
@@ -94,11 +93,11 @@ class Forks:
 
 @pytest.fixture
 def forked(monkeypatch):
-    def start(count, launcher, scratch, device):
-        (scratch / training_launcher.OUTPUT).write_text("")
+    def start(count, settings, scratch, device):
+        (scratch / launcher.OUTPUT).write_text("")
         return Forks(count, scratch)
 
-    monkeypatch.setattr(training_launcher, "_start", start)
+    monkeypatch.setattr(launcher, "_start", start)
 
 
 def train(nano, kind, method, gpu, folder, previous=None, **more):
@@ -201,7 +200,7 @@ def test_another_number_of_processes_goes_on(
             raise KeyboardInterrupt
         before(self, step)
 
-    with monkeypatch.context() as patch, pytest.raises((KeyboardInterrupt, training_launcher.WorkerFailed)):
+    with monkeypatch.context() as patch, pytest.raises((KeyboardInterrupt, launcher.WorkerFailed)):
         patch.setattr(audit.Audit, "before_step", cut_off)
         train(nano, kind, method, first, tmp_path / "x", previous)
     (scratch,) = tmp_path.glob(".partial-x-*")
@@ -240,11 +239,11 @@ def test_one_process_alone_reads_the_weights(nano, forked, tmp_path, monkeypatch
     seen = tmp_path / "seen"
     load = loading._empty_init
 
-    def hollow(*given):
+    def empty_init(*given):
         seen.write_text(os.environ["RANK"])
         return load(*given)
 
-    monkeypatch.setattr(loading, "_empty_init", hollow)
+    monkeypatch.setattr(loading, "_empty_init", empty_init)
     # as published: a vision-language checkpoint, of which the text model is trained and saved
     place, whole = multimodal.make(tmp_path / "vl", "mixture")
     write_json(place / "manifest.json", {"revision": "random", "files": {}})
@@ -295,7 +294,7 @@ class Job:
         parts = {name: dict(values) for name, values in self.given.items() if name != "log"}
         parts["resources"]["gpu"] = gpu
         given = SimpleNamespace(rule="train_adapter", threads=1, **parts)
-        train_adapter.train_adapter(**jobs.arguments(train_adapter.train_adapter, given))
+        train_adapter.train_adapter(**arguments(train_adapter.train_adapter, given))
 
     def saved(self):
         """The last step that has a whole restart point."""
@@ -368,7 +367,7 @@ def test_a_method_with_an_audit_stays_whole(name):
     """Constrained steps are audited on whole weights, so such a method never trains on parts."""
     method = load("methods", name)
     assert not (method.constrained and method.sharded)
-    assert training_launcher.process_count(2, method, TRAINING) == (2 if method.sharded else 1)
+    assert launcher.process_count(2, method, TRAINING) == (2 if method.sharded else 1)
 
 
 def test_audit_refuses_parts(nano, forked, tmp_path, monkeypatch):

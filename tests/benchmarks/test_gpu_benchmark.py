@@ -80,7 +80,7 @@ def test_settings_are_those_of_the_thesis(gpu):
 
 
 def test_a_case_leaves_no_network_behind(gpu):
-    """The next case needs the whole card: B, which holds most, keeps none of its two networks."""
+    """The next case needs the whole GPU: B, which holds most, keeps none of its two networks."""
     import weakref
 
     made = []

@@ -1,4 +1,4 @@
-"""benchmarks/training.py at nano size: every method has its row; the clock and the gauge tell the truth."""
+"""benchmarks/training.py at nano size: every method has its row; clock and memory meter tell the truth."""
 
 import json
 import math

@@ -12,8 +12,7 @@ from implicit_sparsity.methods.expert_mask import ExpertMask, select_experts
 from implicit_sparsity.models import adapters, hooks, loading, lowrank
 from implicit_sparsity.options import load
 from implicit_sparsity.storage import files, tensors
-from implicit_sparsity.training import audit, stage
-from implicit_sparsity.training import fit as loop
+from implicit_sparsity.training import audit, fit, stage
 from implicit_sparsity.updates import expert_selection
 
 
@@ -129,7 +128,7 @@ def train(nano, kind, options, count, folder, previous=None, **more):
         str(model), domains, [tokens[d] for d in domains], 0, settings, previous and str(previous)
     )
     method = load("methods", "expert_mask", **{"p": 0.4} | options)
-    result = loop.run_stage(here, method, folder.parent / f"{folder.name}.scratch")
+    result = fit.run_stage(here, method, folder.parent / f"{folder.name}.scratch")
     with files.new_folder(folder) as new:
         here.save(method, new, result["state"])
     return method, result

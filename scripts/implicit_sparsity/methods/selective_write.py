@@ -61,7 +61,7 @@ class SelectiveWrite(Method):
             sums = neuron_choice.grouped_activity(
                 stage.model, stage.select_documents(), self.sample_tokens, self.groups
             )
-        self.result = neuron_gates.accessed(sums, self.accessed)
+        self.used = neuron_gates.accessed(sums, self.accessed)
         self.chosen = neuron_choice.choose(self.background.scores(sums), self.fraction, {})
         self.gates = neuron_gates.gates(self.background.use, self.chosen)
         if self.choose == "random":
@@ -86,7 +86,7 @@ class SelectiveWrite(Method):
 
     def end(self, stage):
         written = self.old.joined_with(self.deltas).to_state()
-        return written | self.background.with_domain(self.result).to_state()
+        return written | self.background.with_domain(self.used).to_state()
 
     def save(self, stage, folder):
         self.old.joined_with(self.deltas).save_as_lora(stage.model, folder)

@@ -55,8 +55,8 @@ class SideBranch(Method):
         return self.branch.applied(model)
 
     def end(self, stage):
-        retained = {"ranks": self.ranks} if self.choose == "hub" else {}
-        return retained | {"width": torch.tensor(self.width)}
+        state = {"ranks": self.ranks} if self.choose == "hub" else {}
+        return state | {"width": torch.tensor(self.width)}
 
     def save(self, stage, folder):
         self.branch.save(stage.model, folder, stage.training.get("precision", "fp32"))

@@ -41,7 +41,7 @@ def load(folder, precision: str = "fp32", device: str | None = None, quantizatio
     placed = {} if device == "cpu" else {"device_map": "auto" if spread else {"": device}}
     if quantization != "none":
         placed = {"device_map": {"": device}} | placed | {"quantization_config": _quantized(quantization)}
-    model, result = AutoModelForCausalLM.from_pretrained(
+    model, info = AutoModelForCausalLM.from_pretrained(
         str(folder),
         dtype=dtype,
         local_files_only=True,
@@ -50,7 +50,7 @@ def load(folder, precision: str = "fp32", device: str | None = None, quantizatio
         output_loading_info=True,
         **placed,
     )
-    if missing := sorted(result["missing_keys"]):  # transformers would go on with random values
+    if missing := sorted(info["missing_keys"]):  # transformers would go on with random values
         raise InputError(f"has no weights for {missing[0]} ({len(missing)} are missing)", path=folder)
     model.requires_grad_(False).eval()
     log.info("model loaded")  # benchmarks/startup.py reads how long a job took to get here

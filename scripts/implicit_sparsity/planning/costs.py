@@ -69,8 +69,8 @@ class Study:
 
     @cached_property
     def settings(self) -> dict:
-        result = {name: memory.setting_of(self.config, name) for name in self.shapes}
-        return {name: replace(setting, fast=self.fast) for name, setting in result.items()}
+        settings = {name: memory.setting_of(self.config, name) for name in self.shapes}
+        return {name: replace(setting, fast=self.fast) for name, setting in settings.items()}
 
     @cached_property
     def methods(self) -> dict:
@@ -99,8 +99,8 @@ class Study:
         return self.lengths.get(model, min(longest, self.hardware.get("mean_tokens", longest)))
 
     def utilisation(self, model: str, what: str) -> float:
-        reported = self.hardware.get("utilisation", {}).get(what, UTILISATION[what])
-        return self.measured.get((model, what), reported)
+        assumed = self.hardware.get("utilisation", {}).get(what, UTILISATION[what])
+        return self.measured.get((model, what), assumed)
 
     def seconds(self, model: str, flops: float, what: str) -> float:
         """Of arithmetic at the utilisation of ``what``. A measured one has the kernels' speed in it."""

@@ -65,12 +65,12 @@ def rules(study, jobs: list, ran: dict, stages: dict) -> str:
         known = [(job, ran[measured.name_of(job)]) for job in members if measured.name_of(job) in ran]
         took = sum(seconds for _, (seconds, _) in known) / len(known) if known else None
         peak = max((memory for _, (_, memory) in known), default=0) / 1000
-        reported = [
+        peaks = [
             stages[measured.name_of(job)]["peak_memory_mb"]
             for job in members
             if measured.name_of(job) in stages
         ]
-        peak = max([peak, *(mb / 1000 for mb in reported)])
+        peak = max([peak, *(mb / 1000 for mb in peaks)])
         each = sum(cost.seconds for cost in costs) / len(costs)
         rows.append(
             (

@@ -1,4 +1,4 @@
-"""Graphics cards: memory, arithmetic and bandwidth as their makers state them.
+"""GPUs: memory, arithmetic and bandwidth as their makers state them.
 
 Sources: NVIDIA's data sheets "A100 Tensor Core GPU" (SXM4 columns), "H100 Tensor Core GPU" (SXM5) and "H200
 Tensor Core GPU" (SXM). FLOP/s are those of dense bfloat16 matrix products, without sparsity. Memory is what

@@ -16,7 +16,7 @@ QUANTIZED = {"int8": 1.0, "nf4": 0.5625}  # bytes of a weight; NF4 with a float3
 
 @dataclass(frozen=True)
 class Setting:
-    """What of a config decides on memory; the knobs of a plan that does not fit are fields of it."""
+    """What of a config decides on memory; the changes tried on a plan that does not fit are to its fields."""
 
     precision: str = "fp32"
     quantization: str = "none"

@@ -82,8 +82,8 @@ def optimise(model, method, batches: list, training: dict, scratch, seed: int, a
         raise StageFailed(
             f"stopped at step {loop.state.global_step} of {training['steps']}; run again to continue"
         )
-    retained = ("step", "loss", "learning_rate", "grad_norm", "constraint_violation")
-    return [{name: row.get(name) for name in retained} for row in loop.state.log_history if "loss" in row]
+    columns = ("step", "loss", "learning_rate", "grad_norm", "constraint_violation")
+    return [{name: row.get(name) for name in columns} for row in loop.state.log_history if "loss" in row]
 
 
 def share(batches: list, packing: bool) -> list[dict]:

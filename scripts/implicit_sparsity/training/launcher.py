@@ -1,4 +1,4 @@
-"""Train a stage on several cards: start the processes, hand them their work, hear of their end.
+"""Train a stage on several GPUs: start the processes, hand them their work, hear of their end.
 
 A stage's own process starts accelerate's launcher, which starts one worker a GPU (gloo processes where
 there is none), and waits. The workers train (``sharding`` and ``fit.share`` say how they
@@ -48,7 +48,7 @@ def process_count(gpu: int, method, training: dict) -> int:
     cannot share a batch evenly.
 
     A method that reads single weights while it trains, for its audit or its step, stays in one process: there
-    ``models.load`` spreads the network over the GPUs, layer by layer, where one is too small.
+    ``loading.load`` spreads the network over the GPUs, layer by layer, where one is too small.
     """
     if gpu < 2 or not method.sharded:
         return 1
@@ -66,7 +66,7 @@ def process_count(gpu: int, method, training: dict) -> int:
 
 
 def launch_stage(work: dict, gpu: int, launcher: str, scratch):
-    """Train one stage on ``gpu`` cards: (stage, method, what ``fit.run_stage`` returns).
+    """Train one stage on ``gpu`` GPUs: (stage, method, what ``fit.run_stage`` returns).
 
     ``work``: {stage: arguments of ``Stage``, method, options}.
     """
@@ -96,10 +96,10 @@ def train_on_workers(work: dict, count: int, launcher: str, scratch) -> dict:
             leftover.unlink()
         write_json(scratch / "work.json", work)
         status = _wait(_start(count, launcher, scratch, work["stage"]["training"].get("device")), scratch)
-        reported = (scratch / OUTPUT).read_text(errors="replace")
-        log.info("workers:\n%s", reported)
+        output = (scratch / OUTPUT).read_text(errors="replace")
+        log.info("workers:\n%s", output)
         if status != 0 or not finished.exists():
-            raise _failure(scratch, reported, status)
+            raise _failure(scratch, output, status)
     return read_json(finished)
 
 
@@ -152,14 +152,14 @@ def _wait(process, scratch) -> int:
         raise
 
 
-def _failure(scratch, reported: str, status: int) -> Exception:
+def _failure(scratch, output: str, status: int) -> Exception:
     """The exception that the first worker to fail ended with."""
     reports = sorted((read_json(p) for p in scratch.glob(FAILED.format("*"))), key=lambda r: r["time"])
     known = {"InputError": InputError, "StageFailed": StageFailed}
     for report in reports:
         if report["kind"] in known:
             return known[report["kind"]](report["message"])
-    died = re.search(r"Root Cause.*?exitcode\s*:\s*-(\d+)", reported, re.DOTALL)
+    died = re.search(r"Root Cause.*?exitcode\s*:\s*-(\d+)", output, re.DOTALL)
     if died:  # the others then report a broken connection
         name = signal.Signals(int(died.group(1))).name
         return WorkerFailed(f"a worker was killed by {name} (out of memory?)")

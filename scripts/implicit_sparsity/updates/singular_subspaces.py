@@ -20,9 +20,9 @@ def trained(layer) -> dict:
 
 def high_rows(layer, x):
     """The part of the columns of x [o, m] that lies in the span of U_high, float64."""
-    x, retained = x.double(), layer._osf_U_high
-    if ADAPTER in retained:
-        high = retained[ADAPTER].double()
+    x, stored = x.double(), layer._osf_U_high
+    if ADAPTER in stored:
+        high = stored[ADAPTER].double()
         return high @ (high.T @ x)
     low = layer._osf_U_low_init[ADAPTER].double()
     return x - low @ (low.T @ x)
@@ -30,9 +30,9 @@ def high_rows(layer, x):
 
 def high_columns(layer, x):
     """The part of the rows of x [m, i] that lies in the span of V_high, float64."""
-    x, retained = x.double(), layer._osf_V_high
-    if ADAPTER in retained:
-        high = retained[ADAPTER].double()
+    x, stored = x.double(), layer._osf_V_high
+    if ADAPTER in stored:
+        high = stored[ADAPTER].double()
         return (x @ high.T) @ high
     low = layer._osf_V_low_init[ADAPTER].double()
     return x - (x @ low.T) @ low
