@@ -4,16 +4,6 @@ Needs: results/models/, results/tokens/. Makes: results/adapters/.
 """
 
 
-def recipe(wildcards):
-    """What a stage is trained on, and how."""
-    return dict(wildcards.items()) | {
-        "base": config["models"][wildcards.model],
-        "domains": study.trained_domains(wildcards.order, wildcards.stage),
-        "options": config["methods"][wildcards.method],
-        "training": config["training"],
-    }
-
-
 rule train_adapter:
     """Continue the adapter of one order by one domain, with one method."""
     input:
@@ -40,6 +30,7 @@ rule train_adapter:
     params:
         # the method is found by name, so it is named here
         code=lambda w: code("train_adapter.py", "methods", study.method_module(w.method)),
-        recipe=recipe,
+        # what the stage is trained on, and how
+        recipe=lambda w: study.recipe(**w),
     script:
         "../scripts/train_adapter.py"

@@ -1,7 +1,6 @@
 """The study, path patterns, constraints, and what inputs and params of several files call.
 
-Needs: config files. Makes: a checked config, or one line on stderr and exit status 1; no files. What is a function of
-the config alone is in scripts/implicit_sparsity/workflow/, with its tests.
+Needs: config files. Makes: a checked config, or one line on stderr. What depends on it alone is in workflow/study.py.
 """
 
 import os

@@ -1,6 +1,6 @@
-"""Two changes to Snakemake's own classes, for which 9.27 offers no other way.
+"""Two changes to Snakemake's own classes, for which 9.27 offers no other way. It makes no files.
 
-Needs: that Snakemake. Makes: no files. tests/workflow/test_patches.py fails where one is not needed any more.
+tests/workflow/test_patches.py fails where one of them is not needed any more.
 """
 
 import snakemake
@@ -43,9 +43,8 @@ def look_behind_ancient(search):
 def group_is_ready(self, job):
     """DAG._ready, by which members of a group a job waits for, not by which of the jobs it waits for are members.
 
-    The same answer. A table reads thousands of stores, and a dry run of the thesis spent half its time here. No
-    issue is known. To report: for each job of a group, at every call, DAG._ready goes through all dependencies of
-    all members.
+    The same answer; half the time of a dry run of the thesis. No issue is known. To report: for each job of a group,
+    at every call, DAG._ready goes through all dependencies of all members.
     """
     group = self._group.get(job)
     if group is None:

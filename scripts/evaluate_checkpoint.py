@@ -9,6 +9,7 @@ from implicit_sparsity.errors import InputError
 from implicit_sparsity.provenance import cache, identity
 from implicit_sparsity.storage.files import read_json, write_json
 from implicit_sparsity.workflow import job
+from implicit_sparsity.workflow.progress import progress
 
 # beside results/evals/<model>/, by the hash of all that they depend on: scores, and what the base model made
 # of the documents, which is the same for every checkpoint that is compared with it
@@ -59,7 +60,7 @@ def score(shards, finished, base_outputs, model, adapter, base, options) -> dict
     tokenizer, scores = evaluation.tokenizer_of(model), {}
     for domain, shard in shards.items():
         stop = evaluation.stop_token(shard, tokenizer)
-        bar = job.progress(f"{Path(adapter).name if adapter else 'base'} on {domain}")
+        bar = progress(f"{Path(adapter).name if adapter else 'base'} on {domain}")
         decode = tokenizer.decode
         scores[domain] = evaluation.score_domain(network, shard, domain, options, decode, stop, bar, past)
         cache.store(finished[domain], write_json, scores[domain])

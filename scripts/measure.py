@@ -4,6 +4,7 @@ import shutil
 
 from implicit_sparsity.provenance import cache, identity
 from implicit_sparsity.workflow import job
+from implicit_sparsity.workflow.progress import progress
 
 
 def measure(
@@ -38,9 +39,9 @@ def measure(
     shards = dict(zip(domains, map(Tokens, folders), strict=True))
     files = {need: stores[need] for need in chosen.NEEDS if need in stores}
     subject = Subject(model, base, checkpoint, shards, domain, adapter, previous, files, orders or {})
-    subject.progress, scratch = job.progress, []
-    depends = checkpoint, chosen.settings(), code
-    subject.scratch = lambda: scratch.append(cache.scratch(store, *depends)) or scratch[-1]
+    subject.progress, scratch = progress, []
+    key = checkpoint, chosen.settings(), code
+    subject.scratch = lambda: scratch.append(cache.scratch(store, *key)) or scratch[-1]
     arrays, coords = chosen.measure(subject)
     measured = {each: shards[each].index for each in ([domain] if domain else domains)}
     subject.attrs |= {"domain": domain, "tokens_sha256": identity.digest(measured)}

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from implicit_sparsity.provenance import identity
 from implicit_sparsity.workflow import job
+from implicit_sparsity.workflow.progress import progress
 
 
 def measure_control(stores, model, tokens, base, domains, control, options, name=None, code=""):
@@ -32,7 +33,7 @@ def measure_control(stores, model, tokens, base, domains, control, options, name
     for domain, path in zip(domains, stores, strict=True):
         result = []
         for half in ("a", "b"):
-            bar, where = job.progress(f"{domain} {half}, {control}"), shards[domain].folder
+            bar, where = progress(f"{domain} {half}, {control}"), shards[domain].folder
             result.append(activation_pass.measure(network, blocks, *taken[domain, half], options, bar, where))
         metadata = {"domain": domain, "control": control}
         metadata |= {"tokens_sha256": identity.digest(shards[domain].index)}

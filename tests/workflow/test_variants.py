@@ -100,7 +100,7 @@ def test_the_comparison_has_every_method_for_a_dense_model_with_its_controls_in_
     families = {name.partition("_learning_rate_")[0] for name in named}
     controlled = {"activation_mask_random", "orthogonal_random", "curvature_random", "selective_write_random"}
     assert set(part["methods"]) | controlled <= families
-    # expert_mask is for mixtures; side_branch widens the model that the others leave as wide as it was
+    # expert_mask is for mixtures alone; side_branch grows the model, which the others leave as wide as it was
     assert set(available("methods")) - {"expert_mask", "side_branch"} == set(part["methods"])
     for family in families:
         settings = {name for name in named if name.startswith(f"{family}_learning_rate_")}

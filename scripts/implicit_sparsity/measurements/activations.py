@@ -4,6 +4,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from implicit_sparsity.errors import InputError
+from implicit_sparsity.models import ffn
+from implicit_sparsity.passes import activation_pass
+from implicit_sparsity.passes.accumulators import BINS
 
 from .base import Forward, Measurement, option
 
@@ -48,9 +51,6 @@ class Activations(Measurement):
                 raise InputError(f"{size} is neither a share below 1 nor a count", key="top_k")
 
     def measure(self, subject):
-        from implicit_sparsity.models import ffn
-        from implicit_sparsity.passes import activation_pass
-
         network, options = subject.load(), self.settings()
         blocks, special, where = ffn.feed_forwards(network), subject.special_ids(), subject.where()
         halves = []
@@ -75,8 +75,6 @@ class Activations(Measurement):
 
     def stored(self, shape):
         """Before compression; both halves."""
-        from implicit_sparsity.passes.accumulators import BINS
-
         neurons = 4 + len(self.top_k) + len(self.thresholds)  # sum, squares, largest, contribution
         layer = neurons * shape.neurons + BINS + 1 + 2 * shape.experts
         # as many groups as documents at most

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from implicit_sparsity.errors import InputError
+from implicit_sparsity.models import adapters
 from implicit_sparsity.options import Options, option
 
 __all__ = ["Forward", "Measurement", "Subject", "Training", "option"]
@@ -39,8 +40,6 @@ class Subject:
 
     def load_other(self, adapter):
         """The base model with another stage's adapter; None for none."""
-        from implicit_sparsity.models import adapters
-
         return adapters.load_checkpoint(self.model, adapter, self.base)
 
     def halves(self, domain: str | None = None) -> dict:

@@ -5,6 +5,7 @@ from functools import partial
 from typing import ClassVar
 
 from implicit_sparsity.errors import InputError
+from implicit_sparsity.passes import representation_drift, representations
 
 from .base import Forward, Measurement, option
 
@@ -33,8 +34,6 @@ class Drift(Measurement):
     LIGHTER: ClassVar[dict] = {"batch_tokens": None}
 
     def measure(self, subject):
-        from implicit_sparsity.passes import representation_drift, representations
-
         if not subject.adapter:
             raise InputError("drift is of a trained checkpoint, not of base", key="probes.drift")
         options = self.settings()

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from implicit_sparsity.passes import gradient_sketches
+
 from .base import Measurement, Training, option
 
 
@@ -20,8 +22,6 @@ class Gradients(Measurement):
     LIGHTER: ClassVar[dict] = {"gradient_checkpointing": True, "rank": None}
 
     def measure(self, subject):
-        from implicit_sparsity.passes import gradient_sketches
-
         sketcher = gradient_sketches.GradientSketcher(
             subject.load(), self.rank, self.dim, self.gradient_checkpointing
         )

@@ -14,6 +14,7 @@ from functools import cache
 from typing import ClassVar
 
 import numpy as np
+import torch
 
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.metrics import capacity
@@ -194,8 +195,6 @@ def _steps(moments, place, layer, energy):
 
 def _spectrum(moments):
     """Eigenvalues, on a card where there is one: the width of a 27B model takes half a minute on one core."""
-    import torch
-
     return torch.linalg.eigvalsh(torch.from_numpy(moments).to(loading.default_device())).cpu().numpy()
 
 

@@ -5,6 +5,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from implicit_sparsity.models import ffn
+from implicit_sparsity.passes import plasticity
+
 from .base import Forward, Measurement, Training, option
 
 METADATA = {
@@ -44,9 +47,6 @@ class PlasticityTask(Measurement):
     LIGHTER: ClassVar[dict] = {"gradient_checkpointing": True, "rank": None}
 
     def measure(self, subject):
-        from implicit_sparsity.models import ffn
-        from implicit_sparsity.passes import plasticity
-
         network, options = subject.load(), self.settings()
         layers = np.arange(len(ffn.feed_forwards(network)))
         result, width = self._observed(subject, network)
@@ -70,9 +70,6 @@ class PlasticityTask(Measurement):
 
     def _observed(self, subject, network) -> tuple[dict, int]:
         """({measure: values of each domain}, hidden width) of ranks and dormant neurons."""
-        from implicit_sparsity.models import ffn
-        from implicit_sparsity.passes import plasticity
-
         block, options = ffn.feed_forwards(network)[0], self.settings()
         result = {name: [] for name in METADATA}
         neuron = np.arange(block.size)

@@ -4,6 +4,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from implicit_sparsity.errors import InputError
+from implicit_sparsity.models import ffn
+from implicit_sparsity.passes import calibration, reference_documents, thresholding
+from implicit_sparsity.provenance import identity
+from implicit_sparsity.storage.store import open_store
 
 from .base import Forward, Measurement, option
 
@@ -39,8 +43,6 @@ class Thresholds(Measurement):
     LIGHTER: ClassVar[dict] = {"batch_tokens": None}
 
     def measure(self, subject):
-        from implicit_sparsity.passes import reference_documents, thresholding
-
         network, domain, options = subject.load(), subject.domain, self.settings()
         calibrations = self._calibrations(subject, network)
         if domain not in calibrations:
@@ -55,11 +57,6 @@ class Thresholds(Measurement):
 
     def _calibrations(self, subject, network) -> dict:
         """domain -> what its half a says, from the activation stores of all domains."""
-        from implicit_sparsity.models import ffn
-        from implicit_sparsity.passes import calibration
-        from implicit_sparsity.provenance import identity
-        from implicit_sparsity.storage.store import open_store
-
         blocks, weights, result = ffn.feed_forwards(network), identity.weights_digest(subject.model), {}
         for path in subject.stores["activations"]:
             store = open_store(path, ("tokens", "histogram", "sum_abs"), ("routed_tokens",))

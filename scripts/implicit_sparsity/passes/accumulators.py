@@ -11,6 +11,7 @@ depends on a value. So no boolean indexing, no ``unique``, no ``bincount`` there
 """
 
 import numpy as np
+import torch
 
 from . import device_sums
 from .device_sums import tally
@@ -34,8 +35,6 @@ class ActivationStatistics:
     """What each neuron did, summed over one set of documents; |h| also over each of ``groups`` of them."""
 
     def __init__(self, blocks, top_k=(0.01,), thresholds=(0.01, 0.1), device="cpu", groups=0):
-        import torch
-
         layers, size = len(blocks), max(block.size for block in blocks)
         self.blocks, self.top_k, self.thresholds = blocks, tuple(top_k), tuple(thresholds)
 
@@ -92,8 +91,6 @@ class ActivationStatistics:
     def observe_routed(self, block, experts, positions, h, weights) -> None:
         """All routed experts' activations h [S, n] in one call: row i is what expert ``experts[i]`` did at
         the flat position ``positions[i]``, with routing weight ``weights[i]``."""
-        import torch
-
         device = self.sum_abs.device
         experts, positions, h, weights = (x.to(device) for x in (experts, positions, h, weights))
 
@@ -125,8 +122,6 @@ class ActivationStatistics:
 
     def _count_bins(self, layer, values):
         """The histogram of values [t, n] >= 0."""
-        import torch
-
         # sign is 0: 8 exponent bits and one of the mantissa
         bits = values.contiguous().view(torch.int32) >> 22
         bins = (bits - 2 * (LOWEST_EXPONENT + 127)).clamp_(0, BINS - 1).flatten()
@@ -139,8 +134,6 @@ class ActivationStatistics:
         """Counts of the sampled values [t, n] >= 0 by group, for the spread over documents."""
         if not self.groups:
             return
-        import torch
-
         largest, n = values.amax(1, keepdim=True), values.shape[1]
         other = torch.empty_like(values)  # as numbers: a table of booleans is slower to sum
         self.group_zero[:, layer].index_add_(0, group, torch.eq(values, 0, out=other).sum(1).long())
@@ -151,8 +144,6 @@ class ActivationStatistics:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Every accumulator as NumPy, with ``contribution`` = sum |h_i| * ||W_down[:, i]||_2, [L, N]."""
-        import torch
-
         norms = torch.stack([block.down_norms().to(self.sum_abs.device) for block in self.blocks])
         tensors = {name: value for name, value in vars(self).items() if torch.is_tensor(value)}
         tensors = {name: value for name, value in tensors.items() if name not in OF_BATCH}

@@ -7,6 +7,7 @@ experts and, last, the shared one).
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.metrics import overlap
@@ -93,8 +94,6 @@ class ExpertHistogram:
     """In place of ``ActivationStatistics`` in ``activation_pass.run``: |h| of each expert by itself."""
 
     def __init__(self, blocks, device):
-        import torch
-
         self.experts = blocks[0].experts
         self.counts = torch.zeros(len(blocks), self.experts + 1, BINS, dtype=torch.int64, device=device)
         self.documents, self.keep = 0, None
@@ -110,8 +109,6 @@ class ExpertHistogram:
         self._count(block.layer, self.keep[positions], experts, h)
 
     def _count(self, layer, keep, part, h):
-        import torch
-
         edges = torch.as_tensor(bin_edges(), dtype=torch.float32, device=h.device)
         bins = (torch.bucketize(h.float().abs().contiguous(), edges, right=True) - 1).clamp_(0, BINS - 1)
         part = part[:, None] if torch.is_tensor(part) else part

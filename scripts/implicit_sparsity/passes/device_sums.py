@@ -13,6 +13,8 @@ Shapes: t rows, n columns, X experts (1: a dense layer), E thresholds, B blocks 
 import functools
 import logging
 
+import torch
+
 from implicit_sparsity.metrics.overlap import top_sizes
 
 log = logging.getLogger(__name__)
@@ -46,8 +48,6 @@ def add(statistics, layer: int, first: int, h, rows, groups, experts=None, parts
 
 
 def _add_groups(statistics, layer, values, group, expert, parts):
-    import torch
-
     if expert is not None:
         sums = statistics.group_routed[layer].view(-1, values.shape[1])
         sums.index_add_(0, group * parts + expert, values.float())
@@ -76,8 +76,6 @@ def columns(values, expert, experts: int, thresholds) -> dict:
 
     ``expert`` [t], ascending, says whose each row is; None in a dense layer.
     """
-    import torch
-
     t, n = values.shape
     largest = values.amax(1, keepdim=True).float()
     owner, idle = None, 0
@@ -108,8 +106,6 @@ def columns(values, expert, experts: int, thresholds) -> dict:
 
 def _places(expert, experts: int):
     """(where each of the sorted rows goes, [t] into B * BLOCK places; whose each block is, [B])."""
-    import torch
-
     t = len(expert)
     counts = torch.zeros(experts, dtype=torch.int64, device=expert.device)
     counts.scatter_add_(0, expert, torch.ones_like(expert))
@@ -123,8 +119,6 @@ def _places(expert, experts: int):
 def eager_sums(blocks, largest, thresholds):
     """Over the rows of each block [B, R, n]: sum, sum of squares, maximum, zeros, and per threshold how many
     values reach that share of ``largest`` [B, R, 1]; float32 [B, n], counts exact up to 2**24."""
-    import torch
-
     wide = blocks.float()
     other = torch.empty_like(wide)  # comparisons straight to float: a table of booleans is slower to sum
     result = [wide.sum(1), torch.mul(wide, wide, out=other).sum(1), wide.amax(1)]
@@ -146,8 +140,6 @@ def _block_sums(gpu: bool):
     """``eager_sums``, or on a GPU ``fused_sums`` compiled; eager there too where it does not compile."""
     if not gpu:
         return eager_sums
-    import torch
-
     compiled, broken = torch.compile(fused_sums, dynamic=True), []
 
     def sums(*arguments):
@@ -184,6 +176,4 @@ def largest_indices(values, k: int):
 
 def tally(counts, index):
     """counts[i] += how often i is in ``index``."""
-    import torch
-
     counts.scatter_add_(0, index, torch.ones_like(index))

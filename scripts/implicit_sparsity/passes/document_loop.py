@@ -5,6 +5,10 @@ they are. Shapes: T tokens of a document, B documents of a batch, S positions of
 """
 
 import numpy as np
+import torch
+
+from implicit_sparsity.models.batching import PAD, sorted_batches
+from implicit_sparsity.models.forward import hidden_states
 
 
 def over_documents(model, ids, keeps, batch_tokens: int, begin, progress=iter, groups=None) -> int:
@@ -13,11 +17,6 @@ def over_documents(model, ids, keeps, batch_tokens: int, begin, progress=iter, g
     ids: int [T] a document; keeps: bool [T], which tokens count; groups: int [D], the group of each document.
     Before each batch ``begin(keep [B * S], group [B * S] or None, B)`` is called, both on the processor.
     """
-    import torch
-
-    from implicit_sparsity.models.batching import PAD, sorted_batches
-    from implicit_sparsity.models.forward import hidden_states
-
     device = next(model.parameters()).device
     padding = 0
     with torch.inference_mode():

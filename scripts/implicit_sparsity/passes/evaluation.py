@@ -11,6 +11,7 @@ import math
 from pathlib import Path
 
 import numpy as np
+from tokenizers import Tokenizer
 
 from implicit_sparsity.models.batching import sorted_batches
 
@@ -156,6 +157,4 @@ def stop_token(tokens, tokenizer) -> int | None:
 
 
 def tokenizer_of(model_folder):
-    from tokenizers import Tokenizer
-
     return Tokenizer.from_file(str(Path(model_folder) / "tokenizer.json"))

@@ -13,10 +13,16 @@ Shapes: X experts or 1, o output width, r rank, i input width.
 """
 
 import re
+from contextlib import ExitStack
 
 import numpy as np
+import torch
 
 from implicit_sparsity.errors import InputError
+from implicit_sparsity.models import adapters, forward, lowrank
+from implicit_sparsity.models.batching import collate, to_device
+from implicit_sparsity.models.hooks.routing import SteadyRouting
+from implicit_sparsity.models.losses import completion_loss
 from implicit_sparsity.randomness import stream_seed
 
 from .reference_documents import first_documents
@@ -51,8 +57,6 @@ def attach(model, rank: int, seed: int = SEED):
     An earlier stage's adapter (``adapters.with_adapter``) stays at work. Where it is beside the weights of a
     mixture, routers are probed only if it adapts them: PEFT wants both to have the same bare parameters.
     """
-    from implicit_sparsity.models import adapters, lowrank
-
     earlier = getattr(model, "peft_config", {}).get(adapters.EARLIER)
     bare = getattr(earlier, "target_parameters", None) or [adapters.ROUTER_PARAMETER]
     router = adapters.is_mixture(model) and adapters.ROUTER_PARAMETER in bare
@@ -67,8 +71,6 @@ def attach(model, rank: int, seed: int = SEED):
 
 def projection(name: str, shape: tuple, rank: int, seed: int = SEED):
     """A of one weight, float32 of ``shape``: N(0, 1/rank), so that A'A is the identity on average."""
-    import torch
-
     generator = torch.Generator().manual_seed(stream_seed(seed, "gradients", name, "projection"))
     return torch.randn(shape, generator=generator) / rank**0.5
 
@@ -78,8 +80,6 @@ class Sketch:
 
     def __init__(self, name: str, rows: int, rank: int, dim: int, device=None, seed: int = SEED):
         """rows: X * o. A row's code is its bucket, plus ``dim`` where its sign is negative."""
-        import torch
-
         generator = torch.Generator().manual_seed(stream_seed(seed, "gradients", name, "hash"))
         buckets, size = dim // rank, (rank, rows)
         code = torch.randint(0, buckets, size, generator=generator, dtype=torch.int32)
@@ -88,8 +88,6 @@ class Sketch:
         self.dim, self.code = dim, code.flatten().to(device)
 
     def __call__(self, gradient):
-        import torch
-
         values = gradient.flatten(0, 1).T.flatten().float()
         both = torch.zeros(2 * self.dim, device=values.device).index_add_(0, self.code, values)
         return both[: self.dim] - both[self.dim :]
@@ -102,8 +100,6 @@ class GradientSketcher:
     """
 
     def __init__(self, model, rank: int, dim: int, checkpointing: bool = False):
-        from implicit_sparsity.models import lowrank
-
         if dim % rank:
             raise InputError(f"dim = {dim} is no multiple of rank = {rank}", key="probes.gradients.dim")
         self.model, self.checkpointing = attach(model, rank), checkpointing
@@ -116,11 +112,6 @@ class GradientSketcher:
 
     def documents(self, documents, progress=iter):
         """Yield (sketch float32 [module, dim], norm of G A' float32 [module], loss in nats) of each."""
-        from contextlib import ExitStack
-
-        from implicit_sparsity.models import forward
-        from implicit_sparsity.models.hooks.routing import SteadyRouting
-
         with ExitStack() as stack:
             routing = None
             if self.checkpointing:  # transformers computes a layer again in training mode alone
@@ -135,11 +126,6 @@ class GradientSketcher:
                 yield self._one(document)
 
     def _one(self, document):
-        import torch
-
-        from implicit_sparsity.models.batching import collate, to_device
-        from implicit_sparsity.models.losses import completion_loss
-
         self.model.zero_grad(set_to_none=True)
         device = next(self.model.parameters()).device
         loss = completion_loss(self.model, to_device(collate([document]), device))

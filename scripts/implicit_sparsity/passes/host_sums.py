@@ -11,6 +11,7 @@ Shapes: t rows, n columns, X experts, E thresholds, K sizes k, G groups.
 
 import numba
 import numpy as np
+import torch
 
 from implicit_sparsity.metrics.overlap import top_sizes
 
@@ -20,8 +21,6 @@ AT_ONCE = 2**18  # values of another type that are made float32 at once: what st
 
 def add(statistics, layer: int, first: int, h, rows, groups, experts=None, parts: int = 1) -> None:
     """The same as ``device_sums.add``."""
-    import torch
-
     h, nothing = h.contiguous(), np.empty(0, np.int64)
     s, of_groups = statistics, np.empty((0, 0), np.float32)
     tables = (s.sum_abs, s.sum_sq, s.max_abs, s.above_count, s.top_count)

@@ -9,10 +9,11 @@ into its weights), or the stage's whole model is loaded in its place. Logits are
 import gc
 from dataclasses import dataclass
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from implicit_sparsity.models import adapters
+from implicit_sparsity.models import adapters, forward
 from implicit_sparsity.models.batching import collate, sorted_batches, to_device
 from implicit_sparsity.provenance import cache
 
@@ -28,8 +29,6 @@ class BaseOutputs:
 
     def divergence(self, model, domain: str, i: int, states) -> float:
         """Mean KL in nats of the completion tokens of document i, whose ``states`` ``model`` has made."""
-        from implicit_sparsity.models import forward
-
         head = forward.head(model)
         nats = representations.divergences(self.head, self.states[domain][i], head, states)
         return float(nats.mean())
@@ -58,8 +57,6 @@ def load(model, adapter, base: dict, documents: dict, batch_tokens: int, retaine
 
 def given(model, documents, batch_tokens: int) -> list:
     """What the head is given where a completion token follows: a tensor [C, H] a document, on the CPU."""
-    import torch
-
     result, device = [None] * len(documents), next(model.parameters()).device
     with torch.inference_mode():
         for batch in sorted_batches([len(document.ids) for document in documents], batch_tokens):

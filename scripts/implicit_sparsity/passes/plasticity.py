@@ -10,14 +10,18 @@ hidden width, N neurons of a layer.
 """
 
 import numpy as np
+import torch
 
 from implicit_sparsity.corpora.tokens import Document
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.metrics import spectra
 from implicit_sparsity.metrics.separation import scores
-from implicit_sparsity.models import adapters, forward
+from implicit_sparsity.models import adapters, batching, forward, losses
+from implicit_sparsity.models.ffn import feed_forwards
 from implicit_sparsity.models.hooks.watching import module_inputs
 from implicit_sparsity.randomness import stream_seed
+from implicit_sparsity.training import fit
+from implicit_sparsity.training.pretraining import EveryWeight
 
 from . import activation_pass, reference_documents
 from .accumulators import ActivationStatistics
@@ -38,12 +42,6 @@ def learn(model, tasks: list, options: dict, scratch) -> dict:
     after the last [S, T + 1]} of one fresh LoRA a task. The network is left with the last task's
     adapter.
     """
-    import torch
-
-    from implicit_sparsity.models import batching
-    from implicit_sparsity.training import fit
-    from implicit_sparsity.training.pretraining import EveryWeight
-
     torch.manual_seed(stream_seed(0, "held_out_task", "initialisation"))
     model = adapters.add_lora(model, options["rank"], 2 * options["rank"])
     trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
@@ -68,10 +66,6 @@ def learn(model, tasks: list, options: dict, scratch) -> dict:
 
 def pair_losses(model, batch) -> np.ndarray:
     """Nats per completion token of each row of a batch, float64 [P]."""
-    import torch
-
-    from implicit_sparsity.models import batching, losses
-
     batch = batching.to_device(batch, next(model.parameters()).device)
     with torch.inference_mode():
         nats, row = losses.completion_nats(model, batch)
@@ -101,8 +95,6 @@ def observe(model, ids, keeps, positions: int, batch_tokens: int) -> tuple[np.nd
 
     Of each document at most ``positions`` evenly spaced tokens; |h| of all tokens that count.
     """
-    from implicit_sparsity.models.ffn import feed_forwards
-
     layers = forward.base_network(model).model.layers
     modules = {i - 1: layer for i, layer in enumerate(layers) if i}
     modules[len(layers) - 1] = forward.base_network(model).model.norm

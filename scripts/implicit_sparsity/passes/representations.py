@@ -11,12 +11,14 @@ import copy
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.models import forward, loading
-from implicit_sparsity.models.batching import completion_tokens
+from implicit_sparsity.models.batching import collate, completion_tokens, sorted_batches, to_device
 from implicit_sparsity.models.ffn import feed_forwards
 from implicit_sparsity.models.hooks.watching import module_inputs
+from implicit_sparsity.models.losses import LOGITS_AT_ONCE
 
 from .reference_documents import counting, evenly, first_documents
 
@@ -65,10 +67,6 @@ def reference(split, special_ids, options: dict, path=None) -> Reference:
 
 def observe(model, domain: Reference, batch_tokens: int) -> Observed:
     """Run the network on the reference documents of a domain, head left out."""
-    import torch
-
-    from implicit_sparsity.models.batching import collate, sorted_batches, to_device
-
     layers, device = forward.base_network(model).model.layers, next(model.parameters()).device
     blocks = [block for block in feed_forwards(model) if block.experts]
     rows = len(domain.owner)
@@ -119,10 +117,6 @@ def divergences(old, old_states, new, new_states) -> np.ndarray:
 
     old, new: heads; their states ``[C, H]``.
     """
-    import torch
-
-    from implicit_sparsity.models.losses import LOGITS_AT_ONCE
-
     at_once = max(1, LOGITS_AT_ONCE // (4 * old.weight.shape[0]))
     for head in (old, new):
         head.to(loading.default_device())
@@ -143,8 +137,6 @@ def routers(model) -> list:
 
 def choices(router, states) -> np.ndarray:
     """Which experts a router gives ``states [n, H]``, bool ``[n, experts]``."""
-    import torch
-
     weight = next(p for name, p in router.named_parameters() if "lora_" not in name)
     autocast = torch.autocast(weight.device.type, torch.bfloat16, enabled=weight.dtype == torch.bfloat16)
     with torch.inference_mode(), autocast:
@@ -159,8 +151,6 @@ def shared_shares(model, blocks, routed) -> np.ndarray:
     ``|s| / (|s| + |r|)``, between 0 and 1 whatever the directions; ``s.(s + r) / |s + r|^2``, which adds up
     to 1 with the routed experts' and is negative where the shared expert works against them.
     """
-    import torch
-
     result = np.empty((2, *routed.shape[:2]), np.float32)
     with torch.inference_mode(), forward.arithmetic(model):
         for i, block in enumerate(blocks):

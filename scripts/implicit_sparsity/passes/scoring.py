@@ -8,8 +8,11 @@ import re
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
+from implicit_sparsity.models import forward
 from implicit_sparsity.models.batching import PAD, collate, sorted_batches, to_device
+from implicit_sparsity.models.losses import token_nats
 
 NUMBER = r"[-+]?\d[\d,]*(?:\.\d+)?"
 
@@ -38,10 +41,6 @@ def log_likelihoods(model, sequences, batch_tokens: int, progress=iter, see=None
     document's own completion) is computed once. ``see(i, states)`` is given what the head is given for
     sequence i, [completion tokens, H].
     """
-    import torch
-
-    from implicit_sparsity.models.losses import token_nats
-
     places: dict = {}
     for i, sequence in enumerate(sequences):
         places.setdefault(sequence.key, []).append(i)
@@ -66,8 +65,6 @@ def log_likelihoods(model, sequences, batch_tokens: int, progress=iter, see=None
 
 def completion_states(model, batch):
     """(inputs of the head where a completion token follows [N, H], where that is [B, S])."""
-    from implicit_sparsity.models import forward
-
     hidden = forward.hidden_states(model, **forward.inputs(batch))
     wanted = batch["labels"].to(hidden.device) != -100
     return hidden[wanted], wanted
@@ -86,10 +83,6 @@ def _completion_start(document) -> int:
 
 def generate(model, documents, max_new_tokens: int, stop: int | None) -> list[np.ndarray]:
     """Greedy continuations of the documents' prompts, cut before the token ``stop``."""
-    import torch
-
-    from implicit_sparsity.models import forward
-
     prompts = [document.ids[: _completion_start(document)] for document in documents]
     longest = max(len(prompt) for prompt in prompts)
     ids, mask = (np.zeros((len(prompts), longest), np.int64) for _ in range(2))

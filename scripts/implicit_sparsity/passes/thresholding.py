@@ -5,10 +5,12 @@ other half of this or another domain. Shapes: L layers, N neurons of a layer, P 
 """
 
 import numpy as np
+import torch
 
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.models.batching import collate, completion_tokens, sorted_batches, to_device
 from implicit_sparsity.models.hooks.changing import sparsified
+from implicit_sparsity.models.losses import completion_nats
 
 from . import calibration
 
@@ -18,8 +20,6 @@ class Zeroing:
     to zero, and zeros counted over the positions that are no padding."""
 
     def __init__(self, layers: int, device, thresholds=None, retained=None):
-        import torch
-
         def given(values, dtype):
             return None if values is None else torch.as_tensor(values, dtype=dtype, device=device)
 
@@ -55,10 +55,6 @@ class Zeroing:
 def losses(model, batches, change) -> np.ndarray:
     """Mean nats of each document's completion tokens, [D], while ``change`` is at work; batches: (numbers of
     the documents, their tensors)."""
-    import torch
-
-    from implicit_sparsity.models.losses import completion_nats
-
     result = np.zeros(sum(len(rows) for rows, _ in batches))
     with torch.inference_mode(), sparsified(model, change):
         for rows, batch in batches:

@@ -14,7 +14,7 @@ LINES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)), (0, (3, 1, 1, 1, 1,
 # (`styles`): a new method needs no entry; if it gets one, then the last, or all others change theirs.
 KNOWN = ("lora", "activation_mask", "orthogonal", "replay", "full", "o_lora", "ewc", "osf", "joint", "base")
 KNOWN += ("selective_write", "structured_sparsity", "curvature", "expert_mask", "independent")
-KNOWN += ("self_distillation",)
+KNOWN += ("self_distillation", "side_branch")
 FILLS = ("none", "left", "right", "top", "bottom")  # of the markers of a method's controls and settings
 # An overlap between its floor and its ceiling, in every figure that shows one.
 TRIPLE = {

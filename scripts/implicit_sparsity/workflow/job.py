@@ -154,14 +154,3 @@ def _fail(snakemake, error, logfile, status):
     where = f" (log: {logfile})" if logfile else ""
     print(f"error: {snakemake.rule}: {lines[0]}{where}", file=sys.stderr, flush=True)
     raise SystemExit(status) from None
-
-
-def progress(what: str):
-    """A tqdm over an iterable on a terminal, the iterable itself elsewhere."""
-    import sys
-
-    if not sys.stderr.isatty():
-        return iter
-    from tqdm import tqdm
-
-    return lambda items: tqdm(items, desc=what, leave=False)

@@ -81,6 +81,19 @@ class Study:
         """Domains up to and with this stage: a longer order does not touch its earlier stages."""
         return self.config["orders"][order][: int(stage)]
 
+    def recipe(self, model, method, order, stage, **more) -> dict:
+        """What a stage is trained on, and how: its wildcards, and what the config says of them."""
+        return more | {
+            "model": model,
+            "method": method,
+            "order": order,
+            "stage": stage,
+            "base": self.config["models"][model],
+            "domains": self.trained_domains(order, stage),
+            "options": self.config["methods"][method],
+            "training": self.config["training"],
+        }
+
     def domains_read(self, method, order, stage) -> list[str]:
         """The new domain of a stage, and the old ones where the method reads them."""
         domains = self.trained_domains(order, stage)
