@@ -26,10 +26,10 @@ from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
 
 from implicit_sparsity import errors, methods
-from implicit_sparsity.models import adapters, loading, losses, processes
+from implicit_sparsity.models import adapters, loading, losses
 from implicit_sparsity.options import load
 from implicit_sparsity.storage.files import write_json
-from implicit_sparsity.training import audit, fit, launcher
+from implicit_sparsity.training import audit, fit, launcher, sharding
 from implicit_sparsity.workflow.job import arguments
 
 ROOT = Path(train_adapter.__file__).parent.parent
@@ -191,7 +191,7 @@ def test_another_number_of_processes_goes_on(
 ):
     """A second stage, cut off inside step 3 of 4 with a restart point at step 2, then run again."""
     previous, whole = alone(kind, method)
-    monkeypatch.setattr(processes, "FILE_BYTES", 5000)  # many files
+    monkeypatch.setattr(sharding, "FILE_BYTES", 5000)  # many files
     before, steps = audit.Audit.before_step, []
 
     def cut_off(self, step):
