@@ -48,15 +48,37 @@ def logits(model, method=None):
             return network(input_ids=IDS).logits
 
 
+def routers(model) -> list:
+    return [ffn.base_layer(block.mlp.gate) for block in ffn.feed_forwards(model) if block.experts]
+
+
 @contextmanager
 def routed(model):
     """What each router chooses meanwhile, a list a call."""
-    found = []
-    gates = [ffn.base_layer(block.mlp.gate) for block in ffn.feed_forwards(model) if block.experts]
+    chosen = []
     handles = [
-        gate.register_forward_hook(lambda _m, _x, out: found.append(out[2].tolist())) for gate in gates
+        gate.register_forward_hook(lambda _m, _x, out: chosen.append(out[2].tolist()))
+        for gate in routers(model)
     ]
-    yield found
+    yield chosen
+    for handle in handles:
+        handle.remove()
+
+
+@contextmanager
+def held(model, routed):
+    """Each router takes the experts of ``routed`` meanwhile, weighed by its own logits."""
+
+    def hold(chosen, output):
+        scores, weights, _ = output
+        shares = scores.softmax(-1).gather(-1, chosen)
+        return scores, (shares / shares.sum(-1, keepdim=True)).to(weights.dtype), chosen
+
+    handles = [
+        gate.register_forward_hook(lambda _m, _x, output, chosen=chosen: hold(chosen, output))
+        for gate, chosen in zip(routers(model), map(torch.tensor, routed), strict=True)
+    ]
+    yield
     for handle in handles:
         handle.remove()
 
