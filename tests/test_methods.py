@@ -3,7 +3,8 @@
 import json
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import ExitStack
+from itertools import repeat
 from pathlib import Path
 
 import networks
@@ -48,17 +49,31 @@ def logits(model, method=None):
             return network(input_ids=IDS).logits
 
 
-@contextmanager
-def routed(model):
-    """What each router chooses meanwhile, a list a call."""
-    found = []
+def on_routers(model, hooks):
+    """A context in which each router, in turn, has the hook of its place."""
+    stack = ExitStack()
     gates = [ffn.base_layer(block.mlp.gate) for block in ffn.feed_forwards(model) if block.experts]
-    handles = [
-        gate.register_forward_hook(lambda _m, _x, out: found.append(out[2].tolist())) for gate in gates
-    ]
-    yield found
-    for handle in handles:
-        handle.remove()
+    for gate, hook in zip(gates, hooks, strict=False):
+        stack.callback(gate.register_forward_hook(hook).remove)
+    return stack
+
+
+def routed(model, found):
+    """What each router chooses meanwhile, [tokens, k] a call, is appended to ``found``."""
+    return on_routers(model, repeat(lambda _gate, _args, output: found.append(output[2])))
+
+
+def held(model, choices):
+    """Meanwhile routers choose as they did in ``choices``, noted by ``routed``: rounding turns no token."""
+
+    def hook(chosen):
+        def replace(_gate, _args, output):
+            shares = output[0].float().softmax(-1).gather(-1, chosen)
+            return output[0], (shares / shares.sum(-1, keepdim=True)).to(output[1].dtype), chosen
+
+        return replace
+
+    return on_routers(model, map(hook, choices))
 
 
 def train(nano, kind, name, count, folder, previous=None, options=None, **more):
@@ -76,7 +91,8 @@ def train(nano, kind, name, count, folder, previous=None, options=None, **more):
     )
     method = load("methods", name, **(OPTIONS.get(name, {}) if options is None else options))
     result = fit.run_stage(here, method, folder.parent / f"{folder.name}.scratch")
-    with routed(here.model) as result["routed"]:
+    result["routed"] = []
+    with routed(here.model, result["routed"]):
         seen = logits(here.model, method)
     with files.new_folder(folder) as new:
         here.save(method, new, result["state"])
@@ -159,7 +175,11 @@ def test_adapters_load_with_peft_alone_and_whole_models_with_transformers(traine
         for folder, _, result, seen in trained(kind, name):
             whole = not load("methods", name).adapter
             assert whole == (folder / "config.json").exists() != (folder / "adapter_config.json").exists()
-            wanted[str(folder)] = (not whole and str(nano(kind)[0]), seen.tolist(), result["routed"])
+            wanted[str(folder)] = (
+                not whole and str(nano(kind)[0]),
+                seen.tolist(),
+                [c.tolist() for c in result["routed"]],
+            )
     (tmp_path / "wanted.json").write_text(json.dumps({"ids": IDS.tolist(), "wanted": wanted}))
     done = subprocess.run(
         [sys.executable, "-c", FRESH, str(tmp_path / "wanted.json")],

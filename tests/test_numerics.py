@@ -9,7 +9,17 @@ import numpy as np
 import pytest
 import test_methods
 import torch
-from test_methods import DOMAINS, KINDS, METHODS, OPTIONS, PAIRS, logits, train, trained  # noqa: F401 (a fixture)
+from test_methods import (
+    DOMAINS,
+    KINDS,
+    METHODS,
+    OPTIONS,
+    PAIRS,
+    held,
+    logits,
+    train,
+    trained,  # noqa: F401 (a fixture)
+)
 
 from implicit_sparsity import errors
 from implicit_sparsity.models import adapters, batching, ffn, forward, loading, losses
@@ -169,9 +179,12 @@ def test_bfloat16_keeps_what_earlier_stages_learnt(nano, kind, name, tmp_path):
         }
         assert all(torch.equal(weights[n], p) for n, p in untouched.named_parameters())
     base = logits(untouched)
-    assert alike(logits(here.model, method) - base, first - base) > 0.9
+    # a router's input has 8 bits: a token would go to another expert wherever two are near
+    with held(here.model, result["routed"]):
+        assert alike(logits(here.model, method) - base, first - base) > 0.9
     # fused experts are added up in bfloat16 by PEFT itself: there some of it is lost, in training too
-    assert alike(logits(measured) - base, first - base) > 0.8
+    with held(measured, result["routed"]):
+        assert alike(logits(measured) - base, first - base) > 0.8
 
 
 @pytest.mark.parametrize("kind", KINDS)
