@@ -30,9 +30,9 @@ def once(folder: Path, arguments: list[str]) -> tuple[float, float, int]:
     command = [sys.executable, "-m", "snakemake", *arguments]
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     process = subprocess.Popen(command, cwd=folder, **streams)
-    reported = process.stdout.read()
+    output = process.stdout.read()
     _, _, used = os.wait4(process.pid, 0)
-    jobs = re.search(r"^total +(\d+)$", reported, re.M)
+    jobs = re.search(r"^total +(\d+)$", output, re.M)
     return used.ru_utime + used.ru_stime, used.ru_maxrss / 1e3, int(jobs[1]) if jobs else 0
 
 

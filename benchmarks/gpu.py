@@ -1,17 +1,17 @@
-"""What one card does with the two target models: memory and speed of training steps, of probing, of the plain
+"""What one GPU does with the two target models: memory and speed of training steps, of probing, of the plain
 forward pass and of decoding, at the full published shapes with random weights and the settings of
 slurm/thesis.yaml.
 
     .venv/bin/python benchmarks/gpu.py                 as many cases as 8 minutes hold, most telling first
     .venv/bin/python benchmarks/gpu.py --layers 8      of networks cut to 8 layers; nothing is extrapolated
-    .venv/bin/python benchmarks/gpu.py --nano          toy sizes, on the CPU where there is no card
+    .venv/bin/python benchmarks/gpu.py --nano          toy sizes, on the CPU where there is no GPU
 
-Prints each case as it ends, one table, and writes JSON (``--out``; benchmarks/results/gpu-<card>.json by
+Prints each case as it ends, one table, and writes JSON (``--out``; benchmarks/results/gpu-<GPU>.json by
 default). No checkpoint, hub or results/ is needed. A case that runs out of memory or fails says so in its
 row, one that would not fit the time budget is left out and says that, and the others go on. What fused
 kernels compile and tune at first use (minutes) is in the budget, not in the figures: a second run has it.
 
-Utilisation is achieved FLOP/s over the card's dense bfloat16 FLOP/s. FLOPs are ``planning.work``'s: a forward
+Utilisation is achieved FLOP/s over the GPU's dense bfloat16 FLOP/s. FLOPs are ``planning.work``'s: a forward
 pass takes 2 a weight that a token meets, and what attention and Gated DeltaNet do between tokens; a step with
 frozen weights takes that again backward, and the adapter's own. ``utilisation`` counts what gradient
 checkpointing computes again (hardware FLOPs, which planning asks for), ``model_utilisation`` does not (MFU).
@@ -29,9 +29,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "scripts"), str(Path(__file__).resolve().parent)]
 
-from onegpu import meter as meters  # noqa: E402
-from onegpu import networks, passes, steps  # noqa: E402
-from onegpu.told import cells, table  # noqa: E402
+from onegpu import meter, networks, passes, steps  # noqa: E402
+from onegpu.report import cells, table  # noqa: E402
 
 METHODS = ("lora", "activation_mask", "orthogonal")
 BLANK = ("tokens_per_s", "seconds_per_step", "peak_memory_gb", "utilisation", "model_utilisation")
@@ -43,7 +42,7 @@ class Run:
     def __init__(self, arguments):
         self.args, self.rows, self.started, self.longest = arguments, [], time.monotonic(), 0.0
         self.broken = 0  # cases that failed for other reasons than memory
-        self.meter = meters.Meter(arguments.device)
+        self.meter = meter.Meter(arguments.device)
         self.precision = "fp32" if arguments.device == "cpu" else "bf16"
         self.peak, self.peak_source = self.meter.peak_flops(self.precision)
         self.study = study()
@@ -81,22 +80,22 @@ class Run:
         began = time.monotonic()
         blank = dict.fromkeys(BLANK)
         if left < max(self.longest, 1.0):
-            found = [blank | {"note": f"left out: {left:.0f} s of the budget left"} for _ in labels]
+            rows = [blank | {"note": f"left out: {left:.0f} s of the budget left"} for _ in labels]
         else:
             try:
-                found = measure()
-            except Exception as error:  # on a borrowed card one broken case must not cost the others
-                found = [blank | {"note": self._why(error)} for _ in labels]
+                rows = measure()
+            except Exception as error:  # on a borrowed GPU one broken case must not cost the others
+                rows = [blank | {"note": self._why(error)} for _ in labels]
         self.meter.clear()
         took = time.monotonic() - began
         self.longest = max(self.longest, took)
-        for label, row in zip(labels, found, strict=True):
+        for label, row in zip(labels, rows, strict=True):
             self.rows.append(label | row | {"case_seconds": took})
             print("  ".join(cells(self.rows[-1])), f"({took:.0f} s)", file=sys.stderr, flush=True)
         self._save()
 
     def _save(self) -> None:
-        """Write what there is: a borrowed card may be taken back before the last case."""
+        """Write what there is: a borrowed GPU may be taken back before the last case."""
         self.args.out.parent.mkdir(parents=True, exist_ok=True)
         self.args.out.write_text(json.dumps(self.result(), indent=1) + "\n")
 
@@ -117,20 +116,22 @@ class Run:
         from implicit_sparsity.planning import shapes
 
         network = self._make(config)
-        found = passes.measure(network, length, batch, self.args.steps, self.meter, self.study["probe"])
+        measured = passes.measure(network, length, batch, self.args.steps, self.meter, self.study["probe"])
         flops = networks.forward_flops(shapes.of_network(network), length * batch, length)
-        more = found["probe"]["peak_memory_gb"] - found["forward"]["peak_memory_gb"]
-        found["forward"]["note"] = "head left out"
-        found["probe"]["note"] = f"{found['ratio']:.3f} x the forward pass's time, {more:+.2f} GB"
-        found["probe"] |= {"time_ratio": found["ratio"], "more_memory_gb": more}
-        return [self._rated(found[kind], length * batch, flops, flops) for kind in ("forward", "probe")]
+        more = measured["probe"]["peak_memory_gb"] - measured["forward"]["peak_memory_gb"]
+        measured["forward"]["note"] = "head left out"
+        measured["probe"]["note"] = f"{measured['ratio']:.3f} x the forward pass's time, {more:+.2f} GB"
+        measured["probe"] |= {"time_ratio": measured["ratio"], "more_memory_gb": more}
+        return [self._rated(measured[kind], length * batch, flops, flops) for kind in ("forward", "probe")]
 
     def _decode(self, config, length) -> list:
         network, new = self._make(config), 8 if self.args.nano else 64
-        found = passes.decode(network, length, 16, new, self.meter)
-        weights = sum(p.numel() * p.element_size() for p in network.parameters()) / found["seconds_per_step"]
-        found |= {"tokens_per_s": 16 / found["seconds_per_step"], "weight_bytes_per_s": weights}
-        return [dict.fromkeys(BLANK) | found | {"note": f"{weights / 1e9:,.0f} GB of weights a second"}]
+        measured = passes.decode(network, length, 16, new, self.meter)
+        weights = (
+            sum(p.numel() * p.element_size() for p in network.parameters()) / measured["seconds_per_step"]
+        )
+        measured |= {"tokens_per_s": 16 / measured["seconds_per_step"], "weight_bytes_per_s": weights}
+        return [dict.fromkeys(BLANK) | measured | {"note": f"{weights / 1e9:,.0f} GB of weights a second"}]
 
     def _steps(self, config, label) -> list:
         from implicit_sparsity.planning import shapes
@@ -139,15 +140,15 @@ class Run:
         batch, checkpointing = label["batch"], label["gradient_checkpointing"]
         sizes, how = (length, batch, self.args.steps), {"precision": self.precision}
         how |= {"checkpointing": checkpointing}
-        found = steps.measure(lambda: self._make(config), method, options, *sizes, self.meter, **how)
-        found["note"] += "" if checkpointing else ", nothing computed again"
-        found["note"] += ", random neurons" if options.get("choose") == "random" else ""
+        measured = steps.measure(lambda: self._make(config), method, options, *sizes, self.meter, **how)
+        measured["note"] += "" if checkpointing else ", nothing computed again"
+        measured["note"] += ", random neurons" if options.get("choose") == "random" else ""
         shape, tokens = shapes.of_config(config), length * batch
         flops = [
             networks.step_flops(shape, method, options, tokens, length, again)
             for again in (checkpointing, False)
         ]
-        return [self._rated(found, tokens, *flops)]
+        return [self._rated(measured, tokens, *flops)]
 
     def _rated(self, row, tokens, flops, model_flops) -> dict:
         seconds = row["seconds_per_step"]
@@ -160,9 +161,9 @@ class Run:
     def result(self) -> dict:
         return {
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
-            "device": meters.gpu_name(self.args.device),
-            "versions": meters.versions(self.args.device),
-            "commit": meters.commit(ROOT),
+            "device": meter.gpu_name(self.args.device),
+            "versions": meter.versions(self.args.device),
+            "commit": meter.commit(ROOT),
             "cut_layers": self.args.layers,
             "nano": self.args.nano,
             "precision": self.precision,
@@ -215,7 +216,7 @@ def main(args) -> None:
     loading.quiet()
     args.lengths = args.lengths or ([24, 64] if args.nano else [300, 2048])
     args.batch_tokens = args.batch_tokens or (256 if args.nano else 8192)
-    gpu = meters.gpu_name(args.device).lower().replace(" ", "-")
+    gpu = meter.gpu_name(args.device).lower().replace(" ", "-")
     kind = "nano" if args.nano else "gpu"  # planning reads gpu*.json
     cut = f"-{args.layers}-layers" if args.layers else ""
     args.out = args.out or ROOT / "benchmarks" / "results" / f"{kind}-{gpu}{cut}.json"

@@ -125,13 +125,13 @@ def memory(processes: dict, failed: dict, tokens: int) -> list[dict]:
     """Rows {pass, kept, peak_mb: [at 1, 2 and 4 times tokens // 2]}."""
     rows = []
     for name, (owner, _, plain) in PASSES.items():
-        for retained in (False, True) if owner != "own" else (False,):
+        for keep in (False, True) if owner != "own" else (False,):
             if name in failed or plain:
                 continue
-            answers = [processes[owner].ask(name, tokens * n // 2, retained) for n in (1, 2, 4)]
+            answers = [processes[owner].ask(name, tokens * n // 2, keep) for n in (1, 2, 4)]
             error = next((answer["error"] for answer in answers if "error" in answer), None)
             peaks = None if error else [answer["peak_mb"] for answer in answers]
-            rows.append({"pass": name, "kept": retained, "peak_mb": peaks, "note": error})
+            rows.append({"pass": name, "kept": keep, "peak_mb": peaks, "note": error})
     return rows
 
 

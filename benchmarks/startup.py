@@ -71,8 +71,8 @@ def main(cores: int) -> None:
     print(f"  {'not work, in all':33s} {sum(parts.values()):6.0f} s  {sum(parts.values()) / capacity:6.1%}")
     if jobs:
         added = {"launching Python": launch, "Snakemake and idle cores": capacity - total}
-        reported = ", ".join(f"{name} {seconds / jobs:.2f} s" for name, seconds in added.items())
-        print(f"  what the workflow adds to a job:  {reported} (imports and loading {load / jobs:.2f} s)")
+        each = ", ".join(f"{name} {seconds / jobs:.2f} s" for name, seconds in added.items())
+        print(f"  what the workflow adds to a job:  {each} (imports and loading {load / jobs:.2f} s)")
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ QUIET = 0.5  # processes that wanted a core before the first run
 
 
 class Run:
-    """All rounds; ``found``: {method: [a result with ``time`` and ``memory``, ratios to the peer]}."""
+    """All rounds; ``result``: {method: [a result with ``time`` and ``memory``, ratios to the peer]}."""
 
     def __init__(self, args, scratch):
         self.args, self.scratch = args, Path(scratch)

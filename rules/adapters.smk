@@ -22,7 +22,7 @@ rule train_adapter:
     conda:
         "../envs/compute.yaml"
     resources:
-        # gpu (none: one process, on whatever card is visible) comes from the profile or --set-resources, as where
+        # gpu (none: one process, on whatever GPU is visible) comes from the profile or --set-resources, as where
         # a job runs does not change what it makes
         launcher=os.path.join(workflow.basedir, "slurm", "fsdp.yaml"),
         mem_mb=6000,

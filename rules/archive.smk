@@ -23,6 +23,6 @@ rule archive:
             configfiles=[os.path.relpath(file) for file in workflow.overwrite_configfiles],
         ),
         snakefile=workflow.main_snakefile,
-        study=study.said,
+        study=study.given,
     script:
         "../scripts/archive.py"

@@ -128,4 +128,4 @@ def table(name):
 onsuccess:
     shutil.rmtree(
         "results/.output_cache", ignore_errors=True
-    )  # of groups that failed on the way, see output_cache.py
+    )  # of groups that failed on the way, see workflow/output_cache.py

@@ -113,7 +113,7 @@ rule compare_methods:
 
 
 rule collect_stages:
-    """Learning curves and the record of every stage: budget, leak audit, seconds, memory."""
+    """Learning curves and the record of every stage: budget, constraint audit, seconds, memory."""
     input:
         adapters=[
             f"results/adapters/{model}/{checkpoint}"

@@ -1,4 +1,4 @@
-"""Before any card is asked for: does every model fit, what will the study take, how long on how many cards?
+"""Before any GPU is asked for: does every model fit, what will the study take, how long on how many GPUs?
 
 Needs: the config, and config.json of hub models. Makes: results/plan/. Both rules run where Snakemake runs.
 """
@@ -7,7 +7,7 @@ ASKED, MEASURED = study.asked(PROBES), list(study.measures)
 
 
 rule preflight:
-    """Refuse a plan that does not fit the card; memory, hours and cost of the rest."""
+    """Refuse a plan that does not fit the GPU; memory, hours and cost of the rest."""
     output:
         plans=expand(PLAN, model=MODELS),
         summary="results/plan/plan.md",
@@ -61,6 +61,6 @@ rule estimate:
         methods=config["methods"],
         online=study.hub_models() != "(?!)",
         snakefile=workflow.main_snakefile,
-        study=study.said | {"probes": config["probes"]},
+        study=study.given | {"probes": config["probes"]},
     script:
         "../scripts/estimate.py"

@@ -1,5 +1,8 @@
 """Collect every evaluation into one long table of scores."""
 
+import json
+
+from implicit_sparsity.errors import InputError
 from implicit_sparsity.workflow import job
 
 KEYS = ("model", "method", "order", "seed", "stage", "domain")
@@ -14,7 +17,6 @@ def collect_scores(scores: str, evals: list[str]) -> None:
     """
     import pandas as pd
 
-    from implicit_sparsity.errors import InputError
     from implicit_sparsity.storage import tables
 
     rows, seen = [], {}
@@ -31,10 +33,6 @@ def collect_scores(scores: str, evals: list[str]) -> None:
 
 def read_scores(path) -> list[dict]:
     """The rows of one evaluation file."""
-    import json
-
-    from implicit_sparsity.errors import InputError
-
     try:
         with open(path, encoding="utf-8") as file:
             study = json.load(file)["study"]

@@ -1,5 +1,8 @@
 """Collect what every training stage recorded: learning curves, and one row per stage."""
 
+import json
+
+from implicit_sparsity.errors import InputError
 from implicit_sparsity.workflow import job
 
 KEYS = ("model", "method", "order", "seed", "stage", "domain")
@@ -15,7 +18,6 @@ def collect_stages(curves: str, stages: str, adapters: list[str]) -> None:
     """
     import pandas as pd
 
-    from implicit_sparsity.errors import InputError
     from implicit_sparsity.storage import tables
 
     records, steps, seen = [], [], {}
@@ -36,10 +38,6 @@ def collect_stages(curves: str, stages: str, adapters: list[str]) -> None:
 
 def read_stage(folder) -> dict:
     """The record of one stage as a flat row: the keys of ``study`` first and bare, all others with dots."""
-    import json
-
-    from implicit_sparsity.errors import InputError
-
     path = f"{folder}/stage.json"
     try:
         with open(path, encoding="utf-8") as file:
@@ -55,8 +53,6 @@ def read_stage(folder) -> dict:
 
 def flatten(value, name: str = "") -> dict:
     """Nested mappings as one: ``{"a": {"b": 1}}`` -> ``{"a.b": 1}``; a list stays in its cell as JSON."""
-    import json
-
     if isinstance(value, dict):
         flat = {}
         for key, inner in value.items():

@@ -20,10 +20,10 @@ def compare_methods(comparisons: str, fronts: str, evals: list[str], stages: str
     from implicit_sparsity.storage import tables
 
     scores = tuple(options["margins"])
-    result = read([evals] if isinstance(evals, str) else evals, (*scores, method_comparison.COVARIATE))
+    runs = read([evals] if isinstance(evals, str) else evals, (*scores, method_comparison.COVARIATE))
     budgets = read_budgets(stages)
     compared, points = [], []
-    for model, evaluated in result.items():
+    for model, evaluated in runs.items():
         for order, domains in orders.items():
             for score in scores:
                 entrants = entrants_of(evaluated, families, order, domains, score, budgets.get(model, {}))

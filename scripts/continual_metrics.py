@@ -1,5 +1,6 @@
 """Arrange the scores as R matrices and compute every continual-learning metric from them."""
 
+from implicit_sparsity.errors import InputError
 from implicit_sparsity.workflow import job
 
 BY = ["model", "method", "order", "seed", "metric"]
@@ -75,8 +76,6 @@ def joint_scores(arranged, key, joint, higher_is_better):
 
 def domains_of(orders, name, path) -> list[str]:
     """Domains of an order, as trained; InputError where the config no longer has it."""
-    from implicit_sparsity.errors import InputError
-
     if name not in orders:
         raise InputError(f"scores of the order {name!r}, which is not in the config", path=path)
     return list(orders[name])

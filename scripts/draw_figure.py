@@ -1,5 +1,7 @@
 """Draw one figure from tables: PDF, PNG, and the CSV of exactly what is drawn."""
 
+from pathlib import Path
+
 from implicit_sparsity.workflow import job
 
 
@@ -12,8 +14,6 @@ def draw_figure(
     class. Of a table without rows the picture says why it is empty, and the CSV has the columns alone.
     Raises InputError for a table that is missing or none, and where the options leave nothing to draw.
     """
-    from pathlib import Path
-
     from implicit_sparsity.figures import base
     from implicit_sparsity.options import load
     from implicit_sparsity.storage.tables import read_table, write_table
@@ -21,9 +21,9 @@ def draw_figure(
     drawing = load("figures", figure, **(options or {}))
     paths = {Path(path).stem: path for path in ([tables] if isinstance(tables, str) else tables)}
     wanted = (*drawing.TABLES, *drawing.OPTIONAL)
-    result = {name: read_table(path, empty=True) for name, path in paths.items() if name in wanted}
-    frame = drawing.frame(result)
-    base.refuse_empty(frame, drawing, result, paths.values())
+    frames = {name: read_table(path, empty=True) for name, path in paths.items() if name in wanted}
+    frame = drawing.frame(frames)
+    base.refuse_empty(frame, drawing, frames, paths.values())
     write_table(csv, frame)
     base.save(drawing.picture(frame), pdf, png)
 

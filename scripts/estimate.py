@@ -1,5 +1,6 @@
-"""What the whole study will take, told before anything is downloaded or run."""
+"""What the whole study will take, before anything is downloaded or run."""
 
+import json
 import subprocess
 import sys
 import tempfile
@@ -30,8 +31,6 @@ def estimate(study, methods, checkpoints, snakefile):
 
 def _write(file: Path, study: dict) -> None:
     """JSON is YAML, and Snakemake reads a configfile by its ending."""
-    import json
-
     file.write_text(json.dumps(study), encoding="utf-8")
 
 

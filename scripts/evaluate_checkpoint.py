@@ -33,12 +33,12 @@ def evaluate_checkpoint(
     digests = {domain: identity.digest(shard.index) for domain, shard in shards.items()}
     place = Path(evals[0]).parent.parent
 
-    def retained(room, ending, *more):
+    def files(room, ending, *more):
         keys = {d: cache.key(*depends, *more, d, digest) for d, digest in digests.items()}
         return {domain: place / room / f"{key}.{ending}" for domain, key in keys.items()}
 
-    finished = retained(FINISHED, "json", study["adapter_sha256"])
-    base_outputs = retained(BASE_OUTPUTS, "safetensors")
+    finished = files(FINISHED, "json", study["adapter_sha256"])
+    base_outputs = files(BASE_OUTPUTS, "safetensors")
     scores = {d: cache.load(path, read_json, damaged=(InputError,)) for d, path in finished.items()}
     wanted = {d: shards[d] for d in domains if scores[d] is None}
     scores |= score(wanted, finished, base_outputs, model, adapter, base, options)

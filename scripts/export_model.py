@@ -16,11 +16,11 @@ def export_model(export, model, base, checkpoint, adapter=None, name=None, code=
     name = name or Path(model).name
     record = read_json(Path(adapter) / "stage.json") if adapter else {}
     with new_folder(export) as folder:
-        reported = write(folder, model, base, name, adapter)
+        written = write(folder, model, base, name, adapter)
         manifest = {
             "name": f"{name}.{checkpoint}",
             "base": {"name": name, "revision": read_json(Path(model) / "manifest.json")["revision"]},
-            **reported,
+            **written,
             "study": record.get("study", {}),
             "options": record.get("options", {}),
             "checkpoint_sha256": identity.stage_digest(adapter)

@@ -1,5 +1,7 @@
 """Judge every claim of the config by the tables of the study: results/verdicts.json, and pages of it."""
 
+from pathlib import Path
+
 from implicit_sparsity.workflow import job
 
 
@@ -19,8 +21,6 @@ def judge_claims(
     config's ``claims``; families: method -> {family, role, of, point}; orders: name -> domains; figures:
     names of those that are drawn. A claim whose tables are not made is NOT RUN.
     """
-    from pathlib import Path
-
     from implicit_sparsity.claims.base import Study
     from implicit_sparsity.options import load
     from implicit_sparsity.report import verdict_pages

@@ -46,8 +46,8 @@ def measure(
     measured = {each: shards[each].index for each in ([domain] if domain else domains)}
     subject.attrs |= {"domain": domain, "tokens_sha256": identity.digest(measured)}
     rule = "measure_domain" if domain else "measure_checkpoint"
-    about = chosen.TITLE, model, name, checkpoint, chosen.settings(), code, rule
-    write_store(store, arrays, coords, identity.attributes(*about, **subject.attrs))
+    described = chosen.TITLE, model, name, checkpoint, chosen.settings(), code, rule
+    write_store(store, arrays, coords, identity.attributes(*described, **subject.attrs))
     for folder in scratch:
         shutil.rmtree(folder)
 

@@ -1,4 +1,4 @@
-"""Before any card is asked for: does every model fit, and what will it take? One plan a model."""
+"""Before any GPU is asked for: does every model fit, and what will it take? One plan a model."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def preflight(
     ``checkpoints``: {model: {trained, measured, gradients, controls}}, names of checkpoints and of controls;
     ``families``: variant of a method -> its family, by which the summary calls it;
     ``probes``: the measurements among the config's; the rest are sections of the config. Raises InputError
-    for a plan that a card of ``hardware`` cannot hold, with the smallest change that helps.
+    for a plan that a GPU of ``hardware`` cannot hold, with the smallest change that helps.
     """
     from implicit_sparsity.planning import feasibility, plan, report
 
@@ -47,8 +47,8 @@ def preflight(
     }
     whole, notes = plan.study_of(study)
     made = {model: plan.of_model(whole, model, checkpoints[model], notes) for model in whole.shapes}
-    reported = hardware | {"gb": whole.gpu.memory / 1e9} if hardware else {}
-    text = "\n\n".join(report.of_model(made[model], reported, families) for model in made)
+    bounds = hardware | {"gb": whole.gpu.memory / 1e9} if hardware else {}
+    text = "\n\n".join(report.of_model(made[model], bounds, families) for model in made)
     if notes["warning"]:
         text = f"Warning: {notes['warning']}\n\n{text}"
     if hardware:

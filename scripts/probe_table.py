@@ -1,5 +1,8 @@
 """Measure with one probe: what was measured of all models and checkpoints in, one long table out."""
 
+from pathlib import Path
+
+from implicit_sparsity.errors import InputError
 from implicit_sparsity.workflow import job
 
 
@@ -14,15 +17,13 @@ def probe_table(table: str, probe: str = "", options: dict | None = None, **read
     are. options: of the probe's class. One checkpoint's stores are in memory at a time, and of them only the
     variables that the probe reads.
     """
-    from pathlib import Path
-
     import pandas as pd
 
     from implicit_sparsity.options import load
     from implicit_sparsity.storage import tables
 
     measurement = load("probes", probe, **(options or {}))
-    result = {
+    by_need = {
         need: of_runs(read.get(need)) if need == "adapters" else of_checkpoints(read.get(need))
         for need in measurement.NEEDS
         if need != "models"
@@ -32,14 +33,14 @@ def probe_table(table: str, probe: str = "", options: dict | None = None, **read
         Path(folder).name: folder for folder in ([models] if isinstance(models, str) else models or ())
     }
     rows = []
-    for model, checkpoint in dict.fromkeys(key for need, parts in result.items() for key in parts):
+    for model, checkpoint in dict.fromkeys(key for need, parts in by_need.items() for key in parts):
         parts, revision = [], ""
         for need in measurement.NEEDS:
             if need == "models":
                 parts.append({"": folders[model]})
                 continue
             at = "base" if need.endswith("_base") else checkpoint
-            here = result[need].get((model, at), {})
+            here = by_need[need].get((model, at), {})
             parts.append(here if need == "adapters" else opened(here, *measurement.reads(need)))
             if need != "adapters":
                 same_weights(parts[-1], here)
@@ -52,17 +53,16 @@ def probe_table(table: str, probe: str = "", options: dict | None = None, **read
 
 def of_checkpoints(paths) -> dict:
     """(model, checkpoint) -> domain -> path of a store; a control is "domain.control", all domains are ""."""
-    from implicit_sparsity.errors import InputError
     from implicit_sparsity.storage import store
 
     groups = {}
     for path in [paths] if isinstance(paths, str) else paths or ():
-        metadata = store.open_store(path, variables=()).attrs
+        attrs = store.open_store(path, variables=()).attrs
         try:
-            key = metadata["model"], metadata["checkpoint"]
+            key = attrs["model"], attrs["checkpoint"]
         except KeyError as error:
             raise InputError(f"the store does not say which {error} it is of", path=path) from None
-        domain = ".".join(filter(None, (metadata.get("domain", ""), metadata.get("control", ""))))
+        domain = ".".join(filter(None, (attrs.get("domain", ""), attrs.get("control", ""))))
         if domain in groups.setdefault(key, {}):
             raise InputError(f"a second store of {'.'.join(key)} for {domain}", path=path)
         groups[key][domain] = path
@@ -71,8 +71,6 @@ def of_checkpoints(paths) -> dict:
 
 def of_runs(folders) -> dict:
     """(model, checkpoint) -> number of the stage -> its folder, of all stages up to the checkpoint."""
-    from pathlib import Path
-
     paths = [Path(folder) for folder in ([folders] if isinstance(folders, str) else folders or ())]
     runs = {}
     for path in paths:
@@ -94,13 +92,11 @@ def opened(paths, variables, optional) -> dict:
 
 def same_weights(datasets, paths) -> None:
     """Stores of one checkpoint must come from the same weights: refuse a store left over from others."""
-    from implicit_sparsity.errors import InputError
-
-    result = {}
+    weights = {}
     for domain, dataset in datasets.items():
-        result.setdefault((dataset.attrs.get("revision"), dataset.attrs.get("model_sha256")), domain)
-    if len(result) > 1:
-        first, second, *_ = result.values()
+        weights.setdefault((dataset.attrs.get("revision"), dataset.attrs.get("model_sha256")), domain)
+    if len(weights) > 1:
+        first, second, *_ = weights.values()
         raise InputError(f"measured on other weights than the store of {first}", path=paths[second])
 
 

@@ -23,8 +23,8 @@ def split_domain(splits, sources, options, domain=None):
         raise InputError(f"id {twice[0]!r} is in two sources", key=domain)
     result = split(records, chosen, domain)
     with new_folder(splits) as folder:
-        for name, outcome in result.documents.items():
-            write_jsonl(folder / f"{name}.jsonl", outcome)
+        for name, documents in result.documents.items():
+            write_jsonl(folder / f"{name}.jsonl", documents)
         write_json(folder / "manifest.json", manifest.of_splits(domain, result, chosen, sources, folder))
 
 

@@ -12,11 +12,11 @@ PRECISION = {"precision": "fp32", "quantization": "none"}  # of a model whose en
 
 
 def train_adapter(adapter, model, tokens, recipe, previous=None, code="", gpu=1, launcher=None):
-    """Write the folder of one stage: PEFT's files or a whole model's, state, learning curve, record, card.
+    """Write the folder of one stage: PEFT's files or a whole model's, state, learning curve, record, README.
 
     ``recipe``: {model, method, order, seed, stage, domains}, which stage; {base, options, training}, the
     config's entries of that model and method, and its section. ``tokens``: token folders of the last of
-    ``domains``, which is new, or of all of them. A killed attempt is continued, on as many cards (``gpu``) as
+    ``domains``, which is new, or of all of them. A killed attempt is continued, on as many GPUs (``gpu``) as
     this one has. ``launcher``: accelerate's settings where there are several.
     """
     from implicit_sparsity.training import stage_record

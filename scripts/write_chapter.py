@@ -1,5 +1,7 @@
 """The results chapter that opens the report: question, figure, verdict."""
 
+from pathlib import Path
+
 from implicit_sparsity.workflow import job
 
 
@@ -8,8 +10,6 @@ def write_chapter(chapter: str, verdicts: str, pictures: list[str] | None = None
 
     verdicts: of judge_claims; pictures: paths of figures as PNG.
     """
-    from pathlib import Path
-
     from implicit_sparsity.report import verdict_pages
     from implicit_sparsity.storage import files
 

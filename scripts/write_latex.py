@@ -1,5 +1,7 @@
 """LaTeX tables for \\input: R matrices by model and order, metrics, verdicts."""
 
+from pathlib import Path
+
 from implicit_sparsity.workflow import job
 
 
@@ -16,8 +18,6 @@ def write_latex(
     r_matrices, metrics: tables of continual_metrics, where methods are trained; verdicts: of judge_claims.
     What there is nothing of is a comment and no table. Equal inputs give equal bytes.
     """
-    from pathlib import Path
-
     from implicit_sparsity.report import latex
     from implicit_sparsity.storage import files, tables
 

@@ -147,7 +147,7 @@ def write_stage(folder, study, loss, **record):
     """One stage folder: stage.json and learning_curve.csv."""
     folder.mkdir(parents=True)
     (folder / "stage.json").write_text(json.dumps({"study": study, **record}))
-    lines = ["step,loss,learning_rate,grad_norm,leak,tokens"]
+    lines = ["step,loss,learning_rate,grad_norm,constraint_violation,tokens"]
     lines += [f"{i + 1},{value},0.001,1.0,,{(i + 1) * 512}" for i, value in enumerate(loss)]
     (folder / "learning_curve.csv").write_text("\n".join(lines) + "\n")
     return str(folder)
@@ -225,7 +225,7 @@ def write_drift(
     }
     names = {"reference": ["base", "previous"], "domain": list(domains), "measure": list(drift.MEASURES)}
     names |= {"layer": range(layers), "left_out": range(-1, documents), "document": range(documents)}
-    coords = {name: ((name,), np.array(result), metadata()) for name, result in names.items()}
+    coords = {name: ((name,), np.array(labels), metadata()) for name, labels in names.items()}
     attrs = {"model": model, "checkpoint": checkpoint, "revision": "r", "model_sha256": "s"}
     return write_store(path, arrays, coords, attrs | more)
 
@@ -263,7 +263,7 @@ def noisy_losses(
 
 
 def write_thresholds(path, result, domain, model="nano", **more):
-    """A store of losses under thresholds and masks: ``found`` as ``noisy_losses`` gives it."""
+    """A store of losses under thresholds and masks: ``result`` as ``noisy_losses`` gives it."""
     from types import SimpleNamespace
 
     from implicit_sparsity.passes import thresholding

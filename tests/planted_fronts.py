@@ -48,8 +48,8 @@ def write_evals(folder, model, families, seeds, order="main", domains=("code", "
                 for k in range(len(domains)):
                     loss = family.runs[j][point, s, k]
                     moved = np.maximum(0.1 * (family.base[j] - loss).mean() + zeros, 0)
-                    metadata = model, method, order, seed, k + 1, domain
-                    files.append(write_eval(folder, *metadata, loss, moved))
+                    key = model, method, order, seed, k + 1, domain
+                    files.append(write_eval(folder, *key, loss, moved))
     return files
 
 

@@ -103,9 +103,9 @@ def snakemake(folder, *arguments, timeout=560, **more) -> subprocess.CompletedPr
     return subprocess.run(whole, cwd=folder, env=env, capture_output=True, text=True, timeout=timeout)
 
 
-def finished_jobs(reported: str) -> list[str]:
+def finished_jobs(output: str) -> list[str]:
     """Rules whose jobs a run finished, in order."""
-    return re.findall(r"^Finished jobid: \d+ \(Rule: (\w+)\)", reported, re.M)
+    return re.findall(r"^Finished jobid: \d+ \(Rule: (\w+)\)", output, re.M)
 
 
 def artifacts(folder: Path) -> dict:
@@ -125,8 +125,8 @@ def content(path: Path) -> bytes:
         return json.dumps(without(json.loads(data))).encode()
     if path.name == "stages.csv":
         rows = list(csv.reader(data.decode().splitlines()))
-        retained = [number for number, name in enumerate(rows[0]) if not name.startswith("measured.")]
-        return "\n".join(",".join(row[number] for number in retained) for row in rows).encode()
+        columns = [number for number, name in enumerate(rows[0]) if not name.startswith("measured.")]
+        return "\n".join(",".join(row[number] for number in columns) for row in rows).encode()
     # the record of provenance in the text of figures and pages
     return re.sub(rb'"made": ?\{[^{}]*\}', b"", data) if path.suffix in TEXTS else data
 

@@ -29,9 +29,8 @@ from implicit_sparsity import errors, methods
 from implicit_sparsity.models import adapters, loading, losses
 from implicit_sparsity.options import load
 from implicit_sparsity.storage.files import write_json
-from implicit_sparsity.training import audit, fit, sharding
-from implicit_sparsity.training import launcher as training_launcher
-from implicit_sparsity.workflow import job as jobs
+from implicit_sparsity.training import audit, fit, launcher, sharding
+from implicit_sparsity.workflow.job import arguments
 
 ROOT = Path(train_adapter.__file__).parent.parent
 LAUNCHER = ROOT / "slurm" / "fsdp.yaml"
@@ -65,9 +64,9 @@ class Forks:
         status = 1
         try:
             os.environ.update(environment)
-            sys.stderr = (scratch / training_launcher.OUTPUT).open("a")
+            sys.stderr = (scratch / launcher.OUTPUT).open("a")
             AcceleratorState._reset_state(reset_partial_state=True)  # this process's, which trained alone
-            training_launcher.main(scratch)
+            launcher.main(scratch)
             status = 0
         except BaseException:
             traceback.print_exc()
@@ -94,11 +93,11 @@ class Forks:
 
 @pytest.fixture
 def forked(monkeypatch):
-    def start(count, launcher, scratch, device):
-        (scratch / training_launcher.OUTPUT).write_text("")
+    def start(count, settings, scratch, device):
+        (scratch / launcher.OUTPUT).write_text("")
         return Forks(count, scratch)
 
-    monkeypatch.setattr(training_launcher, "_start", start)
+    monkeypatch.setattr(launcher, "_start", start)
 
 
 def train(nano, kind, method, gpu, folder, previous=None, **more):
@@ -201,7 +200,7 @@ def test_another_number_of_processes_goes_on(
             raise KeyboardInterrupt
         before(self, step)
 
-    with monkeypatch.context() as patch, pytest.raises((KeyboardInterrupt, training_launcher.WorkerFailed)):
+    with monkeypatch.context() as patch, pytest.raises((KeyboardInterrupt, launcher.WorkerFailed)):
         patch.setattr(audit.Audit, "before_step", cut_off)
         train(nano, kind, method, first, tmp_path / "x", previous)
     (scratch,) = tmp_path.glob(".partial-x-*")
@@ -238,13 +237,13 @@ def test_bfloat16(nano, forked, tmp_path, method):
 def test_one_process_alone_reads_the_weights(nano, forked, tmp_path, monkeypatch):
     """The others have room for them, and get them from it: eight copies of a large model fit no node."""
     seen = tmp_path / "seen"
-    load = loading._hollow
+    load = loading._empty_init
 
-    def hollow(*given):
+    def empty_init(*given):
         seen.write_text(os.environ["RANK"])
         return load(*given)
 
-    monkeypatch.setattr(loading, "_hollow", hollow)
+    monkeypatch.setattr(loading, "_empty_init", empty_init)
     # as published: a vision-language checkpoint, of which the text model is trained and saved
     place, whole = multimodal.make(tmp_path / "vl", "mixture")
     write_json(place / "manifest.json", {"revision": "random", "files": {}})
@@ -273,7 +272,7 @@ job.run(train_adapter, SimpleNamespace(rule="train_adapter", threads=1, **parts)
 
 
 class Job:
-    """The rule's script in a process of its own, with ``gpu`` cards; the launcher is the real one."""
+    """The rule's script in a process of its own, with ``gpu`` GPUs; the launcher is the real one."""
 
     def __init__(self, nano, place, gpu, **more):
         model, tokens = nano("dense")
@@ -295,7 +294,7 @@ class Job:
         parts = {name: dict(values) for name, values in self.given.items() if name != "log"}
         parts["resources"]["gpu"] = gpu
         given = SimpleNamespace(rule="train_adapter", threads=1, **parts)
-        train_adapter.train_adapter(**jobs.arguments(train_adapter.train_adapter, given))
+        train_adapter.train_adapter(**arguments(train_adapter.train_adapter, given))
 
     def saved(self):
         """The last step that has a whole restart point."""
@@ -368,14 +367,14 @@ def test_a_method_with_an_audit_stays_whole(name):
     """Constrained steps are audited on whole weights, so such a method never trains on parts."""
     method = load("methods", name)
     assert not (method.constrained and method.sharded)
-    assert training_launcher.process_count(2, method, TRAINING) == (2 if method.sharded else 1)
+    assert launcher.process_count(2, method, TRAINING) == (2 if method.sharded else 1)
 
 
 def test_audit_refuses_parts(nano, forked, tmp_path, monkeypatch):
     from implicit_sparsity.methods.orthogonal import Orthogonal
 
     monkeypatch.setattr(Orthogonal, "sharded", True)
-    with pytest.raises(audit.StageFailed, match="the leak audit needs whole weights"):
+    with pytest.raises(audit.StageFailed, match="the constraint audit needs whole weights"):
         train(nano, "dense", "orthogonal", 2, tmp_path / "x")
 
 
@@ -385,11 +384,11 @@ def test_what_is_missing_is_one_clear_line(nano, tmp_path, monkeypatch):
             train(nano, "dense", "full", gpu, tmp_path / "x", **more)
         assert not (tmp_path / "x").exists()
 
-    refused("training.batch_size: 4 documents cannot be shared evenly by 3 cards", 3)
-    refused("training.batch_size: 4 documents cannot be shared evenly by 8 cards", 8)
+    refused("training.batch_size: 4 documents cannot be shared evenly by 3 GPUs", 3)
+    refused("training.batch_size: 4 documents cannot be shared evenly by 8 GPUs", 8)
     with monkeypatch.context() as patch:
         patch.setattr(torch.cuda, "device_count", lambda: 1)
-        refused("resources.gpu: asks for 2 cards, 1 can be seen", device=None)
+        refused("resources.gpu: asks for 2 GPUs, 1 can be seen", device=None)
     with monkeypatch.context() as patch:
         patch.setitem(globals(), "LAUNCHER", tmp_path / "no.yaml")
         refused("no.yaml: accelerate's settings are not there")

@@ -199,10 +199,11 @@ def test_the_study_of_the_readme(study, clone):
     nano = {"orders": {"backward": ["math", "code"]}, "training": {"steps": 3}, "evals": {"documents": 4}}
     (study / "over.yaml").write_text(yaml.safe_dump(nano))
     method = "activation_mask_random_learning_rate_0p0008"
-    target = f"results/evals/nano_dense/{method}.backward.seed2.stage2.json"
+    target = f"results/evals/nano_dense/{method}.backward.seed2.stage2/math.json"
     files = ["--configfile", "readme.yaml", "over.yaml"]
     reported = call(study, [*SNAKEMAKE, "-c2", target, *files])
-    assert studies.finished_jobs(reported) == ["train_adapter", "train_adapter", "evaluate_checkpoint"]
+    ran = ["preflight", "train_adapter", "train_adapter", "evaluate_checkpoint"]
+    assert studies.finished_jobs(reported) == ran
 
 
 def on_a_terminal(folder, command, check=True):
@@ -345,10 +346,10 @@ def keys(section) -> set:
     return {field.alias or name for name, field in section.model_fields.items()}
 
 
-def suggested_changes() -> dict:
+def keys_to_document() -> dict:
     """{section of config.yaml or entry of probes: its keys}, from the models, the config and the classes."""
     sections = {name: field.annotation for name, field in Config.model_fields.items()}
-    result = {name: set() for name in {*CONFIG, *keys(Config)}}
+    result = {name: set() for name in sorted({*CONFIG, *keys(Config)})}
     for name in ("splits", "tokens", "training", "evals", "comparisons", "hardware", "archive"):
         result[name] = keys(sections[name]) | set(CONFIG.get(name, {}))
     for kind in KINDS.values():
@@ -366,7 +367,7 @@ def suggested_changes() -> dict:
     return result
 
 
-@pytest.mark.parametrize(("knob", "keys"), suggested_changes().items(), ids=list(suggested_changes()))
+@pytest.mark.parametrize(("knob", "keys"), keys_to_document().items(), ids=list(keys_to_document()))
 def test_every_knob_is_written_about(knob, keys):
     """Under a heading of its name, or for a probe in the row or sentence that names it."""
     room, _, name = knob.rpartition(".")
@@ -387,5 +388,5 @@ def test_no_knob_is_told_of_that_is_gone():
     """The first column of every table: names of sections and probes, and keys."""
     first = re.findall(r"^\| (`[^|]*`) \|", TEXTS["docs/knobs.md"], re.M)
     reported = {name for cell in first for name in re.findall(r"`(\w+)`", cell)}
-    known = {name.rpartition(".")[2] for name in suggested_changes()}.union(*suggested_changes().values())
+    known = {name.rpartition(".")[2] for name in keys_to_document()}.union(*keys_to_document().values())
     assert reported and reported - known == set()

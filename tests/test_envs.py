@@ -106,8 +106,8 @@ def imported(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
             names.add(node.module.split(".")[0])
     rooms = ((ROOT / "tests").rglob("*"), (ROOT / "benchmarks").rglob("*"))
-    ours = [*(ROOT / "scripts").glob("*"), *(result for room in rooms for result in room), ROOT / "tests"]
-    local = {result.stem for result in ours if result.is_dir() or result.suffix == ".py"}
+    ours = [*(ROOT / "scripts").glob("*"), *(place for room in rooms for place in room), ROOT / "tests"]
+    local = {place.stem for place in ours if place.is_dir() or place.suffix == ".py"}
     return names - set(sys.stdlib_module_names) - local
 
 

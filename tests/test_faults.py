@@ -50,12 +50,12 @@ def work(folder, given):
     parts = {"input": InputFiles, "output": OutputFiles, "params": Params, "wildcards": Wildcards}
     parts = {name: kind(fromdict=given.get(name, {})) for name, kind in parts.items()}
     resources = ResourceList(fromdict=given.get("resources", {}))
-    metadata = SimpleNamespace(
+    snakemake = SimpleNamespace(
         rule=given["rule"], threads=1, log=Log(toclone=["job.log"]), resources=resources
     )
-    metadata.__dict__.update(parts)
+    snakemake.__dict__.update(parts)
     script = importlib.import_module(given["rule"])
-    job.run(getattr(script, given["rule"]), metadata)
+    job.run(getattr(script, given["rule"]), snakemake)
 
 
 @pytest.fixture(scope="module")
@@ -197,14 +197,14 @@ def test_what_was_finished_is_not_done_again(starter, jobs, undisturbed, tmp_pat
     for kind, given in jobs.items():
         folder = tmp_path / kind
         folder.mkdir()
-        retained = given | {"resources": {"output_cache": "kept"}}
-        assert run(starter, folder, retained) == 0
+        cached = given | {"resources": {"output_cache": "kept"}}
+        assert run(starter, folder, cached) == 0
         take_away(folder, given)
-        assert run(starter, folder, retained) == 0
+        assert run(starter, folder, cached) == 0
         assert "taken from" in (folder / "job.log").read_text()
         assert made(folder, given) == undisturbed[kind][0]
         take_away(folder, given)
-        other = retained | {"params": given["params"] | {"code": "changed"}}
+        other = cached | {"params": given["params"] | {"code": "changed"}}
         assert run(starter, folder, other) == 0
         assert "taken from" not in (folder / "job.log").read_text(), "of other code"
         assert len(list((folder / "kept").glob("*/*"))) == 1, "and the old one is dropped"
@@ -336,13 +336,13 @@ def test_snakemake_killed_and_two_at_once(study, tmp_path):
     assert "Nothing to be done" in studies.run(folder, "-c1", "all")
 
 
-def jobs_of(reported) -> list[tuple]:
+def jobs_of(output) -> list[tuple]:
     """(rule, wildcards) of finished jobs."""
     started = {}
-    for block in re.split(r"\n(?:local)?rule ", reported)[1:]:
+    for block in re.split(r"\n(?:local)?rule ", output)[1:]:
         number = re.search(r"^ +jobid: (\d+)", block, re.M)
         wildcards = re.search(r"^ +wildcards: (.+)$", block, re.M)
         if number:
             started[number[1]] = block.split(":", 1)[0], wildcards[1] if wildcards else ""
-    done = re.findall(r"^Finished jobid: (\d+)", reported, re.M)
+    done = re.findall(r"^Finished jobid: (\d+)", output, re.M)
     return [started[number] for number in done if number in started]

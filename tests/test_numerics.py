@@ -77,7 +77,7 @@ def test_packing_refuses_a_layer_whose_state_it_cannot_reset():
 
 def test_checkpointed_gradients_hold_less(nano):
     """Bytes that autograd keeps for the backward pass, with and without."""
-    retained = {}
+    held = {}
     for on in (False, True):
         model = adapters.add_lora(network("dense"), 2, 4).train()
         routing = SteadyRouting(model)
@@ -91,9 +91,9 @@ def test_checkpointed_gradients_hold_less(nano):
 
         with torch.autograd.graph.saved_tensors_hooks(note, lambda t: t):
             loss = losses.completion_loss(model, batching.collate(documents()))
-        retained[on] = sum(sizes.values())
+        held[on] = sum(sizes.values())
         loss.backward()
-    assert retained[True] < 0.5 * retained[False]
+    assert held[True] < 0.5 * held[False]
 
 
 def test_a_router_that_would_flip_is_counted_and_held_to_its_choice():

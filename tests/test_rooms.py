@@ -25,6 +25,7 @@ LAYERS = (
     "corpora",
     "provenance",
     "storage",
+    "metrics",
     "options | randomness",
     "errors",
 )
@@ -106,6 +107,18 @@ def layers():
     return tuple({name.strip() for name in layer.split("|")} for layer in LAYERS)
 
 
+def test_a_room_of_the_tower_imports_nothing_beside_it(graph):
+    tower = {name for layer in layers() for name in layer}
+    wrong = {
+        (short(name), short(imported))
+        for name in graph.modules
+        if name.startswith(f"{PACKAGE}.") and room_of(name) in tower
+        for imported in graph.find_modules_directly_imported_by(name)
+        if imported.startswith(f"{PACKAGE}.") and room_of(imported) not in tower
+    }
+    assert not wrong
+
+
 @pytest.mark.parametrize("room", BESIDE)
 def test_a_room_beside_the_tower_imports_what_it_may(graph, room):
     allowed = BESIDE[room] | ROOT_MODULES | {room}
@@ -157,10 +170,10 @@ def test_library_knows_nothing_of_the_workflow(graph):
 def test_neighbours_in_a_room_know_their_base_only(graph, room):
     for name in modules(room):
         imported = {
-            short(result) for result in graph.find_modules_directly_imported_by(f"{PACKAGE}.{room}.{name}")
+            short(other) for other in graph.find_modules_directly_imported_by(f"{PACKAGE}.{room}.{name}")
         }
         rooms = ("methods", "measurements", "probes", "figures", "claims")
-        inside = {result for result in imported if result.split(".")[0] in rooms}
+        inside = {other for other in imported if other.split(".")[0] in rooms}
         assert inside <= {room, f"{room}.base"}, name
 
 
@@ -170,7 +183,7 @@ def test_nobody_names_a_single_method_measurement_probe_or_figure(graph):
         for name in modules(room.replace(".", "/")):
             importers = graph.find_modules_that_directly_import(f"{PACKAGE}.{room}.{name}")
             assert {
-                result for result in importers if not result.startswith(f"{PACKAGE}.corpora.sources.")
+                other for other in importers if not other.startswith(f"{PACKAGE}.corpora.sources.")
             } == set(), name
 
 

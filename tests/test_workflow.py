@@ -104,17 +104,17 @@ def study(tmp_path_factory):
 @pytest.fixture
 def edit(study):
     """Change files of the study; everything is put back afterwards, times included."""
-    retained = {}
+    originals = {}
 
     def change(name, old, new):
         path = study / name
-        retained.setdefault(path, (path.read_bytes(), path.stat()))
+        originals.setdefault(path, (path.read_bytes(), path.stat()))
         text = path.read_text()
         assert old in text, f"{name} has no {old!r}"
         path.write_text(text.replace(old, new, 1))
 
     yield change
-    for path, (content, status) in retained.items():
+    for path, (content, status) in originals.items():
         path.write_bytes(content)
         os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
@@ -482,8 +482,8 @@ def lose(study, tmp_path):
         lost[-1][0].rename(lost[-1][1])
 
     yield take
-    for place, retained in lost:
-        retained.rename(place)
+    for place, aside in lost:
+        aside.rename(place)
 
 
 def test_deleted_stage(study, lose):

@@ -159,6 +159,6 @@ OUTSIDE = {
     "--config with=name": A_PART,
     "--unlock": A_PART,
     "--nano": f"{RESOLVED['.venv/bin/python benchmarks/training.py']} runs benchmarks so",
-    "--set-resources train_adapter:gpu=8": "takes eight cards",
+    "--set-resources train_adapter:gpu=8": "takes eight GPUs",
     "--set-resources export_model:mem_mb=160000": "takes a model of 27 billion",
 }

@@ -118,10 +118,10 @@ def _reduced(watch):
                 statistics.begin_batch(counted, group)
                 watch(ids, mask, reduce)
             statistics.documents += len(ids)
-        for layer, result in held:
+        for layer, value in held:
             if layer is None:
-                statistics.begin_batch(*result)
+                statistics.begin_batch(*value)
             else:
-                reduce(layer, result)
+                reduce(layer, value)
 
     return run

@@ -71,11 +71,11 @@ def goals(rows: list[dict]) -> list[str]:
     ratio = measured["ours"]["processor_seconds_to_backbone"][0]
     lines = [f"goal: at most 1.10 times the backbone forward: {_met(ratio <= 1.1)}, {ratio:.2f}"]
     for name, goal in FASTER.items():
-        text, reported = f"goal: at least {goal:.1f} times as fast as {NAMES.get(name, name)}", "not measured"
+        text, outcome = f"goal: at least {goal:.1f} times as fast as {NAMES.get(name, name)}", "not measured"
         if name in measured:
             ratio = measured[name]["processor_seconds_to_ours"][0]
-            reported = f"{_met(ratio >= goal)}, {ratio:.2f}"
-        lines.append(f"{text}: {reported}")
+            outcome = f"{_met(ratio >= goal)}, {ratio:.2f}"
+        lines.append(f"{text}: {outcome}")
     return lines
 
 

@@ -1,4 +1,4 @@
-"""The clock, the memory gauge and the card: what is the same for every case.
+"""The clock, the memory meter and the GPU: what is the same for every case.
 
 On a GPU memory is the most that torch had allocated at once; on a CPU it is the largest resident size of the
 process so far, which only says that the script runs.
@@ -59,7 +59,7 @@ class Meter:
             torch.cuda.empty_cache()
 
     def peak_flops(self, precision: str) -> tuple[float, str]:
-        """(FLOP/s that utilisation is a share of, where that is from): the data sheet's of a known card, else
+        """(FLOP/s that utilisation is a share of, where that is from): the data sheet's of a known GPU, else
         what a large matrix product reaches here."""
         from implicit_sparsity.planning.gpus import GPUS, is_named
 

@@ -114,9 +114,9 @@ def kernels() -> dict:
         "causal_conv1d_fn",
         "causal_conv1d_update",
     )
-    found = {}
+    modules = {}
     for name in names:
         function = getattr(modeling_qwen3_5, name)
         chosen = inspect.getclosurevars(function).nonlocals.get("implementation", function)
-        found[name.removeprefix("torch_")] = chosen.__module__
-    return found
+        modules[name.removeprefix("torch_")] = chosen.__module__
+    return modules

@@ -34,7 +34,7 @@ def measure(network, length: int, batch: int, rounds: int, meter, options: dict)
             hidden_states(network, tokens.to(meter.device), mask.to(meter.device))
 
     def probe():
-        activation_pass.run(network, ids, keeps, found, batch * length, groups=dealt)
+        activation_pass.run(network, ids, keeps, sums, batch * length, groups=dealt)
 
     def peak(run):
         run()  # what libraries keep once they have run is not the pass's
@@ -49,7 +49,7 @@ def measure(network, length: int, batch: int, rounds: int, meter, options: dict)
 
     plain_peak = peak(forward)
     wanted = options["top_k"], options["thresholds"], meter.device, groups
-    found = ActivationStatistics(ffn.feed_forwards(network), *wanted)
+    sums = ActivationStatistics(ffn.feed_forwards(network), *wanted)
     probe_peak = peak(probe)
     plain, probed = zip(*((seconds(forward), seconds(probe)) for _ in range(rounds)), strict=True)
     return {

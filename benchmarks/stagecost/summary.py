@@ -45,15 +45,15 @@ def summary(name, results, kind, nano=False) -> dict:
 
 def notes(row: dict) -> list[str]:
     """Reasons where a ratio is large, and whether a goal was met."""
-    name, reported = row["method"], []
+    name, lines = row["method"], []
     if row["network"] == "mixture":
-        reported.append("on a mixture with random weights: a dense model has no experts to choose among")
+        lines.append("on a mixture with random weights: a dense model has no experts to choose among")
     if max(row["time"], row["memory"]) > cases.LIMIT:
-        reported.append(cases.REASONS.get(name, "no reason known: look into it"))
+        lines.append(cases.REASONS.get(name, "no reason known: look into it"))
     for what, goal in zip(("time", "memory"), cases.GOALS.get(name, ()), strict=False):
         if goal is not None:
-            reported.append(f"goal {what} <= {goal:g}: {'met' if row[what] <= goal else 'missed'}")
-    return reported
+            lines.append(f"goal {what} <= {goal:g}: {'met' if row[what] <= goal else 'missed'}")
+    return lines
 
 
 def table(result: dict) -> str:

@@ -1,6 +1,6 @@
 """Options of probes and figures: dataclass fields that a config may set, checked when the object is made.
 
-The workflow reads the same fields from source while it is parsed (``provenance.option_fields``), so a default
+The workflow reads the same fields from source while it is parsed (``source.option_fields``), so a default
 must be a literal. There is no registry: the name in the config is the module, the class is its CamelCase.
 """
 

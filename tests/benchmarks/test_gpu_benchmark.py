@@ -1,4 +1,4 @@
-"""benchmarks/gpu.py at nano size: the same script, cases and loop as on a card."""
+"""benchmarks/gpu.py at nano size: the same script, cases and loop as on a GPU."""
 
 import json
 import math
@@ -80,7 +80,7 @@ def test_settings_are_those_of_the_thesis(gpu):
 
 
 def test_a_case_leaves_no_network_behind(gpu):
-    """The next case needs the whole card: B, which holds most, keeps none of its two networks."""
+    """The next case needs the whole GPU: B, which holds most, keeps none of its two networks."""
     import weakref
 
     made = []
@@ -98,7 +98,7 @@ def test_a_case_leaves_no_network_behind(gpu):
 
 def test_without_a_card_only_nano_runs(gpu):
     if torch.cuda.is_available():
-        pytest.skip("there is a card")
+        pytest.skip("there is a GPU")
     done = run("--models", "qwen3_5_27b")
     assert done.returncode == 0 and "no GPU here, nothing measured; --nano" in done.stdout
 

@@ -1,4 +1,4 @@
-"""benchmarks/training.py at nano size: every method has its row; the clock and the gauge tell the truth."""
+"""benchmarks/training.py at nano size: every method has its row; clock and memory meter tell the truth."""
 
 import json
 import math
@@ -68,7 +68,7 @@ def test_a_process_of_its_own_finds_the_same_run(bench, tmp_path):
 def test_a_phase_has_its_own_seconds_and_its_own_peak(bench):
     memory_meter = bench.memory_meter.MemoryMeter()
     if memory_meter.gpu:
-        pytest.skip("resident memory is read where there is no card")
+        pytest.skip("resident memory is read where there is no GPU")
     memory_meter.around("large", lambda: torch.ones(2**26).sum())()  # 256 MiB
     memory_meter.around("small", lambda: time.sleep(0.05))()
     memory_meter.around("small", lambda: time.sleep(0.05))()

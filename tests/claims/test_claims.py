@@ -94,7 +94,7 @@ def test_every_claim_of_the_science_is_here():
     assert source.available("claims") == ids == sorted(CASES)
     for name in ids:
         claim = load("claims", name, threshold=OPTIONS[name]["threshold"])
-        for reported in (
+        for text in (
             claim.QUESTION,
             claim.STATEMENT,
             claim.REFUTED,
@@ -102,7 +102,7 @@ def test_every_claim_of_the_science_is_here():
             claim.NOISE,
             claim.MEAN,
         ):
-            assert reported, name
+            assert text, name
         assert claim.FIGURE in source.available("figures")
         with pytest.raises(InputError, match="threshold"):
             load("claims", name)  # set beforehand, or no claim is judged

@@ -66,7 +66,7 @@ class Hub:
 
     def environment(self, home, **more) -> dict:
         """What a client's process needs: the endpoint, a cache of its own, and no proxy between."""
-        retained = {
+        inherited = {
             k: v
             for k, v in os.environ.items()
             if not k.startswith("HF_") and not k.lower().endswith("_proxy")
@@ -77,7 +77,7 @@ class Hub:
             "PYTHONPATH": str(SCRIPTS),
             "OMP_NUM_THREADS": "1",
         }
-        return retained | ours | {"HF_HUB_DISABLE_TELEMETRY": "1"} | more
+        return inherited | ours | {"HF_HUB_DISABLE_TELEMETRY": "1"} | more
 
     def __enter__(self):
         handler = type("Handler", (Handler,), {"hub": self})

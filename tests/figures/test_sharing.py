@@ -95,6 +95,6 @@ def test_hubs_are_drawn_with_chance_and_ceiling(one):
 
 def test_a_model_trained_from_scratch_is_called_so(one):
     """By the revision in the table; the planted mixture is one, the planted dense model is not."""
-    for name, reported in (("routing_by_layer", True), ("overlap_by_width", False)):
+    for name, expected in (("routing_by_layer", True), ("overlap_by_width", False)):
         note = " ".join(text.get_text() for text in drawn(name, one)[1].texts).replace("\n", " ")
-        assert ("trained from scratch" in note) == reported, note
+        assert ("trained from scratch" in note) == expected, note

@@ -12,8 +12,7 @@ from implicit_sparsity.methods.expert_mask import ExpertMask, select_experts
 from implicit_sparsity.models import adapters, hooks, loading, lowrank
 from implicit_sparsity.options import load
 from implicit_sparsity.storage import files, tensors
-from implicit_sparsity.training import audit, stage
-from implicit_sparsity.training import fit as loop
+from implicit_sparsity.training import audit, fit, stage
 from implicit_sparsity.updates import expert_selection
 
 
@@ -129,7 +128,7 @@ def train(nano, kind, options, count, folder, previous=None, **more):
         str(model), domains, [tokens[d] for d in domains], 0, settings, previous and str(previous)
     )
     method = load("methods", "expert_mask", **{"p": 0.4} | options)
-    result = loop.run_stage(here, method, folder.parent / f"{folder.name}.scratch")
+    result = fit.run_stage(here, method, folder.parent / f"{folder.name}.scratch")
     with files.new_folder(folder) as new:
         here.save(method, new, result["state"])
     return method, result
@@ -203,12 +202,12 @@ def test_audit_tells_one_rounding_of_a_slice_from_none(nano):
         for factor in found.values():
             for view in factor.views:
                 view[:3] += torch.randn_like(view[:3])
-        leaked, total = lowrank.expert_change_norms(model, before, chosen)
-        assert leaked == 0 < total
+        forbidden, total = lowrank.expert_change_norms(model, before, chosen)
+        assert forbidden == 0 < total
         last = next(reversed(found.values())).views[0]
         last[7, 0, 0] = torch.nextafter(last[7, 0, 0], torch.tensor(9.0))
-    leaked, _ = lowrank.expert_change_norms(model, before, chosen)
-    assert 0 < leaked < 1e-6
+    forbidden, _ = lowrank.expert_change_norms(model, before, chosen)
+    assert 0 < forbidden < 1e-6
 
 
 def test_one_rounding_of_an_expert_that_was_not_chosen_fails_the_stage(nano, tmp_path, monkeypatch):

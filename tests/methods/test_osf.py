@@ -42,7 +42,7 @@ def layer_of(o, i, share=0.5):
 
 
 def descend(model, layer, steps=4, reproject=True, lr=1e-3):
-    """AdamW with decay and clipping on a least-squares loss; yields the leak of each step."""
+    """AdamW with decay and clipping on a least-squares loss; yields the violation of each step."""
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=lr, weight_decay=0.1)
     layers = {"w": layer}
@@ -57,8 +57,8 @@ def descend(model, layer, steps=4, reproject=True, lr=1e-3):
         optimizer.zero_grad()
         if reproject:
             singular_subspaces.reproject(layers)
-        leaked, total = singular_subspaces.change_norms(layers, before)
-        yield leaked / total
+        forbidden, total = singular_subspaces.change_norms(layers, before)
+        yield forbidden / total
 
 
 SHAPES = [(12, 20), (20, 12), (16, 16)]
@@ -113,9 +113,9 @@ def test_the_audited_norms_are_those_of_the_dense_change():
     change = singular_subspaces.merged({"w": layer})["w"].double() - old
     free = change - singular_subspaces.high_rows(layer, change)
     free = free - singular_subspaces.high_columns(layer, free)
-    leaked, total = singular_subspaces.change_norms({"w": layer}, before)
+    forbidden, total = singular_subspaces.change_norms({"w": layer}, before)
     assert total == pytest.approx(float(change.norm()), rel=1e-4)
-    assert leaked == pytest.approx(float((change - free).norm()), rel=1e-3) and leaked > 0.1 * total
+    assert forbidden == pytest.approx(float((change - free).norm()), rel=1e-3) and forbidden > 0.1 * total
 
 
 def test_the_share_that_stays_grows_with_the_domains():

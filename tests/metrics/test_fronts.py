@@ -95,14 +95,14 @@ def test_intervals_hold_the_planted_truth(seeds, sizes, spread):
     for _ in range(times):
         c = Comparison(entrants(rng, seeds, sizes, **spread), OPTIONS, 0.05)
         row = {r["family"]: r for r in comparison_rows(c)}
-        for i, (result, name, truth) in enumerate(
+        for i, (cells, name, truth) in enumerate(
             [
                 (row["lora"], "forgetting", TRUTH["lora"]),
                 (row["mask"], "forgetting", TRUTH["mask"]),
                 (row["mask"], "difference", TRUTH["mask"] - TRUTH["lora"]),
             ]
         ):
-            hits[i] += result[f"{name}_low"] <= truth <= result[f"{name}_high"]
+            hits[i] += cells[f"{name}_low"] <= truth <= cells[f"{name}_high"]
     assert (hits / times >= 0.92).all() and (hits / times <= 0.98).all(), hits / times
 
 
@@ -124,7 +124,7 @@ def test_a_difference_is_found_and_none_is_not():
 def test_the_gain_may_be_the_references_or_the_most_of_all(rule):
     rng = np.random.default_rng(8)
     c = Comparison(entrants(rng, 3, (24, 24, 24)), OPTIONS | {"at": rule}, 0.05)
-    gains = {name: points[0] for name, points in c.result.items()}
+    gains = {name: points[0] for name, points in c.points.items()}
     expected = np.median(gains["lora"]) if rule == "reference" else min(g.max() for g in gains.values())
     rows = comparison_rows(c)
     assert {row["learned_gain"] for row in rows} == {expected}
@@ -165,7 +165,7 @@ def test_a_run_that_lacks_a_stage_is_left_out_and_told():
     c = Comparison(pair, OPTIONS | {"at": 0.3}, 0.05)
     lora, mask = comparison_rows(c)
     assert "1 of 6 runs are not whole" in mask["note"] and "whole" not in lora["note"]
-    assert c.result["mask"][1] == pytest.approx([whole[0].mean(), whole[1, 1], whole[2].mean()])
+    assert c.points["mask"][1] == pytest.approx([whole[0].mean(), whole[1, 1], whole[2].mean()])
     assert np.isfinite(mask["difference"]) and np.isnan(mask["difference_low"]), (
         "a seed is not there to leave out"
     )

@@ -192,7 +192,7 @@ def test_sums_go_on_where_nothing_compiles(monkeypatch, caplog):
     assert caplog.text.count("no compiler") == 1
 
 
-@pytest.mark.skipif(CARD == "cpu", reason="needs a card")
+@pytest.mark.skipif(CARD == "cpu", reason="needs a GPU")
 @pytest.mark.parametrize("kind", ["dense", "mixture"])
 def test_a_card_measures_what_the_host_measures(kind):
     """The whole pass in float32, groups and routing too: sums to rounding, counts but for close ties."""

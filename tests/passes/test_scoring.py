@@ -190,13 +190,13 @@ def test_kl_of_base_and_tuned_is_that_of_plain_logits(nano, tmp_path, kind, prec
     result = [row["kl_base"] for row in scores["documents"]]
     assert min(expected) > 1e-3
     assert result == pytest.approx(expected, rel=1e-3 if precision == "fp32" else 0.2)
-    reported = scores["metrics"]["kl_base"]
+    metric = scores["metrics"]["kl_base"]
     assert (
-        reported["value"] == pytest.approx(np.mean(result))
-        and reported["n"] == 6
-        and not reported["higher_is_better"]
+        metric["value"] == pytest.approx(np.mean(result))
+        and metric["n"] == 6
+        and not metric["higher_is_better"]
     )
-    assert reported["stderr"] == pytest.approx(np.std(result, ddof=1) / np.sqrt(6))
+    assert metric["stderr"] == pytest.approx(np.std(result, ddof=1) / np.sqrt(6))
 
 
 def test_the_base_model_goes_over_the_documents_once(nano, tmp_path, monkeypatch):
@@ -204,16 +204,14 @@ def test_the_base_model_goes_over_the_documents_once(nano, tmp_path, monkeypatch
     folder, tokens = nano("dense")
     stage, options = trained_adapter(loading.load(folder), tmp_path / "stage"), OPTIONS | {"documents": 6}
     documents = {"math": evaluation.scored_documents(Tokens(tokens["math"]), options)}
-    retained, passes, given = {"math": tmp_path / ".before" / "key.safetensors"}, [], kl_to_base.given
+    files, passes, given = {"math": tmp_path / ".before" / "key.safetensors"}, [], kl_to_base.given
     monkeypatch.setattr(kl_to_base, "given", lambda *a: passes.append(1) or given(*a))
-    first = kl_to_base.load(folder, stage, {}, documents, 100, retained)[1].states["math"]
-    for damage in (lambda: None, lambda: os.truncate(retained["math"], 100)):
+    first = kl_to_base.load(folder, stage, {}, documents, 100, files)[1].states["math"]
+    for damage in (lambda: None, lambda: os.truncate(files["math"], 100)):
         damage()
-        again = kl_to_base.load(folder, stage, {}, documents, 100, retained)[1].states["math"]
+        again = kl_to_base.load(folder, stage, {}, documents, 100, files)[1].states["math"]
         assert len(again) == 6 and all(torch.equal(a, b) for a, b in zip(first, again))
-    assert len(passes) == 2 and [path.name for path in retained["math"].parent.iterdir()] == [
-        "key.safetensors"
-    ]
+    assert len(passes) == 2 and [path.name for path in files["math"].parent.iterdir()] == ["key.safetensors"]
 
 
 def test_kl_of_base_is_zero_by_definition_and_by_computing(nano):

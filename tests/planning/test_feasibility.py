@@ -61,7 +61,7 @@ def study(sizes, gradients_again=True, **changes):
 
 @pytest.mark.parametrize("case, change", CASES, ids=[f"{c[0]}-{'.'.join(k[0])}-{k[1]}" for c, k in CASES])
 def test_every_knob_is_found_where_it_helps(full_size, monkeypatch, case, change):
-    """A card with just room enough for the plan after the change, and for nothing else that is larger."""
+    """A GPU with just room enough for the plan after the change, and for nothing else that is larger."""
     before = study({"dense": full_size["dense"]})
     after = feasibility.changed(before, [change])
     need, enough = (feasibility.needed(one, "dense", case) for one in (before, after))
@@ -141,7 +141,7 @@ def test_fused_kernels(monkeypatch):
 
 
 def test_gradients_of_documents(full_size):
-    """One document without checkpointing keeps more than the card has beside the weights."""
+    """One document without checkpointing keeps more than the GPU has beside the weights."""
     plan = study({"dense": full_size["dense"]}, gradients_again=False)
     with pytest.raises(InputError, match=r"probes\.gradients\.gradient_checkpointing: true"):
         small = feasibility.changed(
@@ -151,7 +151,7 @@ def test_gradients_of_documents(full_size):
 
 
 def test_more_cards_are_for_training_alone(full_size):
-    """Other jobs get one card, whatever training has: their memory must not be told as if it were halved."""
+    """Other jobs get one GPU, whatever training has: their memory must not be told as if it were halved."""
     one = study({"mixture": full_size["mixture"]})
     two = feasibility.changed(one, [(("hardware", "cards_per_job", "mixture"), 2)])
     before, after = (cases.cases(plan, "mixture") for plan in (one, two))

@@ -78,7 +78,7 @@ def test_measured_utilisation_is_read_from_the_benchmarks(tmp_path):
     assert result == {("qwen_27b", "train"): pytest.approx(0.35), ("qwen_35b_a3b", "probe"): 0.2}
     assert files == ["gpu-h100.json"]
     assert measured.utilisation(tmp_path / "none", ["qwen_27b"], "h100_80gb") == ({}, [])
-    assert measured.utilisation(tmp_path, ["qwen_27b"], "a100_80gb") == ({}, []), "another card's"
+    assert measured.utilisation(tmp_path, ["qwen_27b"], "a100_80gb") == ({}, []), "another GPU's"
 
 
 def test_committed_figures_are_of_their_card_alone():

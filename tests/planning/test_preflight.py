@@ -113,7 +113,7 @@ def test_gpu_jobs_wait_for_the_preflight(study):
 
 
 def test_a_plan_that_cannot_fit_is_refused_before_anything_runs(study, tmp_path):
-    """A 27B in bfloat16 on one card of 40 GB, told from its configuration alone: there are no weights."""
+    """A 27B in bfloat16 on one GPU of 40 GB, told from its configuration alone: there are no weights."""
     big = study / "big"
     big.mkdir(exist_ok=True)
     (big / "config.json").write_text(json.dumps(QWEN_27B))

@@ -28,17 +28,17 @@ def autocast(precision):
 def bytes_saved(model, run):
     """Bytes of the storages that autograd keeps while ``run`` goes, each once, parameters left out."""
     own = {tensor.untyped_storage().data_ptr() for tensor in [*model.parameters(), *model.buffers()]}
-    retained = {}
+    held = {}
 
     def pack(tensor):
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in own:
-            retained[storage.data_ptr()] = (storage.nbytes(), tensor)  # held, so that no address comes twice
+            held[storage.data_ptr()] = (storage.nbytes(), tensor)  # held, so that no address comes twice
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         run()
-    return sum(size for size, _ in retained.values())
+    return sum(size for size, _ in held.values())
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

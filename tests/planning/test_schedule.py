@@ -31,7 +31,7 @@ def test_independent_jobs_share_the_cards():
 
 
 def test_the_critical_path_goes_first():
-    """Two cards, two short jobs and a chain of 1 + 9: whoever starts the two shorts first ends at 14."""
+    """Two GPUs, two short jobs and a chain of 1 + 9: whoever starts the two shorts first ends at 14."""
     seconds = {"short": 4, "other": 5, "head": 1, "tail": 9}
     jobs, numbers = graph(short=(), other=(), head=(), tail=("head",))
     assert span(jobs, numbers, seconds, 2) == 10

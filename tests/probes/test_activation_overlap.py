@@ -16,8 +16,8 @@ def table(folder, probe, scores, controls=None, options=None, **more):
     paths = [str(write_scores(folder / f"{d}.zarr", s, d, **more)) for d, s in scores.items()]
     others = [
         str(write_scores(folder / f"{d}.{name}.zarr", s, d, control=name, **more))
-        for name, result in (controls or {}).items()
-        for d, s in result.items()
+        for name, domains in (controls or {}).items()
+        for d, s in domains.items()
     ]
     out = folder / f"{probe}.csv"
     probe_table(str(out), probe, options, activations=paths, controls=others)

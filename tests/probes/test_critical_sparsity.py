@@ -76,12 +76,12 @@ def test_paired_intervals_cover_ratio_and_sep(documents):
         own, other, chance = (
             dense * (r + 0.15 * (r - 1) * draw.standard_normal(documents)) for r in (1.3, 1.6, 3.0)
         )
-        for result, truth, given in (
+        for covered, truth, given in (
             (ratios, 1.6, (lambda a, b: a / b, other, dense)),
             (seps, 0.3 / 1.7, (separation, own, other, chance)),
         ):
             _, low, high = sparsity.paired_interval(*given)
-            result.append(low <= truth <= high)
+            covered.append(low <= truth <= high)
     assert 0.92 <= np.mean(ratios) <= 0.98 and 0.92 <= np.mean(seps) <= 0.98
 
 
@@ -90,7 +90,9 @@ def test_paired_intervals_cover_ratio_and_sep(documents):
 
 def table(folder, losses, **options):
     """Table of stores: domain -> what was found."""
-    stores = [str(write_thresholds(folder / f"{name}.zarr", result, name)) for name, result in losses.items()]
+    stores = [
+        str(write_thresholds(folder / f"{name}.zarr", measured, name)) for name, measured in losses.items()
+    ]
     path = folder / "critical_sparsity.csv"
     probe_table(str(path), probe="critical_sparsity", options=options, thresholds=stores)
     return read_table(path)

@@ -265,12 +265,12 @@ def test_ro_crate_is_accepted(restored, monkeypatch, tmp_path):
 
     def send(adapter, request, **_):
         assert request.url == NO_NETWORK
-        metadata = {
+        answer = {
             "status": 200,
             "headers": {"Content-Type": "application/ld+json"},
             "preload_content": False,
         }
-        response = urllib3.HTTPResponse(body=io.BytesIO(context), request_url=request.url, **metadata)
+        response = urllib3.HTTPResponse(body=io.BytesIO(context), request_url=request.url, **answer)
         return adapter.build_response(request, response)
 
     monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", send)
@@ -286,8 +286,8 @@ def test_ro_crate_is_accepted(restored, monkeypatch, tmp_path):
 
     assert issues(models.Severity.REQUIRED) == []
     graph = restored / "ro-crate-metadata.json"
-    retained = graph.read_text()
-    graph.write_text(retained.replace('"CreateAction"', '"Action"'))
+    text = graph.read_text()
+    graph.write_text(text.replace('"CreateAction"', '"Action"'))
     broken = issues(models.Severity.REQUIRED)
-    graph.write_text(retained)
+    graph.write_text(text)
     assert broken, "a crate without a run is not accepted"

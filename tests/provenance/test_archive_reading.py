@@ -159,9 +159,9 @@ def test_header_as_large_as_a_file(tmp_path):
 def test_truncated_anywhere(tmp_path, ending):
     content = whole(tmp_path / f"study{ending}").read_bytes()
     used = len(content.rstrip(b"\0"))
-    for place, retained in enumerate([0, 1, 300, 513, used // 2, used - 20]):
+    for place, length in enumerate([0, 1, 300, 513, used // 2, used - 20]):
         path = tmp_path / f"cut{place}{ending}"
-        path.write_bytes(content[:retained])
+        path.write_bytes(content[:length])
         with pytest.raises(InputError, match=path.name):
             restoring.restore(path, tmp_path / "into")
         assert not (tmp_path / "into").exists()

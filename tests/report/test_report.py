@@ -107,7 +107,7 @@ def page(study, browser, noted):
     context.on("weberror", lambda failure: noted["errors"].append(str(failure.error)))
     context.on(
         "console",
-        lambda reported: reported.type in ("error", "assert") and noted["errors"].append(reported.text),
+        lambda message: message.type in ("error", "assert") and noted["errors"].append(message.text),
     )
     result = context.new_page()
     result.goto((study / "results/report.html").as_uri())
@@ -144,7 +144,7 @@ def test_a_click_on_a_figure_opens_it_and_it_is_to_be_seen(page):
 
 
 def test_everything_has_a_caption_a_category_and_labels(page):
-    outcome = page.evaluate("results")
+    entries = page.evaluate("results")
     names = [f"results/figures/{name}.png" for name in FIGURES]
     names += [
         "results/verdicts.html",
@@ -154,13 +154,13 @@ def test_everything_has_a_caption_a_category_and_labels(page):
     names += [
         f"results/tables/{name}.csv" for name in ("scores", "metrics", "comparisons", "activation_overlap")
     ]
-    assert set(names) <= set(outcome)
-    for name, result in outcome.items():
-        words = re.sub("<[^>]+>", "", result["caption"])
+    assert set(names) <= set(entries)
+    for name, entry in entries.items():
+        words = re.sub("<[^>]+>", "", entry["caption"])
         assert len(words) > 40, (name, words)
-        assert result["labels"], name
-        assert "System Message" not in result["caption"] and "Table of the probe" not in words, (name, words)
-    assert outcome["results/latex/r_matrices.smollm2.main.tex"]["labels"] == {
+        assert entry["labels"], name
+        assert "System Message" not in entry["caption"] and "Table of the probe" not in words, (name, words)
+    assert entries["results/latex/r_matrices.smollm2.main.tex"]["labels"] == {
         "table": "R matrices", "model": "smollm2", "order": "main",
     }  # fmt: skip
     assert set(page.evaluate("categories")) == {"Figures", "Tables", "Verdicts", "LaTeX tables"}

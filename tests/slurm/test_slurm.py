@@ -199,7 +199,7 @@ def node_down(node):
 
 
 def test_preempted_under_its_own_number_and_trained_once_though_its_evaluation_fails(study, again, cluster):
-    """With slurm-requeue a dearer job takes the cards, SLURM puts ours back, Snakemake waits for it. Then its
+    """With slurm-requeue a dearer job takes the GPUs, SLURM puts ours back, Snakemake waits for it. Then its
     evaluation fails: of the submission Snakemake removes all, and the next attempt finds the stage as it was
     finished."""
     before = {job["JobId"] for job in records(cluster)}

@@ -33,8 +33,8 @@ def test_frozen_weights_are_summed_in_pieces(dtype, monkeypatch):
     whole = int(weight.view(bits).sum(dtype=torch.int64))
     monkeypatch.setattr(audit, "SUMMED_AT_ONCE", 256)
     with Sums() as seen:
-        census = audit.Audit(model, Method(), 1e-3)
-    assert census.frozen == {"frozen": whole}
+        parameter_audit = audit.Audit(model, Method(), 1e-3)
+    assert parameter_audit.frozen == {"frozen": whole}
     assert max(seen.sizes) == 256 and sum(seen.sizes) == 2100
     weight[69, 29] += 1  # the last piece counts, too
-    assert census._frozen() != census.frozen
+    assert parameter_audit._frozen() != parameter_audit.frozen

@@ -31,14 +31,14 @@ def study(tmp_path, monkeypatch):
 
 def test_the_config_that_was_said_stays_as_it_was(study):
     result = study(models={"smollm2": {"trained": True}})
-    assert result.said["models"]["smollm2"]["trained"] is True and "controls" in result.said
+    assert result.given["models"]["smollm2"]["trained"] is True and "controls" in result.given
     assert "trained" not in result.config["models"]["smollm2"], "it says nothing about how a model is made"
-    assert list(result.config) == [key for key in result.said if key not in ("controls", "probed_methods")]
+    assert list(result.config) == [key for key in result.given if key not in ("controls", "probed_methods")]
 
 
 def test_keys_are_sorted_and_numbers_of_one_meaning_are_one_value(study):
     result = study(training={"learning_rate": "2e-3", "clip": 3.0})
-    assert list(result.said) == sorted(result.said)
+    assert list(result.given) == sorted(result.given)
     assert result.config["training"]["learning_rate"] == 0.002
     assert isinstance(result.config["training"]["clip"], int)
 

@@ -236,6 +236,9 @@ WRONG = {
     "training: {steps: 5}\ntraining: {steps: 6}": ("training", "second entry", "one"),
     "methods: {lora: {rank: 4, rank: 8}}": ("methods.lora.rank", "second entry", "one"),
     "orders: {on: [code]}": ("orders", "the key on", "text (in quotes)"),
+    "seeds: &all [1, *all]": ("seeds[1]", "an alias of what it stands in", "values"),
+    # names of both rooms are known
+    "probes: {plasticity_taks: {}}": ("probes.plasticity_taks", "no module", "did you mean plasticity_task?"),
 }
 
 # of something switched off, the file is named that still wants it
@@ -292,6 +295,7 @@ def test_wrong_base_file_is_one_line(folder, content, expected):
 def test_a_value_of_the_command_line_is_named_as_such(folder):
     line = refused("config.yaml", training={"steps": "-1"})
     assert line == "--config: training.steps: found -1, allowed: integer >= 1"
+    assert refused("config.yaml", seeds="[1").startswith("--config: seeds: found broken YAML (")
 
 
 def test_the_outermost_error_is_told_and_an_unknown_key_before_a_missing_one(folder):

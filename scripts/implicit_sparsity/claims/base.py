@@ -1,7 +1,7 @@
 """What every claim shares: the tables it reads, its threshold, and what it asks of a study.
 
 A claim is a dataclass whose fields are its options in the config. ``look`` puts evidence into a
-``judging.Found``, or says what is missing. Claims read tables alone.
+``verdict.Finding``, or says what is missing. Claims read tables alone.
 """
 
 from dataclasses import dataclass
@@ -47,21 +47,21 @@ class Claim(Options):
 
     def judge(self, tables: dict, study: Study) -> Finding:
         """Evidence of the tables (name -> DataFrame; one that is not made is not there)."""
-        result = Finding()
+        finding = Finding()
         for name in self.TABLES:
             if name not in tables:
-                result.miss(f"the table {name}")
+                finding.miss(f"the table {name}")
             elif tables[name].empty:
-                result.miss(f"rows of the table {name}")
-        if not result.missing:
+                finding.miss(f"rows of the table {name}")
+        if not finding.missing:
             chosen = {name: self._chosen(frame) for name, frame in tables.items()}
-            self.look(result, chosen, study)
-        if not result.evidence and not result.missing:
+            self.look(finding, chosen, study)
+        if not finding.evidence and not finding.missing:
             of = f" in {', '.join(self.models)}" if self.models else ""
-            result.miss("; ".join(result.skipped) or f"rows of what it speaks of{of}")
-        return result
+            finding.miss("; ".join(finding.skipped) or f"rows of what it speaks of{of}")
+        return finding
 
-    def look(self, result: Finding, tables: dict, study: Study) -> None:
+    def look(self, finding: Finding, tables: dict, study: Study) -> None:
         raise NotImplementedError
 
     def _chosen(self, frame):
@@ -82,12 +82,12 @@ class OfMethods(Claim):
     seeds: int = option(3, low=1, help="seeds that it takes; an interval over seeds takes 2")
     orders: int = option(2, low=1, help="orders that it takes")
 
-    def ask(self, result: Finding, seeds, orders, who: str) -> None:
+    def ask(self, finding: Finding, seeds, orders, who: str) -> None:
         """What is missing of ``seeds`` (the fewest of any run) and ``orders`` (a collection)."""
         if seeds < self.seeds:
-            result.miss(f"{self.seeds} seeds of {who}, there is {seeds}")
+            finding.miss(f"{self.seeds} seeds of {who}, there is {seeds}")
         if len(set(orders)) < self.orders:
-            result.miss(f"{self.orders} orders of {who}, there is {len(set(orders))}")
+            finding.miss(f"{self.orders} orders of {who}, there is {len(set(orders))}")
 
 
 @dataclass
@@ -108,32 +108,32 @@ class ForgetsLess(OfMethods):
     control: str = option("random", help="which of its controls it has to beat, too")
     score: str = option("loss", help="score of comparisons.margins")
 
-    def look(self, result, tables, study):
+    def look(self, finding, tables, study):
         table = tables["comparisons"]
         table = table[table["score"] == self.score]
         if table.empty:
-            result.miss(f"comparisons of the score {self.score} (comparisons.margins)")
+            finding.miss(f"comparisons of the score {self.score} (comparisons.margins)")
         for model, here in table.groupby("model", sort=False):
             mine = here[here["family"] == self.method]
             if mine.empty:
-                result.skip(f"{model} is not trained with {self.method}")
+                finding.skip(f"{model} is not trained with {self.method}")
                 continue
             for order, part in here.groupby("order", sort=False):
-                self._unit(result, part, model, order)
-            self.ask(result, int(mine["seeds"].min()), mine["order"], f"{self.method} on {model}")
+                self._unit(finding, part, model, order)
+            self.ask(finding, int(mine["seeds"].min()), mine["order"], f"{self.method} on {model}")
 
-    def _unit(self, result, part, model, order):
+    def _unit(self, finding, part, model, order):
         control = f"{self.method}_{self.control}"
         pieces = []
         for family, against in ((self.method, self.against), (control, self.method)):
             rows = part[(part["family"] == family) & (part["against"] == against)]
             if rows.empty:
                 key = "controls: true" if family == control else "comparisons.reference"
-                result.miss(f"the comparison of {family} with {against} ({key})")
+                finding.miss(f"the comparison of {family} with {against} ({key})")
                 return
             row = rows.iloc[0]
             if not np.isfinite(row["difference"]):
-                result.skip(f"{family} against {against} on {model}, order {order}: {row['note']}")
+                finding.skip(f"{family} against {against} on {model}, order {order}: {row['note']}")
                 return
             noise = part.loc[part["family"].isin([family, against]), "noise_sd"].max(skipna=False)
             three = [row[name] for name in ("difference", "difference_low", "difference_high")]
@@ -151,7 +151,7 @@ class ForgetsLess(OfMethods):
                 "what": f"against {against if family != control else control}",
             }
             pieces.append(self.piece(model, three, noise, **metadata, detail=detail))
-        result.evidence.extend(pieces)
+        finding.evidence.extend(pieces)
 
 
 def parse(checkpoints):
@@ -182,11 +182,9 @@ def of_family(frame, families: dict, family: str):
 
 
 def by_seed(frame, value, low, high):
-    """Arrays over seeds of (value, low, high), a family's settings averaged (``judging.together``)."""
-    from implicit_sparsity.metrics.verdict import together
-
-    result = [together(part[value], part[low], part[high]) for _, part in frame.groupby("seed")]
-    return tuple(np.array(x) for x in zip(*result))
+    """Arrays over seeds of (value, low, high), a family's settings averaged (``verdict.together``)."""
+    triples = [verdict.together(part[value], part[low], part[high]) for _, part in frame.groupby("seed")]
+    return tuple(np.array(x) for x in zip(*triples))
 
 
 def own_documents(frame) -> int:
@@ -195,13 +193,13 @@ def own_documents(frame) -> int:
     return int(own.groupby("domain_a")["n"].max().sum())
 
 
-def separations(claim: Claim, result: Finding, part, model: str, what: str = "") -> None:
+def separations(claim: Claim, finding: Finding, part, model: str, what: str = "") -> None:
     """Evidence of SEP, mean over layers and pairs of domains, with its null as the noise floor."""
     pairs = part[part["domain_a"] != part["domain_b"]]
     sep, null = (pairs[pairs["quantity"] == name] for name in ("sep", "sep_permuted"))
     known = sep[np.isfinite(sep["value"])]
     if known.empty:
-        result.skip(f"{model}: SEP is not defined in any layer")
+        finding.skip(f"{model}: SEP is not defined in any layer")
         return
     three = verdict.together(known["value"], known["low"], known["high"])
     noise = null["high"].mean() if len(null) else np.nan
@@ -211,7 +209,7 @@ def separations(claim: Claim, result: Finding, part, model: str, what: str = "")
     each = known.groupby(["domain_a", "domain_b"])["value"].mean()
     detail += f"; pairs {each.min():.2f} to {each.max():.2f}"
     n = own_documents(part)
-    result.evidence.append(claim.piece(model, three, noise, n, what=what, detail=detail + origin(part)))
+    finding.evidence.append(claim.piece(model, three, noise, n, what=what, detail=detail + origin(part)))
 
 
 def origin(part) -> str:

@@ -26,7 +26,7 @@ class H1a(Claim):
 
     threshold: float = option(..., low=0, high=1, help="share of activations that has to be idle")
 
-    def look(self, result, tables, study):
+    def look(self, finding, tables, study):
         table = tables["critical_sparsity"]
         table = table[table["checkpoint"] == "base"]
         points = table[table["measure"] == "critical_sparsity"]
@@ -38,7 +38,7 @@ class H1a(Claim):
             three = verdict.apart(part["value"], part["low"], part["high"])
             detail = "; ".join(f"{row.domain_b} {row.value:.2f}" for row in part.itertuples()) + origin(part)
             metadata = {"n": part["n"].sum(), "detail": detail, "neutral": self.threshold}
-            result.evidence.append(self.piece(model, three, float(np.mean(gaps)), **metadata))
+            finding.evidence.append(self.piece(model, three, float(np.mean(gaps)), **metadata))
 
     @staticmethod
     def _gap(curve, value) -> float:

@@ -29,16 +29,16 @@ class H1b(Claim):
         None, help="controls of probes.activations under which it has to hold, too"
     )
 
-    def look(self, result, tables, study):
+    def look(self, finding, tables, study):
         table = tables["activation_overlap"]
         table = table[(table["checkpoint"] == "base") & (table["measure"] == "iou")]
         table = table[np.isclose(table["k"], self.k)]
         if table.empty:
-            result.miss(f"sets of k = {self.k:g} (probes.activation_overlap.k)")
+            finding.miss(f"sets of k = {self.k:g} (probes.activation_overlap.k)")
         for model, rows in table.groupby("model", sort=False):
             for control in ("", *(self.controls or ())):
                 part = rows[rows["control"] == control]
                 if part.empty:
-                    result.miss(f"the control {control} of {model} (probes.activations.controls)")
+                    finding.miss(f"the control {control} of {model} (probes.activations.controls)")
                 else:
-                    separations(self, result, part, model, control and f"control {control}")
+                    separations(self, finding, part, model, control and f"control {control}")

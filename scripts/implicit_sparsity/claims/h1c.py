@@ -28,7 +28,7 @@ class H1c(Claim):
 
     threshold: float = option(..., low=0, high=1, help="largest absolute cosine that counts as orthogonal")
 
-    def look(self, result, tables, study):
+    def look(self, finding, tables, study):
         table = tables["gradient_overlap"]
         table = table[(table["checkpoint"] == "base") & (table["kind"] == "all")]
         table = table[table["measure"] == "cosine"]
@@ -36,14 +36,16 @@ class H1c(Claim):
             pairs = part[part["domain_a"] != part["domain_b"]]
             cosines = pairs[(pairs["quantity"] == "disattenuated") & np.isfinite(pairs["value"])]
             if cosines.empty:
-                result.skip(f"{model}: documents of a domain share no direction (probes.gradients.documents)")
+                finding.skip(
+                    f"{model}: documents of a domain share no direction (probes.gradients.documents)"
+                )
                 continue
             three = verdict.together(*folded(cosines["value"], cosines["low"], cosines["high"]))
             noise = pairs.loc[pairs["quantity"] == "sketch_error", "value"].mean()
-            reported = "; ".join(f"{r.domain_a}-{r.domain_b} {r.value:.2f}" for r in cosines.itertuples())
+            listed = "; ".join(f"{r.domain_a}-{r.domain_b} {r.value:.2f}" for r in cosines.itertuples())
             n = own_documents(part) or cosines["n"].max()
-            metadata = {"n": n, "detail": reported + origin(part), "neutral": self.threshold}
-            result.evidence.append(self.piece(model, three, noise, **metadata))
+            metadata = {"n": n, "detail": listed + origin(part), "neutral": self.threshold}
+            finding.evidence.append(self.piece(model, three, noise, **metadata))
 
 
 def folded(values, lows, highs):

@@ -31,7 +31,7 @@ class H1d(Claim):
     k: float = option(0.1, low=0, help="size of the sets, as under probes.activation_overlap.k")
     rungs: int = option(4, low=3, help="models of different width that it takes")
 
-    def look(self, result, tables, study):
+    def look(self, finding, tables, study):
         table = tables["activation_overlap"]
         table = table[
             (table["checkpoint"] == "base") & (table["measure"] == "iou") & (table["control"] == "")
@@ -39,20 +39,20 @@ class H1d(Claim):
         table = table[np.isclose(table["k"], self.k) & (table["quantity"] == "sep")]
         table = table[np.isfinite(table["value"])]
         if not self.models:
-            result.miss("a ladder: claims.h1d.models names the models of one family")
+            finding.miss("a ladder: claims.h1d.models names the models of one family")
             return
         rungs = []
         for _, part in table.groupby("model", sort=False):
             rungs.append((part["neurons"].max(), *verdict.together(part["value"], part["low"], part["high"])))
         widths = {width for width, *_ in rungs}
         if len(widths) < self.rungs:
-            result.miss(f"{self.rungs} widths of claims.h1d.models, there are {len(widths)}")
+            finding.miss(f"{self.rungs} widths of claims.h1d.models, there are {len(widths)}")
             return
         width, sep, low, high = np.array(sorted(rungs), dtype=np.float64).T
         three, noise = slope(np.log2(width), 1 - sep, (high - low) / (2 * verdict.Z))
         detail = "; ".join(f"width {w:.0f}: {1 - s:.2f}" for w, s in zip(width, sep))
         metadata = {"n": len(rungs), "detail": f"{detail} (n: models){origin(table)}"}
-        result.evidence.append(self.piece("ladder", three, noise, **metadata))
+        finding.evidence.append(self.piece("ladder", three, noise, **metadata))
 
 
 def slope(x, y, errors):

@@ -25,8 +25,8 @@ class H1e(Claim):
         "weighted_jaccard", choices=("iou", "weighted_jaccard", "jensen_shannon_bits"), help="of which SEP"
     )
 
-    def look(self, result, tables, study):
+    def look(self, finding, tables, study):
         table = tables["routing_overlap"]
         table = table[(table["checkpoint"] == "base") & (table["measure"] == self.measure)]
         for model, part in table.groupby("model", sort=False):
-            separations(self, result, part, model)
+            separations(self, finding, part, model)

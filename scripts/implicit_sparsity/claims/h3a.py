@@ -29,24 +29,24 @@ class H3a(OfMethods):
     methods: tuple = option(("lora",), help="entries of methods that count as plain fine-tuning")
     k: float = option(0.1, low=0, help="size of the sets, as under probes.write_interference.k")
 
-    def look(self, result, tables, study):
+    def look(self, finding, tables, study):
         table = last_stages(tables["write_interference"])
         table = table[(table["set"] == "hubs") & (table["write"] == "total") & (table["layer"] == -1)]
         table = table[np.isclose(table["k"], self.k)]
         for method in self.methods:
             rows = of_family(table, study.families, method)
             if rows.empty:
-                result.miss(f"written shares of the method {method}, k = {self.k:g}")
+                finding.miss(f"written shares of the method {method}, k = {self.k:g}")
             for model, here in rows.groupby("model", sort=False):
                 for order, part in here.groupby("order", sort=False):
-                    self._one(result, part, model, order, method)
-                self.ask(result, rows_seeds(here), here["order"], f"{method} on {model}")
+                    self._one(finding, part, model, order, method)
+                self.ask(finding, rows_seeds(here), here["order"], f"{method} on {model}")
 
-    def _one(self, result, part, model, order, method):
+    def _one(self, finding, part, model, order, method):
         keys = ["method", "seed"]
         shares = {name: rows.set_index(keys) for name, rows in part.groupby("quantity")}
         if not {"signal", "weights", "permuted"} <= set(shares):
-            result.skip(f"{model}: no share of the weights before training")
+            finding.skip(f"{model}: no share of the weights before training")
             return
         wrote, had, renamed = (shares[name] for name in ("signal", "weights", "permuted"))
         # where the interval of the weights' share is not known, its value stands for both ends
@@ -61,7 +61,7 @@ class H3a(OfMethods):
         detail = f"{wrote['value'].mean():.1%} of the update, {had['value'].mean():.1%} of the weights"
         metadata = {"n": part["n"].max(), "seeds": seeds, "neutral": float(neutral), "detail": detail}
         metadata |= {"order": order, "subject": method}
-        result.evidence.append(self.piece(model, three, np.nanmax([null, spread]), **metadata))
+        finding.evidence.append(self.piece(model, three, np.nanmax([null, spread]), **metadata))
 
 
 def rows_seeds(rows) -> int:

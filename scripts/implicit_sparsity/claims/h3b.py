@@ -28,28 +28,28 @@ class H3b(OfMethods):
     threshold: float = option(..., low=0, high=1000, help="nats per token by which it has to be slower")
     methods: tuple = option(("lora",), help="entries of methods that count as dense updates")
 
-    def look(self, result, tables, study):
+    def look(self, finding, tables, study):
         table = last_stages(tables["plasticity"])
         table = table[(table["measure"] == "loss_after") & (table["layer"] == -1)]
         for method in self.methods:
             rows = of_family(table, study.families, method)
             if rows.empty:
-                result.miss(f"the held-out task from stages of {method} (probes.plasticity_task.stages)")
+                finding.miss(f"the held-out task from stages of {method} (probes.plasticity_task.stages)")
             for model, here in rows.groupby("model", sort=False):
                 seeds = []
                 for order, part in here.groupby("order", sort=False):
-                    self._one(result, part, model, order, method)
+                    self._one(finding, part, model, order, method)
                     seeds.append(part.groupby("method")["seed"].nunique().min())
-                self.ask(result, int(min(seeds)), here["order"], f"{method} on {model}")
+                self.ask(finding, int(min(seeds)), here["order"], f"{method} on {model}")
 
-    def _one(self, result, part, model, order, method):
+    def _one(self, finding, part, model, order, method):
         slower = part[part["quantity"] == "difference"]
         if slower.empty:
-            result.skip(f"{model}, {method}: the base model did not learn the held-out task")
+            finding.skip(f"{model}, {method}: the base model did not learn the held-out task")
             return
         *three, spread = verdict.over_seeds(*by_seed(slower, "value", "low", "high"))
         apart = part.loc[part["quantity"] == "floor", "value"].mean()
         noise = np.nan if np.isnan(apart) else np.nanmax([apart, spread])
         metadata = {"n": slower["n"].max(), "seeds": slower["seed"].nunique(), "unit": "nat", "order": order}
         metadata |= {"subject": method, "detail": "n: pairs of the task"}
-        result.evidence.append(self.piece(model, three, noise, **metadata))
+        finding.evidence.append(self.piece(model, three, noise, **metadata))

@@ -31,12 +31,12 @@ class H3c(Claim):
     place: str = option("ffn", help="which inputs: ffn | down")
     energy: float = option(0.95, low=0, high=1, help="as under probes.input_spectra.energy")
 
-    def look(self, result, tables, study):
+    def look(self, finding, tables, study):
         table = tables["capacity"]
         table = table[(table["measure"] == "growth") & (table["layer"] == -1) & (table["after"] > 1)]
         table = table[(table["place"] == self.place) & np.isclose(table["energy"], self.energy)]
         if table.empty:
-            result.miss(f"capacity at {self.place}, energy {self.energy:g}, of two domains or more")
+            finding.miss(f"capacity at {self.place}, energy {self.energy:g}, of two domains or more")
         for (model, order), part in table.groupby(["model", "order"], sort=False):
             width = part["width"].iloc[0]
             grown, floor = (
@@ -49,4 +49,4 @@ class H3c(Claim):
             detail = f"{len(steps)} further domains, width {width:.0f}: "
             detail += ", ".join(f"{step[0] * width:+.0f}" for step in steps) + " dimensions (n: groups)"
             metadata = {"n": part["n"].max(), "order": order, "detail": detail}
-            result.evidence.append(self.piece(model, three, noise, **metadata))
+            finding.evidence.append(self.piece(model, three, noise, **metadata))

@@ -33,43 +33,43 @@ class H4(OfMethods):
     score: str = option("loss", help="of which the curves are")
     rounds: int = option(3, low=2, help="stages of an order that it takes")
 
-    def look(self, result, tables, study):
+    def look(self, finding, tables, study):
         curves = stagewise.curves(tables["r_matrices"], tables["scores"], study.families, self.score)
         for method in (*self.methods, self.against):
             if method not in set(curves["family"]):
-                result.miss(f"runs of the method {method}")
-        if result.missing:
+                finding.miss(f"runs of the method {method}")
+        if finding.missing:
             return
         curves = stagewise.best_settings(curves)
         for model, here in curves.groupby("model", sort=False):
             for method in self.methods:
                 pair = here[here["family"].isin([method, self.against])]
                 seeds = [
-                    self._one(result, part, model, order, method)
+                    self._one(finding, part, model, order, method)
                     for order, part in pair.groupby("order", sort=False)
                 ]
                 if method not in set(pair["family"]) or self.against not in set(pair["family"]):
-                    result.skip(f"{model} is not trained with both {method} and {self.against}")
+                    finding.skip(f"{model} is not trained with both {method} and {self.against}")
                 else:
-                    self.ask(result, min(seeds), pair["order"], f"{method} and {self.against} on {model}")
+                    self.ask(finding, min(seeds), pair["order"], f"{method} and {self.against} on {model}")
 
-    def _one(self, result, part, model, order, method) -> int:
+    def _one(self, finding, part, model, order, method) -> int:
         """Adds evidence of one order; seeds that both methods have."""
         last = int(part["stage"].max())
         if last < self.rounds:
-            result.skip(f"{model}, order {order}: {last} rounds of {self.rounds}")
+            finding.skip(f"{model}, order {order}: {last} rounds of {self.rounds}")
             return self.seeds
         ahead = stagewise.ahead(part, method, self.against)
         if ahead.empty:
             return 0
         means = ahead.groupby("stage")["value"].mean()
         crossed = next((int(k) for k in means.index if means[k] > 0 and k > 1), None)
-        reported = f"ahead from stage {crossed} on" if crossed else "never ahead"
+        crossing = f"ahead from stage {crossed} on" if crossed else "never ahead"
         for stage, sign, what in ((1, -1, "behind at the start"), (last, 1, "ahead at the end")):
             rows = ahead[ahead["stage"] == stage]
             values, reach = sign * rows["value"].to_numpy(), verdict.Z * rows["stderr"].to_numpy()
             *three, noise = verdict.over_seeds(values, values - reach, values + reach)
             metadata = {"n": rows["n"].max(), "seeds": len(rows), "order": order, "subject": method}
-            metadata |= {"what": what, "unit": {"loss": "nat"}.get(self.score, "1"), "detail": reported}
-            result.evidence.append(self.piece(model, three, noise, **metadata))
+            metadata |= {"what": what, "unit": {"loss": "nat"}.get(self.score, "1"), "detail": crossing}
+            finding.evidence.append(self.piece(model, three, noise, **metadata))
         return int(ahead.groupby("stage")["seed"].nunique().min())

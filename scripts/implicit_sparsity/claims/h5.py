@@ -36,32 +36,32 @@ class H5(OfMethods):
     score: str = option("loss", help="of which forgetting is")
     pairs: int = option(10, low=5, help="ordered pairs of domains that it takes")
 
-    def look(self, result, tables, study):
+    def look(self, finding, tables, study):
         table = {"overlap": "activation_overlap", "gradient": "gradient_overlap"}[self.predictor]
         if table not in tables or tables[table].empty:
-            result.miss(f"the table {table}")
+            finding.miss(f"the table {table}")
             return
         alike = stagewise.alike(
             *(tables.get(n) for n in ("activation_overlap", "gradient_overlap")), self.predictor, self.k
         )
         pairs = stagewise.pairs(tables["r_matrices"], study.families, self.method, self.score)
         if pairs.empty:
-            result.miss(f"runs of the method {self.method} over two domains or more")
+            finding.miss(f"runs of the method {self.method} over two domains or more")
         elif pairs["kl"].isna().all():
-            result.miss("the score kl_base")
+            finding.miss("the score kl_base")
             return
         for model, part in pairs.groupby("model", sort=False):
             names = [(model, frozenset(pair)) for pair in zip(part["old"], part["new"])]
             part = part.assign(alike=[alike.get(name, np.nan) for name in names])
             part = part.dropna(subset=["alike", "kl", "forgotten"])
-            self._one(result, part, model)
-            self.ask(result, part["seed"].nunique(), part["order"], f"{self.method} on {model}")
+            self._one(finding, part, model)
+            self.ask(finding, part["seed"].nunique(), part["order"], f"{self.method} on {model}")
 
-    def _one(self, result, part, model):
+    def _one(self, finding, part, model):
         columns = ["forgotten", "alike", "kl"]
         means = part.groupby(["old", "new"])[columns].mean()
         if len(means) < self.pairs:
-            result.miss(f"{self.pairs} ordered pairs of domains on {model}, there are {len(means)}")
+            finding.miss(f"{self.pairs} ordered pairs of domains on {model}, there are {len(means)}")
             return
         three = zou_difference(*(means[name] for name in columns))
         each = [
@@ -72,4 +72,4 @@ class H5(OfMethods):
         r = {name: rank_correlation(means[name], means["forgotten"]) for name in columns[1:]}
         detail = f"Spearman's rho with forgetting: {self.predictor} {r['alike']:.2f}, KL {r['kl']:.2f}"
         metadata = {"n": len(means), "seeds": len(each), "subject": self.method, "detail": detail}
-        result.evidence.append(self.piece(model, three, noise, **metadata))
+        finding.evidence.append(self.piece(model, three, noise, **metadata))

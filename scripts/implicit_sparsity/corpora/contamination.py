@@ -48,9 +48,9 @@ def boilerplate(pool: list[dict], n: int) -> set[tuple[str, ...]]:
     """Runs of n // 2 + 1 words that occur in more than COMMON groups."""
     groups: dict[tuple, set] = {}
     for record in pool:
-        result = groups.setdefault((record["source"], record["group"]), set())
-        result |= ngrams(words(record), _run(n))
-    counts = Counter(run for result in groups.values() for run in result)
+        runs = groups.setdefault((record["source"], record["group"]), set())
+        runs |= ngrams(words(record), _run(n))
+    counts = Counter(run for runs in groups.values() for run in runs)
     return {run for run, count in counts.items() if count > COMMON}
 
 

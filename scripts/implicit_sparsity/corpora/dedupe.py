@@ -77,8 +77,8 @@ def _later_near_duplicates(minhashes: list, threshold: float) -> list[bool]:
     index = MinHashLSH(threshold=min(threshold, 0.95), num_perm=PERMUTATIONS, weights=(0.1, 0.9))
     near = []
     for i, minhash in enumerate(minhashes):
-        result = any(minhashes[j].jaccard(minhash) >= threshold for j in index.query(minhash))
-        near.append(result)
-        if not result:
+        is_duplicate = any(minhashes[j].jaccard(minhash) >= threshold for j in index.query(minhash))
+        near.append(is_duplicate)
+        if not is_duplicate:
             index.insert(i, minhash)
     return near

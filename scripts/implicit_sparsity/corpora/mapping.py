@@ -77,10 +77,10 @@ def _record(row, place, fields: dict, licence: str, choices, pattern) -> dict:
     if choices is not None:
         record["choices"] = list(choices)
     if pattern and isinstance(record.get("completion"), str):
-        result = pattern.findall(record["completion"])
-        if not result:
+        matches = pattern.findall(record["completion"])
+        if not matches:
             raise BadRecord("missing field", "answer_pattern is not in the completion", "answer")
-        record["answer"] = (result[-1] if isinstance(result[-1], str) else result[-1][0]).strip()
+        record["answer"] = (matches[-1] if isinstance(matches[-1], str) else matches[-1][0]).strip()
     if "answer" in record:
         record["answer"] = _answer(record["answer"], record.get("choices"))
     record.setdefault("completion", record.get("answer"))

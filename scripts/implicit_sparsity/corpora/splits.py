@@ -94,7 +94,7 @@ def _queues(records: list[dict], sizes: dict[str, int], seed: int) -> dict[str, 
         by_source.setdefault(record["source"], {}).setdefault(record["group"], []).append(record)
     queues = {name: {} for name in SPLITS}
     for source, groups in sorted(by_source.items()):
-        dealt = deal({group: len(result) for group, result in groups.items()}, sizes, seed)
+        dealt = deal({group: len(members) for group, members in groups.items()}, sizes, seed)
         for name in SPLITS:
             queues[name][source] = _in_turn([groups[group] for group in dealt[name]])
     return queues
@@ -135,9 +135,9 @@ def _take(queues: dict[str, list[dict]], size: int, domain: str, name: str, note
     available = {source: len(queue) for source, queue in sorted(queues.items())}
     total = sum(available.values())
     if total < size:
-        result = ", ".join(f"{source} {n}" for source, n in available.items())
+        counts = ", ".join(f"{source} {n}" for source, n in available.items())
         raise InputError(
-            f"split {name} wants {size} documents, {total} available ({result}{note}): raise the limits of "
+            f"split {name} wants {size} documents, {total} available ({counts}{note}): raise the limits of "
             "the sources or lower the sizes of the splits",
             key=domain,
         )

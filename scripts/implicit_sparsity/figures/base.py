@@ -101,14 +101,14 @@ def grid(frame, column: str, values, label, across: str = "layer", **size):
     cells = []
     for row, model in zip(axes, models):
         part = frame[frame["model"] == model]
-        reported = label(part) if callable(label) else label
-        row[0].set_ylabel("\n".join(filter(None, (readable(model, 22), reported))))
+        text = label(part) if callable(label) else label
+        row[0].set_ylabel("\n".join(filter(None, (readable(model, 22), text))))
         for ax, value in zip(row, values):
-            result = part[part[column] == value]
-            if result.empty:
+            rows = part[part[column] == value]
+            if rows.empty:
                 ax.set_axis_off()
             else:
-                cells.append((ax, value, result))
+                cells.append((ax, value, rows))
     for column_of_axes in axes.T:
         shown = [ax for ax in column_of_axes if ax.axison]
         shown[-1].set_xlabel(across) if shown and across else None
@@ -189,7 +189,7 @@ def handle(label, **look):
 
 
 def handles(plot_styles: dict, labels=None) -> list:
-    """A legend entry for each name of ``looks``, by its label or its own name."""
+    """A legend entry for each name of ``plot_styles``, by its label or its own name."""
     return [handle((labels or {}).get(name, readable(name)), **look) for name, look in plot_styles.items()]
 
 
@@ -250,9 +250,9 @@ def refuse_empty(frame, drawing, tables: dict, paths) -> None:
 def save(figure, pdf, png) -> None:
     """Write PDF and PNG without dates, so that equal figures are equal files; each appears whole."""
     with style():
-        reported = record.text()  # what the figure is made of, within it
-        details = ({"CreationDate": None, "Keywords": reported}, {"Software": None, "Comment": reported})
-        for path, metadata in zip((pdf, png), details):
+        origin = record.text()  # what the figure is made of, within it
+        entries = ({"CreationDate": None, "Keywords": origin}, {"Software": None, "Comment": origin})
+        for path, metadata in zip((pdf, png), entries):
             metadata = {key: value for key, value in metadata.items() if key != "Comment" or value}
             with new_file(path) as temporary:
                 figure.savefig(temporary, format=Path(path).suffix[1:], metadata=metadata)

@@ -79,7 +79,7 @@ class CriticalSparsity(Figure):
             shade = (1 - 0.85 * depth, 1 - 0.55 * depth, 1 - 0.3 * depth)
             x, y = tested.index(cell.domain_b), makers.index(cell.domain_a)
             base.cell(ax, x, y, shade, percent(cell.value))
-        names = (list(map(base.readable, result)) for result in (makers, tested))
+        names = (list(map(base.readable, domains)) for domains in (makers, tested))
         base.matrix(ax, *names, rotation=30, ha="right")
         ax.set(xlabel="loss on", ylabel="neurons of")
         ax.set_title(f"increase in %, {100 * self.level:g} % masked", loc="left")

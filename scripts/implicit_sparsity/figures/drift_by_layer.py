@@ -41,19 +41,19 @@ class DriftByLayer(Figure):
         table = tables["representation_drift"]
         table = table[(table["reference"] == self.reference) & table["measure"].isin(self.measures)]
         if self.domain and len(table):
-            result = sorted(set(table["domain"]))
-            if self.domain not in result:
-                raise InputError(f"{self.domain!r} is not one of {', '.join(result)}", key="domain")
+            domains = sorted(set(table["domain"]))
+            if self.domain not in domains:
+                raise InputError(f"{self.domain!r} is not one of {', '.join(domains)}", key="domain")
             table = table[table["domain"] == self.domain]
         parts = table["checkpoint"].str.extract(r"^(\w+)\.(\w+)\.seed\d+\.stage(\d+)$")
         table = table.assign(method=parts[0], order=parts[1], stage=parts[2].astype(int))
         table = table[table["stage"] == table.groupby(["model", "order"])["stage"].transform("max")]
         by = ["model", "revision", "method", "stage", "measure", "quantity", "layer"]
         grouped = table.dropna(subset=["value"]).groupby(by, sort=False)
-        reported = {"value": ("value", "mean"), "lowest": ("value", "min"), "highest": ("value", "max")}
-        reported |= {"low": ("low", "min"), "high": ("high", "max"), "runs": ("checkpoint", "nunique")}
-        reported |= {"domains": ("domain", "nunique"), "documents": ("n", "max")}
-        columns = grouped.agg(**reported).reset_index()
+        aggregates = {"value": ("value", "mean"), "lowest": ("value", "min"), "highest": ("value", "max")}
+        aggregates |= {"low": ("low", "min"), "high": ("high", "max"), "runs": ("checkpoint", "nunique")}
+        aggregates |= {"domains": ("domain", "nunique"), "documents": ("n", "max")}
+        columns = grouped.agg(**aggregates).reset_index()
         one = (columns["runs"] == 1) & (columns["domains"] == 1)
         columns["low"] = columns["low"].where(one, columns["lowest"])
         columns["high"] = columns["high"].where(one, columns["highest"])

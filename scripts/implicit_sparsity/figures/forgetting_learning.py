@@ -91,10 +91,10 @@ class ForgettingLearning(Figure):
                 if len(own["family"].unique()) > 1:
                     roles = own.drop_duplicates("family").set_index("family")["role"]
                     shown = {f: roles[f] for f in base.ordered(roles.index)}
-                    reported = [
+                    entries = [
                         base.handle(base.readable(role), **plot_styles[f]) for f, role in shown.items()
                     ]
-                    ax.legend(handles=reported, fontsize=5, loc="upper left", frameon=False, borderaxespad=0)
+                    ax.legend(handles=entries, fontsize=5, loc="upper left", frameon=False, borderaxespad=0)
             if len(cells) > 1:
                 block[0].set_title(f"{title_of(part, frame)}\n{block[0].get_title(loc='left')}", loc="left")
         return figure, axes

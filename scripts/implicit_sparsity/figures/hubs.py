@@ -36,8 +36,8 @@ class Hubs(Figure):
             base.whole_numbers(ax)
             ax.set_ylim(-0.02, 1.02)
             ax.set_title(base.size_of_set(k, part["top"].iloc[0]), loc="left")
-        result = {q: look for q, look in base.TRIPLE.items() if q in set(frame["quantity"])}
-        base.annotate(figure, self._note(frame), base.handles(result, LABELS))
+        drawn = {q: look for q, look in base.TRIPLE.items() if q in set(frame["quantity"])}
+        base.annotate(figure, self._note(frame), base.handles(drawn, LABELS))
         return figure
 
     def _note(self, frame):

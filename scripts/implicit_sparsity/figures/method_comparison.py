@@ -45,8 +45,8 @@ class MethodComparison(Figure):
         for ax, (model, order) in zip(axes.flat, cells):
             part = frame[(frame["model"] == model) & (frame["order"] == order)]
             self._panel(ax, part, plot_styles)
-            reported = f"{base.readable(model, 28)}, order {base.readable(order)}"
-            ax.set_title(f"{reported}\nlearned {part['learned_gain'].iloc[0]:.2g}", loc="left")
+            title = f"{base.readable(model, 28)}, order {base.readable(order)}"
+            ax.set_title(f"{title}\nlearned {part['learned_gain'].iloc[0]:.2g}", loc="left")
         unit = {"loss": "nats/token"}.get(self.score, base.readable(self.score))
         for ax in axes.flat[max(0, len(cells) - columns) : len(cells)]:
             ax.set_xlabel(f"forgotten at equal learning ({unit})")
@@ -57,10 +57,10 @@ class MethodComparison(Figure):
     def _panel(ax, part, plot_styles):
         for y, row in enumerate(part.itertuples()):
             if row.forgetting != row.forgetting:
-                reported = "one setting, no front" if row.points == 1 else str(row.note).split(";")[0]
+                reason = "one setting, no front" if row.points == 1 else str(row.note).split(";")[0]
                 look = {"fontsize": 6, "color": "0.35", "ha": "center", "va": "center"}
                 blank = {"facecolor": "white", "linewidth": 0, "pad": 1}
-                ax.text(0.5, y, reported, transform=ax.get_yaxis_transform(), bbox=blank, **look)
+                ax.text(0.5, y, reason, transform=ax.get_yaxis_transform(), bbox=blank, **look)
                 continue
             ax.errorbar(
                 row.forgetting,
@@ -84,9 +84,9 @@ class MethodComparison(Figure):
 def handles_of(frame) -> list:
     from matplotlib.patches import Patch
 
-    result = [base.handle("margin of no forgetting", **MARGIN)]
+    entries = [base.handle("margin of no forgetting", **MARGIN)]
     known = frame[(frame["family"] == frame["against"])]["noise_sd"].notna().any()
-    return result + ([Patch(color=NOISE["color"], label="noise floor")] if known else [])
+    return entries + ([Patch(color=NOISE["color"], label="noise floor")] if known else [])
 
 
 def note_of(frame) -> str:

@@ -62,19 +62,19 @@ class Overview(Figure):
         methods = set(frame.loc[frame["panel"].isin(["drift", "learning"]), "line"]) - {"unrelated"}
         plot_styles = base.styles(base.ordered(methods))
         for i, model in enumerate(models):
-            result = frame[frame["model"] == model]
+            own = frame[frame["model"] == model]
             axes[2 * i, 0].set_ylabel(base.readable(model, 22))
             for ax, (panel, title) in zip(axes[2 * i : 2 * i + 2].flat, PANELS.items()):
-                part, anywhere = result[result["panel"] == panel], (frame["panel"] == panel).any()
+                part, anywhere = own[own["panel"] == panel], (frame["panel"] == panel).any()
                 if part.empty:
                     base.say(ax, WHY.get(panel, "not measured") if anywhere else "not measured", width=12)
                 else:
                     draw = {"critical": _points, "masks": _points, "learning": _plane}.get(panel, _lines)
                     draw(ax, part, plot_styles)
-                reported = (
+                parameter = (
                     part["parameter"].iloc[0] if len(part) else {"masks": 100 * self.level}.get(panel, 1)
                 )
-                ax.set_title(title.format(reported), loc="left")
+                ax.set_title(title.format(parameter), loc="left")
         handles = base.handles(base.TRIPLE, LABELS) + base.handles(plot_styles)
         base.annotate(figure, self._note(frame), handles)
         return figure

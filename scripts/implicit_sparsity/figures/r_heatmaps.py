@@ -57,16 +57,16 @@ class RHeatmaps(Figure):
             for _, _, part in blocks
         ]
         columns = min(self.columns, max(map(len, cells)))
-        rows = [-(-len(result) // columns) for result in cells]
+        rows = [-(-len(matrices) // columns) for matrices in cells]
         stages = frame.groupby(["model", "order"])["stage"].nunique().max()
         figure, axes = base.panels(sum(rows), columns, height=0.62 + 0.2 * stages, extra=0.3)
         for ax in axes.flat:
             ax.set_axis_off()
         top = 0
-        for (model, metric, part), result, height in zip(blocks, cells, rows):
+        for (model, metric, part), matrices, height in zip(blocks, cells, rows):
             block = axes[top : top + height]
             top += height
-            self._block(figure, block, result, f"{base.readable(model)}: {base.readable(metric)}", part)
+            self._block(figure, block, matrices, f"{base.readable(model)}: {base.readable(metric)}", part)
         seeds = base.seeds_note(frame["n"]).replace(
             "mean and range (lowest to highest)", "mean, range in the CSV"
         )
@@ -74,7 +74,7 @@ class RHeatmaps(Figure):
         base.annotate(figure, f"Number: the score. {shade}. Frame: the domain of that stage. {seeds}")
         return figure
 
-    def _block(self, figure, block, result, name, part):
+    def _block(self, figure, block, matrices, name, part):
         """All panels of one model and score, on one scale of shades."""
         from matplotlib.cm import ScalarMappable
         from matplotlib.colors import Normalize
@@ -82,7 +82,7 @@ class RHeatmaps(Figure):
         low, high = min(0.0, part["change"].min()), max(0.0, part["change"].max())
         scale = ScalarMappable(Normalize(low, high if high > low else low + 1e-9), "cividis")
         several = part["order"].nunique() > 1
-        for i, (ax, (order, method, matrix)) in enumerate(zip(block.flat, result)):
+        for i, (ax, (order, method, matrix)) in enumerate(zip(block.flat, matrices)):
             ax.set_axis_on()
             self._panel(ax, matrix, scale, show_stages=i % block.shape[1] == 0 or several)
             title = base.readable(method) + (f" ({order})" if several else "")

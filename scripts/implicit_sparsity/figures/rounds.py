@@ -22,14 +22,14 @@ class Rounds(Figure):
         families = {
             row.method: {"family": row.family, "role": row.role} for row in tables["fronts"].itertuples()
         }
-        result = stagewise.curves(tables["r_matrices"], tables["scores"], families, self.score)
-        result = stagewise.best_settings(result)
-        retained = {metadata["family"] for metadata in families.values() if metadata["role"] == "method"} - {
+        curves = stagewise.curves(tables["r_matrices"], tables["scores"], families, self.score)
+        curves = stagewise.best_settings(curves)
+        methods = {metadata["family"] for metadata in families.values() if metadata["role"] == "method"} - {
             self.against
         }
         parts = []
-        for (model, order), part in result.groupby(["model", "order"], sort=False):
-            for family in base.ordered(set(part["family"]) & retained):
+        for (model, order), part in curves.groupby(["model", "order"], sort=False):
+            for family in base.ordered(set(part["family"]) & methods):
                 ahead = stagewise.ahead(part, family, self.against)
                 ahead = base.spread(ahead, ["stage"], units="documents") if len(ahead) else ahead
                 parts.append(ahead.assign(model=model, order=order, family=family, against=self.against))

@@ -39,8 +39,8 @@ class RoutingByLayer(Figure):
         return base.spread(table, [*by, "score", "quantity", "layer"])
 
     def draw(self, frame):
-        result = frame[["measure", "top"]].drop_duplicates().itertuples(index=False)
-        shown = sorted(result, key=lambda pair: (self.measures.index(pair[0]), pair[1]))
+        pairs = frame[["measure", "top"]].drop_duplicates().itertuples(index=False)
+        shown = sorted(pairs, key=lambda pair: (self.measures.index(pair[0]), pair[1]))
         panels = frame.assign(panel=list(map(panel, frame["measure"], frame["top"])))
         size = {"height": 1.9, "extra": 0.5, "sharex": "row", "sharey": "col"}
         figure, cells = base.grid(panels, "panel", [panel(*pair) for pair in shown], experts, **size)

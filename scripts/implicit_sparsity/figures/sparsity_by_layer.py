@@ -38,8 +38,8 @@ class SparsityByLayer(Figure):
 
     def draw(self, frame):
         models, domains = list(frame["model"].unique()), list(frame["domain"].unique())
-        result = frame[["measure", "parameter"]].drop_duplicates().sort_values(["measure", "parameter"])
-        shown = [(m, p) for name in self.measures for m, p in result.itertuples(index=False) if m == name]
+        pairs = frame[["measure", "parameter"]].drop_duplicates().sort_values(["measure", "parameter"])
+        shown = [(m, p) for name in self.measures for m, p in pairs.itertuples(index=False) if m == name]
         columns = min(len(shown), 3)
         bands = -(-len(shown) // columns)
         figure, axes = base.panels(len(models) * bands, columns, height=1.6, extra=0.35)

@@ -59,12 +59,12 @@ class InputSpectra(Measurement):
     def measure(self, subject):
         network, options = subject.load(), self.settings()
         layers = capacity.layers_of(len(feed_forwards(network)), self.layers)
-        result = {half: {} for half in "ab"}
+        moments = {half: {} for half in "ab"}
         for domain in subject.shards:
             special, where = subject.special_ids(domain), subject.where(domain)
             for half, split in subject.halves(domain).items():
-                result[half][domain] = measure(network, layers, split, special, options, where)
-        arrays, coords = used(result, subject.orders, self.energy)
+                moments[half][domain] = measure(network, layers, split, special, options, where)
+        arrays, coords = used(moments, subject.orders, self.energy)
         subject.attrs["orders"] = subject.orders
         return arrays, coords | {"layer": np.array(layers)}
 
@@ -161,14 +161,14 @@ def used(moments: dict, orders: dict, energy) -> tuple[dict, dict]:
                 arrays["used"][row, p, i], arrays["null"][row, p, i] = step(tuple(prefix))
     dims = ("prefix", "place", "layer", "energy", "left_out")
     metadata = {"long_name": "input dimensions in use", "units": "dimensions"}
-    reported = {"used": (dims, arrays["used"], metadata)}
-    reported["null"] = (
+    variables = {"used": (dims, arrays["used"], metadata)}
+    variables["null"] = (
         dims,
         arrays["null"],
         metadata | {"long_name": "with the other half of the domain before"},
     )
-    reported["width"] = (("place",), widths, {"long_name": "width of the input", "units": "dimensions"})
-    return reported, _coordinates(prefixes, places, energy)
+    variables["width"] = (("place",), widths, {"long_name": "width of the input", "units": "dimensions"})
+    return variables, _coordinates(prefixes, places, energy)
 
 
 def _steps(moments, place, layer, energy):
@@ -194,7 +194,7 @@ def _steps(moments, place, layer, energy):
 
 
 def _spectrum(moments):
-    """Eigenvalues, on a card where there is one: the width of a 27B model takes half a minute on one core."""
+    """Eigenvalues, on a GPU where there is one: the width of a 27B model takes half a minute on one core."""
     return torch.linalg.eigvalsh(torch.from_numpy(moments).to(loading.default_device())).cpu().numpy()
 
 

@@ -95,21 +95,21 @@ class ActivationMask(Method):
             self.gated.after()
 
     def constraint_violation(self, model, before):
-        """Trained entries of protected neurons, by their numbers: written means leaked."""
+        """Trained entries of protected neurons, by their numbers: written means a violation."""
         if not self.guarded:
             return None
         return self.deltas.change_norms(before, self.guarded)
 
     def end(self, stage):
-        retained = {"ranks": self.ranks} if self.choose == "hub" else {}
-        retained |= self.old.joined_with(self.deltas).to_state()
+        state = {"ranks": self.ranks} if self.choose == "hub" else {}
+        state |= self.old.joined_with(self.deltas).to_state()
         if self.soft:
             use = neuron_gates.normalised_use(self.used)
-            return retained | {"use": torch.maximum(use, self.before.get("use", use))}
+            return state | {"use": torch.maximum(use, self.before.get("use", use))}
         claimed = neuron_choice.choose(self.used, self.protect, {})
         written = self.chosen if self.protect else {}
         protected = neuron_choice.union(self.guarded, claimed, written)
-        return retained | {f"protected.{layer}": index for layer, index in protected.items()}
+        return state | {f"protected.{layer}": index for layer, index in protected.items()}
 
     def save(self, stage, folder):
         self.old.joined_with(self.deltas).save_as_lora(stage.model, folder)

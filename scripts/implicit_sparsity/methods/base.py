@@ -43,11 +43,13 @@ class Method(Options):
     # name -> options that make this method its own control, under `controls: true`
     CONTROLS: ClassVar[dict] = {}
 
-    constrained = False  # True: promises not to write somewhere, and is held to it by the leak audit
+    constrained = False  # True: promises not to write somewhere, and is held to it by the constraint audit
     exact = False  # True: what it must not write stays as it is, to the bit, so the audit tolerates nothing
-    watched = False  # True: its leak is recorded, too, but promised nothing: the control of one that does
+    watched = (
+        False  # True: its violation is recorded, too, but promised nothing: the control of one that does
+    )
     adapter = True  # False: a stage leaves a whole model, because no adapter can hold what it trains
-    sharded = False  # True: reads no weights while it trains, so they may lie in parts on several cards
+    sharded = False  # True: reads no weights while it trains, so they may lie in parts on several GPUs
 
     def begin(self, stage):
         """Put the adapter on ``stage.model`` and return the model to train."""

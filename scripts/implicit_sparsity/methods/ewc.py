@@ -49,5 +49,5 @@ class Ewc(LoraMethod):
             return {}
         documents = stage.select_documents()[: self.documents]
         again = bool(stage.training.get("gradient_checkpointing"))
-        result = fisher.diagonal(stage.model, documents, stage.stream("fisher"), again)
-        return fisher.accumulated(self.old, result, self.gamma)
+        information = fisher.diagonal(stage.model, documents, stage.stream("fisher"), again)
+        return fisher.accumulated(self.old, information, self.gamma)

@@ -105,4 +105,4 @@ class ExpertMask(LoraMethod):
         return lowrank.expert_change_norms(model, before, self.slices.trained)
 
     def end(self, stage):
-        return {f"experts.{layer}": torch.tensor(result) for layer, result in enumerate(self.chosen)}
+        return {f"experts.{layer}": torch.tensor(experts) for layer, experts in enumerate(self.chosen)}

@@ -5,10 +5,10 @@ The upper bound of what a stage can learn, and of what it can forget: nothing pr
 adapter can hold it, so a stage leaves a whole model, in the base's precision, which transformers alone loads
 and the next stage starts from.
 
-Trained are float32 masters, whatever the base's precision: a step of 1e-5 is lost on a bfloat16 weight, whose
-neighbours lie 2^-8 of it apart. They, their gradients and AdamW's two moments take 16 bytes a parameter,
-which is what sharding divides by the number of cards. Between stages the masters are rounded to the base's
-precision once.
+Trained are float32 master weights, whatever the base's precision: a step of 1e-5 is lost on a bfloat16
+weight, whose neighbours lie 2^-8 of it apart. They, their gradients and AdamW's two moments take 16 bytes a
+parameter, which is what sharding divides by the number of GPUs. Between stages they are rounded to the
+base's precision once.
 """
 
 from dataclasses import dataclass

@@ -31,10 +31,14 @@ class Joint(LoraMethod):
         """Equally many documents of every domain; the loop shuffles them."""
         if len(stage.domains) == 1:
             return documents
-        result = {domain: stage.documents("train", domain) for domain in stage.domains}
-        wanted = min(stage.training["steps"] * stage.training["batch_size"], max(map(len, result.values())))
+        by_domain = {domain: stage.documents("train", domain) for domain in stage.domains}
+        wanted = min(
+            stage.training["steps"] * stage.training["batch_size"], max(map(len, by_domain.values()))
+        )
         return [
-            d for domain in result for d in self.drawn(result[domain], wanted, stage.stream("joint", domain))
+            d
+            for domain in by_domain
+            for d in self.drawn(by_domain[domain], wanted, stage.stream("joint", domain))
         ]
 
     def drawn(self, documents, wanted, seed):

@@ -5,8 +5,8 @@
 |.| sums absolute entries: rows of A span what an update reads of its input, and where the rows of two
 domains are orthogonal their updates read different directions. Old LoRAs are frozen but stay at work; the
 adapter saved is the sum of all, stacked into one of rank stage * rank that PEFT alone loads. On fused experts
-each expert has its own A. A soft penalty: nothing is promised, so there is no audit of leaks. Weight 0: a new
-LoRA a domain, stacked.
+each expert has its own A. A soft penalty: nothing is promised, so there is no constraint audit. Weight 0: a
+new LoRA a domain, stacked.
 
 The paper's formula squares the entries; its authors' code takes absolute values, as here, with lambda_1 = 0.5
 (cmnfriend/O-LoRA, scripts/order_1.sh). Left out: the code's second penalty lambda_2 (|A_new| + |B_new|), 0 in

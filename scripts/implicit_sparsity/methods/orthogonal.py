@@ -93,9 +93,9 @@ class Orthogonal(LoraMethod):
 
     def freeze(self, stage, model) -> None:
         """A: the leading directions of the new domain's inputs outside the old subspace, and fixed."""
-        result = lowrank.factors(model)
-        samples = subspace.input_samples(model, stage.select_batches(self.sample_tokens), result)
-        for name, factor in result.items():
+        factors = lowrank.factors(model)
+        samples = subspace.input_samples(model, stage.select_batches(self.sample_tokens), factors)
+        for name, factor in factors.items():
             seed = stage.stream("directions", name)
             with torch.no_grad():
                 rows = subspace.leading(samples[name], self.bases.get(name), self.rank, seed)
@@ -122,12 +122,12 @@ class Orthogonal(LoraMethod):
         """The old subspaces, grown by what this domain adds."""
         if not self.strength:
             return {}
-        result, tokens = lowrank.factors(stage.model), self.sample_tokens
+        factors, tokens = lowrank.factors(stage.model), self.sample_tokens
         if self.subspace == "gradients":
             documents, seed = stage.select_batches(tokens, batch_tokens=1), stage.stream("gradients")
-            samples = subspace.gradient_samples(stage.model, documents, result, self.max_rank, seed)
+            samples = subspace.gradient_samples(stage.model, documents, factors, self.max_rank, seed)
         else:
-            samples = subspace.input_samples(stage.model, stage.select_batches(tokens), result)
+            samples = subspace.input_samples(stage.model, stage.select_batches(tokens), factors)
         grown, done = {}, {}
         for name, x in samples.items():  # weights that read the same input share one basis
             if id(x) not in done:

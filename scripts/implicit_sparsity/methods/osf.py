@@ -7,9 +7,9 @@ min(o, i) directions that stays at the first domain, and grows by ``grow`` with 
 0.7 as in PEFT's example of three tasks; the authors' (t - 1) / n needs n, the domains to come.
 
 PEFT projects the gradient, but AdamW rescales it element by element, back into what should stay. With
-``reproject`` U_low and V_low are projected again after the optimizer's step, and the leak audit holds every
-step to it (rounding to float32 alone writes 1.5e-9 / learning rate of a step there: below 2e-5 that is more
-than 1e-4). ``osf_unprojected`` is PEFT's OSF as it is, which promises nothing.
+``reproject`` U_low and V_low are projected again after the optimizer's step, and the constraint audit holds
+every step to it (rounding to float32 alone writes 1.5e-9 / learning rate of a step there: below 2e-5 that
+is more than 1e-4). ``osf_unprojected`` is PEFT's OSF as it is, which promises nothing.
 
 A stage leaves a whole model. PEFT saves U_low, S_low, V_low alone and takes the rest from an SVD of the base
 that it is loaded on, so from the second stage on its folder cannot be loaded on the first base, whose SVD is

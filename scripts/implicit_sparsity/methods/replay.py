@@ -28,7 +28,7 @@ class Replay(LoraMethod):
 
     def mix(self, documents, stage):
         """The new documents, then the old ones drawn; the loop shuffles them."""
-        return documents + [result[i] for _, result, chosen in self.drawn(stage) for i in chosen]
+        return documents + [old[i] for _, old, chosen in self.drawn(stage) for i in chosen]
 
     def end(self, stage):
         return {f"replayed.{domain}": torch.tensor(chosen) for domain, _, chosen in self.drawn(stage)}
@@ -39,8 +39,8 @@ class Replay(LoraMethod):
             return []
         result = []
         for domain in stage.domains[:-1]:
-            outcome = stage.documents("train", domain)
+            documents = stage.documents("train", domain)
             random = np.random.default_rng(stage.stream("replay", domain))
-            count = max(1, round(self.ratio * len(outcome)))
-            result.append((domain, outcome, sorted(random.permutation(len(outcome))[:count].tolist())))
+            count = max(1, round(self.ratio * len(documents)))
+            result.append((domain, documents, sorted(random.permutation(len(documents))[:count].tolist())))
         return result

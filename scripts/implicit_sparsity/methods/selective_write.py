@@ -18,7 +18,7 @@ so none of it where an old domain always uses it. Scaling the gradient would do 
 Deviates: h is dense, so access is a top share and c a sum of |h|; the background is old domains, not
 pretraining data, and without one (first stage) the score is tf alone, every gate 1; neurons are chosen once a
 stage, not each batch; the gate is science.md's, the paper's is 0 or 1. Use is as it was when a domain's stage
-began. Promises nothing, so there is no leak to audit: old domains' neurons are written less, not spared.
+began. Promises nothing, so there is no constraint audit: old domains' neurons are written less, not spared.
 
 ``choose: random`` is the control: as many neurons drawn at random, with the same gates shuffled, so the same
 trained numbers and the same mass of gates in every layer. Saved as a LoRA as ``activation_mask`` does. State:
@@ -61,7 +61,7 @@ class SelectiveWrite(Method):
             sums = neuron_choice.grouped_activity(
                 stage.model, stage.select_documents(), self.sample_tokens, self.groups
             )
-        self.result = neuron_gates.accessed(sums, self.accessed)
+        self.used = neuron_gates.accessed(sums, self.accessed)
         self.chosen = neuron_choice.choose(self.background.scores(sums), self.fraction, {})
         self.gates = neuron_gates.gates(self.background.use, self.chosen)
         if self.choose == "random":
@@ -86,7 +86,7 @@ class SelectiveWrite(Method):
 
     def end(self, stage):
         written = self.old.joined_with(self.deltas).to_state()
-        return written | self.background.with_domain(self.result).to_state()
+        return written | self.background.with_domain(self.used).to_state()
 
     def save(self, stage, folder):
         self.old.joined_with(self.deltas).save_as_lora(stage.model, folder)

@@ -49,5 +49,5 @@ class SelfDistillation(LoraMethod):
         student = distillation.completion_states(self.states, model, batch)
         with distillation.as_it_was(model, self.before):
             teacher = distillation.run(model, batch)
-        retained = distillation.divergence(model, student, teacher, self.temperature)
-        return loss + self.weight * retained.mean().to(loss.device)
+        divergence = distillation.divergence(model, student, teacher, self.temperature)
+        return loss + self.weight * divergence.mean().to(loss.device)

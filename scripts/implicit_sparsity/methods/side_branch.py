@@ -4,7 +4,7 @@ They start as copies of the neurons that the new domain uses most, chosen as ``a
 without protection, with down at zero. A product of two maps of the input is no change of any one weight, so
 no adapter of PEFT's can hold it: a stage leaves the whole model, K neurons wider (of a mixture the shared
 expert, under its gate; there the copies see every token). K is the same at every stage: a share of the base's
-neurons. The census of frozen weights holds the method to its promise.
+neurons. The parameter audit holds the method to its promise.
 
 ``choose`` names the controls as in ``activation_mask``: they grow as many neurons from other copies. State:
 8 bytes, and for ``hub`` 4 bytes a neuron.
@@ -55,8 +55,8 @@ class SideBranch(Method):
         return self.branch.applied(model)
 
     def end(self, stage):
-        retained = {"ranks": self.ranks} if self.choose == "hub" else {}
-        return retained | {"width": torch.tensor(self.width)}
+        state = {"ranks": self.ranks} if self.choose == "hub" else {}
+        return state | {"width": torch.tensor(self.width)}
 
     def save(self, stage, folder):
         self.branch.save(stage.model, folder, stage.training.get("precision", "fp32"))

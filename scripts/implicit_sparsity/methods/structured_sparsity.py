@@ -61,21 +61,21 @@ class StructuredSparsity(Method):
                 f"domain {number + 1} of the order finds {self.partitions} partitions: raise partitions",
                 key="methods.structured_sparsity.partitions",
             )
-        result = wanda.weights(stage.model, self.targets)
-        self.bits = stage.previous_state() or self.prune(stage, result)
+        weights = wanda.weights(stage.model, self.targets)
+        self.bits = stage.previous_state() or self.prune(stage, weights)
         places, self.foreign = {}, {}
-        for name, weight in result.items():
+        for name, weight in weights.items():
             keep = freed_weights.unpack(self.bits[f"kept.{name}"], weight.view.shape).to(weight.tensor.device)
             places[name] = freed_weights.positions(keep, number, self.partitions)
             self.foreign[name] = self.not_mine(keep, places[name].long(), number)
-        self.trained = freed_weights.Partitions.attach(stage.model, result, places)
+        self.trained = freed_weights.Partitions.attach(stage.model, weights, places)
         return stage.model
 
-    def prune(self, stage, result) -> dict:
+    def prune(self, stage, weights) -> dict:
         """Prune and mend the weights in place; {kept.<name>: bits}."""
-        inputs = wanda.calibration(stage.model, stage.select_batches(self.sample_tokens), result)
+        inputs = wanda.calibration(stage.model, stage.select_batches(self.sample_tokens), weights)
         bits = {}
-        for name, weight in result.items():
+        for name, weight in weights.items():
             view = weight.view
             norms = wanda.input_norms(inputs[name], view.shape[2]).to(view.device)
             keep = wanda.two_of_four(view, norms)

@@ -93,8 +93,8 @@ COVARIATES = {  # K[k,j]: KL(base || tuned) in nats per completion token on doma
 
 
 def metrics(R, base=None, higher_is_better: bool = True, joint=None, general=None) -> dict[str, float]:
-    """Every metric of CARDS as floats (NaN where a cell it needs was not measured, or T = 1 leaves nothing
-    to mean).
+    """Every metric of METRIC_DOCS as floats (NaN where a cell it needs was not measured, or T = 1 leaves
+    nothing to mean).
 
     R: [T, T] stages x domains; base: [T] the model before training; joint: [T] one model trained on all
     domains at once; general: [2, g] scores on domains that no stage trains, before the first and after the

@@ -68,7 +68,7 @@ def mean_cosine_interval(ab, aa, bb, level: float = 0.95, resamples: int = 2000,
 
     n, m = _sizes(ab)
     products = _mean_products(ab, aa, bb)
-    result = gradients.disattenuated(*products)
+    cosine = gradients.disattenuated(*products)
     random = np.random.default_rng(seed)
     w = random.multinomial(n, np.full(n, 1 / n), resamples) / n
     v = random.multinomial(m, np.full(m, 1 / m), resamples) / m
@@ -78,11 +78,11 @@ def mean_cosine_interval(ab, aa, bb, level: float = 0.95, resamples: int = 2000,
     wide = stats.t.isf(tail, n + m - 2) / stats.norm.isf(tail) * np.sqrt(min(n, m) / (min(n, m) - 1))
     with np.errstate(invalid="ignore", divide="ignore"):
         size = np.sqrt(np.maximum(products[1], 0) * np.maximum(products[2], 0))
-        linear, quadratic = _variance_parts((ab, aa, bb), products, result, size)
-        apart = (drawn_ab - result[..., None] * drawn_size) / size[..., None]
+        linear, quadratic = _variance_parts((ab, aa, bb), products, cosine, size)
+        apart = (drawn_ab - cosine[..., None] * drawn_size) / size[..., None]
         wide = wide * np.sqrt((linear + quadratic) / (linear + 3 * quadratic))
     low, high = np.quantile(apart, [tail, 1 - tail], axis=-1) * wide
-    return result - high, result - low
+    return cosine - high, cosine - low
 
 
 def noise_dimension(ab, aa, bb) -> np.ndarray:
@@ -143,16 +143,16 @@ def _drawn_square(gram, weights):
     return total / (1 - (weights**2).sum(axis=-1))
 
 
-def _variance_parts(grams, products, result, size):
+def _variance_parts(grams, products, cosine, size):
     """Variance of ``mean_cosine``: what is linear and what is quadratic in the noise of the documents."""
     (ab, aa, bb), (_, square_a, square_b) = grams, products
     n, m = ab.shape[-2:]
     pulled = 0.0  # variance of the documents' pulls on the cosine: linear + 2 quadratic
     for gram, cross, square, count in ((aa, ab.mean(-1), square_a, n), (bb, ab.mean(-2), square_b, m)):
         own = _without_diagonal(gram).sum(axis=-1) / (count - 1)
-        pull = cross / size[..., None] - (result / square)[..., None] * own
+        pull = cross / size[..., None] - (cosine / square)[..., None] * own
         pulled = pulled + pull.var(axis=-1, ddof=1) / count
     between = _cross_covariance(ab) / (n * m)
     within = [np.maximum(squared_covariance(gram), 0) / gram.shape[-1] ** 2 for gram in (aa, bb)]
-    quadratic = between / size**2 + result**2 / 2 * (within[0] / square_a**2 + within[1] / square_b**2)
+    quadratic = between / size**2 + cosine**2 / 2 * (within[0] / square_a**2 + within[1] / square_b**2)
     return np.maximum(pulled - 2 * quadratic, 0), quadratic

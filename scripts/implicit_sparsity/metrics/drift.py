@@ -2,7 +2,7 @@
 
 Shapes: n positions of D documents, the same for both networks; H features; k directions of a subspace. The
 document is the unit: every measure comes as ``[1 + D]`` numbers, the value and what it is with each document
-left out in turn, which is what ``jackknife.interval`` is made of.
+left out in turn, which is what ``intervals.jackknife_interval`` is made of.
 """
 
 from functools import cache
@@ -97,7 +97,7 @@ def documents_cka(x, y, owner) -> np.ndarray:
 
 
 def _hsic(k, g, same, of_k, of_g, retained):
-    """Unbiased HSIC of the documents each row of ``kept`` says, from averages over documents."""
+    """Unbiased HSIC of the documents each row of ``retained`` marks, from averages over documents."""
     (rows_k, a), (rows_g, b) = of_k, of_g
     pairs = same @ (k * g) @ same.T  # [D, D]
     triples = np.einsum("di,ie,if->def", same, rows_k, rows_g, optimize=True)

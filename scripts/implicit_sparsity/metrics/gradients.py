@@ -1,7 +1,7 @@
 """How far gradients, or the subspaces they span, point the same way: NumPy in, NumPy out.
 
 A raw cosine proves nothing: between random vectors it is ``random_cosine(d)``, and noise in two estimates
-drives it to zero even where the true gradients are one. So it is told with its null and its split-half
+drives it to zero even where the true gradients are one. So it is reported with its null and its split-half
 ceiling, and disattenuated by them. Subspaces are given by spanning columns ``[..., d, k]``.
 """
 
@@ -30,7 +30,7 @@ def disattenuated(cos_ab, cos_aa, cos_bb) -> np.ndarray:
     """``cos_ab / sqrt(cos_aa cos_bb)``: the cosine between A and B, had both been measured without noise.
 
     cos_aa, cos_bb: between two independent halves of A, of B, at the budget of cos_ab (Spearman 1904).
-    May exceed 1 by chance; NaN where a half-to-half cosine is not positive (noise only: nothing can be told).
+    May exceed 1 by chance; NaN where a half-to-half cosine is not positive (noise only: nothing can be said).
     """
     ab, aa, bb = (np.asarray(x, dtype=np.float64) for x in (cos_ab, cos_aa, cos_bb))
     with np.errstate(invalid="ignore", divide="ignore"):

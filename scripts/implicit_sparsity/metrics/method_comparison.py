@@ -17,7 +17,7 @@ COVARIATE = "kl_base"
 
 @dataclass
 class Entrant:
-    """One family in a comparison: its scores and what is told beside them."""
+    """One family in a comparison: its scores and what is reported beside them."""
 
     metadata: dict  # family, role, of
     methods: list  # the P variants
@@ -37,18 +37,18 @@ class Comparison:
         any_one = next(iter(entrants.values())).scores
         self.sizes = [len(values) for values in any_one.base]
         counts = fronts.draw_documents(self.sizes, options["draws"])
-        self.result = {name: e.scores.points() for name, e in entrants.items()}
+        self.points = {name: e.scores.points() for name, e in entrants.items()}
         self.drawn = {name: e.scores.points(counts) for name, e in entrants.items()}
         self.seeds = any_one.seeds
         self.without = []
         if self.seeds > 1:
             for seed in range(self.seeds):
                 self.without.append({n: e.scores.without(seed).points() for n, e in entrants.items()})
-        self.at = self._gain(self.result)
+        self.at = self._gain(self.points)
 
     def _known(self, name, points):
         """(gain, forgetting) of the points that the family has; NaN where a draw or a seed less has none."""
-        known = np.isfinite(self.result[name][0])
+        known = np.isfinite(self.points[name][0])
         return tuple(values[..., known] for values in points[name])
 
     def _gain(self, points):
@@ -57,7 +57,7 @@ class Comparison:
         return fronts.equal_learning(gains, self.rule, self.reference) if gains else np.nan
 
     def reaches(self, name) -> bool:
-        return bool(np.isfinite(self.at)) and fronts.spans(self.result[name][0], self.at)
+        return bool(np.isfinite(self.at)) and fronts.spans(self.points[name][0], self.at)
 
     def forgetting(self, name, points):
         """Forgetting [...] of a family at equal learning, for the points of all families."""
@@ -66,11 +66,11 @@ class Comparison:
         return np.where(np.isnan(gain).any(axis=-1), np.nan, result)  # another front, without that point
 
     def weights(self, name):
-        return fronts.front_weights(self.result[name][0], self.at)
+        return fronts.front_weights(self.points[name][0], self.at)
 
     def interval(self, statistic, sizes=None):
         """(value, low, high) of ``statistic(points of all families)``."""
-        value = float(statistic(self.result))
+        value = float(statistic(self.points))
         left = [statistic(points) for points in self.without] or [value]
         return value, *fronts.interval(value, statistic(self.drawn), left, sizes or self.sizes)
 
@@ -91,17 +91,17 @@ class Comparison:
 def comparison_rows(c: Comparison) -> list[dict]:
     """Rows of ``comparisons``, keys as in COMPARED."""
     rows = [_compared(c, name, other) for name, other in c.pairs()]
-    reported = {row["family"]: row["tost_p"] for row in rows}  # a control stands in two rows, and is one test
-    reported = dict(zip(reported, inference.holm(list(reported.values()))))
+    adjusted = {row["family"]: row["tost_p"] for row in rows}  # a control stands in two rows, and is one test
+    adjusted = dict(zip(adjusted, inference.holm(list(adjusted.values()))))
     for row, p in zip(rows, inference.holm([row["p"] for row in rows])):
-        row |= {"p_holm": p, "tost_p_holm": reported[row["family"]]}
+        row |= {"p_holm": p, "tost_p_holm": adjusted[row["family"]]}
     return [{column: row.get(column, np.nan) for column in COMPARED} for row in rows]
 
 
 def _compared(c, name, other) -> dict:
     entrant, reaches = c.entrants[name], c.reaches(name)
     row = entrant.metadata | {"against": other, "seeds": c.seeds, "learned_gain": float(c.at)}
-    row |= {"points": int(np.isfinite(c.result[name][0]).sum()), "documents": sum(c.sizes[:-1])}
+    row |= {"points": int(np.isfinite(c.points[name][0]).sum()), "documents": sum(c.sizes[:-1])}
     row |= {"margin": c.margin, "p": np.nan, "tost_p": np.nan, "note": _note(c, name, other)}
     row |= dict(zip(("noise_sd", "noise_range", "noise_runs"), fronts.noise(entrant.scores.each()[1])))
     row |= _budget(entrant, c.entrants.get(c.reference))
@@ -133,7 +133,7 @@ def _most(values) -> float:
 
 
 def _note(c, name, other) -> str:
-    gain = c.result[name][0]
+    gain = c.points[name][0]
     known, notes = gain[np.isfinite(gain)], []
     if len(c.sizes) < 2:
         notes.append("one domain: nothing to forget")
@@ -168,8 +168,8 @@ def front_rows(c: Comparison) -> list[dict]:
             for i, (axis, sizes) in enumerate(
                 (("learned", c.sizes), ("forgetting", c.sizes[:-1] or c.sizes))
             ):
-                result = c.interval(partial(_point, name, i, p), sizes)
-                row |= _named(axis, result) | {f"{axis}_sd": fronts.noise(runs[i][p : p + 1])[0]}
+                bounds = c.interval(partial(_point, name, i, p), sizes)
+                row |= _named(axis, bounds) | {f"{axis}_sd": fronts.noise(runs[i][p : p + 1])[0]}
             row["learned_gain"] = row.pop("learned")
             row["tost_p"] = inference.tost(inference.stratified_mean([x[p] for x in lost]), c.margin)
             row |= {
@@ -186,5 +186,5 @@ def _point(name, axis, p, points):
     return points[name][axis][..., p]
 
 
-def _named(name, result) -> dict:
-    return dict(zip((name, f"{name}_low", f"{name}_high"), result))
+def _named(name, bounds) -> dict:
+    return dict(zip((name, f"{name}_low", f"{name}_high"), bounds))

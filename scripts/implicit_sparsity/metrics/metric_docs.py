@@ -50,13 +50,13 @@ def table(head, rows) -> str:
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in lines)
 
 
-def docs(result) -> str:
-    rows = [[f"`{name}`", f"`{c.formula}`", WAYS[c.better], c.source, c.used] for name, c in result.items()]
+def docs(metrics) -> str:
+    rows = [[f"`{name}`", f"`{c.formula}`", WAYS[c.better], c.source, c.used] for name, c in metrics.items()]
     return table(["metric", "formula", "better", "source", "used by"], rows)
 
 
-def columns(result) -> str:
-    return table(["column", "what it is"], [[f"`{name}`", text] for name, text in result.items()])
+def columns(texts) -> str:
+    return table(["column", "what it is"], [[f"`{name}`", text] for name, text in texts.items()])
 
 
 def render() -> str:

@@ -3,7 +3,7 @@ them.
 
 Of D domains' scores: ``top`` of a domain are the k neurons that it uses most (of those in use at all),
 ``hubs`` those in the top of every domain, ``idle`` those in none. A share's interval is over the groups of
-documents that define the sets (half-sampling, see ``statistics``), or where a store has no groups, over
+documents that define the sets (half-sampling, see ``intervals``), or where a store has no groups, over
 layers. Shapes: N neurons, Q quantities that a neuron has, R draws.
 """
 
@@ -61,7 +61,7 @@ def members(scores: dict, k: int) -> dict:
 
 
 def sums(halves: dict, k: int, quantities, draws: int) -> Sums:
-    """Sums of one layer; halves: domain -> ``comparing.Half``; quantities [N, Q]."""
+    """Sums of one layer; halves: domain -> ``separation.Half``; quantities [N, Q]."""
     point = {domain: half.score for domain, half in halves.items()}
     groups = {domain: half.groups for domain, half in halves.items()}
     inside = {key: mask @ quantities for key, mask in members(point, k).items()}

@@ -23,10 +23,10 @@ class Evaluated:
 
     def base(self, domains, score):
         """T arrays [D_j] of the base model; None where a domain has no document with this score."""
-        result = [self.scores.get(("base", "", None, 0, domain), {}).get(score) for domain in domains]
-        if any(values is None or np.isnan(values).all() for values in result):
+        by_domain = [self.scores.get(("base", "", None, 0, domain), {}).get(score) for domain in domains]
+        if any(values is None or np.isnan(values).all() for values in by_domain):
             return None
-        return [values[np.isfinite(values)] for values in result]
+        return [values[np.isfinite(values)] for values in by_domain]
 
     def run(self, method, order, seed, domains, score):
         """T arrays [T, D_j] of the documents that base has; NaN where a stage was not evaluated."""
@@ -57,7 +57,7 @@ def read(evals, scores) -> dict:
         ids = tuple(document.get("id") for document in documents)
         if model.ids.setdefault(study["domain"], ids) != ids:
             raise InputError(f"an evaluation on other documents of {study['domain']} than others", path=path)
-        model.better |= {name: reported["higher_is_better"] for name, reported in study["metrics"].items()}
+        model.better |= {name: entry["higher_is_better"] for name, entry in study["metrics"].items()}
         model.scores[key] = {
             score: np.array([document.get(score, np.nan) for document in documents], np.float64)
             for score in scores

@@ -1,6 +1,6 @@
 """Domains against each other, one layer at a time: signal, ceiling, floors, SEP, their intervals, the null.
 
-A domain has two disjoint halves of its documents, each in groups (``statistics``). Of two domains the
+A domain has two disjoint halves of its documents, each in groups (``intervals``). Of two domains the
 signal is the mean over the four pairings of their halves, the ceiling the mean of the overlaps between the
 halves of each. Labels that mean nothing are made by dealing the groups of both domains anew to two
 pseudo-domains of two halves. Shapes: n scores (neurons or experts), G groups, R draws, C token counts (1,
@@ -60,7 +60,7 @@ class Measure:
     prepare: Callable = np.asarray
     unit: str = "1"
     sign: int = 1  # -1 where more means less alike
-    smooth: bool = True  # or of sets: which interval, see ``statistics``
+    smooth: bool = True  # or of sets: which interval, see ``intervals``
     floors: dict = field(default_factory=dict)  # name -> value, or a function of two score vectors
 
 

@@ -72,8 +72,8 @@ class Evidence:
     def row(self) -> dict:
         """As JSON: numbers that are not known are None."""
         word, why = self.judged()
-        result = asdict(self) | {"detectable": self.detectable, "verdict": word, "why": why}
-        return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in result.items()}
+        row = asdict(self) | {"detectable": self.detectable, "verdict": word, "why": why}
+        return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
 
 
 @dataclass
@@ -99,17 +99,17 @@ def of_unit(pieces) -> str:
     return REFUTED if REFUTED in words else SUPPORTED if words == {SUPPORTED} else OPEN
 
 
-def conclude(result: Finding) -> tuple[str, str]:
+def conclude(finding: Finding) -> tuple[str, str]:
     """(word, why) of a claim."""
     units = {}
-    for piece in result.evidence:
+    for piece in finding.evidence:
         units.setdefault((piece.model, piece.order, piece.subject), []).append(piece)
     words = {unit: of_unit(pieces) for unit, pieces in units.items()}
-    if result.missing or not words:
-        return NOT_RUN, "; ".join(result.missing) or "nothing was measured that the claim speaks of"
+    if finding.missing or not words:
+        return NOT_RUN, "; ".join(finding.missing) or "nothing was measured that the claim speaks of"
     if len(set(words.values())) == 1:
         word = next(iter(words.values()))
-        deciding = [piece for piece in result.evidence if piece.verdict == word]
+        deciding = [piece for piece in finding.evidence if piece.verdict == word]
         reasons = dict.fromkeys(": ".join(filter(None, (p.what, p.judged()[1]))) for p in deciding)
         return word, "; ".join(reasons) + (f" (all {len(words)} units)" if len(words) > 1 else "")
     counted = {word: list(words.values()).count(word) for word in (SUPPORTED, REFUTED, OPEN)}

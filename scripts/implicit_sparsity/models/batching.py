@@ -1,8 +1,8 @@
 """Documents into batches: padded to the longest of like length, or packed end to end.
 
 Padding goes to the right: attention and Gated DeltaNet are causal, so what follows a document cannot reach
-it. Packed documents do not see each other either: attention is told by positions that start again, Gated
-DeltaNet by ``hooks.separate_documents``. Shapes: B documents, S positions of the longest, T of all.
+it. Packed documents do not see each other either: positions that start again tell attention, Gated
+DeltaNet by ``hooks.documents.separate_documents``. Shapes: B documents, S positions of the longest, T of all.
 """
 
 import numpy as np

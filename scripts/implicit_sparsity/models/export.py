@@ -71,12 +71,12 @@ def logits(model):
 
 def card(manifest: dict) -> str:
     """A model card: what this is, where it comes from, how to load it."""
-    base, reported, study = manifest["base"], manifest["form"], manifest["study"]
+    base, form, study = manifest["base"], manifest["form"], manifest["study"]
     trained = ", ".join(study["trained_domains"]) if study else "nothing: the base model as it was prepared"
     how = {
         "merged": "an adapter added into the base's weights, in float32",
         "copied": "the weights as the checkpoint has them",
-    }[reported]
+    }[form]
     return f"""---
 library_name: transformers
 base_model: {base["name"]}

@@ -28,7 +28,7 @@ def load(folder, precision: str = "fp32", device: str | None = None, quantizatio
     """The causal language model of a model folder, in eval mode, weights frozen. Offline, safetensors
     only; of a vision-language checkpoint the text model alone.
 
-    It is spread over the visible cards (``device_map``) only where one of them is too small.
+    It is spread over the visible GPUs (``device_map``) only where one of them is too small.
     """
     if not (Path(folder) / "config.json").is_file():
         raise InputError("is not a model folder: it has no config.json", path=folder)
@@ -41,7 +41,7 @@ def load(folder, precision: str = "fp32", device: str | None = None, quantizatio
     placed = {} if device == "cpu" else {"device_map": "auto" if spread else {"": device}}
     if quantization != "none":
         placed = {"device_map": {"": device}} | placed | {"quantization_config": _quantized(quantization)}
-    model, result = AutoModelForCausalLM.from_pretrained(
+    model, info = AutoModelForCausalLM.from_pretrained(
         str(folder),
         dtype=dtype,
         local_files_only=True,
@@ -50,7 +50,7 @@ def load(folder, precision: str = "fp32", device: str | None = None, quantizatio
         output_loading_info=True,
         **placed,
     )
-    if missing := sorted(result["missing_keys"]):  # transformers would go on with random values
+    if missing := sorted(info["missing_keys"]):  # transformers would go on with random values
         raise InputError(f"has no weights for {missing[0]} ({len(missing)} are missing)", path=folder)
     model.requires_grad_(False).eval()
     log.info("model loaded")  # benchmarks/startup.py reads how long a job took to get here
@@ -89,7 +89,7 @@ def save(model, folder, precision: str) -> None:
 
 
 def _larger_than_a_gpu(folder, precision, quantization) -> bool:
-    """Whether the weights leave less than a quarter of the first card to work in, and there is a second."""
+    """Whether the weights leave less than a quarter of the first GPU to work in, and there is a second."""
     if torch.cuda.device_count() < 2:
         return False
     stored = sum(path.stat().st_size for path in Path(folder).glob("*.safetensors"))  # 16-bit, mostly

@@ -36,7 +36,7 @@ def token_nats(model, hidden, targets):
 def completion_nats(model, batch):
     """(nats of each completion token [N], its row in the batch [N]); see ``batching.collate`` for batches."""
     hidden = forward.hidden_states(model, **forward.inputs(batch))
-    labels = batch["labels"].to(hidden.device)  # where several cards share a network, its end is on the last
+    labels = batch["labels"].to(hidden.device)  # where several GPUs share a network, its end is on the last
     wanted = labels != -100
     nats = token_nats(model, hidden[wanted], labels[wanted])
     return nats, wanted.nonzero()[:, 0].to(nats.device)

@@ -66,15 +66,15 @@ def _lora_layers(model):
             inside = [("base_layer", module.base_layer)]  # on fused experts one wraps the other
         else:
             inside = list(module.named_children())
-        waiting += [(f"{name}.{child}".lstrip("."), result) for child, result in reversed(inside)]
+        waiting += [(f"{name}.{child}".lstrip("."), inner) for child, inner in reversed(inside)]
 
 
 def beside(bases: dict, model) -> dict:
     """The bases on the devices of their weights; what weights share on one device stays shared."""
     moved = {}
-    result = factors(model)
+    known = factors(model)
     for name, basis in bases.items():
-        device = result[name].weights[0].device
+        device = known[name].weights[0].device
         moved[name] = moved.setdefault((id(basis), device), basis.to(device))
     return {name: moved[name] for name in bases}
 
@@ -103,8 +103,8 @@ def change_norms(model, before: dict, bases: dict) -> tuple[float, float]:
             wide = last.double()
         inside = right @ wide
         parts.append(_squares(gram * (inside @ inside.mT), gram * (right @ right.mT)))
-    leaked, total = summed(parts)
-    return max(leaked, 0.0) ** 0.5, max(total, 0.0) ** 0.5
+    forbidden, total = summed(parts)
+    return max(forbidden, 0.0) ** 0.5, max(total, 0.0) ** 0.5
 
 
 def _squares(*tables):
@@ -118,7 +118,7 @@ def summed(parts) -> list[float]:
     devices = {}
     for part in parts:
         devices.setdefault(part.device, []).append(part)
-    rows = [row for result in devices.values() for row in torch.stack(result).tolist()]
+    rows = [row for pairs in devices.values() for row in torch.stack(pairs).tolist()]
     return [sum(column) for column in zip(*rows, strict=True)] or [0.0, 0.0]
 
 
@@ -138,8 +138,8 @@ def expert_change_norms(model, before: dict, chosen: dict) -> tuple[float, float
         each = sum(changes)
         held = ~chosen[name] if name in chosen else torch.zeros_like(each, dtype=torch.bool)
         parts.append(_squares(each[held], each))
-    leaked, total = summed(parts)
-    return leaked**0.5, total**0.5
+    forbidden, total = summed(parts)
+    return forbidden**0.5, total**0.5
 
 
 def _change(factor, before):

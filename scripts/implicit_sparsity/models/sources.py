@@ -101,8 +101,8 @@ def _weights(repository, entries, downloads: Path) -> list[str]:
         if "model.safetensors" in entries:
             return ["model.safetensors"]
         pickled = sorted(n for n in entries if n.endswith((".bin", ".pt", ".pth", ".ckpt")))
-        result = f"only pickled ones, which are refused: {pickled[0]}" if pickled else "none at all"
-        raise repository.refuse(f"has no safetensors weights ({result})")
+        instead = f"only pickled ones, which are refused: {pickled[0]}" if pickled else "none at all"
+        raise repository.refuse(f"has no safetensors weights ({instead})")
     shards = sorted(set(read_json(downloads / INDEX).get("weight_map", {}).values()))
     if missing := [n for n in shards if n not in entries or "/" in n]:
         raise repository.refuse(f"{INDEX} names {missing[0]}, which is not there ({len(missing)} missing)")

@@ -81,8 +81,8 @@ class ActivationStatistics:
             self.group_of, self.retained_groups, self.sampled_groups = here
 
     def observe(self, block, first, positions, h, weights) -> None:
-        """A dense layer's or shared expert's activations h [T, n]; see ``hooks.ffn_activations``."""
-        h = h.to(self.sum_abs.device)  # of a network that is spread over several cards
+        """A dense layer's or shared expert's activations h [T, n]; see ``hooks.watching``."""
+        h = h.to(self.sum_abs.device)  # of a network that is spread over several GPUs
         self._sum(block.layer, first, h, self.retained_rows, self.retained_groups)
         values = h.index_select(0, self.sampled_rows).float().abs_()
         self._count_bins(block.layer, values)

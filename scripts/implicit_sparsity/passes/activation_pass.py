@@ -60,10 +60,10 @@ def measure_half(model, blocks, split, special_ids, options: dict, progress=iter
     """
     documents = (split[i] for i in range(len(split)))
     ids, keeps, excluded = take_tokens(documents, options["tokens"], options["skip_first"], special_ids)
-    result = int(sum(keep.sum() for keep in keeps))
-    if result < options["tokens"]:
+    counted = int(sum(keep.sum() for keep in keeps))
+    if counted < options["tokens"]:
         raise InputError(
-            f"a probe half holds {result} tokens that count, {options['tokens']} are wanted: "
+            f"a probe half holds {counted} tokens that count, {options['tokens']} are wanted: "
             "raise splits.probe or lower the budget",
             path=path,
             key="probes.activations.tokens",

@@ -43,7 +43,8 @@ def retained_neurons(level: float, neurons: int) -> int:
 
 
 def random_mask(layers: int, neurons: int, level: float, number: int) -> np.ndarray:
-    """bool [L, N] with as many neurons as ``Calibration.kept``, drawn evenly; the same for all domains."""
+    """bool [L, N] with as many neurons as ``Calibration.retained``, drawn evenly; the same for all
+    domains."""
     random = np.random.default_rng(stream_seed(number, "thresholds", "mask"))
     return overlap.top_k_sets(random.random((layers, neurons)), retained_neurons(level, neurons))
 

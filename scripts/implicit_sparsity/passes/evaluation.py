@@ -41,7 +41,8 @@ def score_domain(
     """{metrics: {name: {value, stderr, n, higher_is_better}}, documents: [one dict each]} on the eval split.
 
     ``options`` as in the config's ``evals``; ``decode`` turns ids into text; generation runs where
-    ``generate`` names the domain. before: ``base_divergence.Before`` with this domain; None: this is base.
+    ``generate`` names the domain. base_outputs: ``kl_to_base.BaseOutputs`` with this domain; None: this is
+    base.
     """
     documents = scored_documents(tokens, options)
     rows = [{name: document.meta[name] for name in ("id", "group", "source")} for document in documents]

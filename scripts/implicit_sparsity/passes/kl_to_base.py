@@ -34,10 +34,10 @@ class BaseOutputs:
         return float(nats.mean())
 
 
-def load(model, adapter, base: dict, documents: dict, batch_tokens: int, retained: dict | None = None):
+def load(model, adapter, base: dict, documents: dict, batch_tokens: int, files: dict | None = None):
     """(the network of a checkpoint, what the base model made of the documents: None where it is the base).
 
-    model, adapter: folders, the latter of a stage or None; documents: domain -> list; kept: domain -> the
+    model, adapter: folders, the latter of a stage or None; documents: domain -> list; files: domain -> the
     file that has what the base model made of them, or will have.
     """
     network = adapters.load_checkpoint(model, None, base)
@@ -45,8 +45,8 @@ def load(model, adapter, base: dict, documents: dict, batch_tokens: int, retaine
         return network, None
     head = representations.head(network)
     states = {}
-    for domain, result in documents.items():
-        states[domain] = _once((retained or {}).get(domain), given, network, result, batch_tokens)
+    for domain, own in documents.items():
+        states[domain] = _once((files or {}).get(domain), given, network, own, batch_tokens)
     base_outputs = BaseOutputs(head, states)
     if not adapters.is_whole(adapter):
         return adapters.with_adapter(network, adapter), base_outputs

@@ -90,7 +90,7 @@ def as_store(seen: dict, references: dict, directions: int) -> tuple[dict, dict]
             states = visited.observed[domain].hidden, tuned.observed[domain].hidden
             for name, find in (("drift", drift.moved), ("unrelated", drift.unrelated)):
                 layers = (find(*pair, references[domain].owner, directions) for pair in zip(*states))
-                values[name].append([list(result.values()) for result in layers])
+                values[name].append([list(layer.values()) for layer in layers])
     shape = len(before), len(domains), -1, len(drift.MEASURES)
     documents = len(references[domains[0]].documents)
     values["drift"] = np.reshape(values["drift"], (*shape, 1 + documents))
@@ -114,8 +114,8 @@ def as_store(seen: dict, references: dict, directions: int) -> tuple[dict, dict]
         if name in values
     }
     coords = {
-        name: ((name,), np.array(result), {"long_name": COORDINATES[name], "units": "1"})
-        for name, result in names.items()
+        name: ((name,), np.array(labels), {"long_name": COORDINATES[name], "units": "1"})
+        for name, labels in names.items()
     }
     return arrays, coords
 

@@ -108,7 +108,7 @@ def _refuse_undefined(hidden, routed, last):
 
 
 def head(model):
-    """The language-model head on its own, beside the card, to be asked when the network has gone."""
+    """The language-model head on its own, beside the GPU, to be asked when the network has gone."""
     return copy.deepcopy(forward.head(model)).to("cpu")
 
 

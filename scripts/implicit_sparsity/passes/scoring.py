@@ -103,8 +103,8 @@ def generate(model, documents, max_new_tokens: int, stop: int | None) -> list[np
 def extract_number(text: str, strict: bool = True) -> str | None:
     """The answer in a worked solution: the number after ``####``; not ``strict``: the last number there
     is."""
-    result = re.findall(rf"####\s*\$?\s*({NUMBER})", text) if strict else re.findall(NUMBER, text)
-    return result[-1] if result else None
+    numbers = re.findall(rf"####\s*\$?\s*({NUMBER})", text) if strict else re.findall(NUMBER, text)
+    return numbers[-1] if numbers else None
 
 
 def same_number(a: str | None, b: str) -> bool:

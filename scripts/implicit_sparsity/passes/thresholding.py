@@ -16,8 +16,8 @@ from . import calibration
 
 
 class Zeroing:
-    """What ``hooks.sparsified`` asks: |h| below ``thresholds`` [L, P] and neurons not ``kept`` [L, N] are set
-    to zero, and zeros counted over the positions that are no padding."""
+    """What ``hooks.changing.sparsified`` asks: |h| below ``thresholds`` [L, P] and neurons not ``retained``
+    [L, N] are set to zero, and zeros counted over the positions that are no padding."""
 
     def __init__(self, layers: int, device, thresholds=None, retained=None):
         def given(values, dtype):
@@ -67,7 +67,7 @@ def losses(model, batches, change) -> np.ndarray:
 
 
 def conditions(domain: str, calibrations: dict, options: dict) -> dict:
-    """Every way to run the network, {name: (thresholds or None, kept or None)}, the dense one first.
+    """Every way to run the network, {name: (thresholds or None, retained or None)}, the dense one first.
 
     Names: (measure, place of the level, domain or number of the mask). The domain's own thresholds at a cross
     level are one of its curve's where that has the level.
@@ -124,8 +124,8 @@ COORDINATES = {  # name: (dimension, long name)
 }
 
 
-def as_store(result: dict, documents, domain: str, calibrations: dict, options: dict) -> tuple[dict, dict]:
-    """(arrays, coordinates) for ``store.write_store`` from what ``measure`` found."""
+def as_store(measured: dict, documents, domain: str, calibrations: dict, options: dict) -> tuple[dict, dict]:
+    """(arrays, coordinates) for ``store.write_store`` from what ``measure`` returned."""
     own = np.stack([calibrations[domain].thresholds(s) for s in curve_levels(options)])
     layers, parts = own.shape[1:]
     along = {
@@ -138,7 +138,7 @@ def as_store(result: dict, documents, domain: str, calibrations: dict, options: 
     for name, (dims, what) in METADATA.items():
         last = along[dims[1]].tolist() if len(dims) > 1 else [""]
         shape = tuple(len(along[dim]) for dim in dims)
-        cells = [result[name, i, item] for i in range(shape[0]) for item in last]
+        cells = [measured[name, i, item] for i in range(shape[0]) for item in last]
         nats = np.array([cell[0] for cell in cells]).reshape(*shape, len(documents))
         zeros = np.array([cell[1] for cell in cells]).reshape(*shape, layers)
         words = f"mean nats of a completion token, {what} set to zero"

@@ -79,8 +79,8 @@ class Whole:
                 if old is None and plain == "lm_head":  # tied to the embedding in the other folder
                     continue
                 if old is None or old.shape != values.shape:
-                    result = "nothing" if old is None else old.shape
-                    raise InputError(f"{name} is {values.shape}, before {result}", path=self.now.path)
+                    earlier = "nothing" if old is None else old.shape
+                    raise InputError(f"{name} is {values.shape}, before {earlier}", path=self.now.path)
                 values = values - old
             yield plain, values
 
@@ -200,11 +200,11 @@ def _squares(matrix, axis) -> np.ndarray:
 def _factors(folder, layout) -> tuple[dict, int]:
     """({plain name: (A [X, r, i], B [X, o, r] times the scale)}, rank) of a PEFT LoRA."""
     config = read_json(Path(folder) / "adapter_config.json")
-    reported = [
+    unsupported = [
         key for key in ("rank_pattern", "alpha_pattern", "modules_to_save", "use_dora") if config.get(key)
     ]
-    if config["peft_type"] != "LORA" or reported:
-        what = f"LoRA with {reported[0]}" if reported else config["peft_type"]
+    if config["peft_type"] != "LORA" or unsupported:
+        what = f"LoRA with {unsupported[0]}" if unsupported else config["peft_type"]
         raise InputError(f"an adapter of kind {what}: only plain LoRA is read", path=folder)
     scale = config["lora_alpha"] / (config["r"] ** 0.5 if config.get("use_rslora") else config["r"])
     tensors, result = Tensors(Path(folder) / "adapter_model.safetensors"), {}

@@ -1,4 +1,4 @@
-"""What runs on a card, and what memory it takes there: every job at its fullest stage, every method."""
+"""What runs on a GPU, and what memory it takes there: every job at its fullest stage, every method."""
 
 from . import measuring, memory
 

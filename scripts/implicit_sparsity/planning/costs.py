@@ -1,4 +1,4 @@
-"""Seconds, tokens and FLOPs of every job of a study on one kind of card."""
+"""Seconds, tokens and FLOPs of every job of a study on one kind of GPU."""
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -39,7 +39,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Cost:
-    """What one job takes; ``gpu`` is the number of cards it holds."""
+    """What one job takes; ``gpu`` is the number of GPUs it holds."""
 
     seconds: float
     gpu: int = 0
@@ -49,7 +49,7 @@ class Cost:
 
 @dataclass
 class Study:
-    """A config with the shapes of its models and what is known of its card and its data."""
+    """A config with the shapes of its models and what is known of its GPU and its data."""
 
     config: dict
     shapes: dict
@@ -69,8 +69,8 @@ class Study:
 
     @cached_property
     def settings(self) -> dict:
-        result = {name: memory.setting_of(self.config, name) for name in self.shapes}
-        return {name: replace(setting, fast=self.fast) for name, setting in result.items()}
+        settings = {name: memory.setting_of(self.config, name) for name in self.shapes}
+        return {name: replace(setting, fast=self.fast) for name, setting in settings.items()}
 
     @cached_property
     def methods(self) -> dict:
@@ -99,8 +99,8 @@ class Study:
         return self.lengths.get(model, min(longest, self.hardware.get("mean_tokens", longest)))
 
     def utilisation(self, model: str, what: str) -> float:
-        reported = self.hardware.get("utilisation", {}).get(what, UTILISATION[what])
-        return self.measured.get((model, what), reported)
+        assumed = self.hardware.get("utilisation", {}).get(what, UTILISATION[what])
+        return self.measured.get((model, what), assumed)
 
     def seconds(self, model: str, flops: float, what: str) -> float:
         """Of arithmetic at the utilisation of ``what``. A measured one has the kernels' speed in it."""
@@ -112,7 +112,7 @@ class Study:
         return flops * slow / (peak * self.utilisation(model, what))
 
     def cost(self, job: Job) -> Cost:
-        """What a job takes; without ``hardware`` its seconds on a card are not known, and left at nought."""
+        """What a job takes; without ``hardware`` its seconds on a GPU are not known, and left at nought."""
         key = job.kind, job.wildcards.get("model"), job.run
         if key not in self._costs:  # neither domain nor seed nor order change it
             self._costs[key] = self._cost(job)

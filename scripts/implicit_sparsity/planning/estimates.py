@@ -1,4 +1,4 @@
-"""The estimate of a whole study as text: per rule, in all, on N cards, still to do, and how it grows."""
+"""The estimate of a whole study as text: per rule, in all, on N GPUs, still to do, and how it grows."""
 
 from . import costs, feasibility, growth, measured, plan, report, schedule, storage
 
@@ -27,7 +27,7 @@ def text(
 
 
 def budgets(study, model: str, made: dict) -> list[str]:
-    """The fullest moments beside the card, and the user's own ranges."""
+    """The fullest moments beside the GPU, and the user's own ranges."""
     fullest = max(made["memory"].items(), key=lambda case: case[1]["total"])
     room, need = study.gpu.memory, fullest[1]["total"]
     line = f"Fullest: {fullest[0]}, {need / 1e9:.1f} GB of {room / 1e9:.1f}"
@@ -38,7 +38,7 @@ def budgets(study, model: str, made: dict) -> list[str]:
 
 
 def seconds_of(study, jobs: list, ran: dict) -> dict:
-    """{job: (seconds, where they are from)}: on a card as estimated, elsewhere as measured where it was."""
+    """{job: (seconds, where they are from)}: on a GPU as estimated, elsewhere as measured where it was."""
     means: dict = {}
     for (kind, _), (seconds, _) in ran.items():
         means.setdefault(kind, []).append(seconds)
@@ -65,12 +65,12 @@ def rules(study, jobs: list, ran: dict, stages: dict) -> str:
         known = [(job, ran[measured.name_of(job)]) for job in members if measured.name_of(job) in ran]
         took = sum(seconds for _, (seconds, _) in known) / len(known) if known else None
         peak = max((memory for _, (_, memory) in known), default=0) / 1000
-        reported = [
+        peaks = [
             stages[measured.name_of(job)]["peak_memory_mb"]
             for job in members
             if measured.name_of(job) in stages
         ]
-        peak = max([peak, *(mb / 1000 for mb in reported)])
+        peak = max([peak, *(mb / 1000 for mb in peaks)])
         each = sum(cost.seconds for cost in costs) / len(costs)
         rows.append(
             (
@@ -104,9 +104,9 @@ def remaining(study, left: list, ran: dict) -> str:
 
 
 def wall_clock(study, everything: list, left: list, ran: dict) -> str:
-    """Of all and of what is left, by list scheduling; without a card, of so many jobs at a time."""
+    """Of all and of what is left, by list scheduling; without a GPU, of so many jobs at a time."""
     if not study.hardware and not ran:
-        return "No wall-clock: neither `hardware` is told nor has a job run yet."
+        return "No wall-clock: no `hardware` is configured and no job has run yet."
     heavy = ("train_adapter", *costs.MEASURING, "measure_control", "evaluate_checkpoint")
     rows = []
     for gpus in sorted({*GPUS, study.hardware.get("cards", 1)}):

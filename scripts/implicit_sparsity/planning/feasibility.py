@@ -1,4 +1,4 @@
-"""A plan that does not fit the card: which single change makes it fit, found by trying them."""
+"""A plan that does not fit the GPU: which single change makes it fit, found by trying them."""
 
 import copy
 
@@ -78,7 +78,7 @@ def needed(study, model: str, case: tuple) -> float:
 
 
 def tried(study, model: str, case: tuple) -> tuple[list, list]:
-    """(changes that each suffice, [(path, value, bytes)], the first of every knob; all that were tried)."""
+    """(changes that each suffice, [(path, value, bytes)], the first of every key; all that were tried)."""
     suffice, every = {}, []
     for path, value in suggested_changes(study, model, *case):
         total = needed(changed(study, [(path, value)]), model, case)
@@ -94,7 +94,7 @@ def say(path, value, total) -> str:
 
 
 def check(study, model: str, trained_with=None) -> None:
-    """InputError for the first thing that does not fit the card, with the smallest change that helps."""
+    """InputError for the first thing that does not fit the GPU, with the smallest change that helps."""
     for case, parts in cases(study, model, trained_with).items():
         if parts["total"] <= study.gpu.memory:
             continue
@@ -113,13 +113,13 @@ def advice(study, model: str, case: tuple) -> str:
     """What to change, in words."""
     suffice, every = tried(study, model, case)
     if suffice:
-        most = min(every, key=lambda result: result[2])
+        most = min(every, key=lambda change: change[2])
         line = f"smallest change that fits: {say(*suffice[0])}"
         if len(suffice) > 1:
-            line += "; or " + " or ".join(say(*result) for result in suffice[1:])
+            line += "; or " + " or ".join(say(*change) for change in suffice[1:])
         return line + f"; most is saved by {say(*most)}"
     together, total = {}, None
-    for path, value, _ in every:  # no one change suffices: one knob after the other, each as far as it goes
+    for path, value, _ in every:  # no one change suffices: one key after the other, each as far as it goes
         together[path] = value
         total = needed(changed(study, list(together.items())), model, case)
         if total <= study.gpu.memory:

@@ -1,8 +1,8 @@
-"""Graphics cards: memory, arithmetic and bandwidth as their makers state them.
+"""GPUs: memory, arithmetic and bandwidth as their makers state them.
 
 Sources: NVIDIA's data sheets "A100 Tensor Core GPU" (SXM4 columns), "H100 Tensor Core GPU" (SXM5) and "H200
 Tensor Core GPU" (SXM). FLOP/s are those of dense bfloat16 matrix products, without sparsity. Memory is what
-torch reports as total on such a card, a little less than the name says.
+torch reports as total on such a GPU, a little less than the name says.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Gpu:
-    """One card; memory in bytes, FLOP/s of dense bfloat16 products and of plain float32, bytes/s."""
+    """One GPU; memory in bytes, FLOP/s of dense bfloat16 products and of plain float32, bytes/s."""
 
     memory: float
     flops: float
@@ -28,7 +28,7 @@ GPUS = {
 
 
 def is_named(gpu: str, device: str) -> bool:
-    """Whether a device that calls itself ``device`` ("NVIDIA H100 80GB HBM3") is a card of ``GPUS``, whatever
+    """Whether a device that calls itself ``device`` ("NVIDIA H100 80GB HBM3") is a GPU of ``GPUS``, whatever
     its memory: speed does not depend on that."""
     return gpu.split("_")[0] in device.lower()
 

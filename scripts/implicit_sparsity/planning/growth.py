@@ -99,13 +99,13 @@ def planned(study: Study, learners) -> list:
 
 
 def totals(study: Study, learners) -> dict:
-    """FLOPs of all jobs, card hours (nought without ``hardware``) and bytes on disk."""
-    result = planned(study, learners)
-    costs = [study.cost(job) for job in result]
+    """FLOPs of all jobs, GPU hours (nought without ``hardware``) and bytes on disk."""
+    all_jobs = planned(study, learners)
+    costs = [study.cost(job) for job in all_jobs]
     return {
         "FLOPs": sum(cost.flops for cost in costs),
         "GPU hours": sum(cost.gpu * cost.seconds for cost in costs) / 3600,
-        "storage": sum(storage.rooms(study, result).values()),
+        "storage": sum(storage.rooms(study, all_jobs).values()),
     }
 
 
@@ -122,8 +122,8 @@ def exponents(study: Study, learners) -> dict:
 def text(study: Study, everything: list) -> str:
     """A table of the exponents. Cost goes with GPU hours."""
     learners = {job.wildcards["model"] for job in everything if job.rule == "train_adapter"}
-    result = exponents(study, learners)
-    head = list(next(iter(result.values())))
-    rows = [(factor, *(f"{values[name]:.2f}" for name in head)) for factor, values in result.items()]
+    powers = exponents(study, learners)
+    head = list(next(iter(powers.values())))
+    rows = [(factor, *(f"{values[name]:.2f}" for name in head)) for factor, values in powers.items()]
     title = "What doubles: exponent of growth (1: in proportion; cost goes with GPU hours)"
     return f"## Growth\n\n{report.table((title, *head), rows, right=range(1, len(head) + 1))}"

@@ -36,7 +36,7 @@ def parse(text: str) -> list[Job]:
 
 
 def planned(checkpoints: dict, domains: list) -> list[Job]:
-    """The jobs that ask for a card, without order: {model: {"trained": names of checkpoints, "measured":
+    """The jobs that ask for a GPU, without order: {model: {"trained": names of checkpoints, "measured":
     {measurement: names of checkpoints}, and where there are any "controls": their names}}."""
     result = []
     for model, kinds in checkpoints.items():

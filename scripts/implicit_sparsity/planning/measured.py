@@ -1,4 +1,4 @@
-"""What was measured: utilisation of a card by benchmarks/gpu.py, seconds and memory of jobs that have run."""
+"""What was measured: utilisation of a GPU by benchmarks/gpu.py, seconds and memory of jobs that have run."""
 
 import csv
 import json
@@ -14,19 +14,19 @@ WHAT = {"train": "train", "probe": "probe"}
 
 
 def utilisation(folder, models, gpu: str) -> tuple[dict, list]:
-    """({(model, "train" | "probe"): share of the card's FLOP/s}, names of the files it is from).
+    """({(model, "train" | "probe"): share of the GPU's FLOP/s}, names of the files it is from).
 
-    Only what was measured on this kind of card: another's share is none of its own. A row counts for a model
+    Only what was measured on this kind of GPU: another's share is none of its own. A row counts for a model
     whose name holds the row's size (``27b``). Of several methods the mean; rows of a network cut in depth
     count, as a share of FLOP/s does not depend on it; rows without a figure do not.
     """
     result: dict = {}
     files = []
     for path in sorted(Path(folder).glob("gpu*.json")):
-        found = read_json(path)
-        if not is_named(gpu, found.get("device", "")):
+        content = read_json(path)
+        if not is_named(gpu, content.get("device", "")):
             continue
-        for row in found.get("rows", []):
+        for row in content.get("rows", []):
             size = re.search(r"\d+b", str(row.get("model", "")).lower())
             share = row.get("utilisation")
             if row.get("what") not in WHAT or not size or not share:

@@ -8,7 +8,7 @@ from . import memory, trained, work
 
 
 def cost(study, model: str, name: str, stage: int) -> tuple[float, float, float]:
-    """(tokens, FLOPs, seconds on a card) of one job; ``stage``: 0 for the base model."""
+    """(tokens, FLOPs, seconds on a GPU) of one job; ``stage``: 0 for the base model."""
     shape, length = study.shapes[model], study.length(model)
     tokens = flops = seconds = 0.0
     for each in study.measurement(name).passes(len(study.config["domains"]), length, stage):
@@ -52,7 +52,7 @@ def _parts(study, model, measurement, each, adapter, stage) -> dict:
 
 
 def _setting(study, model: str, each):
-    """The setting of a training pass: its own rows, on one card."""
+    """The setting of a training pass: its own rows, on one GPU."""
     setting = study.settings[model]
     return replace(
         setting,

@@ -1,4 +1,4 @@
-"""Memory of one card, by rule and by what takes it, in bytes.
+"""Memory of one GPU, by rule and by what takes it, in bytes.
 
 Peaks, not averages: what a step, a batch of the probe or of an evaluation holds at its fullest moment. S, T,
 H as in ``saved``; V words of the vocabulary.
@@ -16,7 +16,7 @@ QUANTIZED = {"int8": 1.0, "nf4": 0.5625}  # bytes of a weight; NF4 with a float3
 
 @dataclass(frozen=True)
 class Setting:
-    """What of a config decides on memory; the knobs of a plan that does not fit are fields of it."""
+    """What of a config decides on memory; the changes tried on a plan that does not fit are to its fields."""
 
     precision: str = "fp32"
     quantization: str = "none"
@@ -87,7 +87,7 @@ def logits(shape, setting: Setting, tokens: int, gradient: bool) -> float:
 
 
 def mask(shape, setting: Setting, tokens: int) -> float:
-    """Packed documents share one row, and attention is told by a mask over all of it who sees whom."""
+    """Packed documents share one row, and a mask over all of it tells attention who sees whom."""
     return tokens * tokens * (1.0 + setting.e) if setting.packing and "full_attention" in shape.kinds else 0.0
 
 

@@ -1,4 +1,4 @@
-"""The plan of a study: memory of all that runs on a card, hours, cost and storage, a dict a model."""
+"""The plan of a study: memory of all that runs on a GPU, hours, cost and storage, a dict a model."""
 
 from pathlib import Path
 
@@ -22,8 +22,8 @@ def configuration(name: str, base: dict, prepared) -> dict:
     if base["source"] == "hub":
         from implicit_sparsity.storage.hub import Repository
 
-        result = Repository(base["repo"], base["revision"], at=f"models.{name}.").cached("config.json")
-        return read_json(result)
+        path = Repository(base["repo"], base["revision"], at=f"models.{name}.").cached("config.json")
+        return read_json(path)
     if base["source"] == "package":
         return shapes.of_gguf(base["package"], base["file"])
     return {"vocab_size": base["vocabulary"]} | base["config"]
@@ -31,15 +31,15 @@ def configuration(name: str, base: dict, prepared) -> dict:
 
 def study_of(config: dict, results="results", benchmarks="benchmarks/results") -> tuple[Study, dict]:
     """(the study with the shapes of its models, notes: where its rates are from, warnings)."""
-    result = {
+    models = {
         name: shapes.of_config(configuration(name, base, Path(results) / "models"))
         for name, base in config["models"].items()
     }
     hardware = config.get("hardware") or {}
-    warning = kernels.check(result, hardware.get("require_fast_kernels", False)) if hardware else ""
-    rates, files = measured.utilisation(benchmarks, result, hardware["card"]) if hardware else ({}, [])
+    warning = kernels.check(models, hardware.get("require_fast_kernels", False)) if hardware else ""
+    rates, files = measured.utilisation(benchmarks, models, hardware["card"]) if hardware else ({}, [])
     study = Study(
-        config, result, rates, measured.lengths(Path(results) / "tokens", result), fast=not kernels.missing()
+        config, models, rates, measured.lengths(Path(results) / "tokens", models), fast=not kernels.missing()
     )
     return study, {"warning": warning, "measured": files}
 
@@ -104,7 +104,7 @@ def _assumed(study: Study, model: str) -> dict:
 
 def budget(study: Study, model: str, memory: dict, rules: dict, hours: float) -> list[dict]:
     """The user's own ranges beside the estimate: [{what, low, high, estimate, inside}]."""
-    reported = study.hardware.get("budget", {}).get(model, {})
+    ranges = study.hardware.get("budget", {}).get(model, {})
     domains = max(1, len(study.config["domains"]))
     trained = max(1, len({domain for order in study.config["orders"].values() for domain in order}))
     price = study.hardware.get("price_per_hour", 0)
@@ -125,5 +125,5 @@ def budget(study: Study, model: str, memory: dict, rules: dict, hours: float) ->
             if estimates[what] < low
             else "above"
         }
-        for what, (low, high) in reported.items()
+        for what, (low, high) in ranges.items()
     ]

@@ -47,7 +47,7 @@ def of_model(plan: dict, hardware: dict, families: dict) -> str:
     return "\n".join(lines)
 
 
-def budget(result: list) -> str:
+def budget(ranges: list) -> str:
     """The user's own ranges beside the estimate."""
     rows = [
         (
@@ -56,7 +56,7 @@ def budget(result: list) -> str:
             f"{row['estimate']:.1f}",
             row["inside"],
         )
-        for row in result
+        for row in ranges
     ]
     return table(("the user's budget", "range", "estimate", ""), rows, right=(2,))
 
@@ -71,13 +71,13 @@ def by_family(equal: list, families: dict) -> list[str]:
     for place, variants in enumerate(equal):
         for variant in filter(None, variants):
             homes.setdefault(families.get(variant, variant), set()).add(place)
-    reported = []
+    labels = []
     for variants in equal:
         owners = {variant: families.get(variant, variant) for variant in filter(None, variants)}
         names = dict.fromkeys(owner if len(homes[owner]) == 1 else name for name, owner in owners.items())
         everything = set(names) == set(homes) and len(names) > 3
-        reported.append("of all methods" if everything else ", ".join(names))
-    return reported
+        labels.append("of all methods" if everything else ", ".join(names))
+    return labels
 
 
 def trainable(numbers: dict, families: dict) -> str:
@@ -115,7 +115,7 @@ def memory(cases: dict, hardware: dict, families: dict) -> str:
 
 
 def work(rules: dict, hardware: dict) -> str:
-    """Jobs, tokens, FLOPs, hours and cost of each rule that asks for a card."""
+    """Jobs, tokens, FLOPs, hours and cost of each rule that asks for a GPU."""
     price, currency = hardware.get("price_per_hour", 0), hardware.get("currency", "")
     rows = [
         (
@@ -139,14 +139,14 @@ def work(rules: dict, hardware: dict) -> str:
 
 def assumed(plan: dict) -> str:
     """What the hours rest on, in a sentence."""
-    reported = plan["assumed"]
-    source = "counted" if reported["tokens_counted"] else "assumed"
+    basis = plan["assumed"]
+    source = "counted" if basis["tokens_counted"] else "assumed"
     shares = ", ".join(
-        f"{what} {share:.2f} ({'measured' if reported['utilisation_measured'][what] else 'assumed'})"
-        for what, share in reported["utilisation"].items()
+        f"{what} {share:.2f} ({'measured' if basis['utilisation_measured'][what] else 'assumed'})"
+        for what, share in basis["utilisation"].items()
     )
-    kernels = "fused" if reported["fast_kernels"] else "plain torch"
-    tokens = f"{reported['tokens_per_document']:.0f} tokens a document ({source})"
+    kernels = "fused" if basis["fast_kernels"] else "plain torch"
+    tokens = f"{basis['tokens_per_document']:.0f} tokens a document ({source})"
     line = f"Hours at {tokens}, utilisation {shares}; {kernels} kernels."
     files = plan.get("measured")
     return line + (f" Measured in {', '.join(files)}." if files else "")

@@ -1,7 +1,7 @@
-"""Wall-clock of a graph of jobs on N cards, by list scheduling.
+"""Wall-clock of a graph of jobs on N GPUs, by list scheduling.
 
-Whenever a card is free, the ready job with the longest path to the end takes it (Graham 1966; critical path
-first, Hu 1961): at most 2 - 1/N times the best there is. Jobs without a card start as soon as they may.
+Whenever a GPU is free, the ready job with the longest path to the end takes it (Graham 1966; critical path
+first, Hu 1961): at most 2 - 1/N times the best there is. Jobs without a GPU start as soon as they may.
 """
 
 import heapq
@@ -31,7 +31,7 @@ def bottom_levels(jobs, seconds: dict) -> dict:
 
 
 def makespan(jobs, seconds: dict, gpus_of: dict, gpus: int) -> float:
-    """Seconds until the last job ends; ``cards_of`` says how many cards each holds."""
+    """Seconds until the last job ends; ``gpus_of`` says how many GPUs each holds."""
     if jobs and max(gpus_of.values()) > gpus:
         return float("inf")
     level = bottom_levels(jobs, seconds)
@@ -40,7 +40,7 @@ def makespan(jobs, seconds: dict, gpus_of: dict, gpus: int) -> float:
     for job in jobs:
         for before in job.after:
             following[before].append(job.number)
-    ready: dict = {width: [] for width in set(gpus_of.values())}  # a queue for every number of cards held
+    ready: dict = {width: [] for width in set(gpus_of.values())}  # a queue for every number of GPUs held
     running: list = []
     now, free = 0.0, gpus
 

@@ -1,4 +1,4 @@
-"""What a method trains, keeps and saves, told by its class's literal ``TRAINS`` and its options: a low-rank
+"""What a method trains, keeps and saves, by its class's literal ``TRAINS`` and its options: a low-rank
 adapter of ``rank``, rows and columns of the share ``fraction`` of neurons, partitions of freed positions, or
 all weights.
 
@@ -91,10 +91,10 @@ class Trained:
             return 4.0 * self.parameters * (stage if self.stacked else 1)
         # neurons are saved as a LoRA with one factor of ones: as many ranks as neurons. In a mixture all
         # experts share the largest rank; an even spread over experts is the least it can be.
-        retained = min(stage * self.chosen, self.shape.neurons)
-        ranks = {False: retained, True: retained}
+        neurons = min(stage * self.chosen, self.shape.neurons)
+        ranks = {False: neurons, True: neurons}
         if self.shape.experts:
-            even = -(-retained // (self.shape.experts + 1))
+            even = -(-neurons // (self.shape.experts + 1))
             ranks = {False: 2 * even, True: 2 * even}
         written = [w for w in self.shape.weights if w.experts or w.name in FFN]
         return 4.0 * sum(
@@ -118,7 +118,7 @@ def of_method(shape, name: str, entry: dict) -> Trained:
     """A config entry of ``methods`` on a network; options that it leaves out have the method's defaults."""
     module = source.module_name("methods", source.method_module(name, entry))
     known = {key: option.default for key, option in source.option_fields(module).items()} | entry
-    reported = {
+    options = {
         key: known[key]
         for key in ("rank", "targets", "fraction", "max_rank", "sample_tokens")
         if key in known
@@ -126,12 +126,12 @@ def of_method(shape, name: str, entry: dict) -> Trained:
     constrained = bool(source.class_literal(module, "constrained", default=False))
     trains = source.class_literal(module, "TRAINS")
     unused = {"lora": ("fraction",), "neurons": ("rank", "max_rank", "targets")}
-    reported = {key: value for key, value in reported.items() if key not in unused.get(trains, ())}
+    options = {key: value for key, value in options.items() if key not in unused.get(trains, ())}
     per_domain = source.class_literal(module, "BUDGET") == "domains"
     whole = not source.class_literal(module, "adapter", default=True)
     return Trained(
         shape,
-        **reported,
+        **options,
         constrained=constrained,
         everything=trains == "all",
         per_domain=per_domain,

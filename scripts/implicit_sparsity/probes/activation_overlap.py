@@ -7,7 +7,7 @@ so that all compare equally many tokens. SEP = (ceiling - signal) / (ceiling - f
 ``sep_permuted`` are signal and SEP where labels mean nothing: documents dealt anew to two pseudo-domains.
 Threshold-free beside it: Spearman's rank correlation (floor 0), weighted Jaccard (floor: neurons of one
 renamed at random) and Jensen-Shannon divergence (no floor). Intervals are over documents, see
-``statistics``. The column ``control``: "" as trained, "bare" without template, "matched" on equally many
+``intervals``. The column ``control``: "" as trained, "bare" without template, "matched" on equally many
 tokens of each id.
 """
 
@@ -16,6 +16,7 @@ from functools import partial
 
 import numpy as np
 
+from implicit_sparsity.errors import InputError
 from implicit_sparsity.metrics import hub_floor, inference, overlap, separation
 
 from .base import Probe, by_control, by_kind, check_comparable, documents, halves_of, option, per_token, where
@@ -75,8 +76,8 @@ class ActivationOverlap(Probe):
                 keys = {"measure": measure.name, "k": measure.k, "top": measure.top}
                 for a, b, parts in separation.compared(here, measure):
                     n = count[a] + (count[b] if a != b else 0)
-                    metadata = {"layer": int(layer), "domain_a": a, "domain_b": b, **keys}
-                    rows += [metadata | row | {"n": n} | shape for row in long(parts, measure.unit)]
+                    common = {"layer": int(layer), "domain_a": a, "domain_b": b, **keys}
+                    rows += [common | row | {"n": n} | shape for row in long(parts, measure.unit)]
         return by_kind(rows, "layer")
 
     def _scores(self, dataset):
@@ -86,8 +87,6 @@ class ActivationOverlap(Probe):
             sizes = dataset["top_k"].values
             variable = variable.isel(top_k=int(np.abs(sizes - self.token_k).argmin()))
             if not np.isclose(variable["top_k"], self.token_k):
-                from implicit_sparsity.errors import InputError
-
                 raise InputError(
                     f"{where(dataset)}: {self.token_k} is not among the store's {sizes.tolist()}",
                     key="token_k",
@@ -95,7 +94,7 @@ class ActivationOverlap(Probe):
         return per_token(dataset, variable)
 
     def _halves(self, dataset, scores, i):
-        """The two ``comparing.Half`` of one layer."""
+        """The two ``separation.Half`` of one layer."""
         if self.score != "contribution" or "group_sum_abs" not in dataset:
             return halves_of(dataset, scores, i)
         # times the norm of the neuron's down column

@@ -4,7 +4,7 @@ Per token: ``zero_share`` (exactly 0) and ``below_share`` (|h| < threshold * the
 by outliers). Per domain, on the vector of mean |h| over neurons: ``hoyer`` (sqrt n - l1/l2) / (sqrt n - 1),
 ``gini``, ``participation_ratio`` (sum x^2)^2 / sum x^4 / n, and ``top_p_share``, the smallest share of
 neurons that carries the share p of l1. In an MoE layer only neurons of experts that the token was routed to
-count. Intervals are over documents, see ``statistics``; those per token from the sampled tokens' spread.
+count. Intervals are over documents, see ``intervals``; those per token from the sampled tokens' spread.
 """
 
 from dataclasses import dataclass

@@ -99,7 +99,7 @@ def group_sums(dataset, layer: int):
 
 
 def halves_of(dataset, scores, layer: int, factor=None) -> list:
-    """The two ``comparing.Half`` of one layer, of scores ``[half, layer, neuron]``; ``factor [neuron]`` of
+    """The two ``separation.Half`` of one layer, of scores ``[half, layer, neuron]``; ``factor [neuron]`` of
     groups' sums. Without groups in the store they have none, and nothing gets an interval."""
     if "group_sum_abs" not in dataset:
         return [separation.Half(score) for score in scores[:, layer]]

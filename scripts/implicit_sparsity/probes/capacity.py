@@ -1,6 +1,6 @@
 """How fast do domains use up the input dimensions of feed-forward layers, and after how many is none left?
 
-For each order, after its first t domains (``measure_capacity``; base model): ``used`` dimensions, the
+For each order, after its first t domains (``input_spectra``; base model): ``used`` dimensions, the
 fewest that hold ``energy`` of the domains' inputs together; ``free``, width - used; ``growth`` since the
 domain before. Layer -1: mean over the sampled layers. ``signal``: of a new domain; ``floor`` of growth:
 where not a new domain is added but the other half of the documents of the one before.
@@ -61,10 +61,10 @@ class Capacity(Probe):
             width = int(store["width"].values[p])
             if not width:
                 continue
-            metadata = {"place": str(place), "width": width, "tokens": int(store.attrs["options"]["tokens"])}
-            metadata |= {"n": used.shape[-1] - 1}
+            common = {"place": str(place), "width": width, "tokens": int(store.attrs["options"]["tokens"])}
+            common |= {"n": used.shape[-1] - 1}
             for row in self._place(store, used[:, p], null[:, p], width):
-                rows.append(metadata | row)
+                rows.append(common | row)
         return rows
 
     def _place(self, store, used, null, width):
@@ -86,20 +86,20 @@ class Capacity(Probe):
     def _order(self, line, null, domains, width, whole):
         """Rows of one order: ``line, null [t, R]``."""
         for t, domain in enumerate(domains):
-            metadata = {"after": t + 1, "domain": str(domain), "unit": "dimensions"}
-            yield metadata | {"measure": "used", "quantity": "signal"} | self._interval(line[t], whole)
+            common = {"after": t + 1, "domain": str(domain), "unit": "dimensions"}
+            yield common | {"measure": "used", "quantity": "signal"} | self._interval(line[t], whole)
             yield (
-                metadata
+                common
                 | {"measure": "free", "quantity": "signal"}
                 | self._interval(width - line[t], whole, np.floor)
             )
             before = line[t - 1] if t else np.zeros_like(line[t])
-            yield metadata | {"measure": "growth", "quantity": "signal"} | self._interval(line[t] - before)
+            yield common | {"measure": "growth", "quantity": "signal"} | self._interval(line[t] - before)
             if t:
-                yield metadata | {"measure": "growth", "quantity": "floor"} | self._interval(null[t] - before)
+                yield common | {"measure": "growth", "quantity": "floor"} | self._interval(null[t] - before)
         for fit, value in capacity.until_full(line, width).items():
-            metadata = {"after": len(domains), "domain": "", "unit": "domains"}
-            yield metadata | {"measure": "domains_until_full", "quantity": fit} | _inverse(value)
+            common = {"after": len(domains), "domain": "", "unit": "domains"}
+            yield common | {"measure": "domains_until_full", "quantity": fit} | _inverse(value)
 
     def _interval(self, values, whole=False, rounded=np.ceil):
         """Dimensions are whole numbers in one layer; the interval keeps what was read off between two."""

@@ -1,7 +1,7 @@
 """How much of the activations can be zero before the loss grows? The causal measure of sparsity.
 
 Read are losses of single documents of a domain's half b while feed-forward activations are zero in all layers
-at once (``measure_thresholds``); thresholds and masks come from half a. ``domain_a`` made them, ``domain_b``
+at once (``thresholds``); thresholds and masks come from half a. ``domain_a`` made them, ``domain_b``
 has the documents; ``level`` is the share aimed at, ``realised`` the share that is zero on these documents.
 
 curve
@@ -55,9 +55,9 @@ class CriticalSparsity(Probe):
         rows = []
         for domain, dataset in datasets.items():
             _check(dataset)
-            metadata = {"domain_b": domain, "n": dataset.sizes["document"], "tolerance": self.tolerance}
+            common = {"domain_b": domain, "n": dataset.sizes["document"], "tolerance": self.tolerance}
             result = [*self._curve(dataset, domain), *_zeros(dataset, domain), *_cross(dataset, domain)]
-            rows += [metadata | dict(zip(_KEYS, values, strict=True)) for values in result]
+            rows += [common | dict(zip(_KEYS, values, strict=True)) for values in result]
         return [{name: row[name] for name in self.COLUMNS} for row in rows]
 
     def _curve(self, dataset, domain):
@@ -67,8 +67,8 @@ class CriticalSparsity(Probe):
             yield *here, "loss", *_mean(losses[i]), "nats"
             yield *here, "ratio", *_ratio(losses[i], losses[0]), "1"
         bounds = sparsity.critical_sparsity(shares, losses, self.tolerance)
-        reported = "signal" if bounds[0] < shares.max() else "lower_bound"
-        yield ALL, domain, "critical_sparsity", np.nan, bounds[0], reported, *bounds, "1"
+        quantity = "signal" if bounds[0] < shares.max() else "lower_bound"
+        yield ALL, domain, "critical_sparsity", np.nan, bounds[0], quantity, *bounds, "1"
 
 
 _KEYS = ("layer", "domain_a", "measure", "level", "realised", "quantity", "value", "low", "high", "unit")

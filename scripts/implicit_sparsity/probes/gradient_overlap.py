@@ -1,6 +1,6 @@
 """Do gradients of two domains point the same way? Per layer and kind of weight, with nulls and ceilings.
 
-Read are sketches of single documents' gradients (``measure_gradients``), the modules of one kind in a layer
+Read are sketches of single documents' gradients (``gradients``), the modules of one kind in a layer
 side by side; layer -1, kind "all": all of them. Rows of a domain with itself have what its own halves give.
 
 cosine

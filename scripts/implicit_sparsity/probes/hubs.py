@@ -5,7 +5,7 @@ two halves; ``floor``, (k / n)^(D - 1), where each of n neurons is chosen indepe
 ``ceiling``, the same share where labels mean nothing, documents dealt anew to D pseudo-domains (mean and
 central 95 %); ``count``, hubs; ``use_share``, the share of all activity (mean |h|, domains weighed equally)
 that hubs carry, beside ``neuron_share``, their share of the neurons. Intervals are over documents, see
-``statistics``.
+``metrics.intervals``.
 """
 
 from dataclasses import dataclass
@@ -41,8 +41,8 @@ class Hubs(Probe):
         scores = {domain: per_token(dataset, dataset["sum_abs"]) for domain, dataset in datasets.items()}
         layers = next(iter(datasets.values()))["layer"].values
         neurons = next(iter(scores.values())).shape[-1]
-        metadata = {"domains": len(datasets), "neurons": neurons, "tokens": tokens}
-        metadata["n"] = sum(documents(dataset) for dataset in datasets.values())
+        common = {"domains": len(datasets), "neurons": neurons, "tokens": tokens}
+        common["n"] = sum(documents(dataset) for dataset in datasets.values())
         rows = []
         for i, layer in enumerate(layers):
             halves = [halves_of(dataset, scores[domain], i) for domain, dataset in datasets.items()]
@@ -52,7 +52,7 @@ class Hubs(Probe):
                     numbers = {"value": float(value), "low": float(low), "high": float(high)}
                     unit = "neurons" if quantity == "count" else "1"
                     row = {"layer": int(layer), "k": k, "top": top, "quantity": quantity, **numbers}
-                    rows.append(row | {"unit": unit} | metadata)
+                    rows.append(row | {"unit": unit} | common)
         return rows
 
     def _measured(self, halves, top, neurons):

@@ -1,6 +1,6 @@
 """Is a checkpoint as quick to learn as the base model, and how much of its width is still in use?
 
-Of a fixed task of random pairs, learned by a fresh LoRA (``measure_plasticity``), layer -1:
+Of a fixed task of random pairs, learned by a fresh LoRA (``plasticity_task``), layer -1:
 ``loss_before``, ``loss_after`` the budget's steps, ``learned`` (before - after), ``steps_to_target`` (steps
 until the loss is ``target`` of ln V, V the vocabulary: what a guess costs; read off between steps; NaN: not
 reached), and the ``curve``, by step and task. Of the reference documents, by layer and domain:
@@ -68,18 +68,18 @@ class Plasticity(Probe):
         tasks, pairs = now.sizes["task"], now.sizes["task"] * now.sizes["pair"]
         for measure, score in values.items():
             steps = measure == "steps_to_target"
-            metadata = {
+            common = {
                 "measure": measure,
                 "unit": "steps" if steps else NATS,
                 "n": tasks if steps else pairs,
             }
-            yield metadata | {"quantity": "signal"} | _mean(score)
+            yield common | {"quantity": "signal"} | _mean(score)
             each = score if steps else score.mean(axis=1)
             apart = [abs(each[a] - each[b]) for a, b in combinations(range(tasks), 2)]
             floor = float(np.mean(apart)) if apart else np.nan
-            yield metadata | {"quantity": "floor", "value": floor, "low": np.nan, "high": np.nan, "n": tasks}
+            yield common | {"quantity": "floor", "value": floor, "low": np.nan, "high": np.nan, "n": tasks}
             if paired is not None:
-                yield metadata | {"quantity": "difference"} | _mean(score - paired[measure])
+                yield common | {"quantity": "difference"} | _mean(score - paired[measure])
 
     def _scores(self, store) -> dict:
         """measure -> [task, pair], or [task] for steps."""
@@ -117,14 +117,14 @@ def _mean(score) -> dict:
 def _curves(store):
     for task, line in enumerate(store["curve"].values):
         for step, value in enumerate(line):
-            metadata = {
+            common = {
                 "measure": "curve",
                 "task": task,
                 "step": step,
                 "quantity": "signal",
                 "value": float(value),
             }
-            yield metadata | {"low": np.nan, "high": np.nan, "n": store.sizes["pair"], "unit": NATS}
+            yield common | {"low": np.nan, "high": np.nan, "n": store.sizes["pair"], "unit": NATS}
 
 
 def _widths(now, before):
@@ -153,8 +153,8 @@ def _widths(now, before):
     for i, domain in enumerate(now["domain"].values):
         most = float(min(int(now["sampled"].values[i]) - 1, now.attrs.get("hidden", np.inf)))
         for measure in ("effective_rank", "stable_rank"):
-            metadata = {"measure": measure, "domain": str(domain), "quantity": "ceiling", "value": most}
-            yield metadata | {"low": np.nan, "high": np.nan, "n": documents, "unit": "directions"}
+            common = {"measure": measure, "domain": str(domain), "quantity": "ceiling", "value": most}
+            yield common | {"low": np.nan, "high": np.nan, "n": documents, "unit": "directions"}
 
 
 def _at(store, measure, place) -> dict:

@@ -2,7 +2,7 @@
 
 Against the base model and against the stage before, at the same positions of the same documents of every
 domain: ``relative_l2`` ||X1 - X0|| / ||X0||; ``cosine`` of a position's two states; ``cka``, linear, debiased
-over documents; ``cka_positions``, debiased over positions, as it is mostly told; ``mean_angle`` and
+over documents; ``cka_positions``, debiased over positions, as it is mostly reported; ``mean_angle`` and
 ``largest_angle`` between the subspaces of the leading directions; ``drift_energy``
 1 - ||P0 X1||^2 / ||X1||^2, P0 the leading directions of the reference, whose own energy outside them is the
 row ``floor``, and ``drift_excess``, energy less floor. Intervals are over documents; ``unrelated`` is what

@@ -16,7 +16,7 @@ all domains
     the expert of one routed token tells; floor: the same between the halves of one domain, mean over domains
 
 Only routed experts are compared; the shared one sees every token. A dense model gives no rows. Intervals
-are over documents (``statistics``), for ``score: tokens`` alone; ``permuted`` and ``sep_permuted`` are
+are over documents (``metrics.intervals``), for ``score: tokens`` alone; ``permuted`` and ``sep_permuted`` are
 signal and SEP where labels mean nothing, documents dealt anew to two pseudo-domains.
 """
 
@@ -61,8 +61,8 @@ class RoutingOverlap(Probe):
         return ("tokens",)
 
     def optional(self):
-        result = ("routed_tokens", VARIABLES[self.score], "documents", "group_routed_tokens")
-        return tuple(dict.fromkeys(result))
+        names = ("routed_tokens", VARIABLES[self.score], "documents", "group_routed_tokens")
+        return tuple(dict.fromkeys(names))
 
     def rows(self, datasets):
         mixtures = {domain for domain, dataset in datasets.items() if "routed_tokens" in dataset}
@@ -86,10 +86,10 @@ class RoutingOverlap(Probe):
             }
             for keys, parts in self._measured(halves, experts, active):
                 chosen = {keys["domain_a"], keys["domain_b"]} - {""} or set(count)
-                metadata = {"layer": int(layer), **keys, "n": sum(count[domain] for domain in chosen)}
+                common = {"layer": int(layer), **keys, "n": sum(count[domain] for domain in chosen)}
                 for quantity, (value, low, high) in parts.items():
                     numbers = {"value": float(value), "low": float(low), "high": float(high)}
-                    rows.append(metadata | {"quantity": quantity} | numbers | shape)
+                    rows.append(common | {"quantity": quantity} | numbers | shape)
         return by_kind(rows, "layer")
 
     def _routed(self, dataset):

@@ -1,8 +1,8 @@
 """Where did a stage write: on neurons that every domain uses, on an old domain's, or on idle ones?
 
-Energy ||dW||_F^2 of the feed-forward layers by neuron (``writes``), of what a stage added to the one before
-(``increment``) and of all stages up to it (``total``), and the share of it that lies in sets of neurons
-that base activations define (half a of the probe documents): ``hubs``, in the top k of every domain;
+Energy ||dW||_F^2 of the feed-forward layers by neuron (``write_energy``), of what a stage added to the one
+before (``increment``) and of all stages up to it (``total``), and the share of it that lies in sets of
+neurons that base activations define (half a of the probe documents): ``hubs``, in the top k of every domain;
 ``idle``, in none; ``top`` of one domain, which is ``new``, ``old`` or to come ``later``. Layer -1: all
 layers together.
 
@@ -72,8 +72,8 @@ class WriteInterference(Probe):
         first = next(iter(reference.values()))
         layout = write_energy.Layout.of_store(first, read_json(Path(model) / "config.json"))
         study = read_json(stages[max(stages)] / "stage.json")["study"]
-        result = self._energies(stages, study, model, layout)
-        energy = np.stack([result[write].neurons for write in WRITES], axis=-1)
+        energies = self._energies(stages, study, model, layout)
+        energy = np.stack([energies[write].neurons for write in WRITES], axis=-1)
         weights = _weights(model, layout)
         scores = {d: per_token(dataset, dataset["sum_abs"])[0] for d, dataset in reference.items()}
         n = sum(int(d["documents"].values[0]) for d in reference.values() if "documents" in d)
@@ -85,11 +85,13 @@ class WriteInterference(Probe):
                 halves = {d: _half(dataset, scores[d][i], i) for d, dataset in reference.items()}
                 has = np.column_stack([np.ones(layout.neurons), weights[i], energy[i]])
                 layers.append(neuron_sets.sums(halves, top, has, self.draws))
-            metadata = {"k": k, "top": top, "n": n, "unit": "1", "neurons": layout.neurons}
-            for row in self._rows(layers, energy, first["layer"].values, result, study):
-                rows.append(metadata | row)
+            common = {"k": k, "top": top, "n": n, "unit": "1", "neurons": layout.neurons}
+            for row in self._rows(layers, energy, first["layer"].values, energies, study):
+                rows.append(common | row)
         rows += [
-            row | {"neurons": layout.neurons} for write in WRITES for row in _elsewhere(write, result[write])
+            row | {"neurons": layout.neurons}
+            for write in WRITES
+            for row in _elsewhere(write, energies[write])
         ]
         return rows
 
@@ -110,19 +112,19 @@ class WriteInterference(Probe):
             increment = write_energy.Adapter(stages[last], layout, before).energies() if follows else total
         return {"increment": increment, "total": total}
 
-    def _rows(self, layers, energy, numbers, result, study):
+    def _rows(self, layers, energy, numbers, energies, study):
         pooled = layers[0]
         for more in layers[1:]:
             pooled = pooled + more
         for write, column in WRITES.items():
             shares = {name: _share(name, column) for name in ("signal", "floor", "ratio", "weights")}
             for key in pooled.inside:
-                metadata = {"write": write, "set": key[0], "domain": key[1], "role": _role(key[1], study)}
+                common = {"write": write, "set": key[0], "domain": key[1], "role": _role(key[1], study)}
                 for number, sums in [*zip(numbers, layers), (-1, pooled)]:
                     at = slice(None) if number == -1 else [list(numbers).index(number)]
                     counts = np.array([x.inside[key][COUNT] for x in layers])[at]
                     null = self._nulls(
-                        counts, energy[at, :, column - 2], result[write].rank or pooled.total[COUNT]
+                        counts, energy[at, :, column - 2], energies[write].rank or pooled.total[COUNT]
                     )
                     for name, share in shares.items():
                         by = "documents" if sums.drawn else "layers" if number == -1 else ""
@@ -138,7 +140,7 @@ class WriteInterference(Probe):
                             "high": float(high),
                             "interval": by,
                         }
-                        yield metadata | {"layer": int(number), "quantity": name} | bounds
+                        yield common | {"layer": int(number), "quantity": name} | bounds
 
     @staticmethod
     def _nulls(counts, energy, rank):
@@ -196,7 +198,7 @@ def _role(domain, study):
 
 
 def _elsewhere(write, energies):
-    metadata = {
+    common = {
         "layer": -1,
         "write": write,
         "set": "elsewhere",
@@ -205,8 +207,8 @@ def _elsewhere(write, energies):
         "k": np.nan,
         "top": np.nan,
     }
-    metadata |= {"low": np.nan, "high": np.nan, "n": 0, "unit": "1", "interval": ""}
+    common |= {"low": np.nan, "high": np.nan, "n": 0, "unit": "1", "interval": ""}
     total = energies.neurons.sum() + energies.elsewhere
     size = energies.parameters + energies.parameters_elsewhere
-    yield metadata | {"quantity": "signal", "value": energies.elsewhere / total if total > 0 else np.nan}
-    yield metadata | {"quantity": "floor", "value": energies.parameters_elsewhere / size}
+    yield common | {"quantity": "signal", "value": energies.elsewhere / total if total > 0 else np.nan}
+    yield common | {"quantity": "floor", "value": energies.parameters_elsewhere / size}

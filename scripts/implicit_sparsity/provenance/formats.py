@@ -1,4 +1,4 @@
-"""Reading the record of ``origins`` back out of every form of artifact, with the standard library alone."""
+"""Reading the record of ``record.py`` back out of every form of artifact, with the standard library alone."""
 
 import json
 import re

@@ -84,7 +84,7 @@ def weights_digest(model) -> str:
 def attributes(title, model, name, checkpoint, options: dict, code: str, rule: str, **metadata) -> dict:
     """What a store says about itself: what was measured, on what, and the code and versions behind it.
 
-    title: may name the model, the checkpoint and whatever ``about`` holds, in braces; model: a prepared
+    title: may name the model, the checkpoint and whatever ``metadata`` holds, in braces; model: a prepared
     model's folder; name: what the study calls it, where it is not the folder's name.
     """
     named = {"model": name or Path(model).name, "checkpoint": checkpoint, **metadata}

@@ -13,6 +13,7 @@ a Zarr store, under ``provenance`` in JSON, as ``provenance.json`` in any other 
 room for it, in the sidecar that CSV on the Web names (``<file>.csv-metadata.json``, under ``notes``).
 """
 
+import csv
 import inspect
 import json
 import sys
@@ -47,19 +48,19 @@ def begin(function, snakemake) -> dict:
 def record(rule, target, wildcards: dict, options: dict, code: str, paths: list) -> dict:
     """A whole record; ``paths``: what the job reads, each with its own record or else a checksum."""
     before = {path: read(path) for path in dict.fromkeys(paths)}
-    reported = {
+    entry = {
         "rule": rule,
         "command": f"snakemake {target}".strip(),
         "wildcards": wildcards,
         "options": options,
         "code": code,
-        "inputs": {path: result["id"] if result else checksum(path) for path, result in before.items()},
+        "inputs": {path: known["id"] if known else checksum(path) for path, known in before.items()},
         "models": _union(before.values(), "models"),
         "data": _union(before.values(), "data"),
         "versions": identity.versions(PACKAGES),
     }
-    reported = json.loads(json.dumps(reported, sort_keys=True, default=str))
-    return reported | {"id": identity.digest(reported), "made": made()}
+    entry = json.loads(json.dumps(entry, sort_keys=True, default=str))
+    return entry | {"id": identity.digest(entry), "made": made()}
 
 
 def made() -> dict:
@@ -68,7 +69,7 @@ def made() -> dict:
 
 
 def device() -> str:
-    """The name of the card, where there is one and the job uses torch."""
+    """The name of the GPU, where there is one and the job uses torch."""
     torch = sys.modules.get("torch")  # not imported for this
     gpu = torch is not None and torch.cuda.is_available()
     return torch.cuda.get_device_name(0) if gpu else "cpu"
@@ -80,9 +81,7 @@ def checksum(path) -> str | None:
 
 
 def _union(records, key: str) -> dict:
-    return dict(
-        sorted({k: v for result in records if result for k, v in result.get(key, {}).items()}.items())
-    )
+    return dict(sorted({k: v for entry in records if entry for k, v in entry.get(key, {}).items()}.items()))
 
 
 def text() -> str | None:
@@ -92,23 +91,21 @@ def text() -> str | None:
 
 def flat(outputs) -> list[str]:
     """Paths of a rule's outputs, a list of files taken apart."""
-    result = [value for _, value in outputs.items()]
-    return [str(path) for value in result for path in ([value] if isinstance(value, str) else value)]
+    values = [value for _, value in outputs.items()]
+    return [str(path) for value in values for path in ([value] if isinstance(value, str) else value)]
 
 
 def finish(outputs: list) -> None:
     """Write the current job's record into everything it made."""
     if not _current:
         return
-    reported = {**_current, "made": _current["made"] | {"device": device()}}  # torch may have come since
+    entry = {**_current, "made": _current["made"] | {"device": device()}}  # torch may have come since
     for path in outputs:
         if leaves := _leaves(Path(path)):
-            reported |= leaves
-            reported["id"] = identity.digest(
-                {key: reported[key] for key in reported if key not in ("id", "made")}
-            )
+            entry |= leaves
+            entry["id"] = identity.digest({key: entry[key] for key in entry if key not in ("id", "made")})
     for path in outputs:
-        write(path, {key: reported[key] for key in sorted(reported)})
+        write(path, {key: entry[key] for key in sorted(entry)})
     _current.clear()
 
 
@@ -130,25 +127,25 @@ def _leaves(path: Path) -> dict:
     return {}
 
 
-def write(path, reported: dict) -> None:
+def write(path, entry: dict) -> None:
     """Put a record into the artifact at ``path``, or beside it where the format has no room."""
     path = Path(path)
     if (path / "zarr.json").is_file():
         metadata = read_json(path / "zarr.json")
-        metadata["attributes"] = dict(sorted((metadata.get("attributes", {}) | {KEY: reported}).items()))
+        metadata["attributes"] = dict(sorted((metadata.get("attributes", {}) | {KEY: entry}).items()))
         write_text(path / "zarr.json", json.dumps(metadata, indent=2, sort_keys=True) + "\n")
     elif path.is_dir():
-        write_json(path / FOLDER, reported)
+        write_json(path / FOLDER, entry)
     elif path.suffix == ".json" and isinstance(content := read_json(path), dict):
-        write_json(path, content | {KEY: reported})
+        write_json(path, content | {KEY: entry})
     elif path.suffix == ".csv":
-        write_json(_beside(path), table_metadata(path, reported))
+        write_json(_beside(path), table_metadata(path, entry))
     elif path.suffix in COMMENTS:
         before, after = COMMENTS[path.suffix]
-        line = json.dumps({KEY: reported}, sort_keys=True).replace("--", "-\\u002d")
+        line = json.dumps({KEY: entry}, sort_keys=True).replace("--", "-\\u002d")
         write_text(path, path.read_text("utf-8").rstrip("\n") + f"\n{before}{line}{after}\n")
     elif path.suffix not in (".pdf", ".png", ".jsonl"):
-        write_json(_beside(path), reported)
+        write_json(_beside(path), entry)
 
 
 def _beside(path: Path) -> Path:
@@ -163,17 +160,15 @@ def sidecars(path) -> list[Path]:
     return [beside] if beside.is_file() else []
 
 
-def table_metadata(path: Path, reported: dict) -> dict:
+def table_metadata(path: Path, entry: dict) -> dict:
     """A table's sidecar in the form of CSV on the Web: its columns, and the record as a note."""
-    import csv
-
     with open(path, encoding="utf-8", newline="") as file:
         columns = next(csv.reader(file), [])
     return {
         "@context": "http://www.w3.org/ns/csvw",
         "url": path.name,
         "tableSchema": {"columns": [{"titles": name} for name in columns]},
-        "notes": [{KEY: reported}],
+        "notes": [{KEY: entry}],
     }
 
 

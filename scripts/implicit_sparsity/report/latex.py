@@ -86,9 +86,9 @@ def r_matrices(cells) -> str:
             rows.append([f"{int(stage)} {escape(name)}", *(spread(v) for v in values)])
         better = "higher" if part["higher_is_better"].iloc[0] else "lower"
         runs = part["seed"].nunique()
-        metadata = f"% {score} of {method}, {better} is better, {runs} seed{'s' * (runs != 1)}\n"
+        comment = f"% {score} of {method}, {better} is better, {runs} seed{'s' * (runs != 1)}\n"
         parts.append(
-            metadata + tabular("l" + "r" * len(domains), ["after stage", *map(escape, domains)], [rows])
+            comment + tabular("l" + "r" * len(domains), ["after stage", *map(escape, domains)], [rows])
         )
     return HEAD + "\n".join(parts)
 
@@ -114,8 +114,8 @@ def metrics(frame) -> str:
             rows = [
                 [escape(name), *(spread(_values(known, name, method)) for method in some)] for name in names
             ]
-            metadata = f"% score {score}, model {model}, order {order}\n"
-            parts.append(metadata + tabular("l" + "r" * len(some), ["", *map(_heading, some)], [rows]))
+            comment = f"% score {score}, model {model}, order {order}\n"
+            parts.append(comment + tabular("l" + "r" * len(some), ["", *map(_heading, some)], [rows]))
     return HEAD + "\n".join(parts) if parts else none("continual-learning metric")
 
 
@@ -129,12 +129,12 @@ def _heading(name) -> str:
     return r"\shortstack[r]{" + r" \\ ".join(map(escape, lines)) + "}"
 
 
-def verdicts(result) -> str:
+def verdicts(judged) -> str:
     """Verdicts with every piece of evidence; MDE: minimum detectable effect, from the threshold."""
-    if not result["claims"]:
+    if not judged["claims"]:
         return none("claim")
     groups = []
-    for name, claim in result["claims"].items():
+    for name, claim in judged["claims"].items():
         statement = f"\\multicolumn{{6}}{{p{{0.68\\linewidth}}}}{{{escape(claim['statement'])}}}"
         word = f"\\textbf{{{escape(claim['verdict'].lower())}}}"
         groups.append([[f"\\textbf{{{escape(name)}}}", statement, word], *map(_piece, claim["evidence"])])

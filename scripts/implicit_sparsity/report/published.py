@@ -133,9 +133,9 @@ def beside(claim: str, tables: dict, orders: dict) -> list[dict]:
         if claim not in entry.claims:
             continue
         ours, why = entry.ours(tables, orders)
-        metadata = {"source": entry.source, "setting": entry.setting, "comparable": bool(ours), "why": why}
+        row = {"source": entry.source, "setting": entry.setting, "comparable": bool(ours), "why": why}
         if ours:
-            metadata["published"] = entry.values
-            metadata["ours"] = [{"model": model, **numbers} for model, numbers in ours]
-        rows.append(metadata)
+            row["published"] = entry.values
+            row["ours"] = [{"model": model, **numbers} for model, numbers in ours]
+        rows.append(row)
     return rows

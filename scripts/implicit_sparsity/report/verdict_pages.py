@@ -8,6 +8,7 @@ escape. In HTML alone there is ("raw", element).
 import base64
 import html
 import io
+from dataclasses import asdict
 from pathlib import Path
 
 from implicit_sparsity.metrics import verdict
@@ -32,8 +33,6 @@ def judge(claims: dict, tables: dict, study, figures) -> dict:
 
     claims: id -> Claim; tables: name -> DataFrame; figures: names of the figures that the study draws.
     """
-    from dataclasses import asdict
-
     from . import published
 
     result = {}
@@ -95,15 +94,15 @@ def blocks(verdicts) -> list:
         result.append(("text", f"{claim['statement']} It would be refuted by: {claim['refuted_by']}."))
         unit = next((row["unit"] for row in claim["evidence"] if row["unit"] != "1"), "")
         effect = f"Effect: {claim['effect']}{f' ({unit})' if unit else ''}."
-        metadata = f"Noise floor: {claim['noise_floor']}. Averages: {claim['averaged']}."
-        result.append(("text", f"{effect} {metadata}"))
+        basis = f"Noise floor: {claim['noise_floor']}. Averages: {claim['averaged']}."
+        result.append(("text", f"{effect} {basis}"))
         if claim["evidence"]:
             result.append(("table", HEAD, evidence_rows(claim)))
-        reported = (
+        details = (
             ": ".join((", ".join(filter(None, (row["model"], of(row)))), row["detail"]))
             for row in claim["evidence"]
         )
-        result += [("text", line) for line in reported]
+        result += [("text", line) for line in details]
         result += [("text", f"Missing: {text}.") for text in claim["missing"]]
         result += [("text", f"Passed over: {text}.") for text in claim["passed_over"]]
         result += published_blocks(claim)
@@ -218,6 +217,6 @@ def picture(path, alternative: str, width: int = 1100, colours: int = 128) -> st
         image.quantize(colours).save(data, format="PNG", optimize=True)
     encoded = base64.b64encode(data.getvalue()).decode()
     place = html.escape(str(path), quote=True)
-    metadata = f'alt="{html.escape(alternative, quote=True)}" style="max-width: 100%; width: 46em"'
-    element = f'<img {metadata} src="data:image/png;base64,{encoded}">'
+    attributes = f'alt="{html.escape(alternative, quote=True)}" style="max-width: 100%; width: 46em"'
+    element = f'<img {attributes} src="data:image/png;base64,{encoded}">'
     return f"<a href=\"javascript:app.showResultInfo('{place}')\">{element}</a>"

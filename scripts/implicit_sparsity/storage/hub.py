@@ -85,9 +85,9 @@ class Repository:
         """One file, in the hub's own cache (``HF_HOME``), which needs no network once it is there."""
         from huggingface_hub import try_to_load_from_cache
 
-        result = try_to_load_from_cache(self.name, name, revision=self.revision, repo_type=self.kind)
-        if isinstance(result, str):
-            return Path(result)
+        path = try_to_load_from_cache(self.name, name, revision=self.revision, repo_type=self.kind)
+        if isinstance(path, str):
+            return Path(path)
         listed = self.files()
         if name not in listed:
             raise self.refuse(f"has no file {name!r} (it has: {', '.join(sorted(listed)[:9])})", key)

@@ -1,4 +1,4 @@
-"""What was trained and what was not: the census and the leak audit that every stage has to pass.
+"""What was trained and what was not: the parameter audit and the constraint audit of every stage.
 
 A projected *gradient* is not a projected *step* (Adam rescales it element by element, weight decay moves
 masked weights), so both look at the parameters themselves, before and after the real step of the optimizer.
@@ -17,7 +17,7 @@ STEPS_TO_JUDGE = 3  # one factor of a LoRA has no gradient before the other has 
 
 class StageFailed(RuntimeError):
     """A stage broke its promise: a declared parameter was never reached, a frozen one moved, a step
-    leaked."""
+    forbidden."""
 
 
 class Audit:
@@ -28,7 +28,9 @@ class Audit:
         self.tolerance = 0.0 if method.exact else tolerance
         self.watched = method.constrained or method.watched
         if self.watched and processes.world() > 1:
-            raise StageFailed("the leak audit needs whole weights, these lie in parts on several processes")
+            raise StageFailed(
+                "the constraint audit needs whole weights, these lie in parts on several processes"
+            )
         self.experts = getattr(model.config.get_text_config(), "num_experts", 0)
         self.trainable = {name: p for name, p in model.named_parameters() if p.requires_grad}
         if not self.trainable:
@@ -160,5 +162,5 @@ class Audit:
 
 
 def _share(norms) -> float:
-    leaked, total = norms
-    return leaked / total if total > 0 else (0.0 if leaked == 0 else math.inf)
+    forbidden, total = norms
+    return forbidden / total if total > 0 else (0.0 if forbidden == 0 else math.inf)

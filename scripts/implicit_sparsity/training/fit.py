@@ -61,7 +61,8 @@ def optimise(model, method, batches: list, training: dict, scratch, seed: int, a
     """Train ``model`` on ``batches`` (one a step), continuing what an earlier, killed attempt left in
     ``scratch``.
 
-    Returns one row a step: step, loss, learning_rate, grad_norm, and leak where the method is constrained.
+    Returns one row a step: step, loss, learning_rate, grad_norm, and constraint_violation where the method is
+    constrained.
     Raises StageFailed where it stopped before the last step (SIGTERM: a checkpoint is left for the next
     attempt).
     """
@@ -81,8 +82,8 @@ def optimise(model, method, batches: list, training: dict, scratch, seed: int, a
         raise StageFailed(
             f"stopped at step {loop.state.global_step} of {training['steps']}; run again to continue"
         )
-    retained = ("step", "loss", "learning_rate", "grad_norm", "constraint_violation")
-    return [{name: row.get(name) for name in retained} for row in loop.state.log_history if "loss" in row]
+    columns = ("step", "loss", "learning_rate", "grad_norm", "constraint_violation")
+    return [{name: row.get(name) for name in columns} for row in loop.state.log_history if "loss" in row]
 
 
 def share(batches: list, packing: bool) -> list[dict]:

@@ -1,6 +1,6 @@
-"""Train a stage on several cards: start the processes, hand them their work, hear of their end.
+"""Train a stage on several GPUs: start the processes, hand them their work, hear of their end.
 
-A stage's own process starts accelerate's launcher, which starts one worker a card (gloo processes where
+A stage's own process starts accelerate's launcher, which starts one worker a GPU (gloo processes where
 there is none), and waits. The workers train (``sharding`` and ``fit.share`` say how they
 share weights and documents) and
 leave the trained weights and the curve in the scratch folder; the first process, alone again, writes the
@@ -44,29 +44,29 @@ class WorkerFailed(RuntimeError):
 
 
 def process_count(gpu: int, method, training: dict) -> int:
-    """How many processes train a stage that was given ``gpu`` cards; InputError where they are not there, or
+    """How many processes train a stage that was given ``gpu`` GPUs; InputError where they are not there, or
     cannot share a batch evenly.
 
     A method that reads single weights while it trains, for its audit or its step, stays in one process: there
-    ``models.load`` spreads the network over the cards, layer by layer, where one is too small.
+    ``loading.load`` spreads the network over the GPUs, layer by layer, where one is too small.
     """
     if gpu < 2 or not method.sharded:
         return 1
     if training["batch_size"] % gpu:
         raise InputError(
-            f"{training['batch_size']} documents cannot be shared evenly by {gpu} cards (resource gpu)",
+            f"{training['batch_size']} documents cannot be shared evenly by {gpu} GPUs (resource gpu)",
             key="training.batch_size",
         )
     visible = torch.cuda.device_count() if training.get("device") != "cpu" else 0
     if 0 < visible < gpu:
-        raise InputError(f"asks for {gpu} cards, {visible} can be seen", key="resources.gpu")
+        raise InputError(f"asks for {gpu} GPUs, {visible} can be seen", key="resources.gpu")
     if not visible:
-        log.warning("no card can be seen: %d processes on the CPU", gpu)
+        log.warning("no GPU can be seen: %d processes on the CPU", gpu)
     return gpu
 
 
 def launch_stage(work: dict, gpu: int, launcher: str, scratch):
-    """Train one stage on ``gpu`` cards: (stage, method, what ``fit.run_stage`` returns).
+    """Train one stage on ``gpu`` GPUs: (stage, method, what ``fit.run_stage`` returns).
 
     ``work``: {stage: arguments of ``Stage``, method, options}.
     """
@@ -76,7 +76,7 @@ def launch_stage(work: dict, gpu: int, launcher: str, scratch):
         stage = Stage(**work["stage"])
         return stage, method, fit.run_stage(stage, method, scratch)
     result = train_on_workers(work, count, launcher, scratch)
-    stage = Stage(**work["stage"], device="cpu")  # to be written, not run: whole, it may fit no card
+    stage = Stage(**work["stage"], device="cpu")  # to be written, not run: whole, it may fit no GPU
     stage.model = method.begin(stage)
     sharding.load_weights(Path(scratch) / DONE, stage.model)
     with method.running(stage.model):
@@ -96,10 +96,10 @@ def train_on_workers(work: dict, count: int, launcher: str, scratch) -> dict:
             leftover.unlink()
         write_json(scratch / "work.json", work)
         status = _wait(_start(count, launcher, scratch, work["stage"]["training"].get("device")), scratch)
-        reported = (scratch / OUTPUT).read_text(errors="replace")
-        log.info("workers:\n%s", reported)
+        output = (scratch / OUTPUT).read_text(errors="replace")
+        log.info("workers:\n%s", output)
         if status != 0 or not finished.exists():
-            raise _failure(scratch, reported, status)
+            raise _failure(scratch, output, status)
     return read_json(finished)
 
 
@@ -152,14 +152,14 @@ def _wait(process, scratch) -> int:
         raise
 
 
-def _failure(scratch, reported: str, status: int) -> Exception:
+def _failure(scratch, output: str, status: int) -> Exception:
     """The exception that the first worker to fail ended with."""
     reports = sorted((read_json(p) for p in scratch.glob(FAILED.format("*"))), key=lambda r: r["time"])
     known = {"InputError": InputError, "StageFailed": StageFailed}
     for report in reports:
         if report["kind"] in known:
             return known[report["kind"]](report["message"])
-    died = re.search(r"Root Cause.*?exitcode\s*:\s*-(\d+)", reported, re.DOTALL)
+    died = re.search(r"Root Cause.*?exitcode\s*:\s*-(\d+)", output, re.DOTALL)
     if died:  # the others then report a broken connection
         name = signal.Signals(int(died.group(1))).name
         return WorkerFailed(f"a worker was killed by {name} (out of memory?)")

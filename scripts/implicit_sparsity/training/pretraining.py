@@ -127,18 +127,18 @@ def from_scratch(folder, base: dict, splits, template: dict) -> dict:
         "config"
     ]
     network = loading.create(config, base["seed"])
-    reported = pretrain(network, tokenizer, records, held_out, template, base)
+    history = pretrain(network, tokenizer, records, held_out, template, base)
     network.save_pretrained(str(folder))
     loading.save_tokenizer(tokenizer, folder, "<|im_end|>")
     return {
         "revision": f"scratch-{identity.folder_digest(folder, '*.safetensors')[:12]}",
         "note": (
-            f"trained from scratch here, {len(reported['train'])} steps and {reported['tokens']} tokens "
-            f"({reported['passes']:.1f} passes over {len(records)} documents): no pretrained model"
+            f"trained from scratch here, {len(history['train'])} steps and {history['tokens']} tokens "
+            f"({history['passes']:.1f} passes over {len(records)} documents): no pretrained model"
         ),
         "parameters": network.num_parameters(),
-        "pretraining_loss": [reported["train"][0], reported["train"][-1]],
-        "held_out_loss": reported["held_out"],  # on the split that never measures: [step, nats a token]
+        "pretraining_loss": [history["train"][0], history["train"][-1]],
+        "held_out_loss": history["held_out"],  # on the split that never measures: [step, nats a token]
     }
 
 

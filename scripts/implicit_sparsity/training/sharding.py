@@ -27,7 +27,7 @@ def shard_with(accelerator, model, bf16: bool) -> None:
     """Have accelerate shard the model with FSDP2, layer by layer, when it prepares it.
 
     accelerate reads its FSDP settings from its launcher, but on CPU it would fall back to replicas: there the
-    same code is switched on by hand, so that the tests run what runs on cards. The layers' class comes from
+    same code is switched on by hand, so that the tests run what runs on GPUs. The layers' class comes from
     the network itself: transformers' list also names the vision tower's, which is left out.
     """
     state = accelerator.state

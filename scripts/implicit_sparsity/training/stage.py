@@ -37,7 +37,7 @@ class Stage:
 
     def __post_init__(self):
         if self.model is None:
-            # of several processes each gives its card only the part of the weights that it is to hold
+            # of several processes each gives its GPU only the part of the weights that it is to hold
             device = "cpu" if processes.world() > 1 else self.device
             self.model = loading.load(self._source(), device=device, **loading.settings(self.training))
 

@@ -51,7 +51,7 @@ class StageTrainer(Trainer):
         return rate
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-        # a mean over the whole batch, whose tokens may lie on other processes: see ``share``
+        # a mean over the whole batch, whose tokens may lie on other processes: see ``fit.share``
         nats, _ = model(inputs) if processes.world() > 1 else completion_nats(model, inputs)
         loss = nats.sum() * inputs["weight"] if "weight" in inputs else nats.mean()
         return self.method.loss(model, inputs, loss)

@@ -73,7 +73,7 @@ class CurvatureMask:
 
     @classmethod
     def of(cls, inputs: Side, gradients: Side, traces, energy: float, rank: int):
-        """The fence that zeroes the fewest entries, the most curved, which hold ``energy`` of all curvature
+        """The mask that zeroes the fewest entries, the most curved, which hold ``energy`` of all curvature
         tr A tr G; fewer hold it, where the directions kept do not tell entries apart so far. InputError where
         nothing is left to write."""
         curved = torch.outer(gradients.bounds(), inputs.bounds()).cpu()
@@ -127,11 +127,11 @@ def _square(left, right) -> float:
     return max(0.0, float((left.T @ left * (right @ right.T)).sum()))
 
 
-def build(state: dict, outcome: dict, options) -> dict:
-    """A fence for each adapted weight {name: Fence}, on its device. ``found``: lowrank.factors;
+def build(state: dict, factors: dict, options) -> dict:
+    """A mask for each adapted weight {name: CurvatureMask}, on its device. ``factors``: lowrank.factors;
     ``options``: energy, max_rank, rank, and seeds, a function of names or None for the measured bases."""
     result = {}
-    for name, factor in outcome.items():
+    for name, factor in factors.items():
         device = factor.weights[0].device
         sides = [
             Side.of(state[f"{name}.{side}"].to(device), options["max_rank"]) for side in (INPUTS, GRADIENTS)
@@ -148,7 +148,7 @@ def build(state: dict, outcome: dict, options) -> dict:
 
 
 def change_norms(model, before: dict, masked: dict) -> tuple[float, float]:
-    """(||zeroed entries of dW||, ||dW||) of all fenced weights since ``before`` (lowrank.snapshot)."""
+    """(||zeroed entries of dW||, ||dW||) of all masked weights since ``before`` (lowrank.snapshot)."""
     inside = total = 0.0
     for name, factor in lowrank.factors(model).items():
         (a0, b0), (a1, b1) = before[name], (tensor.detach() for tensor in factor.views)

@@ -71,7 +71,7 @@ def divergence(model, student, teacher, temperature: float):
     """T^2 KL(teacher || student) in nats of each position, float32 [N], of hidden states [N, H]."""
     head = forward.head(model)
 
-    def retained(mine, other):
+    def of_rows(mine, other):
         with torch.no_grad():
             wanted = (head(other).float() / temperature).log_softmax(-1)
         result = (head(mine).float() / temperature).log_softmax(-1)
@@ -79,6 +79,6 @@ def divergence(model, student, teacher, temperature: float):
 
     rows = max(1, losses.LOGITS_AT_ONCE // head.weight.shape[0] // 2)  # two distributions at once
     if len(student) <= rows:
-        return retained(student, teacher)
+        return of_rows(student, teacher)
     pairs = zip(student.split(rows), teacher.split(rows), strict=True)
-    return torch.cat([checkpoint(retained, *pair, use_reentrant=False) for pair in pairs])
+    return torch.cat([checkpoint(of_rows, *pair, use_reentrant=False) for pair in pairs])

@@ -61,10 +61,10 @@ def draw(logits, generator):
 def diagonal(model, documents: list, seed: int, checkpointing: bool = False) -> dict:
     """F by name of every trainable parameter, float32, in its shape; from one draw of labels a document."""
     generator = torch.Generator(forward.head(model).weight.device).manual_seed(seed)
-    reported = [document for document in documents if completion_tokens(document)]
+    answered = [document for document in documents if completion_tokens(document)]
     trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
     with recomputing(model) if checkpointing else nullcontext():
-        return squared_scores(trained, (_score(model, document, generator) for document in reported))
+        return squared_scores(trained, (_score(model, document, generator) for document in answered))
 
 
 def _score(model, document, generator):

@@ -90,9 +90,9 @@ class Partitions:
 
     def change_norms(self, before: dict, foreign: dict) -> tuple[float, float]:
         """(norm of what changed where ``foreign`` [n] is True, norm of all that changed) since ``before``."""
-        leaked = total = 0.0
+        forbidden = total = 0.0
         for name, value in self.values.items():
             change = (value.detach() - before[name]).double().square()
             total += float(change.sum())
-            leaked += float(change[foreign[name]].sum())
-        return leaked**0.5, total**0.5
+            forbidden += float(change[foreign[name]].sum())
+        return forbidden**0.5, total**0.5

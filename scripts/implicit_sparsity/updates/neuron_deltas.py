@@ -84,8 +84,8 @@ class Deltas:
                 change = (tensor.detach() - before[f"neuron_deltas.{layer}_{part}"]).double().square()
                 each = change.sum(0 if part == "down" else 1)
                 parts.append(torch.stack([(each * inside).sum(), each.sum()]))
-        leaked, total = lowrank.summed(parts)
-        return leaked**0.5, total**0.5
+        forbidden, total = lowrank.summed(parts)
+        return forbidden**0.5, total**0.5
 
     def save_as_lora(self, model, folder) -> None:
         """Write a PEFT LoRA with alpha = rank, one factor of which is ones at the chosen neurons."""

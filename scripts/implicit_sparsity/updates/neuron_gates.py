@@ -75,8 +75,9 @@ def accessed(sums, share: float):
 
 @dataclass
 class Background:
-    """What old domains access: ``groups`` B, ``found`` int32 [L, N] (groups of them all with access), ``use``
-    float32 [L, N] (the largest share of one domain's groups with access). 8 L N bytes, however many domains.
+    """What old domains access: ``groups`` B, ``result`` int32 [L, N] (found: groups of them all with access),
+    ``use`` float32 [L, N] (the largest share of one domain's groups with access). 8 L N bytes, however many
+    domains.
     """
 
     groups: int = 0

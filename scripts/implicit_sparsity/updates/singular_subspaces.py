@@ -20,9 +20,9 @@ def trained(layer) -> dict:
 
 def high_rows(layer, x):
     """The part of the columns of x [o, m] that lies in the span of U_high, float64."""
-    x, retained = x.double(), layer._osf_U_high
-    if ADAPTER in retained:
-        high = retained[ADAPTER].double()
+    x, stored = x.double(), layer._osf_U_high
+    if ADAPTER in stored:
+        high = stored[ADAPTER].double()
         return high @ (high.T @ x)
     low = layer._osf_U_low_init[ADAPTER].double()
     return x - low @ (low.T @ x)
@@ -30,9 +30,9 @@ def high_rows(layer, x):
 
 def high_columns(layer, x):
     """The part of the rows of x [m, i] that lies in the span of V_high, float64."""
-    x, retained = x.double(), layer._osf_V_high
-    if ADAPTER in retained:
-        high = retained[ADAPTER].double()
+    x, stored = x.double(), layer._osf_V_high
+    if ADAPTER in stored:
+        high = stored[ADAPTER].double()
         return (x @ high.T) @ high
     low = layer._osf_V_low_init[ADAPTER].double()
     return x - (x @ low.T) @ low
@@ -58,19 +58,19 @@ def snapshot(layers: dict) -> dict:
 def change_norms(layers: dict, before: dict) -> tuple[float, float]:
     """(||dW - (1 - P_U) dW (1 - P_V)||, ||dW||) of all layers since ``before``, P onto the half that stays.
 
-    The part that leaked is the sum of two orthogonal ones, P_U dW and (1 - P_U) dW P_V. dW = U S V - U0 S0 V0
-    is formed, a layer at a time, in float64, as a step is a small difference: r is near the full rank, so the
-    factors are no smaller.
+    The forbidden part is the sum of two orthogonal ones, P_U dW and (1 - P_U) dW P_V. dW = U S V - U0 S0 V0
+    is formed, a layer at a time, in float64, as a step is a small difference: r is near the full rank, so
+    the factors are no smaller.
     """
     parts = []
     for name, layer in layers.items():
         change = _product(trained(layer)) - _product(before[name])
         rows = high_rows(layer, change)
         columns = high_columns(layer, change - rows)
-        leaked = rows.square().sum() + columns.square().sum()
-        parts.append(torch.stack([leaked, change.square().sum()]))
-    leaked, total = summed(parts)
-    return leaked**0.5, total**0.5
+        forbidden = rows.square().sum() + columns.square().sum()
+        parts.append(torch.stack([forbidden, change.square().sum()]))
+    forbidden, total = summed(parts)
+    return forbidden**0.5, total**0.5
 
 
 def _product(parts: dict):

@@ -25,14 +25,14 @@ def input_samples(model, batches, factors: dict) -> dict:
     """
     linear = {name: f.module for name, f in factors.items() if f.parameter in (None, "weight")}  # a router's
     fused = {name: f.module for name, f in factors.items() if f.parameter and "gate_up" in f.parameter}
-    retained, experts, keep, last = {}, {}, None, (None, None)
+    inputs, experts, keep, last = {}, {}, None, (None, None)
 
     def collect(name, x):
         nonlocal last
         if x is last[0]:  # the same tensor as the module before: q, k and v, or gate and up
-            retained[name] = retained[last[1]]
+            inputs[name] = inputs[last[1]]
         else:
-            retained.setdefault(name, []).append(x.detach().flatten(0, -2)[keep].float())
+            inputs.setdefault(name, []).append(x.detach().flatten(0, -2)[keep].float())
             last = (x, name)  # holding it keeps its address from being used again
 
     def collect_experts(block, first, positions, h, _):
@@ -49,8 +49,8 @@ def input_samples(model, batches, factors: dict) -> dict:
         for batch in batches:
             keep, last = batch["attention_mask"].bool().flatten(), (None, None)
             hidden_states(model, batch["input_ids"], batch["attention_mask"])
-    joined = {id(parts): torch.cat(parts).unsqueeze(0) for parts in retained.values()}
-    samples = {name: joined[id(parts)] for name, parts in retained.items()}
+    joined = {id(parts): torch.cat(parts).unsqueeze(0) for parts in inputs.values()}
+    samples = {name: joined[id(parts)] for name, parts in inputs.items()}
     for name, parts in experts.items():
         if name in factors:
             samples[name] = _stack_experts(parts, factors[name].experts)

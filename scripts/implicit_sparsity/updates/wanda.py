@@ -54,22 +54,22 @@ def weights(model, targets: str = "mlp") -> dict:
     return result
 
 
-def calibration(model, batches, result: dict) -> dict:
+def calibration(model, batches, by_name: dict) -> dict:
     """Inputs of each weight on these batches, {name: [x [T, i] of each expert]}, float32; weights that read
     the same tensor share theirs. An expert without tokens has an empty one."""
-    linear = {name: w.module for name, w in result.items() if w.parameter == "weight"}
-    fused = {name: w.module for name, w in result.items() if w.parameter == "gate_up_proj"}
-    retained, now = {}, {}
+    linear = {name: w.module for name, w in by_name.items() if w.parameter == "weight"}
+    fused = {name: w.module for name, w in by_name.items() if w.parameter == "gate_up_proj"}
+    inputs, now = {}, {}
 
     def collect(name, x):
         if x is now.get("last"):  # gate and up, or q, k and v: the module before read the very same
-            retained[name] = retained[now["name"]]
+            inputs[name] = inputs[now["name"]]
         elif name in fused:
             now["routed"] = x.detach().flatten(0, -2)
             return
         else:
-            real = now["keep"].to(x.device)  # a network may lie on several cards
-            retained.setdefault(name, [[]])[0].append(x.detach().flatten(0, -2)[real].float())
+            real = now["keep"].to(x.device)  # a network may lie on several GPUs
+            inputs.setdefault(name, [[]])[0].append(x.detach().flatten(0, -2)[real].float())
         now["last"], now["name"] = x, name
 
     def observe(*_):
@@ -81,7 +81,7 @@ def calibration(model, batches, result: dict) -> dict:
         counts = torch.bincount(expert, minlength=block.experts).tolist()
         for parameter, rows in (("gate_up_proj", x), ("down_proj", h)):
             name = f"model.layers.{block.layer}.mlp.experts.{parameter}"
-            place = retained.setdefault(name, [[] for _ in counts])
+            place = inputs.setdefault(name, [[] for _ in counts])
             for number, part in enumerate(rows.float().split(counts)):
                 place[number] += [part] if len(part) else []
 
@@ -93,8 +93,8 @@ def calibration(model, batches, result: dict) -> dict:
         for batch in batches:
             now.update(keep=batch["attention_mask"].bool().flatten(), last=None)
             forward.hidden_states(model, batch["input_ids"], batch["attention_mask"])
-    joined = {id(parts): [torch.cat(p) if p else None for p in parts] for parts in retained.values()}
-    return {name: joined[id(retained[name])] for name in result}
+    joined = {id(parts): [torch.cat(p) if p else None for p in parts] for parts in inputs.values()}
+    return {name: joined[id(inputs[name])] for name in by_name}
 
 
 def input_norms(inputs: list, width: int):

@@ -69,7 +69,7 @@ def _imported(path: Path, root: Path) -> tuple[Path, ...]:
     """Local files that one file imports anywhere, with every package above them."""
     names = _facts(path, root).imports
     names = {".".join(parts[: i + 1]) for parts in (n.split(".") for n in names) for i in range(len(parts))}
-    return tuple(result for result in (module_path(name, root) for name in sorted(names)) if result)
+    return tuple(place for place in (module_path(name, root) for name in sorted(names)) if place)
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""The seam between a rule and a function: names become arguments, failures become one line.
+"""Between a rule and a function: names become arguments, failures become one line.
 
 ``job.run(function, snakemake)`` is the last line of every script of a rule. It gives the function the
 rule's outputs, inputs, params and wildcards by name, keeps the traceback in the rule's log and leaves with
@@ -45,7 +45,7 @@ def run(function, snakemake):
     started = time.monotonic()
     try:
         log.info("%s(%s)", function.__name__, ", ".join(sorted(map(str, snakemake.wildcards))))
-        earlier = _retained(snakemake)
+        earlier = _earlier(snakemake)
         if not earlier.restore():
             record.begin(function, snakemake)
             function(**arguments(function, snakemake))
@@ -61,14 +61,14 @@ def run(function, snakemake):
     log.info("done in %.1f s", time.monotonic() - started)
 
 
-def _retained(snakemake):
+def _earlier(snakemake):
     """What an earlier attempt of this job finished; nothing where the resource ``output_cache`` names
     no folder."""
     place = getattr(snakemake, "resources", {}).get("output_cache")
-    metadata = {"rule": snakemake.rule, "versions": identity.versions() if place else {}}
-    metadata |= {"wildcards": dict(snakemake.wildcards.items()), "params": dict(snakemake.params.items())}
+    depends = {"rule": snakemake.rule, "versions": identity.versions() if place else {}}
+    depends |= {"wildcards": dict(snakemake.wildcards.items()), "params": dict(snakemake.params.items())}
     return output_cache.OutputCache(
-        place, metadata, record.flat(snakemake.input), record.flat(snakemake.output)
+        place, depends, record.flat(snakemake.input), record.flat(snakemake.output)
     )
 
 

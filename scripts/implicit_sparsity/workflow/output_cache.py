@@ -28,10 +28,7 @@ def state(path) -> list:
     path = Path(path)
     files = [path] if path.is_file() else sorted(path.rglob("*"))
     stats = [(file, file.stat()) for file in files if file.is_file() and file.name != TIMESTAMP]
-    return [
-        [file.relative_to(path).as_posix(), metadata.st_size, metadata.st_mtime_ns]
-        for file, metadata in stats
-    ]
+    return [[file.relative_to(path).as_posix(), status.st_size, status.st_mtime_ns] for file, status in stats]
 
 
 class OutputCache:

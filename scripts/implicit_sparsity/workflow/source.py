@@ -92,10 +92,10 @@ def _lineage(module: str, root: Path) -> list[ast.ClassDef]:
             for b in node.bases
             if hasattr(b, "id") or hasattr(b, "attr")
         ]
-        result = next(
+        parent = next(
             (f for f in (_find_class(where, n, root) for n in names) if f and f[0] is not node), None
         )
-        node, where = result or (None, where)
+        node, where = parent or (None, where)
     return lineage
 
 

@@ -13,16 +13,16 @@ NEVER = "(?!)"  # a pattern that matches nothing
 
 
 class Study:
-    """``said``: the config as the files say it. ``config``: with variants laid out, and without what says
+    """``given``: the config as the files have it. ``config``: with variants laid out, and without what says
     nothing about how a model or method is made: which models are trained, which methods are probed."""
 
-    def __init__(self, said, methods, families, probed):
-        self.said, self.families, self.probed_methods = said, families, probed
-        self.config = copy.deepcopy(said) | {"methods": methods}
+    def __init__(self, given, methods, families, probed):
+        self.given, self.families, self.probed_methods = given, families, probed
+        self.config = copy.deepcopy(given) | {"methods": methods}
         del self.config["probed_methods"], self.config["controls"]
-        self.models, self.domains = list(said["models"]), list(said["domains"])
+        self.models, self.domains = list(given["models"]), list(given["domains"])
         self.learners = [name for name in self.models if self.config["models"][name].pop("trained", True)]
-        trained_on = {name: entry.get("models", self.models) for name, entry in said["methods"].items()}
+        trained_on = {name: entry.get("models", self.models) for name, entry in given["methods"].items()}
         self.trained_on = {variant: trained_on[about["of"]] for variant, about in families.items()}
         self.measures = measures.of(self.config["probes"])
         for name, measure in self.measures.items():  # every option in place, as the plan reads them, too
@@ -30,12 +30,12 @@ class Study:
         self._probed = {
             (model, name): self._taken(model, name) for model in self.models for name in self.measures
         }
-        self.tables = tables.made_tables(said)
-        self.claimed_tables = tables.claimed_tables(said)
+        self.tables = tables.made_tables(given)
+        self.claimed_tables = tables.claimed_tables(given)
 
     def figure_tables(self, figure) -> list[str]:
         """Names of the tables that a figure reads."""
-        return tables.figure_tables(self.said, figure)
+        return tables.figure_tables(self.given, figure)
 
     # checkpoints
 

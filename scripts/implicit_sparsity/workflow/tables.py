@@ -32,4 +32,4 @@ def claimed_tables(config) -> list[str]:
 def figure_style() -> list[str]:
     """Lines of the figures' style but for comments: no code, and yet what figures depend on."""
     text = (source.SCRIPTS / source.PACKAGE / "figures/thesis.mplstyle").read_text("utf-8")
-    return [said for line in text.splitlines() if (said := line.partition("#")[0].strip())]
+    return [rule for line in text.splitlines() if (rule := line.partition("#")[0].strip())]

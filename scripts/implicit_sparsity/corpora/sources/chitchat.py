@@ -27,21 +27,21 @@ def documents(
     """One turn of each conversation, drawn by seed, after up to ``turns`` turns of context."""
     path = package_file("chitchat_dataset", "dataset.json")
     conversations = json.loads(path.read_text("utf-8"))
-    result = (
+    records = (
         _record(name, conversations[name]["messages"], seed, turns, min_completion_chars, max_chars)
         for name in sorted(conversations)
     )
-    yield from sample(result, limit, seed)
+    yield from sample(records, limit, seed)
 
 
 def _record(name, messages, seed, turns, min_chars, max_chars) -> dict | Dropped:
-    reported = ["\n".join(part["text"].strip() for part in turn).strip() for turn in messages]
+    texts = ["\n".join(part["text"].strip() for part in turn).strip() for turn in messages]
     fitting = []
-    for i in range(1, len(reported)):
-        context = reported[max(0, i - turns) : i]
+    for i in range(1, len(texts)):
+        context = texts[max(0, i - turns) : i]
         prompt = "\n".join(f"{'AB'[place % 2]}: {text}" for place, text in enumerate(context))
-        record = {"id": name, "group": name, "prompt": prompt, "completion": reported[i], "licence": LICENCE}
-        if all(context) and len(reported[i]) >= min_chars and not too_long(record, max_chars):
+        record = {"id": name, "group": name, "prompt": prompt, "completion": texts[i], "licence": LICENCE}
+        if all(context) and len(texts[i]) >= min_chars and not too_long(record, max_chars):
             fitting.append(record)
     if not fitting:
         return Dropped("no turn of a fitting length")

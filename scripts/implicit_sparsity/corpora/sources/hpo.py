@@ -35,12 +35,12 @@ def documents(
     for name, term in terms.items():
         if term["parents"]:
             children.setdefault(term["parents"][0], []).append(name)
-    result = (
+    records = (
         _record(name, terms, children, seed, n_choices, branch_depth)
         for name in sorted(terms)
         if terms[name]["definition"]
     )
-    yield from sample(within(result, max_chars), limit, seed)
+    yield from sample(within(records, max_chars), limit, seed)
 
 
 def _terms(obo: str) -> dict[str, dict]:

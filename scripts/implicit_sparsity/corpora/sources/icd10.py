@@ -36,8 +36,8 @@ def documents(
     import xml.etree.ElementTree as ElementTree  # the file comes with an installed package: trusted
 
     root = ElementTree.parse(_file()).getroot()
-    result = (record for block in root.iter("section") for record in _block(block, seed, n_choices))
-    yield from sample(within(result, max_chars), limit, seed)
+    records = (record for block in root.iter("section") for record in _block(block, seed, n_choices))
+    yield from sample(within(records, max_chars), limit, seed)
 
 
 def _block(block, seed: int, n_choices: int) -> Iterator[dict | Dropped]:

@@ -35,8 +35,8 @@ def documents(
     """Functions with a docstring and a body of ``min_body_chars`` or more, at most ``max_chars`` in all."""
     root = Path(sysconfig.get_path("stdlib"))
     paths = sorted(path for path in root.rglob("*.py") if not _skipped(path.relative_to(root)))
-    result = (record for path in paths for record in _of_file(path, root, min_body_chars))
-    yield from sample(within(result, max_chars), limit, seed)
+    records = (record for path in paths for record in _of_file(path, root, min_body_chars))
+    yield from sample(within(records, max_chars), limit, seed)
 
 
 def _skipped(relative: Path) -> bool:

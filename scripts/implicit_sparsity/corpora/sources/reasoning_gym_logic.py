@@ -140,8 +140,8 @@ def _knights(puzzle) -> tuple[str, bool, list[str]]:
     facts = puzzle["metadata"]
     kinds = facts["knight_knave_terms"]
     options = product([str(kinds["a_knight"]), str(kinds["a_knave"])], repeat=len(facts["names"]))
-    reported = [[f"{name} is {kind}" for name, kind in zip(facts["names"], option)] for option in options]
-    choices = [", ".join(parts[:-1]) + f", and {parts[-1]}." for parts in reported]
+    assignments = [[f"{name} is {kind}" for name, kind in zip(facts["names"], option)] for option in options]
+    choices = [", ".join(parts[:-1]) + f", and {parts[-1]}." for parts in assignments]
     return repr(facts["statements"]), puzzle["answer"].strip() in choices, choices
 
 

@@ -43,7 +43,7 @@ def _one_by_one(observe):
     """An ``observe_routed`` that shows each hit expert by itself."""
 
     def observe_routed(block, experts, positions, h, weights):
-        hit, counts = (result.tolist() for result in experts.unique_consecutive(return_counts=True))
+        hit, counts = (part.tolist() for part in experts.unique_consecutive(return_counts=True))
         pieces = zip(hit, *(x.split(counts) for x in (positions, h, weights)), strict=True)
         for expert, *piece in pieces:
             observe(block, expert * block.width, *piece)
@@ -87,7 +87,7 @@ def _watch_experts(stack, observe_routed, block):
 
 def routed_activations(experts, x, expert):
     """h [S, n] of rows x [S, H] that are sorted by ``expert`` [S]."""
-    hit, counts = (result.tolist() for result in expert.unique_consecutive(return_counts=True))
+    hit, counts = (part.tolist() for part in expert.unique_consecutive(return_counts=True))
     parts = []
     for number, piece in zip(hit, x.split(counts), strict=True):
         gate, up = torch.nn.functional.linear(piece, experts.gate_up_proj[number]).chunk(2, -1)

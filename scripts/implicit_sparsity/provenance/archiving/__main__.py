@@ -21,7 +21,7 @@ def main() -> int:
     given = parser.parse_args()
     try:
         folder, metadata = restoring.restore(given.archive, given.folder or None)
-        print("\n".join(reported(folder, metadata)), flush=True)
+        print("\n".join(summary(folder, metadata)), flush=True)
         if find_spec("snakemake"):
             print(question(folder, metadata["run"]))
     except InputError as error:
@@ -30,7 +30,7 @@ def main() -> int:
     return 0
 
 
-def reported(folder, metadata: dict) -> list[str]:
+def summary(folder, metadata: dict) -> list[str]:
     """What was restored, and how to go on."""
     code = metadata["code"]
     changes = (

@@ -4,8 +4,7 @@ import yaml
 
 from implicit_sparsity.errors import InputError
 
-from . import contents, crate, packing
-from . import metadata as words
+from . import contents, crate, metadata, packing
 from .layout import CRATE, LAID, LICENCES, MANIFEST, METADATA, PATCH
 
 
@@ -13,26 +12,26 @@ def assemble(
     root, jobs: list, run: dict, options: dict, laid: dict, progress=iter
 ) -> tuple[dict, dict, dict]:
     """(path in the archive -> Path or bytes, path -> SHA-256, archive.json)."""
-    result = contents.gather(root, jobs, run, options)
-    domains = words.licences(result.files)
-    members = dict(result.files)
-    members[LICENCES] = words.licences_page(domains).encode()
+    gathered = contents.gather(root, jobs, run, options)
+    domains = metadata.licences(gathered.files)
+    members = dict(gathered.files)
+    members[LICENCES] = metadata.licences_page(domains).encode()
     members[LAID] = yaml.safe_dump(laid, sort_keys=True, allow_unicode=True).encode()
-    if result.code["patch"]:
-        members[PATCH] = result.code["patch"].encode(errors="surrogateescape")
+    if gathered.code["patch"]:
+        members[PATCH] = gathered.code["patch"].encode(errors="surrogateescape")
     sizes, sums = {}, {}
     for name in progress(sorted(members)):
         sizes[name], sums[name] = packing.size_and_sum(members[name])
     chosen = {key: options[key] for key in ("activations", "weights")}
-    reported = words.of_archive(result, chosen, laid, sizes)
-    graph = crate.metadata(members, reported, domains, _citation(root))
-    members[CRATE] = words.as_json(graph)
+    archive_json = metadata.of_archive(gathered, chosen, laid, sizes)
+    graph = crate.metadata(members, archive_json, domains, _citation(root))
+    members[CRATE] = metadata.as_json(graph)
     sizes[CRATE], sums[CRATE] = packing.size_and_sum(members[CRATE])
-    members[METADATA] = words.as_json(reported | {"files": len(sizes), "bytes": sum(sizes.values())})
+    members[METADATA] = metadata.as_json(archive_json | {"files": len(sizes), "bytes": sum(sizes.values())})
     _, sums[METADATA] = packing.size_and_sum(members[METADATA])
     members[MANIFEST] = packing.manifest(sums)
     _, sums[MANIFEST] = packing.size_and_sum(members[MANIFEST])
-    return members, sums, reported | {"files": len(sizes), "bytes": sum(sizes.values())}
+    return members, sums, archive_json | {"files": len(sizes), "bytes": sum(sizes.values())}
 
 
 def _citation(root) -> dict:

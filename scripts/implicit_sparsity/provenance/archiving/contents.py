@@ -109,33 +109,33 @@ def code(root: Path) -> dict:
     listed = sorted({name for name in listed if name and (root / name).is_file() and name not in MADE_HERE})
     changed = _git(root, "diff", "--name-only", "-z", "HEAD").split("\0")
     untracked = _git(root, "ls-files", "-z", "--others", "--exclude-standard").split("\0")
-    reported = {
+    state = {
         "commit": (identity.commit(root) or "").removesuffix("-dirty"),
         "changed": sorted(filter(None, changed)),
         "untracked": sorted(filter(None, untracked)),
     }
-    reported["dirty"] = bool(reported["changed"] or reported["untracked"])
-    patch = _git(root, "diff", "--binary", "HEAD") if reported["changed"] else None
-    return reported | {"files": listed, "listed": listed, "patch": patch}
+    state["dirty"] = bool(state["changed"] or state["untracked"])
+    patch = _git(root, "diff", "--binary", "HEAD") if state["changed"] else None
+    return state | {"files": listed, "listed": listed, "patch": patch}
 
 
 def _restored_code(root: Path) -> dict:
     """The same for a folder that came out of an archive: what that said, and what was changed since."""
     if not (root / METADATA).is_file() or not (root / MANIFEST).is_file():
         raise InputError("is neither a git checkout nor a restored archive: its code has no name", path=root)
-    metadata = read_json(root / METADATA)["code"]
+    archived = read_json(root / METADATA)["code"]
     sums = dict(reversed(line.split("  ", 1)) for line in (root / MANIFEST).read_text("utf-8").splitlines())
-    now = {name: sha256(root / name) for name in metadata["files"] if (root / name).is_file()}
+    now = {name: sha256(root / name) for name in archived["files"] if (root / name).is_file()}
     changed = sorted(
-        {*metadata["changed"], *(name for name in metadata["files"] if now.get(name) != sums[name])}
+        {*archived["changed"], *(name for name in archived["files"] if now.get(name) != sums[name])}
     )
     patch = (root / PATCH).read_bytes().decode(errors="surrogateescape") if (root / PATCH).is_file() else None
-    reported = metadata | {
+    state = archived | {
         "changed": changed,
-        "dirty": bool(changed or metadata["untracked"]),
+        "dirty": bool(changed or archived["untracked"]),
         "files": sorted(now),
     }
-    return reported | {"listed": sorted(now), "patch": patch}
+    return state | {"listed": sorted(now), "patch": patch}
 
 
 def _git(root: Path, *words: str) -> str:

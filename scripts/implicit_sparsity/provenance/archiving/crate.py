@@ -32,7 +32,8 @@ RESULTS = ("results/tables/", "results/figures/", "results/report", "results/ver
 def metadata(names, details: dict, domains: dict, citation: dict) -> dict:
     """ro-crate-metadata.json as a value.
 
-    names: paths in the archive; about: archive.json; domains: ``about.licences``; citation: CITATION.cff.
+    names: paths in the archive; details: archive.json; domains: domain -> {sources, licences};
+    citation: CITATION.cff.
     """
     from rocrate.rocrate import ROCrate
 
@@ -54,7 +55,7 @@ def metadata(names, details: dict, domains: dict, citation: dict) -> dict:
     configs = [
         _config(crate, name, workflow) for name in ["config.yaml", *details["run"]["configfiles"], LAID]
     ]
-    data = [_data_set(crate, domain, reported) for domain, reported in domains.items()]
+    data = [_data_set(crate, domain, entry) for domain, entry in domains.items()]
     results = [
         _file(crate, name) for name in sorted(names) if name.startswith(RESULTS) and not _sidecar(name)
     ]
@@ -123,16 +124,16 @@ def _config(crate, name: str, workflow):
     return file
 
 
-def _data_set(crate, domain: str, reported: dict):
+def _data_set(crate, domain: str, entry: dict):
     """A domain's documents: an entity of the run, also where the archive left some of its files out."""
     licences = [
         crate.add(
             _thing(crate, f"#licence-{_slug(name)}", "CreativeWork", name=name, description="of documents")
         )
-        for name in sorted(reported["licences"])
+        for name in sorted(entry["licences"])
     ]
     sources = ", ".join(
-        f"{name} ({', '.join(metadata['licences'])})" for name, metadata in reported["sources"].items()
+        f"{name} ({', '.join(metadata['licences'])})" for name, metadata in entry["sources"].items()
     )
     return crate.add_dataset(
         dest_path=f"results/corpora/{domain}/",

@@ -24,17 +24,17 @@ def licences(files: dict) -> dict:
         parts = Path(name.removeprefix(f"{LEFT_OUT}/")).parts
         if parts[:2] != ("results", "corpora") or not name.endswith("manifest.json"):
             continue
-        reported = read_json(path)
+        manifest = read_json(path)
         domain = result.setdefault(parts[2], {"licences": {}, "sources": {}})
         if parts[3] == "splits":
-            domain["licences"] = reported["licences"]
+            domain["licences"] = manifest["licences"]
         else:
             keys = ("licences", "loader", "documents", "versions", "sha256")
-            domain["sources"][reported["source"]] = {key: reported[key] for key in keys}
+            domain["sources"][manifest["source"]] = {key: manifest[key] for key in keys}
     return result
 
 
-def licences_page(result: dict) -> str:
+def licences_page(domains: dict) -> str:
     """The same for people. The licence of the code is another: LICENSE."""
     lines = [
         "# Licences of the data",
@@ -43,11 +43,9 @@ def licences_page(result: dict) -> str:
         "",
     ]
     lines += ["| domain | source | licence | documents read |", "|---|---|---|---|"]
-    for domain, metadata in result.items():
-        for source, reported in metadata["sources"].items():
-            lines.append(
-                f"| {domain} | {source} | {', '.join(reported['licences'])} | {reported['documents']} |"
-            )
+    for domain, metadata in domains.items():
+        for source, facts in metadata["sources"].items():
+            lines.append(f"| {domain} | {source} | {', '.join(facts['licences'])} | {facts['documents']} |")
     return "\n".join(lines) + "\n"
 
 
@@ -64,7 +62,7 @@ def of_archive(contents, options: dict, laid: dict, sizes: dict) -> dict:
         "left_out": contents.left_out,
         "started": first,
         "ended": last,
-        "licences": {domain: reported["licences"] for domain, reported in licences(contents.files).items()},
+        "licences": {domain: entry["licences"] for domain, entry in licences(contents.files).items()},
         "files": len(sizes),
         "bytes": sum(sizes.values()),
     }

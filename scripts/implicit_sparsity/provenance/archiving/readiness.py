@@ -58,8 +58,8 @@ def dry_run(run: dict, *more: str, folder=None, snakefile=None) -> str:
     printed = done.stdout + done.stderr
     if done.returncode:
         lines = [line.strip() for line in printed.splitlines() if line.strip()] or ["no word"]
-        reported = next((n for n, line in enumerate(lines) if "Error" in line or "Exception" in line), -1)
-        raise InputError(f"Snakemake cannot plan the study: {' '.join(lines[reported:][:3])}")
+        first = next((n for n, line in enumerate(lines) if "Error" in line or "Exception" in line), -1)
+        raise InputError(f"Snakemake cannot plan the study: {' '.join(lines[first:][:3])}")
     return printed
 
 
@@ -67,9 +67,9 @@ def finished(run: dict, snakefile) -> list[Job]:
     """All jobs of the study; InputError naming what is still to be done, where anything is."""
     left = jobs(dry_run(run, snakefile=snakefile))
     if left:
-        reported = "; ".join(
+        listed = "; ".join(
             f"{' '.join([job.rule, *job.wildcards])} ({job.reason[:WORDS]})" for job in left[:NAMED]
         )
         more = f"; and {len(left) - NAMED} more" if len(left) > NAMED else ""
-        raise InputError(f"the study is not finished, {len(left)} jobs are to run: {reported}{more}")
+        raise InputError(f"the study is not finished, {len(left)} jobs are to run: {listed}{more}")
     return jobs(dry_run(run, "--forceall", snakefile=snakefile))

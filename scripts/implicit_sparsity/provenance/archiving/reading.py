@@ -136,21 +136,21 @@ class Walk:
         elif self.name == METADATA:
             self.metadata = self._metadata(json.loads(self.retained))
 
-    def _metadata(self, reported) -> dict:
+    def _metadata(self, content) -> dict:
         kinds = {"format": int, "files": int, "bytes": int, "code": dict, "run": dict, "left_out": list}
-        if not isinstance(reported, dict) or not all(
-            isinstance(reported.get(key), kind) for key, kind in kinds.items()
+        if not isinstance(content, dict) or not all(
+            isinstance(content.get(key), kind) for key, kind in kinds.items()
         ):
             raise self.refuse("has an archive.json that does not say what it must")
-        if reported["format"] != FORMAT:
-            raise self.refuse(f"is of format {reported['format']}, this code reads {FORMAT}")
-        if reported["files"] != len(self.sums) - 1:
+        if content["format"] != FORMAT:
+            raise self.refuse(f"is of format {content['format']}, this code reads {FORMAT}")
+        if content["files"] != len(self.sums) - 1:
             raise self.refuse("counts other files in archive.json than in its manifest")
-        if reported["bytes"] > self.limit:
+        if content["bytes"] > self.limit:
             raise self.refuse(
-                f"would unpack to {reported['bytes']} bytes, more than a file of its size can be trusted with"
+                f"would unpack to {content['bytes']} bytes, more than a file of its size can be trusted with"
             )
-        return reported
+        return content
 
 
 class Header(tarfile.TarInfo):

@@ -29,14 +29,14 @@ def _model(artifact) -> list[str]:
     metadata = _read(artifact, "manifest.json")
     if not artifact.path.startswith("results/models/") or "revision" not in metadata:
         return []
-    reported = [
+    names = [
         f"model {metadata['name']} @ {metadata['revision']}",
         *filter(None, [metadata.get("repository")]),
     ]
     weights = [
         f"{name} sha256 {_short(value)}" for name, value in metadata["files"].items() if "safetensors" in name
     ]
-    return [", ".join(reported + weights), *filter(None, [metadata.get("note")])]
+    return [", ".join(names + weights), *filter(None, [metadata.get("note")])]
 
 
 def _source(artifact) -> list[str]:
@@ -103,19 +103,19 @@ def _eval(artifact) -> list[str]:
 
 
 def _made(artifact) -> list[str]:
-    reported = artifact.record
-    if not reported:
+    record = artifact.record
+    if not record:
         return [
             "not made by a rule of the study" if artifact.place else "not here, and nothing is known of it"
         ]
     if artifact.noted:
-        return [f"rule {reported['rule']} (Snakemake's note; the file itself says nothing)"]
-    made = reported.get("made", {})
-    words = [f"rule {reported['rule']}", f"code {_short(reported.get('code') or 'unknown')}"]
+        return [f"rule {record['rule']} (Snakemake's note; the file itself says nothing)"]
+    made = record.get("made", {})
+    words = [f"rule {record['rule']}", f"code {_short(record.get('code') or 'unknown')}"]
     words += [f"commit {made['commit']}"] if made.get("commit") else []
     words += [f"on {made['device']}"] if made.get("device") else []
     lines = [", ".join(words)]
-    return lines + _config("config", reported.get("options", {}))
+    return lines + _config("config", record.get("options", {}))
 
 
 def _config(name: str, value, limit: int = 200) -> list[str]:

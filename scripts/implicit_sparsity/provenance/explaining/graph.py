@@ -60,12 +60,12 @@ def load(root: Path, path: str) -> Artifact:
     """What is known of the artifact at exactly this path."""
     for place in (root / path, root / LEFT_OUT / path):
         if place.exists():
-            reported = formats.read(place)
-            if isinstance(reported, dict) and "rule" in reported:
-                return Artifact(path, place, reported)
+            record = formats.read(place)
+            if isinstance(record, dict) and "rule" in record:
+                return Artifact(path, place, record)
     place = root / path if (root / path).exists() else None
-    reported = noted(root, path)
-    return Artifact(path, place, reported or {}, noted=reported is not None)
+    record = noted(root, path)
+    return Artifact(path, place, record or {}, noted=record is not None)
 
 
 def metadata_file(folder: Path, path: str) -> Path:

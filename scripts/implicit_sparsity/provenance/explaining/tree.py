@@ -1,4 +1,4 @@
-"""The tree that is printed: an artifact, what it says, and below it what it was made of, each told once."""
+"""The tree that is printed: an artifact, what it says, and below it what it was made of, each once."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def lines(file, everything: bool = False):
     yield from _node(root, artifact, "", "", {artifact.path}, everything, None)
 
 
-def _node(root: Path, artifact, first: str, rest: str, reported: set, everything: bool, expected):
+def _node(root: Path, artifact, first: str, rest: str, printed: set, everything: bool, expected):
     """One artifact and all below it; ``expected``: its id when the artifact above read it."""
     now = artifact.record.get("id")
     notes = (
@@ -36,11 +36,11 @@ def _node(root: Path, artifact, first: str, rest: str, reported: set, everything
     for position, (child, seen) in enumerate(shown):
         last = position == len(shown) - 1 and not more
         lead, below = (f"{rest}`- ", f"{rest}   ") if last else (f"{rest}|- ", f"{rest}|  ")
-        if child.path in reported and child.inputs:
+        if child.path in printed and child.inputs:
             yield f"{lead}{child.path} (see above)"
         else:
-            reported.add(child.path)
-            yield from _node(root, child, lead, below, reported, everything, seen)
+            printed.add(child.path)
+            yield from _node(root, child, lead, below, printed, everything, seen)
     for position, (rule, count) in enumerate(more.items()):
         yield f"{rest}{'`- ' if position == len(more) - 1 else '|- '}and {count} more of rule {rule} (ALL=1)"
 

@@ -24,9 +24,7 @@ def read_strictly(file) -> dict:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{name}:{mark.line + 1}" if mark else name
-        raise ConfigError(
-            (), f"broken YAML ({getattr(error, 'problem', None) or error})", "YAML", where
-        ) from error
+        raise _broken((), error, where) from error
     except (ValueError, TypeError) as error:  # a value or key that no Python object stands for
         raise ConfigError((), f"a value that cannot be read ({error})", "YAML", name) from error
     if not isinstance(content, dict):
@@ -35,8 +33,17 @@ def read_strictly(file) -> dict:
     return content
 
 
-def _refuse_repeated_keys(node, path, name):
-    """A key given twice is two intentions, of which YAML would keep the last."""
+def _broken(path, error, where) -> ConfigError:
+    problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+    return ConfigError(path, f"broken YAML ({problem})", "YAML", where)
+
+
+def _refuse_repeated_keys(node, path, name, above=()):
+    """A key given twice is two intentions, of which YAML would keep the last; no alias may hold itself."""
+    if any(node is one for one in above):
+        line = node.start_mark.line + 1
+        raise ConfigError(path, "an alias of what it stands in", "values", f"{name}:{line}")
+    above = (*above, node)
     if isinstance(node, yaml.MappingNode):
         seen = set()
         for key, value in node.value:
@@ -47,10 +54,10 @@ def _refuse_repeated_keys(node, path, name):
             if key.value in seen:
                 raise ConfigError((*path, key.value), "a second entry of this name", "one", here)
             seen.add(key.value)
-            _refuse_repeated_keys(value, (*path, key.value), name)
+            _refuse_repeated_keys(value, (*path, key.value), name, above)
     elif isinstance(node, yaml.SequenceNode):
         for position, value in enumerate(node.value):
-            _refuse_repeated_keys(value, (*path, position), name)
+            _refuse_repeated_keys(value, (*path, position), name, above)
 
 
 def plain(value, path=(), file=None, typed=True):
@@ -63,7 +70,10 @@ def plain(value, path=(), file=None, typed=True):
     if isinstance(value, list | tuple):
         return [plain(item, (*path, position), file, typed) for position, item in enumerate(value)]
     if isinstance(value, str) and not typed:
-        value = yaml.safe_load(value) if value.strip() else value
+        try:
+            value = yaml.safe_load(value) if value.strip() else value
+        except yaml.YAMLError as error:
+            raise _broken(path, error, file) from error
     if isinstance(value, str) and EXPONENT.fullmatch(value):
         value = float(value)
     if isinstance(value, float) and not math.isfinite(value):

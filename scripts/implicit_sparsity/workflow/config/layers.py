@@ -57,7 +57,7 @@ def optional_parts(files) -> dict:
             if not isinstance(part, dict) and part is not False:
                 raise ConfigError(("optional", name), show(part), "a mapping, or false", file)
         found |= {name: (place, part) for name, part in parts.items()}
-    return {name: said for name, said in found.items() if said[1] is not False}
+    return {name: part for name, part in found.items() if part[1] is not False}
 
 
 def asked_parts(files, parts) -> dict:

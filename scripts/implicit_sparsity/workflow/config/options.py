@@ -36,7 +36,8 @@ def check_probes(config):
     """Every entry of probes is a module of probes/ or of measurements/, and has options of its class."""
     for name, entry in config["probes"].items():
         if name not in MEASUREMENTS:
-            refuse_unknown(("probes", name), name, source.available("probes"), "module of probes")
+            known = [*source.available("probes"), *MEASUREMENTS]
+            refuse_unknown(("probes", name), name, known, "module of probes")
         check_options(("probes", name), entry, source.option_fields(probe_module(name)))
 
 

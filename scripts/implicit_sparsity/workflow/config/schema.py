@@ -25,7 +25,7 @@ BOUNDS = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveM
 
 
 def check_shape(content: dict):
-    """Refuse what the models do not allow; of several errors the outermost is told."""
+    """Refuse what the models do not allow; of several errors the outermost is reported."""
     try:
         Config.model_validate(content)
     except ValidationError as error:
@@ -34,7 +34,7 @@ def check_shape(content: dict):
 
 
 def _worded(error, content):
-    """((depth, rank), ConfigError) of one error of pydantic; an unknown key is told before a missing one."""
+    """((depth, rank), ConfigError) of one error of pydantic; an unknown key comes before a missing one."""
     kind, context = error["type"], error.get("ctx", {})
     lacks = kind == "missing"
     path, value = _place(error["loc"][:-1] if lacks else error["loc"], content)

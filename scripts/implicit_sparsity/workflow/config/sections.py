@@ -59,7 +59,7 @@ class Training(Section):
         "Optimizer steps of one stage.",
         "20 is a demonstration; 100 or more before reading anything into a method.",
     )
-    batch_size: Count = key("Documents per step.", "a multiple of the cards of a sharded job.")
+    batch_size: Count = key("Documents per step.", "a multiple of the GPUs of a sharded job.")
     learning_rate: Positive = key("Peak learning rate of AdamW.", "best left, and swept under methods.")
     warmup: Natural = key("Steps of linear warm-up.", "fewer than steps.")
     weight_decay: Annotated[float, Field(ge=0)] = key("Decoupled weight decay.", "0: none.")

@@ -76,8 +76,8 @@ def laid_out(config) -> tuple[dict, dict]:
                     found = f"a variant {variant}, which is also another entry"
                     raise ConfigError(("methods", name), found, "another name")
                 uses = {} if variant == runs else {"uses": runs}
-                told = {key: value for key, value in whole.items() if key not in OF_ENTRIES}
-                methods[variant] = told | options | uses
+                own = {key: value for key, value in whole.items() if key not in OF_ENTRIES}
+                methods[variant] = own | options | uses
                 families[variant] = {"family": family, "role": role, "of": name, "point": point}
     return methods, families
 
