@@ -14,11 +14,10 @@ import numpy as np
 import torch
 
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.models import forward, loading
+from implicit_sparsity.models import forward, loading, losses
 from implicit_sparsity.models.batching import collate, completion_tokens, sorted_batches, to_device
 from implicit_sparsity.models.ffn import feed_forwards
 from implicit_sparsity.models.hooks.watching import module_inputs
-from implicit_sparsity.models.losses import LOGITS_AT_ONCE
 
 from .reference_documents import counting, evenly, first_documents
 
@@ -117,7 +116,7 @@ def divergences(old, old_states, new, new_states) -> np.ndarray:
 
     old, new: heads; their states ``[C, H]``.
     """
-    at_once = max(1, LOGITS_AT_ONCE // (4 * old.weight.shape[0]))
+    at_once = max(1, losses.LOGITS_AT_ONCE // (4 * old.weight.shape[0]))
     for head in (old, new):
         head.to(loading.default_device())
     parts = []
