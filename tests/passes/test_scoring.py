@@ -86,7 +86,7 @@ def test_same_sequence_is_computed_once(scored, monkeypatch):
     sequences = [scoring.Sequence(split[i].ids, split[i].prompt) for i in (0, 1, 0, 0)]
     seen, run = [], forward.hidden_states
     monkeypatch.setattr(
-        loading, "hidden_states", lambda m, ids, mask: seen.append(len(ids)) or run(m, ids, mask)
+        forward, "hidden_states", lambda m, ids, mask: seen.append(len(ids)) or run(m, ids, mask)
     )
     nats = scoring.log_likelihoods(model, sequences, 10_000)
     assert sum(seen) == 2 and np.array_equal(nats[0], nats[2]) and np.array_equal(nats[0], nats[3])
