@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+import test_methods
 import torch
 from safetensors.torch import load_file
 from test_methods import KINDS, train, trained  # noqa: F401 (a fixture)
 
-from implicit_sparsity import methods
 from implicit_sparsity.methods.base import LoraMethod
 from implicit_sparsity.models import lowrank
 from implicit_sparsity.storage import tensors
@@ -38,7 +38,7 @@ class Stacked(LoraMethod):
 def test_weight_zero_is_a_plain_new_lora_stacked(trained, nano, kind, tmp_path, monkeypatch):  # noqa: F811
     first = trained(kind, "o_lora")[0][0]
     train(nano, kind, "o_lora", 2, tmp_path / "zero", first, {"weight": 0.0})
-    monkeypatch.setattr(methods, "load", lambda name, **options: Stacked())
+    monkeypatch.setattr(test_methods, "load", lambda room, name, **options: Stacked())
     train(nano, kind, "stacked", 2, tmp_path / "plain", first, {})
     assert (tmp_path / "zero" / FILE).read_bytes() == (tmp_path / "plain" / FILE).read_bytes()
 
