@@ -37,6 +37,12 @@ def test_searching_the_best_groups_finds_the_largest(n, k):
     assert torch.equal(device_sums.largest_indices(values, k), expected)
 
 
+def rounding(terms):
+    """How far off a float32 sum of so many numbers (or squares) >= 0 may be, whatever their order, as a share
+    of it: each of them is rounded at most ``terms`` times, by 2^-24."""
+    return terms * 2.0**-24
+
+
 @pytest.mark.parametrize("kind", ["float32", "bfloat16", "on a GPU"])
 @pytest.mark.parametrize("routed", [False, True])
 def test_all_sums_are_what_plain_numpy_sums(routed, kind, monkeypatch):
@@ -63,12 +69,13 @@ def test_all_sums_are_what_plain_numpy_sums(routed, kind, monkeypatch):
     statistics._sum(0, first, *given, experts, 3 if routed else 1)
     got = statistics.arrays()
     values = h[rows].double().abs().numpy()
+    near = rounding(len(rows))
     order = np.argsort(-values, axis=1, kind="stable")  # of equal ones the first
     for part in range(3 if routed else 1):
         mine = owner.numpy() == part if routed else np.full(len(rows), True)
         here = slice(first + 40 * part, first + 40 * (part + 1))
-        np.testing.assert_allclose(got["sum_abs"][0, here], values[mine].sum(0), rtol=1e-6)
-        np.testing.assert_allclose(got["sum_sq"][0, here], (values[mine] ** 2).sum(0), rtol=1e-6)
+        np.testing.assert_allclose(got["sum_abs"][0, here], values[mine].sum(0), rtol=near)
+        np.testing.assert_allclose(got["sum_sq"][0, here], (values[mine] ** 2).sum(0), rtol=near)
         assert np.array_equal(got["max_abs"][0, here], values[mine].max(0))
         for row, k in enumerate((4, 1, 30)):
             expected = np.bincount(order[mine, :k].ravel(), minlength=40)
@@ -78,9 +85,9 @@ def test_all_sums_are_what_plain_numpy_sums(routed, kind, monkeypatch):
             assert np.array_equal(got["above_count"][0, row, here], on.sum(0))
         for group in range(5):
             expected = values[mine & (groups.numpy() == group)].sum(0)
-            np.testing.assert_allclose(got["group_sum_abs"][group, 0, here], expected, rtol=1e-5)
+            np.testing.assert_allclose(got["group_sum_abs"][group, 0, here], expected, rtol=near)
     assert got["zero_count"][0] == (values == 0).sum() > 40
-    assert got["sum_abs"].sum() == pytest.approx(values.sum())  # and nowhere else
+    assert got["sum_abs"].sum() == pytest.approx(values.sum(), rel=near)  # and nowhere else
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
@@ -148,8 +155,9 @@ def test_blocks_sum_to_what_a_loop_over_experts_sums_to(routed):
     zero = torch.zeros(1, 24, dtype=torch.float64)
     for number in range(len(counts)):
         mine, here = expert == number, slice(24 * number, 24 * (number + 1))
-        torch.testing.assert_close(got["sum"][here], wide[mine].sum(0))
-        torch.testing.assert_close(got["squares"][here], wide[mine].square().sum(0), rtol=1e-6, atol=0)
+        near = {"rtol": rounding(max(counts)), "atol": 0}
+        torch.testing.assert_close(got["sum"][here], wide[mine].sum(0), **near)
+        torch.testing.assert_close(got["squares"][here], wide[mine].square().sum(0), **near)
         assert torch.equal(got["largest"][here], torch.cat([zero, wide[mine]]).amax(0))
         for row, share in enumerate((0.1, 0.5)):
             assert torch.equal(got["above"][row, here], (values >= share * largest)[mine].sum(0).double())
@@ -168,7 +176,7 @@ def test_the_compiled_sums_equal_the_eager_ones():
         ours = torch.compile(device_sums.fused_sums, dynamic=True)(blocks, largest, (0.01, 0.5))
         eager = device_sums.eager_sums(blocks, largest, (0.01, 0.5))
     for one, other in zip(ours, eager, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-6, atol=0)
+        torch.testing.assert_close(one, other, rtol=2 * rounding(blocks.shape[1]), atol=0)
 
 
 def test_sums_go_on_where_nothing_compiles(monkeypatch, caplog):
