@@ -3,8 +3,7 @@
 import json
 import subprocess
 import sys
-from contextlib import ExitStack
-from itertools import repeat
+from contextlib import contextmanager
 from pathlib import Path
 
 import networks
@@ -99,8 +98,7 @@ def train(nano, kind, name, count, folder, previous=None, options=None, **more):
     )
     method = load("methods", name, **(OPTIONS.get(name, {}) if options is None else options))
     result = fit.run_stage(here, method, folder.parent / f"{folder.name}.scratch")
-    result["routed"] = []
-    with routed(here.model, result["routed"]):
+    with routed(here.model) as result["routed"]:
         seen = logits(here.model, method)
     with files.new_folder(folder) as new:
         here.save(method, new, result["state"])
@@ -183,11 +181,7 @@ def test_adapters_load_with_peft_alone_and_whole_models_with_transformers(traine
         for folder, _, result, seen in trained(kind, name):
             whole = not load("methods", name).adapter
             assert whole == (folder / "config.json").exists() != (folder / "adapter_config.json").exists()
-            wanted[str(folder)] = (
-                not whole and str(nano(kind)[0]),
-                seen.tolist(),
-                [c.tolist() for c in result["routed"]],
-            )
+            wanted[str(folder)] = (not whole and str(nano(kind)[0]), seen.tolist(), result["routed"])
     (tmp_path / "wanted.json").write_text(json.dumps({"ids": IDS.tolist(), "wanted": wanted}))
     done = subprocess.run(
         [sys.executable, "-c", FRESH, str(tmp_path / "wanted.json")],
