@@ -10,7 +10,7 @@ import pytest
 from planted_archive import FILES, whole
 
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.provenance import identity
+from implicit_sparsity.provenance import formats, identity
 from implicit_sparsity.provenance.archiving import contents, packing, readiness, reading, restoring
 from implicit_sparsity.provenance.archiving.layout import MANIFEST, PATCH
 
@@ -182,7 +182,7 @@ def study(repository):
     (repository / "data/own.jsonl").write_text("{}\n")
     outputs = ["results/models/nano", "results/activations/a.zarr"]
     for path in outputs:
-        note = repository / contents.metadata(path)
+        note = repository / formats.snakemake_note(path)
         note.parent.mkdir(parents=True, exist_ok=True)
         note.write_text("{}")
     (repository / "results/leftover.csv").write_text("of no job")
@@ -203,7 +203,7 @@ def test_artifacts_are_taken_whole_or_left_out_whole(study):
     assert {"results/models/nano/model.safetensors", "results/activations/a.zarr/zarr.json"} <= set(
         both.files
     )
-    assert {"data/own.jsonl", "Snakefile", contents.metadata("results/models/nano")} <= set(both.files)
+    assert {"data/own.jsonl", "Snakefile", formats.snakemake_note("results/models/nano")} <= set(both.files)
     assert both.left_out == [] and "results/leftover.csv" not in both.files
     none = contents.gather(root, jobs, RUN, {"weights": False, "activations": False})
     assert none.left_out == ["results/activations/a.zarr", "results/models/nano"]
@@ -213,7 +213,7 @@ def test_artifacts_are_taken_whole_or_left_out_whole(study):
         "left_out/results/models/nano/manifest.json",
         "left_out/results/activations/a.zarr/zarr.json",
     }
-    assert contents.metadata("results/models/nano") in none.files
+    assert formats.snakemake_note("results/models/nano") in none.files
 
 
 @pytest.mark.parametrize("path", ["/data/own.jsonl", "../own.jsonl"])
@@ -226,7 +226,7 @@ def test_a_given_file_outside_the_study_is_refused(study, path):
 
 def test_a_missing_note_of_snakemake_is_named(study):
     root, jobs = study
-    (root / contents.metadata("results/models/nano")).unlink()
+    (root / formats.snakemake_note("results/models/nano")).unlink()
     with pytest.raises(InputError, match=r"\.snakemake/metadata/.*is missing"):
         contents.gather(root, jobs, RUN, {"weights": True, "activations": True})
 

@@ -8,7 +8,7 @@ import pytest
 from snakemake.iocontainers import InputFiles, OutputFiles, Params, Wildcards
 
 from implicit_sparsity.provenance import formats, identity
-from implicit_sparsity.provenance.explaining import graph, tree
+from implicit_sparsity.provenance.explaining import tree
 from implicit_sparsity.provenance.record import _current, begin, finish, read
 
 
@@ -125,7 +125,7 @@ def test_explain_says_when_an_input_was_made_again(tmp_path, monkeypatch):
 
 def test_explain_takes_snakemakes_note_of_what_says_nothing(tmp_path):
     name = "results/tables/" + "long" * 60 + ".csv"
-    note = graph.metadata_file(tmp_path / graph.METADATA, name)
+    note = tmp_path / formats.snakemake_note(name)
     note.parent.mkdir(parents=True)
     note.write_text(
         json.dumps({"rule": "table", "input": ["results/source.jsonl", "results/plan/nano.json"]})

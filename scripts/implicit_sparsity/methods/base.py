@@ -34,9 +34,7 @@ class Method(Options):
     STARTS = "previous"  # "base": every stage starts from the base model, and none waits for another
     READS = "last"  # "all": the documents of old domains, too (replay, joint training)
     BUDGET = "stage"  # "domains": as many steps as a stage has, for each domain so far
-    TRAINS = (
-        "lora"  # "neurons" (rows, columns of a share) | "partitions" (of freed positions) | "all" weights
-    )
+    TRAINS = "lora"  # "neurons" (of a share) | "partitions" (of freed positions) | "all" weights
     STACKED = False  # True: each stage has a LoRA of its own, and is saved with the earlier ones' beside it
     STATE = (0, 0)  # bytes kept for later stages of each trained number: in all, and with every stage
     ROUTED = False  # True: chooses among experts, so there is nothing for it to do in a dense model
@@ -45,9 +43,7 @@ class Method(Options):
 
     constrained = False  # True: promises not to write somewhere, and is held to it by the constraint audit
     exact = False  # True: what it must not write stays as it is, to the bit, so the audit tolerates nothing
-    watched = (
-        False  # True: its violation is recorded, too, but promised nothing: the control of one that does
-    )
+    watched = False  # True: its violation is recorded, and promised nothing: the control of one that does
     adapter = True  # False: a stage leaves a whole model, because no adapter can hold what it trains
     sharded = False  # True: reads no weights while it trains, so they may lie in parts on several GPUs
 

@@ -3,6 +3,7 @@
 import json
 import re
 import struct
+from base64 import urlsafe_b64encode
 from pathlib import Path
 
 KEY = "provenance"
@@ -18,6 +19,14 @@ def read(path: Path):
         return readers.get(path.suffix, _beside)(path)
     except (OSError, ValueError, KeyError, IndexError, TypeError, struct.error):
         return None
+
+
+def snakemake_note(path: str) -> str:
+    """Where in a study's folder Snakemake keeps its note of an output: base64 of its path, in parts where that
+    is long."""
+    name = urlsafe_b64encode(path.encode()).decode()
+    *before, last = [name[i : i + 254] for i in range(0, len(name), 254)]
+    return "/".join([".snakemake", "metadata", *(f"@{part}" for part in before), last])
 
 
 def _load(path: Path):

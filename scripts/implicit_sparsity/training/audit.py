@@ -11,13 +11,13 @@ import torch
 
 from implicit_sparsity.models import processes
 
-SUMMED_AT_ONCE = 2**26  # bits of frozen weights: a GPU widens what it sums to 8 bytes each
+SUMMED_AT_ONCE = 2**26  # frozen numbers: a GPU widens what it sums to 8 bytes each
 STEPS_TO_JUDGE = 3  # one factor of a LoRA has no gradient before the other has left zero
 
 
 class StageFailed(RuntimeError):
     """A stage broke its promise: a declared parameter was never reached, a frozen one moved, a step
-    forbidden."""
+    wrote where it must not."""
 
 
 class Audit:

@@ -7,12 +7,11 @@ all of it.
 
 import os
 import subprocess
-from base64 import urlsafe_b64encode
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.provenance import identity, record
+from implicit_sparsity.provenance import formats, identity, record
 from implicit_sparsity.storage.files import read_json, sha256
 
 from .layout import CONFIGS, LEFT_OUT, MADE_HERE, MANIFEST, METADATA, PATCH
@@ -49,7 +48,8 @@ def gather(root: Path, jobs: list, run: dict, options: dict) -> Contents:
         else:
             result.left_out.append(path)
             result.files |= {f"{LEFT_OUT}/{name}": file for name, file in _records(root, path).items()}
-        result.files |= {name: root / name for name in [metadata(path)]}
+        note = formats.snakemake_note(path)  # without it a changed config would go unnoticed once restored
+        result.files[note] = root / note
     logs = {path for job in jobs for kind in ("log", "benchmark") for path in job.files[kind]}
     result.files |= {path: root / path for path in sorted(logs) if (root / path).is_file()}
     result.files |= {path: root / path for path in REPORTS if (root / path).is_file()}
@@ -66,13 +66,6 @@ def inside(path: str) -> None:
         raise InputError(
             "lies outside the study's folder: put it inside, or it cannot be restored", path=path
         )
-
-
-def metadata(path: str) -> str:
-    """Snakemake's note of an output; without it a changed config would go unnoticed in the restored study."""
-    name = urlsafe_b64encode(path.encode()).decode()
-    *before, last = [name[i : i + 254] for i in range(0, len(name), 254)]
-    return "/".join([".snakemake", "metadata", *(f"@{part}" for part in before), last])
 
 
 def _whole(root: Path, path: str) -> dict:

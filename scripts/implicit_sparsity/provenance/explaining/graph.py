@@ -6,7 +6,6 @@ under ``left_out/``.
 """
 
 import json
-from base64 import urlsafe_b64encode
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +13,6 @@ from implicit_sparsity.errors import InputError
 from implicit_sparsity.provenance import formats
 
 LEFT_OUT = "left_out"
-METADATA = Path(".snakemake", "metadata")
 GATES = ("results/plan/",)  # had to be there, and was not read
 
 
@@ -68,17 +66,10 @@ def load(root: Path, path: str) -> Artifact:
     return Artifact(path, place, record or {}, noted=record is not None)
 
 
-def metadata_file(folder: Path, path: str) -> Path:
-    """Where Snakemake keeps its note of an output: base64 of its path, in parts where that is long."""
-    name = urlsafe_b64encode(path.encode()).decode()
-    *before, last = [name[i : i + 254] for i in range(0, len(name), 254)]
-    return folder.joinpath(*(f"@{part}" for part in before), last)
-
-
 def noted(root: Path, path: str) -> dict | None:
     """Snakemake's note of an output in the form of a record; None where there is none."""
     try:
-        metadata = json.loads(metadata_file(root / METADATA, path).read_text("utf-8"))
+        metadata = json.loads((root / formats.snakemake_note(path)).read_text("utf-8"))
         inputs = [name for name in metadata.get("input") or () if not name.startswith(GATES)]
         return {"rule": metadata["rule"], "inputs": dict.fromkeys(inputs)}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
