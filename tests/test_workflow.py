@@ -175,7 +175,7 @@ WORDS = [
     ("scripts/implicit_sparsity/workflow/job.py", "import os\n", "import os  # a comment\n"),
     ("scripts/implicit_sparsity/figures/thesis.mplstyle", "# Printed", "# As printed"),
     ("rules/adapters.smk", "with one method", "by one method"),
-    ("rules/probes.smk", "# which checkpoints are measured, and", "# Which checkpoints, and"),
+    ("rules/probes.smk", "Token shards -> stores", "Shards of tokens -> stores"),
     ("slurm/profile.v9+.yaml", "jobs: 100", "jobs: 50"),
     ("config.yaml", "lora: {rank: 8}", "lora: {'rank': 8.0} # a comment"),
     ("config.yaml", "learning_rate: 1.0e-3", "learning_rate: 1e-3"),

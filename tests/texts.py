@@ -150,6 +150,7 @@ OUTSIDE = {
     "--rerun-triggers mtime": WRONG,
     "snakemake -c2 --configfile mine.yaml all": WRONG,
     "--profile slurm all --configfile mine.yaml": "a WRONG; slurm/profile.v9+.yaml says the same",
+    "PYTHONPATH=scripts": A_PART,
     "--config": A_PART,
     "--configfile": A_PART,
     "--configfile mine.yaml": A_PART,

@@ -90,9 +90,9 @@ def test_a_case_leaves_no_network_behind(gpu):
         made.append(weakref.ref(network.model.embed_tokens.weight))
         return network
 
-    meter = gpu.meters.Meter("cpu")
-    gpu.steps.measure(make, "orthogonal", {"rank": 4}, 16, 1, 1, meter, precision="bf16")
-    meter.clear()
+    cpu = gpu.meter.Meter("cpu")
+    gpu.steps.measure(make, "orthogonal", {"rank": 4}, 16, 1, 1, cpu, precision="bf16")
+    cpu.clear()
     assert len(made) == 2 and [reference() for reference in made] == [None, None]
 
 

@@ -1,6 +1,7 @@
 """One look a name in all figures, and no trace of the style behind them."""
 
 from implicit_sparsity.figures import base
+from implicit_sparsity.report import style as report_style
 from implicit_sparsity.workflow import source
 
 
@@ -8,7 +9,10 @@ def test_styles_are_fixed_for_known_names_and_unique_for_all():
     some = base.styles(["lora", "zeta", "alpha"])
     assert some["lora"] == base.styles(["orthogonal", "lora"])["lora"]
     assert some == base.styles(["alpha", "zeta", "lora"])
-    names = [*base.KNOWN, *(f"method_{i}" for i in range(10))]
+    left = 2 * len(report_style.MARKERS) - len(
+        base.KNOWN
+    )  # filled and hollow; beyond these only colours differ
+    names = [*base.KNOWN, *(f"method_{i}" for i in range(left))]
     plot_styles = base.styles(names)
     for key in ("marker", "markerfacecolor"):
         assert key in plot_styles[names[-1]]

@@ -63,8 +63,8 @@ def snakemake(folder, *arguments, check=True):
 
 
 def module(name, *arguments):
-    """``python -m implicit_sparsity.<name>``, as the Makefile calls it."""
-    command = [sys.executable, "-m", f"implicit_sparsity.{name}", *map(str, arguments)]
+    """``python -m implicit_sparsity.provenance.<name>``, as the Makefile calls it."""
+    command = [sys.executable, "-m", f"implicit_sparsity.provenance.{name}", *map(str, arguments)]
     environment = os.environ | {"PYTHONPATH": str(ROOT / "scripts")}
     return subprocess.run(command, capture_output=True, text=True, env=environment)
 

@@ -93,6 +93,14 @@ def test_records_lead_to_the_corpus(tmp_path):
     assert source["options"] == {"options": {"seed": 0}} and table["rule"] == "table"
 
 
+def test_inputs_of_any_name_count_but_for_the_plan(tmp_path):
+    """As of measurements and tables, whose inputs the config names."""
+    chain(tmp_path)
+    source = str(tmp_path / "source.jsonl")
+    reported = job(lambda **read: None, input={"activations": [source], "plan": "results/plan/nano.json"})
+    assert list(reported["inputs"]) == [source] and reported["data"] == {"math/gsm": "5" * 64}
+
+
 def test_equal_jobs_differ_in_made_alone(tmp_path, monkeypatch):
     first = chain(tmp_path / "a")
     monkeypatch.setattr(identity, "commit", lambda root=None: "another")

@@ -7,6 +7,7 @@ from base64 import urlsafe_b64encode
 from pathlib import Path
 
 KEY = "provenance"
+GATES = ("results/plan/",)  # an input that has to be there, and is not read
 
 
 def read(path: Path):
@@ -22,8 +23,7 @@ def read(path: Path):
 
 
 def snakemake_note(path: str) -> str:
-    """Where in a study's folder Snakemake keeps its note of an output: base64 of its path, in parts where that
-    is long."""
+    """Where in a study's folder Snakemake keeps its note of an output: base64 of its path, in parts."""
     name = urlsafe_b64encode(path.encode()).decode()
     *before, last = [name[i : i + 254] for i in range(0, len(name), 254)]
     return "/".join([".snakemake", "metadata", *(f"@{part}" for part in before), last])

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from implicit_sparsity.storage.files import read_json, sha256, write_json, write_text
 
-from . import identity
+from . import formats, identity
 
 PACKAGES = (*identity.PACKAGES, "pandas", "scipy", "matplotlib")
 KEY = "provenance"
@@ -34,11 +34,12 @@ _current = {}  # the record of the job that this process runs, if it runs one
 def begin(function, snakemake) -> dict:
     """The record of a job, before it runs: figures write it into their files themselves."""
     known = inspect.signature(function).parameters
+    takes_all = any(each.kind is each.VAR_KEYWORD for each in known.values())
     code = dict(snakemake.params.items()).get("code", "")
     options = {key: value for key, value in snakemake.params.items() if key in known and key != "code"}
-    # an input that the function does not take is a gate (the plan): it has to be there, and is not read
-    named = [paths for name, paths in snakemake.input.items() if name in known]
+    named = [paths for name, paths in snakemake.input.items() if takes_all or name in known]
     paths = [str(path) for given in named for path in ([given] if isinstance(given, str) else given)]
+    paths = [path for path in paths if not path.startswith(formats.GATES)]
     first = next(iter(flat(snakemake.output)), "")
     _current.clear()
     _current.update(record(snakemake.rule, first, dict(snakemake.wildcards.items()), options, code, paths))
@@ -174,7 +175,5 @@ def table_metadata(path: Path, entry: dict) -> dict:
 
 def read(path) -> dict | None:
     """The record of the artifact at ``path``; None where it has none or is not there."""
-    from . import formats
-
     result = formats.read(Path(path))
     return result if isinstance(result, dict) and "id" in result and "rule" in result else None

@@ -13,7 +13,6 @@ from implicit_sparsity.errors import InputError
 from implicit_sparsity.provenance import formats
 
 LEFT_OUT = "left_out"
-GATES = ("results/plan/",)  # had to be there, and was not read
 
 
 @dataclass
@@ -70,7 +69,7 @@ def noted(root: Path, path: str) -> dict | None:
     """Snakemake's note of an output in the form of a record; None where there is none."""
     try:
         metadata = json.loads((root / formats.snakemake_note(path)).read_text("utf-8"))
-        inputs = [name for name in metadata.get("input") or () if not name.startswith(GATES)]
+        inputs = [name for name in metadata.get("input") or () if not name.startswith(formats.GATES)]
         return {"rule": metadata["rule"], "inputs": dict.fromkeys(inputs)}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
