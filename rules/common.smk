@@ -102,17 +102,17 @@ def measured_from(wildcards):
     model, checkpoint = wildcards.model, wildcards.checkpoint
     needs = study.measures[wildcards.measurement].needs
     domains = study.domains_measured(wildcards.measurement, wildcards.get("domain"))
-    found = {"adapter": adapter_of(wildcards), "tokens": expand(TOKENS, model=model, domain=domains)}
+    inputs = {"adapter": adapter_of(wildcards), "tokens": expand(TOKENS, model=model, domain=domains)}
     if "previous" in needs:  # none before the first stage, and none of the base model
         run, _, stage = checkpoint.rpartition(".stage")
-        found["previous"] = (
+        inputs["previous"] = (
             f"results/adapters/{model}/{run}.stage{int(stage) - 1}" if int(stage or 1) > 1 else []
         )
     for need in needs:
         if need in study.measures:  # at the checkpoint, or at the base model where it has none
             at = checkpoint if checkpoint in study.probed(model, need) else "base"
-            found[need] = stores(need, model=model, checkpoint=at)
-    return found
+            inputs[need] = stores(need, model=model, checkpoint=at)
+    return inputs
 
 
 def shown(path, caption, category, **labels):

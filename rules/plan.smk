@@ -4,6 +4,7 @@ Needs: the config, and config.json of hub models. Makes: results/plan/. Both rul
 """
 
 ASKED, MEASURED = study.asked(PROBES), list(study.measures)
+PLANNED = ("models", "splits", "tokens", "orders", "seeds", "methods", "training", "evals")
 
 
 rule preflight:
@@ -24,20 +25,15 @@ rule preflight:
     params:
         checkpoints=ASKED,
         code=code("preflight.py", "measurements", *MEASURED),
-        # what is read of a domain is its name
-        domains=DOMAINS,
-        evals=config["evals"],
-        families={variant: about["family"] for variant, about in study.families.items()},
-        hardware=config.get("hardware", {}),
-        methods=config["methods"],
-        models=config["models"],
+        families={variant: origin["family"] for variant, origin in study.families.items()},
         online=study.hub_models() != "(?!)",
-        orders=config["orders"],
-        probes={name: config["probes"][name] for name in MEASURED},
-        seeds=config["seeds"],
-        splits=config["splits"],
-        tokens=config["tokens"],
-        training=config["training"],
+        # what is read of a domain is its name, and of probes what is measured
+        study={name: config[name] for name in PLANNED}
+        | {
+            "domains": {domain: {} for domain in DOMAINS},
+            "hardware": config.get("hardware", {}),
+            "probes": {name: config["probes"][name] for name in MEASURED},
+        },
     script:
         "../scripts/preflight.py"
 

@@ -52,7 +52,7 @@ rule write_latex:
         r_matrices="results/tables/r_matrices.csv" if "r_matrices" in TABLES else [],
         verdicts=VERDICTS,
     output:
-        matrices=[latex(path, table="R matrices", **about) for path, about in MATRICES.items()],
+        matrices=[latex(path, table="R matrices", **labels) for path, labels in MATRICES.items()],
         metrics_table=latex("results/latex/metrics.tex", table="metrics", model="all", order="all"),
         verdicts_table=latex("results/latex/verdicts.tex", table="verdicts", model="all", order="all"),
     log:

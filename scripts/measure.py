@@ -29,27 +29,31 @@ def measure(
     tokens: token folders of ``domains``; domain: whose documents are measured, "" for those of all;
     options: of the measurement's class; the others as in ``measurements.base.Subject``.
     """
-    from implicit_sparsity.corpora.tokens import Tokens
     from implicit_sparsity.measurements.base import Subject
     from implicit_sparsity.options import load
     from implicit_sparsity.storage.store import write_store
 
     chosen = load("measurements", measurement, **options)
-    folders = [tokens] if isinstance(tokens, str) else tokens
-    shards = dict(zip(domains, map(Tokens, folders), strict=True))
-    files = {need: stores[need] for need in chosen.NEEDS if need in stores}
-    subject = Subject(model, base, checkpoint, shards, domain, adapter, previous, files, orders or {})
-    subject.progress, scratch = progress, []
-    key = checkpoint, chosen.settings(), code
-    subject.scratch = lambda: scratch.append(cache.scratch(store, *key)) or scratch[-1]
+    shards = _shards(domains, [tokens] if isinstance(tokens, str) else tokens)
+    stores = {need: stores[need] for need in chosen.NEEDS if need in stores}
+    subject = Subject(model, base, checkpoint, shards, domain, adapter, previous, stores, orders or {})
+    key, scratch, subject.progress = (store, checkpoint, chosen.settings(), code), [], progress
+    subject.scratch = lambda: scratch.append(cache.scratch(*key)) or scratch[-1]
     arrays, coords = chosen.measure(subject)
-    measured = {each: shards[each].index for each in ([domain] if domain else domains)}
-    subject.attrs |= {"domain": domain, "tokens_sha256": identity.digest(measured)}
+    index = {each: shards[each].index for each in ([domain] if domain else domains)}
+    subject.attrs |= {"domain": domain, "tokens_sha256": identity.digest(index)}
+    described = chosen.TITLE, model, name, checkpoint, chosen.settings(), code
     rule = "measure_domain" if domain else "measure_checkpoint"
-    described = chosen.TITLE, model, name, checkpoint, chosen.settings(), code, rule
-    write_store(store, arrays, coords, identity.attributes(*described, **subject.attrs))
+    write_store(store, arrays, coords, identity.attributes(*described, rule, **subject.attrs))
     for folder in scratch:
         shutil.rmtree(folder)
+
+
+def _shards(domains, folders) -> dict:
+    """Domain -> its tokens."""
+    from implicit_sparsity.corpora.tokens import Tokens
+
+    return dict(zip(domains, map(Tokens, folders), strict=True))
 
 
 if __name__ == "__main__":

@@ -6,46 +6,18 @@ from implicit_sparsity.storage.files import write_json
 from implicit_sparsity.workflow import job
 
 
-def preflight(
-    plans,
-    summary,
-    checkpoints,
-    models,
-    domains,
-    splits,
-    tokens,
-    orders,
-    seeds,
-    methods,
-    training,
-    probes,
-    evals,
-    hardware,
-    families,
-):
+def preflight(plans, summary, checkpoints, study, families):
     """Write ``plans`` (JSON, a file a model) and ``summary`` (Markdown); with ``hardware`` print the summary.
 
     ``checkpoints``: {model: {trained, measured, gradients, controls}}, names of checkpoints and of controls;
-    ``families``: variant of a method -> its family, by which the summary calls it;
-    ``probes``: the measurements among the config's; the rest are sections of the config. Raises InputError
-    for a plan that a GPU of ``hardware`` cannot hold, with the smallest change that helps.
+    ``study``: sections of the config, of ``probes`` the measurements alone; ``families``: variant of a method
+    -> its family, by which the summary calls it. Raises InputError for a plan that no GPU holds, with the
+    smallest change that helps.
     """
     from implicit_sparsity.planning import feasibility, plan, report
 
-    study = {
-        "models": models,
-        "domains": {name: {} for name in domains},
-        "splits": splits,
-        "tokens": tokens,
-        "orders": orders,
-        "seeds": seeds,
-        "methods": methods,
-        "training": training,
-        "probes": probes,
-        "evals": evals,
-        "hardware": hardware,
-    }
     whole, notes = plan.study_of(study)
+    hardware = study["hardware"]
     made = {model: plan.of_model(whole, model, checkpoints[model], notes) for model in whole.shapes}
     bounds = hardware | {"gb": whole.gpu.memory / 1e9} if hardware else {}
     text = "\n\n".join(report.of_model(made[model], bounds, families) for model in made)

@@ -5,6 +5,8 @@ from pathlib import Path
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.workflow import job
 
+FOLDERS = ("adapters", "models")  # needs that are no stores: the probe gets the paths
+
 
 def probe_table(table: str, probe: str = "", options: dict | None = None, **read: list[str] | None) -> None:
     """Write ``table``: a row per model, checkpoint, layer, domain or pair of domains, and measure.
@@ -28,21 +30,15 @@ def probe_table(table: str, probe: str = "", options: dict | None = None, **read
         for need in measurement.NEEDS
         if need != "models"
     }
-    models = read.get("models")
-    folders = {
-        Path(folder).name: folder for folder in ([models] if isinstance(models, str) else models or ())
-    }
+    folders = {Path(folder).name: folder for folder in read.get("models") or ()}
     rows = []
     for model, checkpoint in dict.fromkeys(key for need, parts in by_need.items() for key in parts):
         parts, revision = [], ""
         for need in measurement.NEEDS:
-            if need == "models":
-                parts.append({"": folders[model]})
-                continue
             at = "base" if need.endswith("_base") else checkpoint
-            here = by_need[need].get((model, at), {})
-            parts.append(here if need == "adapters" else opened(here, *measurement.reads(need)))
-            if need != "adapters":
+            here = {"": folders[model]} if need == "models" else by_need[need].get((model, at), {})
+            parts.append(here if need in FOLDERS else opened(here, *measurement.reads(need)))
+            if need not in FOLDERS:
                 same_weights(parts[-1], here)
                 revision = next((d.attrs.get("revision", "") for d in parts[-1].values()), "") or revision
         keys = {"model": model, "revision": revision, "checkpoint": checkpoint}

@@ -65,26 +65,8 @@ def routed(model):
         handle.remove()
 
 
-@contextmanager
-def held(model, routed):
-    """Each router takes the experts of ``routed`` meanwhile, weighed by its own logits."""
-
-    def hold(chosen, output):
-        scores, weights, _ = output
-        shares = scores.softmax(-1).gather(-1, chosen)
-        return scores, (shares / shares.sum(-1, keepdim=True)).to(weights.dtype), chosen
-
-    handles = [
-        gate.register_forward_hook(lambda _m, _x, output, chosen=chosen: hold(chosen, output))
-        for gate, chosen in zip(routers(model), map(torch.tensor, routed), strict=True)
-    ]
-    yield
-    for handle in handles:
-        handle.remove()
-
-
-def train(nano, kind, name, count, folder, previous=None, options=None, **more):
-    """Stage ``count`` of the order; returns (stage, method, result, logits in training); the result has what
+def train(nano, kind, name, count, folder, previous=None, options=None, outputs=logits, **more):
+    """Stage ``count`` of the order; returns (stage, method, result, outputs in training); the result has what
     routers then chose, too."""
     model, tokens = nano(kind)
     domains = DOMAINS[:count]
@@ -99,7 +81,7 @@ def train(nano, kind, name, count, folder, previous=None, options=None, **more):
     method = load("methods", name, **(OPTIONS.get(name, {}) if options is None else options))
     result = fit.run_stage(here, method, folder.parent / f"{folder.name}.scratch")
     with routed(here.model) as result["routed"]:
-        seen = logits(here.model, method)
+        seen = outputs(here.model, method)
     with files.new_folder(folder) as new:
         here.save(method, new, result["state"])
     return here, method, result, seen

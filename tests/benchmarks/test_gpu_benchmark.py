@@ -34,18 +34,18 @@ def test_every_case_of_both_models_has_its_row(tmp_path):
     done = run("--nano", "--steps", 2, "--lengths", 48, "--out", tmp_path / "gpu.json")
     assert done.returncode == 0, done.stderr[-2000:]
     result = json.loads((tmp_path / "gpu.json").read_text())
-    found = result["rows"]
-    cases = [(row["model"], row["what"], row["method"]) for row in found]
+    rows = result["rows"]
+    cases = [(row["model"], row["what"], row["method"]) for row in rows]
     passes = [("forward", None), ("probe", None), *(("train", method) for method in METHODS)]
     dense = [("qwen3_5_27b", *case) for case in [*passes, ("train", "lora"), ("decode", None)]]
     more = [("train", "activation_mask"), ("train", "lora"), ("decode", None)]
     assert cases == dense + [("qwen3_5_35b_a3b", *case) for case in [*passes, *more]]
-    for row in found:
+    for row in rows:
         rated = FIGURES if row["what"] != "decode" else ("tokens_per_s", "peak_memory_gb", "seconds_per_step")
         assert all(math.isfinite(row[name]) and row[name] > 0 for name in rated), row
         per_step = row["batch"] * (48 if row["what"] != "decode" else 1)
         assert math.isclose(row["tokens_per_s"] * row["seconds_per_step"], per_step)
-    steps = [row for row in found if row["what"] == "train"]
+    steps = [row for row in rows if row["what"] == "train"]
     again = [row["utilisation"] > row["model_utilisation"] for row in steps]
     assert again == [row["gradient_checkpointing"] for row in steps], "recompute not counted"
     assert again.count(False) == 2
@@ -56,9 +56,9 @@ def test_every_case_of_both_models_has_its_row(tmp_path):
     assert (
         result["nano"] and result["cut_layers"] is None and result["versions"]["torch"] == torch.__version__
     )
-    assert len(done.stdout.splitlines()) == 2 + len(found) + 1
-    told = [line for line in done.stderr.splitlines() if line.startswith("qwen3_5_")]
-    assert len(told) == len(found) and all("train  lora  4  48" in line for line in told[2:3])  # as they end
+    assert len(done.stdout.splitlines()) == 2 + len(rows) + 1
+    lines = [line for line in done.stderr.splitlines() if line.startswith("qwen3_5_")]
+    assert len(lines) == len(rows) and all("train  lora  4  48" in line for line in lines[2:3])  # as they end
     models = ["qwen3_5_27b", "qwen3_5_35b_a3b"]
     shares, files = measured.utilisation(tmp_path, models, result["device"])  # what planning makes of it
     assert set(shares) == {(model, what) for model in models for what in ("train", "probe")}
@@ -69,14 +69,14 @@ def test_settings_are_those_of_the_thesis(gpu):
     """Read from slurm/thesis.yaml, so that a benchmark is of what will be run."""
     from implicit_sparsity.options import load
 
-    told = gpu.study()
-    assert set(told["methods"]) == set(METHODS) and len(told["probe"]["top_k"]) == 4
-    for name, options in told["methods"].items():
+    study = gpu.study()
+    assert set(study["methods"]) == set(METHODS) and len(study["probe"]["top_k"]) == 4
+    for name, options in study["methods"].items():
         assert "sweep" not in options and load("methods", name, **options)
-    assert gpu.arguments([]).batch == told["training"]["batch_size"]
+    assert gpu.arguments([]).batch == study["training"]["batch_size"]
     setting = gpu.steps.settings(1, 1, "bf16", "cpu")
-    assert setting["packing"] == told["training"]["packing"] is True
-    assert setting["gradient_checkpointing"] == told["training"]["gradient_checkpointing"] is True
+    assert setting["packing"] == study["training"]["packing"] is True
+    assert setting["gradient_checkpointing"] == study["training"]["gradient_checkpointing"] is True
 
 
 def test_a_case_leaves_no_network_behind(gpu):

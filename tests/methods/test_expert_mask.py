@@ -171,7 +171,7 @@ def test_experts_that_were_not_chosen_keep_their_factors_to_the_bit(nano, option
 
 
 def test_random_control_takes_equally_many(nano, tmp_path):
-    result, _ = train(nano, "mixture", {}, 1, tmp_path / "found")
+    result, _ = train(nano, "mixture", {}, 1, tmp_path / "factors")
     drawn, _ = train(nano, "mixture", {"choose": "random"}, 1, tmp_path / "drawn")
     assert [len(x) for x in result.chosen] == [len(x) for x in drawn.chosen] and result.chosen != drawn.chosen
     again, _ = train(nano, "mixture", {"choose": "random"}, 1, tmp_path / "again")
@@ -195,16 +195,16 @@ def test_audit_tells_one_rounding_of_a_slice_from_none(nano):
     """Chosen slices may move; of the others the last bit of one factor is seen, though B and dW are zero."""
     torch.manual_seed(0)
     model = adapters.add_lora(loading.load(nano("mixture")[0]), 4, 8, "mlp")
-    found = {name: factor for name, factor in lowrank.factors(model).items() if factor.experts > 1}
-    chosen = {name: torch.arange(8) < 3 for name in found}
+    stacked = {name: factor for name, factor in lowrank.factors(model).items() if factor.experts > 1}
+    chosen = {name: torch.arange(8) < 3 for name in stacked}
     before = lowrank.snapshot(model)
     with torch.no_grad():
-        for factor in found.values():
+        for factor in stacked.values():
             for view in factor.views:
                 view[:3] += torch.randn_like(view[:3])
         forbidden, total = lowrank.expert_change_norms(model, before, chosen)
         assert forbidden == 0 < total
-        last = next(reversed(found.values())).views[0]
+        last = next(reversed(stacked.values())).views[0]
         last[7, 0, 0] = torch.nextafter(last[7, 0, 0], torch.tensor(9.0))
     forbidden, _ = lowrank.expert_change_norms(model, before, chosen)
     assert 0 < forbidden < 1e-6

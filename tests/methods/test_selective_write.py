@@ -67,9 +67,9 @@ def test_access_is_a_top_share_of_each_group_and_domains_pool():
     result = neuron_gates.accessed(sums, 0.5)
     assert result[:, 0].int().tolist() == [[1, 1, 0, 0], [1, 0, 1, 0], [0, 0, 1, 0]], "idle is no access"
     one = neuron_gates.Background().with_domain(result)
-    assert one.groups == 3 and one.result.tolist() == [[2, 1, 2, 0]]
+    assert one.groups == 3 and one.accessed.tolist() == [[2, 1, 2, 0]]
     two = neuron_gates.Background.from_state(one.to_state()).with_domain(result[:1])
-    assert two.groups == 4 and two.result.tolist() == [[3, 2, 2, 0]]
+    assert two.groups == 4 and two.accessed.tolist() == [[3, 2, 2, 0]]
     assert two.use[0].tolist() == pytest.approx([1, 1, 2 / 3, 0]), "the largest of any domain"
     sizes = [sum(t.numel() * t.element_size() for t in b.to_state().values()) for b in (one, two)]
     assert sizes == [8 * 4 + 8] * 2, "8 bytes a neuron, however many domains"
@@ -154,9 +154,9 @@ def test_control_trains_as_many_numbers_with_gates_of_equal_mass(nano, first, ki
 def test_neurons_of_the_old_domain_alone_are_not_chosen(nano, first, tmp_path):
     """A background in which all old documents use one half of the neurons: the other half is written."""
     known = tensors.load_state(first("dense"))
-    known["background.found"][:] = 0
-    known["background.found"][:, :32] = int(known["background.groups"])
-    known["background.use"][:] = known["background.found"] / known["background.groups"]
+    known["background.accessed"][:] = 0
+    known["background.accessed"][:, :32] = int(known["background.groups"])
+    known["background.use"][:] = known["background.accessed"] / known["background.groups"]
     place = tmp_path / "planted"
     place.mkdir()
     for file in first("dense").iterdir():

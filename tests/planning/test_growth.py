@@ -72,8 +72,8 @@ def test_measured_utilisation_is_read_from_the_benchmarks(tmp_path):
         {"model": "Qwen3.5-35B-A3B", "what": "probe", "method": "", "utilisation": 0.2},
         {"model": "nano", "what": "probe", "method": "", "utilisation": 0.9},
     ]
-    told = {"device": "NVIDIA H100 80GB HBM3", "rows": rows}
-    (tmp_path / "gpu-h100.json").write_text(json.dumps(told))
+    figures = {"device": "NVIDIA H100 80GB HBM3", "rows": rows}
+    (tmp_path / "gpu-h100.json").write_text(json.dumps(figures))
     result, files = measured.utilisation(tmp_path, ["qwen_27b", "qwen_35b_a3b", "smollm2"], "h100_80gb")
     assert result == {("qwen_27b", "train"): pytest.approx(0.35), ("qwen_35b_a3b", "probe"): 0.2}
     assert files == ["gpu-h100.json"]

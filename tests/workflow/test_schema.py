@@ -48,10 +48,10 @@ def test_what_the_models_refuse_the_schema_refuses(path, value):
 
 def sections():
     """Every model of keys."""
-    found = [*Section.__subclasses__()]
-    for one in found:  # which grows on the way
-        found += one.__subclasses__()
-    return found
+    models = [*Section.__subclasses__()]
+    for one in models:  # which grows on the way
+        models += one.__subclasses__()
+    return models
 
 
 @pytest.mark.parametrize("section", sections(), ids=lambda section: section.__name__)

@@ -79,10 +79,11 @@ class InputSpectra(Measurement):
         return {"moments": retained + 4.0 * max(widths) ** 2}
 
 
-def take(split, special_ids, options: dict) -> tuple[list, list]:
+def take(split, special_ids, options: dict, path=None) -> tuple[list, list]:
     """(ids, which tokens count) of the first documents with ``options["tokens"]`` tokens that count.
 
-    Of one document no more than a share of one group in them, evenly spaced: a group has one at least.
+    Of one document no more than a share of one group in them, evenly spaced: a group has one at least. Raises
+    InputError where there are fewer.
     """
     left, ids, keeps = options["tokens"], [], []
     most = -(-left // options["groups"])
@@ -94,8 +95,13 @@ def take(split, special_ids, options: dict) -> tuple[list, list]:
             keeps.append(np.isin(np.arange(len(document.ids)), taken))
         left -= len(taken)
         if not left:
-            break
-    return ids, keeps
+            return ids, keeps
+    raise InputError(
+        f"a probe half has {options['tokens'] - left} tokens that count, at most {most} of a "
+        f"document, {options['tokens']} are wanted: raise splits.probe or lower the budget",
+        path=path,
+        key="probes.input_spectra.tokens",
+    )
 
 
 def measure(model, layers, split, special_ids, options: dict, path=None) -> dict:
@@ -104,15 +110,7 @@ def measure(model, layers, split, special_ids, options: dict, path=None) -> dict
     Exactly ``options["tokens"]`` tokens; documents are dealt in turn to ``options["groups"]`` groups.
     """
     groups = options["groups"]
-    ids, keeps = take(split, special_ids, options)
-    counted = int(sum(keep.sum() for keep in keeps))
-    if counted < options["tokens"]:
-        raise InputError(
-            f"a probe half has {counted} tokens that count, at most {-(-options['tokens'] // groups)} of a "
-            f"document, {options['tokens']} are wanted: raise splits.probe or lower the budget",
-            path=path,
-            key="probes.input_spectra.tokens",
-        )
+    ids, keeps = take(split, special_ids, options, path)
     blocks = feed_forwards(model)
     modules = {("ffn", layer): blocks[layer].mlp for layer in layers}
     if options["down"]:

@@ -82,30 +82,18 @@ def as_store(seen: dict, references: dict, directions: int) -> tuple[dict, dict]
 
     seen: {"base": Visited, ["previous": ...], "tuned": ...}.
     """
-    domains, tuned = list(references), seen["tuned"]
+    domains = list(references)
     before = {which: visited for which, visited in seen.items() if which != "tuned"}
-    values = {"drift": [], "unrelated": []}
-    for visited in before.values():
-        for domain in domains:
-            states = visited.observed[domain].hidden, tuned.observed[domain].hidden
-            for name, find in (("drift", drift.moved), ("unrelated", drift.unrelated)):
-                layers = (find(*pair, references[domain].owner, directions) for pair in zip(*states))
-                values[name].append([list(layer.values()) for layer in layers])
-    shape = len(before), len(domains), -1, len(drift.MEASURES)
-    documents = len(references[domains[0]].documents)
-    values["drift"] = np.reshape(values["drift"], (*shape, 1 + documents))
-    values["unrelated"] = np.reshape(values["unrelated"], shape)
-    values["kl"] = np.array([_divergence(seen["base"], tuned, d, references[d]) for d in domains])
-    values |= {name: _counts(references, count) for name, count in COUNTS.items()}
+    values = _values(seen, before, references, directions)
     names = {
         "reference": list(before),
         "domain": domains,
         "layer": range(values["drift"].shape[2]),
         "measure": list(drift.MEASURES),
-        "left_out": range(-1, documents),
-        "document": range(documents),
+        "left_out": range(-1, len(references[domains[0]].documents)),
+        "document": range(len(references[domains[0]].documents)),
     }
-    if tuned.routers:
+    if seen["tuned"].routers:
         values |= _routing(seen, before, references)
         names |= {"split": list(SPLIT), "network": list(seen), "share": list(SHARES)}
     arrays = {
@@ -118,6 +106,23 @@ def as_store(seen: dict, references: dict, directions: int) -> tuple[dict, dict]
         for name, labels in names.items()
     }
     return arrays, coords
+
+
+def _values(seen: dict, before: dict, references: dict, directions: int) -> dict:
+    """What is stored of every network, {name: array}; ``before``: those that the tuned one came from."""
+    domains, tuned, values = list(references), seen["tuned"], {"drift": [], "unrelated": []}
+    for visited in before.values():
+        for domain in domains:
+            states = visited.observed[domain].hidden, tuned.observed[domain].hidden
+            for name, find in (("drift", drift.moved), ("unrelated", drift.unrelated)):
+                layers = (find(*pair, references[domain].owner, directions) for pair in zip(*states))
+                values[name].append([list(layer.values()) for layer in layers])
+    shape = len(before), len(domains), -1, len(drift.MEASURES)
+    documents = len(references[domains[0]].documents)
+    values["drift"] = np.reshape(values["drift"], (*shape, 1 + documents))
+    values["unrelated"] = np.reshape(values["unrelated"], shape)
+    values["kl"] = np.array([_divergence(seen["base"], tuned, d, references[d]) for d in domains])
+    return values | {name: _counts(references, count) for name, count in COUNTS.items()}
 
 
 def _divergence(base, tuned, domain, reference):

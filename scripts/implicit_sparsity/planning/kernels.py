@@ -29,7 +29,7 @@ def check(shapes: dict, required: bool) -> str:
         return ""
     line = (
         f"{' and '.join(lacking)} not installed: Gated DeltaNet of {', '.join(slow)} runs on plain torch, "
-        f"right but {SLOW_DELTANET} times slower, and the hours below reckon with that ({INSTALL})"
+        f"right but {SLOW_DELTANET} times slower, and the hours below count with that ({INSTALL})"
     )
     if required:
         raise InputError(line, key="hardware.require_fast_kernels")

@@ -75,40 +75,40 @@ def accessed(sums, share: float):
 
 @dataclass
 class Background:
-    """What old domains access: ``groups`` B, ``result`` int32 [L, N] (found: groups of them all with access),
+    """What old domains access: ``groups`` B, ``accessed`` int32 [L, N] (how many of these groups access it),
     ``use`` float32 [L, N] (the largest share of one domain's groups with access). 8 L N bytes, however many
     domains.
     """
 
     groups: int = 0
-    result: object = None
+    accessed: object = None
     use: object = None
 
     @classmethod
     def from_state(cls, state: dict):
         if "background.groups" not in state:
             return cls()
-        return cls(*(state[f"background.{part}"] for part in ("groups", "found", "use")))
+        return cls(*(state[f"background.{part}"] for part in ("groups", "accessed", "use")))
 
     def to_state(self) -> dict:
         groups = torch.as_tensor(int(self.groups))
-        return {"background.groups": groups, "background.found": self.result, "background.use": self.use}
+        return {"background.groups": groups, "background.accessed": self.accessed, "background.use": self.use}
 
     def scores(self, sums):
         """TF-IDF of each neuron for a new domain of activity ``sums`` [G, L, N], float64 [L, N]:
 
-        tf = c_i / sum_j c_j over the layer, idf = log((B + 1) / (found_i + 1)); idf 1 without a background.
+        tf = c_i / sum_j c_j over the layer, idf = log((B + 1) / (accessed_i + 1)), or 1 without old domains.
         """
         counts = sums.double().sum(0)
         frequency = counts / counts.sum(dim=1, keepdim=True).clamp(min=1e-30)
-        if self.result is None:
+        if self.accessed is None:
             return frequency
-        return frequency * torch.log((int(self.groups) + 1) / (self.result.double() + 1))
+        return frequency * torch.log((int(self.groups) + 1) / (self.accessed.double() + 1))
 
     def with_domain(self, accessed):
         """This background and one more domain's groups, bool [G, L, N]."""
         result, use = accessed.sum(0).int(), accessed.float().mean(0)
-        if self.result is None:
+        if self.accessed is None:
             return Background(len(accessed), result, use)
         together = int(self.groups) + len(accessed)
-        return Background(together, self.result + result, torch.maximum(self.use, use))
+        return Background(together, self.accessed + result, torch.maximum(self.use, use))

@@ -72,9 +72,6 @@ def calibration(model, batches, by_name: dict) -> dict:
             inputs.setdefault(name, [[]])[0].append(x.detach().flatten(0, -2)[real].float())
         now["last"], now["name"] = x, name
 
-    def observe(*_):
-        pass  # the shared expert is a linear layer
-
     def observe_routed(block, expert, positions, h, _):
         real = now["keep"].to(positions.device)[positions]
         expert, x, h = expert[real], now["routed"][positions[real]], h[real]
@@ -88,7 +85,7 @@ def calibration(model, batches, by_name: dict) -> dict:
     with (
         torch.inference_mode(),
         module_inputs(linear | fused, collect),
-        ffn_activations(model, observe, observe_routed),
+        ffn_activations(model, lambda *_: None, observe_routed),  # the shared expert is a linear layer
     ):
         for batch in batches:
             now.update(keep=batch["attention_mask"].bool().flatten(), last=None)

@@ -23,7 +23,7 @@ class Study:
         self.models, self.domains = list(given["models"]), list(given["domains"])
         self.learners = [name for name in self.models if self.config["models"][name].pop("trained", True)]
         trained_on = {name: entry.get("models", self.models) for name, entry in given["methods"].items()}
-        self.trained_on = {variant: trained_on[about["of"]] for variant, about in families.items()}
+        self.trained_on = {variant: trained_on[origin["of"]] for variant, origin in families.items()}
         self.measures = measures.of(self.config["probes"])
         for name, measure in self.measures.items():  # every option in place, as the plan reads them, too
             self.config["probes"][name] = measure.options
@@ -62,8 +62,8 @@ class Study:
     def _taken(self, model, measurement):
         """Base is not among them where it is no choice of the measurement's class."""
         measure = self.measures[measurement]
-        found = self.checkpoints(model, measure.options["stages"], self.probed_methods)
-        return found if measure.of_base else found[1:]
+        checkpoints = self.checkpoints(model, measure.options["stages"], self.probed_methods)
+        return checkpoints if measure.of_base else checkpoints[1:]
 
     def known_checkpoint(self, model, checkpoint) -> bool:
         """True; ConfigError where a user asks for a checkpoint that the study does not have."""
@@ -132,13 +132,13 @@ class Study:
 
     def hub_sources(self) -> str:
         """The same for sources; a name may stand for two things in two domains, so its folder counts."""
-        found = [
+        names = [
             f"(?<=/{domain}/sources/){name}"
             for domain, content in self.config["domains"].items()
             for name in content["sources"]
             if self.loader(domain, name) == "hub"
         ]
-        return "|".join(found) or NEVER
+        return "|".join(names) or NEVER
 
     def from_scratch(self, model) -> bool:
         """Whether a model is trained here: only such a one reads documents."""

@@ -30,7 +30,7 @@ class Budget(Section):
 
 
 class Hardware(Section):
-    """What the preflight and `snakemake estimate` reckon with. Where jobs run is not said here."""
+    """What the preflight and `snakemake estimate` count with. Where jobs run is up to the profile."""
 
     card: Literal["a100_40gb", "a100_80gb", "h100_80gb", "h200"] = key("Kind of GPU.")
     cards: Count = key("GPUs that can be had at a time.", default=None)

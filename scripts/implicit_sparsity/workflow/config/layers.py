@@ -48,7 +48,7 @@ def _remove_switched_off(content, pattern):
 
 def optional_parts(files) -> dict:
     """name -> (place of its file in ``files``, content)."""
-    found = {}
+    result = {}
     for place, (file, content) in enumerate(files):
         parts = content.get("optional", {})
         if not isinstance(parts, dict):
@@ -56,8 +56,8 @@ def optional_parts(files) -> dict:
         for name, part in parts.items():
             if not isinstance(part, dict) and part is not False:
                 raise ConfigError(("optional", name), show(part), "a mapping, or false", file)
-        found |= {name: (place, part) for name, part in parts.items()}
-    return {name: part for name, part in found.items() if part[1] is not False}
+        result |= {name: (place, part) for name, part in parts.items()}
+    return {name: part for name, part in result.items() if part[1] is not False}
 
 
 def asked_parts(files, parts) -> dict:

@@ -128,7 +128,7 @@ def check_needs(config):
 
 def check_comparisons(config, families):
     """The reference of the comparison is an entry of methods, or a control of one."""
-    names = sorted({about["family"] for about in families.values()})
+    names = sorted({origin["family"] for origin in families.values()})
     if names:
         at = ("comparisons", "reference")
         refuse_unknown(at, config["comparisons"]["reference"], names, "method")

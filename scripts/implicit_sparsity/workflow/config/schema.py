@@ -47,9 +47,9 @@ def _worded(error, content):
         words = ", ".join(known) + nearest(path[-1], known)
         return (len(path) - 1, 0), ConfigError(path, "an unknown key", words)
     if kind.startswith("union_tag") and isinstance(value, dict):
-        found = value.get("source")
-        words = " | ".join(KINDS) + (nearest(found, KINDS) if isinstance(found, str) else "")
-        return (len(path), 1), ConfigError((*path, "source"), show(found), words)
+        kind = value.get("source")
+        words = " | ".join(KINDS) + (nearest(kind, KINDS) if isinstance(kind, str) else "")
+        return (len(path), 1), ConfigError((*path, "source"), show(kind), words)
     if kind == "twice":
         return (len(path), 1), ConfigError(path, f"{show(context['item'])} twice", "each value once")
     if error["loc"][-1:] == ("[key]",):

@@ -199,9 +199,8 @@ class Config(Section):
         "a threshold is the smallest effect that would matter, set before the run.",
     )
     hardware: Hardware = key(
-        "What the preflight and `snakemake estimate` reckon with. Without it nothing is refused and "
-        "hours are not "
-        "told. Where jobs run is not said here.",
+        "What the preflight and `snakemake estimate` count with. Without it nothing is refused and no "
+        "hours are estimated. Where jobs run is up to the profile.",
         default=None,
     )
     archive: Archive = key(Archive.__doc__, default=None)

@@ -42,12 +42,12 @@ def check_methods(config):
 def swept(family, entry) -> dict:
     """name -> (options, {option: value}) of every point of an entry's sweep; the entry itself without one."""
     sweep = entry.get("sweep", {})
-    found = {}
+    points = {}
     for values in itertools.product(*sweep.values()):
         point = dict(zip(sweep, values))
         name = "_".join([family, *(f"{key}_{value_name(value)}" for key, value in point.items())])
-        found[name] = (entry | point, point)
-    return found
+        points[name] = (entry | point, point)
+    return points
 
 
 def controls_of(name, entry, wanted: bool) -> dict:
@@ -55,13 +55,13 @@ def controls_of(name, entry, wanted: bool) -> dict:
     if not entry.get("controls", wanted):
         return {}
     place = source.module_name("methods", source.method_module(name, entry))
-    found = source.class_literal(place, "CONTROLS")
-    for control, options in found.items():
+    controls = source.class_literal(place, "CONTROLS")
+    for control, options in controls.items():
         clash = sorted(set(options) & set(entry.get("sweep", {})))
         if clash:
             at = ("methods", name, "sweep", clash[0])
             raise ConfigError(at, f"what its control {control} sets", "another option")
-    return found
+    return controls
 
 
 def laid_out(config) -> tuple[dict, dict]:
@@ -86,7 +86,7 @@ def those_asked_for(asked, families) -> set:
     """Variants that `probed_methods` names, each by its own name or its family's."""
     if asked == "all":
         return set(families)
-    known = {*families, *(about["family"] for about in families.values())}
+    known = {*families, *(origin["family"] for origin in families.values())}
     for position, name in enumerate(asked):
         refuse_unknown(("probed_methods", position), name, known, "method")
-    return {name for name, about in families.items() if {name, about["family"]} & set(asked)}
+    return {name for name, origin in families.items() if {name, origin["family"]} & set(asked)}
