@@ -1,6 +1,7 @@
 """Fixtures that several rooms share. One thread a test: nano networks gain nothing from more."""
 
 import os
+import sys
 
 import pytest
 
@@ -31,6 +32,13 @@ def pytest_collection_modifyitems(items):
     """The longest files first: of two workers none is left alone with one of them at the end."""
     rank = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: rank.get(item.path.stem, len(rank)))
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    """A test draws the same numbers whatever ran before it."""
+    if torch := sys.modules.get("torch"):  # not imported for this
+        torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")
