@@ -1,4 +1,4 @@
-"""Curvature: K-FAC against the exact Fisher, the staircase by hand, the constraint on AdamW's real step."""
+"""Curvature: the constraint on AdamW's real step, stages that follow each other, and the control."""
 
 import networks
 import pytest

@@ -1,4 +1,4 @@
-"""EWC: the Fisher information of models whose own is known, and the minimum of two quadratic tasks."""
+"""EWC: the state of later stages, and the two ends of its weight."""
 
 import torch
 from safetensors.torch import load_file

@@ -1,4 +1,4 @@
-"""ESFT: the fewest experts by hand, routing scores against the router's own output, and who moves."""
+"""ESFT: the fewest experts by hand, and who moves."""
 
 from contextlib import nullcontext
 

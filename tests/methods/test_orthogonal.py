@@ -1,4 +1,4 @@
-"""B: every form and subspace holds on the real step, and does what its paper says on what is planted."""
+"""B: every form and subspace holds on the real step; what it refuses."""
 
 import networks
 import pytest

@@ -1,4 +1,4 @@
-"""OSF: PEFT's own halves and projections, what AdamW leaks without re-projection, and stages in a row."""
+"""OSF: the share that stays, stages in a row, and what an audit finds without re-projection."""
 
 import networks
 import pytest

@@ -1,4 +1,4 @@
-"""Selective writing: TF-IDF and gates by hand, the gate on the real step, and the control of equal mass."""
+"""Selective writing: closed neurons on the real step, and the control of equal mass."""
 
 import networks
 import pytest

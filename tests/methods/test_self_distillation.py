@@ -1,4 +1,4 @@
-"""Self-distillation: the divergence by hand, the teacher as the stage found it, and no second model."""
+"""Self-distillation: the teacher as the stage found it, and no second model."""
 
 import copy
 

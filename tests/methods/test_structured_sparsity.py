@@ -1,4 +1,4 @@
-"""Wanda's mask by hand and by PyTorch's definition, least-squares recovery, partitions, the whole method."""
+"""Structured sparsity: each domain writes its own track, the control the first one again."""
 
 import networks
 import pytest

@@ -1,4 +1,4 @@
-"""Subspaces and low-rank algebra on tensors whose answer is known by construction."""
+"""Subspaces on tensors whose answer is known by construction."""
 
 from types import SimpleNamespace
 
