@@ -142,3 +142,30 @@ def network(kind, **more):
 
     model = loading.create(CONFIGS[kind] | more, 0).to(torch.get_default_dtype())
     return model.requires_grad_(False).eval()
+
+
+def make_and_load(folder, kind: str = "llama"):
+    """(model folder, its network)."""
+    from implicit_sparsity.models import loading
+
+    model = make_model(folder / "models" / "nano", kind)
+    return model, loading.load(model, device="cpu")
+
+
+def make_adapter(network, folder, fill, rank: int = 4) -> dict:
+    """A LoRA folder whose factors ``fill(name, a, b)`` writes: a [X, r, i], b [X, o, r]; its updates."""
+    import torch
+
+    from implicit_sparsity.models import adapters, lowrank
+
+    wrapped = adapters.add_lora(network, rank, 2 * rank, init_lora_weights=False)
+    with torch.no_grad():
+        for name, factor in lowrank.factors(wrapped).items():
+            fill(name, *factor.views)
+    wrapped.save_pretrained(str(folder))
+    deltas = {}
+    for name, factor in lowrank.factors(wrapped).items():
+        a, b = (x.detach().double() for x in factor.views)
+        deltas[name] = 2.0 * (b @ a)
+    wrapped.unload()
+    return deltas
