@@ -15,8 +15,6 @@ from implicit_sparsity.training.stage import Stage
 from implicit_sparsity.updates import neuron_branch, neuron_choice, neuron_deltas, neuron_gates
 
 ROWS = {"fraction": 0.1, "protect": 0.1}
-
-
 SOFT = ROWS | {"protection": "soft", "fraction": 0.5}
 
 

@@ -13,8 +13,6 @@ from implicit_sparsity.training import audit, fit, stage
 from implicit_sparsity.updates import subspace
 
 SMALL = {"max_rank": 6, "sample_tokens": 128}
-
-
 FORMS = [
     {},
     {"form": "frozen"},

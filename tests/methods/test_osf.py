@@ -15,8 +15,6 @@ from implicit_sparsity.training.stage import Stage
 from implicit_sparsity.updates import singular_subspaces
 
 IDS = torch.randint(3, 300, (2, 12), generator=torch.Generator().manual_seed(0))
-
-
 FAST = {"learning_rate": 3e-3}
 
 

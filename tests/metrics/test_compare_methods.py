@@ -13,8 +13,6 @@ from implicit_sparsity.metrics.comparison_columns import COMPARED, POINTS
 from implicit_sparsity.storage.tables import read_table
 
 ORDERS = {"main": ["code", "math", "medical"]}
-
-
 FAMILIES = {
     f"{family}_{p}": {"family": family, "role": role, "of": of, "point": {"learning_rate": p}}
     for family, role, of in (
@@ -24,8 +22,6 @@ FAMILIES = {
     )
     for p in range(3)
 }
-
-
 LOSSES = {"lora": (0.10, 0.20, 0.40), "mask": (0.02, 0.05, 0.10), "mask_random": (0.10, 0.20, 0.40)}
 
 

@@ -24,8 +24,6 @@ def entrants(rng, seeds, sizes, **spread):
 
 
 OPTIONS = {"reference": "lora", "at": 0.5, "draws": 200}
-
-
 TRUTH = {"lora": 0.30, "mask": 0.22}
 
 

@@ -8,8 +8,6 @@ import pytest
 from implicit_sparsity.metrics import inference, intervals, overlap, separation
 
 N, K, G = 400, 40, 24
-
-
 MEASURES = {
     "iou": separation.iou(0.1, K, N),
     "spearman": separation.Measure(

@@ -9,8 +9,6 @@ from implicit_sparsity.metrics import sparsity
 from implicit_sparsity.metrics.sparsity import gini, hoyer, participation_ratio, top_p_share
 
 N = 16
-
-
 FLAT, SPIKE = np.ones(N), np.eye(N)[3]
 
 

@@ -6,8 +6,6 @@ import sys
 from pathlib import Path
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
-
-
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(SCRIPTS)}
 
 

@@ -20,11 +20,7 @@ from implicit_sparsity.passes.scoring import Sequence
 from implicit_sparsity.storage import store
 
 KINDS = ("llama", "dense", "mixture")
-
-
 PASS = {"tokens": 300, "skip_first": 1, "top_k": [0.1], "thresholds": [0.1], "batch_tokens": 512, "groups": 4}
-
-
 OPTIONS = {"levels": [0.25, 0.5, 0.9], "cross": [0.5], "random_masks": 1, "per": "layer", "batch_tokens": 256}
 
 

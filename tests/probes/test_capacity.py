@@ -12,11 +12,7 @@ from implicit_sparsity.storage.store import write_store
 from implicit_sparsity.storage.tables import read_table
 
 OPTIONS = {"layers": 8, "tokens": 200, "groups": 4, "energy": [0.95, 0.99]}
-
-
 OPTIONS |= {"down": True, "skip_first": 1, "batch_tokens": 256}
-
-
 ATTRS = {"model": "nano", "checkpoint": "base", "domain": "", "revision": "r", "model_sha256": "s"}
 
 

@@ -29,8 +29,6 @@ OPTIONS = {
     "batch_tokens": 256,
     "gradient_checkpointing": False,
 }
-
-
 TWO = ("code", "math")
 
 

@@ -18,8 +18,6 @@ from implicit_sparsity.storage.store import open_store
 from implicit_sparsity.storage.tables import read_table
 
 GOLDEN = Path(__file__).resolve().parents[3] / "shared/golden/olmoe_routing.json"
-
-
 EXPERTS, ACTIVE = 16, 4
 
 
