@@ -1,9 +1,11 @@
 """Intervals over documents: of a mean those of Student, and they cover what they estimate."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from implicit_sparsity.metrics import intervals
+from implicit_sparsity.metrics.intervals import mean_range
 
 
 def test_the_interval_of_a_mean_is_students():
@@ -31,3 +33,10 @@ def test_intervals_of_means_cover(documents):
 
     reach = t.ppf(0.975, documents - 1) * sem(nats[0])
     assert linear == pytest.approx([nats[0].mean() - reach, nats[0].mean() + reach])
+
+
+def test_range_over_seeds():
+    frame = pd.DataFrame({"m": list("bbba"), "seed": [0, 1, 2, 0], "value": [1.0, 2, np.nan, 5]})
+    result = mean_range(frame, ["m"]).set_index("m")
+    assert result.loc["b"].tolist() == [1.5, 1, 2, 2] and result.loc["a"].tolist() == [5, 5, 5, 1]
+    assert list(result.index) == ["b", "a"]
