@@ -127,7 +127,6 @@ def test_histogram_counts_every_sampled_value(nano):
 
 
 def test_budget_is_exact_and_exclusions_are_counted():
-
     documents = [SimpleNamespace(ids=np.array([9, 1, 5, 5, 9, 5], np.uint32)) for _ in range(3)]
     ids, keeps, excluded = activation_pass.take_tokens(documents, 5, 1, {9})
     assert [len(x) for x in ids] == [6, 2] and sum(k.sum() for k in keeps) == 5
