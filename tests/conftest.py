@@ -13,7 +13,7 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # installed and does not run. Tests of a cluster name their own.
 os.environ.setdefault("SLURM_CONF", os.devnull)
 # tests lay their tensors in the host's memory, and models load onto a GPU where one is visible. What can run
-# on one does where it is named: CUDA_VISIBLE_DEVICES=0 pytest tests/passes/test_hot_path.py
+# on one does where it is named: CUDA_VISIBLE_DEVICES=0 pytest tests/passes
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
 

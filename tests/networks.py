@@ -2,6 +2,7 @@
 
 import json
 import os
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -54,6 +55,7 @@ TRAINING = {
     "constraint_tolerance": 1e-4,
     "device": "cpu",
 }
+LENGTHS = (7, 70, 33, 5)  # 70: over one chunk of the Gated DeltaNet
 WORDS = {
     "code": ["def", "return", "self", "import", "class", "for", "while", "yield", "none", "true"],
     "math": ["sum", "plus", "minus", "times", "equals", "number", "total", "each", "half", "twice"],
@@ -123,3 +125,47 @@ def make_tokens(folder, model, domain: str, documents: int = 24):
     options = {"max_length": 64, "min_completion": 2, "on_long": "truncate", "shards": 1}
     shards.tokenize(folder, model, splits, options | {"template": TEMPLATE})
     return folder
+
+
+def documents(lengths=LENGTHS, seed=0):
+    """Random documents as a token folder has them, of these lengths."""
+    random = np.random.default_rng(seed)
+    rows = [random.integers(3, 300, n).astype(np.uint32) for n in lengths]
+    return [SimpleNamespace(ids=ids, prompt=np.arange(len(ids)) < 3) for ids in rows]
+
+
+def network(kind, **more):
+    """A frozen network with random weights, in torch's default precision."""
+    import torch
+
+    from implicit_sparsity.models import loading
+
+    model = loading.create(CONFIGS[kind] | more, 0).to(torch.get_default_dtype())
+    return model.requires_grad_(False).eval()
+
+
+def make_and_load(folder, kind: str = "llama"):
+    """(model folder, its network)."""
+    from implicit_sparsity.models import loading
+
+    model = make_model(folder / "models" / "nano", kind)
+    return model, loading.load(model, device="cpu")
+
+
+def make_adapter(network, folder, fill, rank: int = 4) -> dict:
+    """A LoRA folder whose factors ``fill(name, a, b)`` writes: a [X, r, i], b [X, o, r]; its updates."""
+    import torch
+
+    from implicit_sparsity.models import adapters, lowrank
+
+    wrapped = adapters.add_lora(network, rank, 2 * rank, init_lora_weights=False)
+    with torch.no_grad():
+        for name, factor in lowrank.factors(wrapped).items():
+            fill(name, *factor.views)
+    wrapped.save_pretrained(str(folder))
+    deltas = {}
+    for name, factor in lowrank.factors(wrapped).items():
+        a, b = (x.detach().double() for x in factor.views)
+        deltas[name] = 2.0 * (b @ a)
+    wrapped.unload()
+    return deltas

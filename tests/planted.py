@@ -242,6 +242,7 @@ def noisy_gradients(rng, cosine, documents=8, modules=4, dim=64, noise=1.0, doma
 
 
 LEVELS = {"levels": [0.25, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.99], "cross": [0.5], "random_masks": 2}
+SHARES = np.array([0.0, *LEVELS["levels"]])
 
 
 def noisy_losses(

@@ -25,9 +25,8 @@ import yaml
 from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
 
-from implicit_sparsity import errors, methods
+from implicit_sparsity import errors
 from implicit_sparsity.models import adapters, loading, losses
-from implicit_sparsity.options import load
 from implicit_sparsity.storage.files import write_json
 from implicit_sparsity.training import audit, fit, launcher, sharding
 from implicit_sparsity.workflow.job import arguments
@@ -357,17 +356,6 @@ def test_killed_worker_killed_job_and_sigterm(nano, tmp_path):
     assert not list(tmp_path.glob(".partial-*"))
     learnt = [float(row["loss"]) for row in curve(tmp_path / "stage")]
     assert sum(learnt[-15:]) < sum(learnt[:15])  # of one step alone the loss depends on its documents
-
-
-ALL = sorted(p.stem for p in Path(methods.__file__).parent.glob("*.py") if p.stem not in ("__init__", "base"))
-
-
-@pytest.mark.parametrize("name", ALL)
-def test_a_method_with_an_audit_stays_whole(name):
-    """Constrained steps are audited on whole weights, so such a method never trains on parts."""
-    method = load("methods", name)
-    assert not (method.constrained and method.sharded)
-    assert launcher.process_count(2, method, TRAINING) == (2 if method.sharded else 1)
 
 
 def test_audit_refuses_parts(nano, forked, tmp_path, monkeypatch):

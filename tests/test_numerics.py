@@ -1,8 +1,5 @@
-"""What makes large models fit changes no result, or as little as is said here: packing, checkpointed
-gradients, chunked logits, bfloat16, 8 and 4 bits."""
-
-import copy
-from types import SimpleNamespace
+"""What makes large models fit changes no result, or as little as is said here: bfloat16, 8 and 4 bits,
+routers and experts, in whole stages."""
 
 import networks
 import numpy as np
@@ -12,129 +9,12 @@ import torch
 from test_methods import DOMAINS, KINDS, METHODS, OPTIONS, PAIRS, logits, train, trained  # noqa: F401 (a fixture)
 from transformers.integrations import moe
 
-from implicit_sparsity import errors
-from implicit_sparsity.models import adapters, batching, ffn, forward, loading, losses
-from implicit_sparsity.models.hooks.documents import separate_documents
-from implicit_sparsity.models.hooks.routing import SteadyRouting
+from implicit_sparsity.models import adapters, ffn, forward, loading
 from implicit_sparsity.options import load
 from implicit_sparsity.training import audit, fit, stage
 
 # methods whose stages go on from an adapter; those that start from the base model learnt nothing before
 CONTINUED = [m for m in METHODS if load("methods", m).adapter and load("methods", m).STARTS == "previous"]
-LENGTHS = (7, 70, 33, 5)  # 70: over one chunk of the Gated DeltaNet
-
-
-def documents(lengths=LENGTHS, seed=0):
-    random = np.random.default_rng(seed)
-    rows = [random.integers(3, 300, n).astype(np.uint32) for n in lengths]
-    return [SimpleNamespace(ids=ids, prompt=np.arange(len(ids)) < 3) for ids in rows]
-
-
-def network(kind, **more):
-    model = loading.create(networks.CONFIGS[kind] | more, 0).to(torch.get_default_dtype())
-    return model.requires_grad_(False).eval()
-
-
-def packed_hidden(model, given):
-    with torch.no_grad():
-        return forward.hidden_states(model, **forward.inputs(batching.pack(given)))[0]
-
-
-@pytest.mark.parametrize("kind", ["dense", "mixture", "llama"])
-def test_packed_documents_do_not_see_each_other(float64, kind):
-    """Packed and unpacked logits agree, for each document alone, whatever stands before it."""
-    model, given = network(kind), documents()
-    with separate_documents(model):
-        together = packed_hidden(model, given).split(LENGTHS)
-        for document, seen in zip(given, together, strict=True):
-            ids = torch.from_numpy(document.ids.astype(np.int64))[None]
-            with torch.no_grad():
-                alone = model(input_ids=ids).logits[0]
-                torch.testing.assert_close(forward.head(model)(seen), alone, atol=1e-8, rtol=0)
-        other = documents((7, 70), seed=1) + given[2:]
-        again = packed_hidden(model, other).split(LENGTHS)
-        torch.testing.assert_close(again[2], together[2], atol=1e-8, rtol=0)
-    if kind != "llama":  # the guard is needed: without it the recurrent state leaks across the border
-        leaking = packed_hidden(model, given).split(LENGTHS)
-        assert (leaking[1] - together[1]).abs().max() > 0.1
-
-
-def test_packing_refuses_a_layer_whose_state_it_cannot_reset():
-    model = network("dense")
-    del model.model.layers[0].linear_attn
-    with pytest.raises(errors.InputError, match=r"training\.packing"), separate_documents(model):
-        pass
-
-
-def test_checkpointed_gradients_hold_less(nano):
-    """Bytes that autograd keeps for the backward pass, with and without."""
-    held = {}
-    for on in (False, True):
-        model = adapters.add_lora(network("dense"), 2, 4).train()
-        routing = SteadyRouting(model)
-        if on:
-            forward.checkpoint_gradients(model, routing.contexts)
-        sizes = {}
-
-        def note(tensor, sizes=sizes):
-            sizes[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
-            return tensor
-
-        with torch.autograd.graph.saved_tensors_hooks(note, lambda t: t):
-            loss = losses.completion_loss(model, batching.collate(documents()))
-        held[on] = sum(sizes.values())
-        loss.backward()
-    assert held[True] < 0.5 * held[False]
-
-
-def test_a_router_that_would_flip_is_counted_and_held_to_its_choice():
-    """Noise on a router's input in the recomputation alone: the gradient is that of the forward pass."""
-    gradients = {}
-    for noise in (0.0, 3.0):
-        torch.manual_seed(0)
-        model = adapters.add_lora(network("mixture"), 2, 4).train()
-        with SteadyRouting(model).holding() as routing:
-            forward.checkpoint_gradients(model, routing.contexts)
-            gate = forward.base_network(model).model.layers[1].mlp.gate
-            shaken = []
-
-            def shake(_, args, noise=noise, routing=routing, shaken=shaken):
-                if routing.again and noise:
-                    shaken.append(1)
-                    return (args[0] + noise * torch.randn_like(args[0]),)
-                return args
-
-            gate.register_forward_pre_hook(shake)
-            losses.completion_loss(model, batching.collate(documents())).backward()
-        gradients[noise] = {n: p.grad for n, p in model.named_parameters() if p.grad is not None}
-        counts = routing.counts()
-        positions = len(LENGTHS) * max(LENGTHS)
-        assert counts["router_decisions"] == positions * 4
-        assert (counts["router_flips"] > positions / 4) == bool(noise) and bool(shaken) == bool(noise)
-        assert counts["router_flips"] <= positions
-    # the experts of layer 3 and 2 do not see the shaken router at all; those of layer 1 keep their tokens
-    for name, gradient in gradients[0.0].items():
-        if ".layers.3." in name or ".layers.2." in name:
-            torch.testing.assert_close(gradients[3.0][name], gradient, msg=name)
-
-
-def test_chunked_logits_give_the_same_loss_and_gradients(float64, monkeypatch):
-    model, batch = network("llama", tie_word_embeddings=False), batching.collate(documents())
-    result = {}
-    for size in (2**27, 10 * 320):  # one chunk; ten positions a chunk
-        monkeypatch.setattr(losses, "LOGITS_AT_ONCE", size)
-        here = copy.deepcopy(model).requires_grad_(True)
-        widest = []
-        here.lm_head.register_forward_hook(lambda _, args, out, widest=widest: widest.append(len(out)))
-        loss = losses.completion_loss(here, batch)
-        loss.backward()
-        result[size] = (loss.item(), {n: p.grad for n, p in here.named_parameters()})
-        wanted = int((batch["labels"] != -100).sum())
-        assert max(widest) == min(wanted, size // 320)
-    (one, whole), (two, chunked) = result.values()
-    assert one == pytest.approx(two, abs=1e-10)
-    for name, gradient in whole.items():
-        torch.testing.assert_close(chunked[name], gradient, atol=1e-8, rtol=0, msg=name)
 
 
 def test_loss_that_is_not_finite_stops_the_stage(nano, tmp_path, monkeypatch):

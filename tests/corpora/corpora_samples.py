@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
+SIZES = {"train": 40, "probe": 6, "select": 6, "eval": 10}
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 ENDS = ("ra", "te", "li", "no", "mu", "sa")
 WORDS = [
@@ -26,6 +27,27 @@ def record(number: int, group: str = "g", source: str = "one", n_words: int = 30
         "licence": "CC0",
         **more,
     }
+
+
+def grouped(rng, sources=("one", "two"), groups=40, largest=6):
+    """Records in groups of random sizes, from each source."""
+    result = []
+    for source in sources:
+        for group in range(groups):
+            start = len(result)
+            result += [record(start + i, f"g{group}", source) for i in range(rng.randint(1, largest))]
+    return result
+
+
+def quoting(group_of_copy):
+    """Clean groups, and text of train inside documents of other groups (a run of 20 words in new text)."""
+    clean = [record(i, f"g{i}", n_words=50) for i in range(150)]
+    quotes = []
+    for i in range(60):
+        quote = " ".join(clean[i]["prompt"].split()[5:25])
+        new = record(1000 + i, group_of_copy(i), n_words=40)
+        quotes.append(new | {"prompt": f"{new['prompt']} {quote}"})
+    return clean + quotes
 
 
 def run_python(code: str, *arguments, hash_seed: str = "0", **environment) -> subprocess.CompletedProcess:

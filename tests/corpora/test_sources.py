@@ -10,7 +10,7 @@ from corpora_samples import run_python
 from implicit_sparsity.corpora import loaders
 from implicit_sparsity.corpora.collect import collect
 from implicit_sparsity.corpora.records import read_jsonl
-from implicit_sparsity.corpora.sources.reasoning_gym_logic import RELATIONS, _follows
+from implicit_sparsity.corpora.sources.reasoning_gym_logic import RELATIONS
 from implicit_sparsity.errors import InputError
 
 LOCAL = {"jsonl", "parquet", "hub"}
@@ -99,16 +99,6 @@ def test_wrong_puzzles_are_left_out(collected, records):
     assert set(dropped) == {"wrong answer in syllogism", "wrong answer in family_relationships"}
     family = [r for r in records["reasoning_gym_logic"] if r["group"].startswith("family")]
     assert family and all(r["answer"] in RELATIONS for r in family)
-
-
-def test_syllogisms_by_hand():
-    barbara = (("All", 0, False, 1), ("All", 1, False, 2), ("All", 0, False, 2))
-    undistributed = (("All", 0, False, 1), ("All", 2, False, 1), ("Some", 0, False, 2))
-    two_negatives = (("No", 0, False, 1), ("No", 1, False, 2), ("Some", 0, True, 2))
-    darapti = (("All", 1, False, 0), ("All", 1, False, 2), ("Some", 0, False, 2))  # needs a B to exist
-    assert [_follows(form) for form in (barbara, undistributed, two_negatives, darapti)] == [
-        True, False, False, True,
-    ]  # fmt: skip
 
 
 def test_conversations_alternate(records):

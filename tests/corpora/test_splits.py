@@ -6,25 +6,12 @@ import random
 from collections import Counter
 
 import pytest
-from corpora_samples import record, run_python
+from corpora_samples import SIZES, grouped, quoting, record, run_python
 from split_domain import split_domain
 
-from implicit_sparsity.corpora.dedupe import signatures, similarity, unique, words
 from implicit_sparsity.corpora.records import read_jsonl, write_jsonl
 from implicit_sparsity.corpora.splits import SPLITS, Options, deal, split
 from implicit_sparsity.errors import InputError
-
-SIZES = {"train": 40, "probe": 6, "select": 6, "eval": 10}
-
-
-def grouped(rng, sources=("one", "two"), groups=40, largest=6):
-    """Records in groups of random sizes, from each source."""
-    result = []
-    for source in sources:
-        for group in range(groups):
-            start = len(result)
-            result += [record(start + i, f"g{group}", source) for i in range(rng.randint(1, largest))]
-    return result
 
 
 def where(result, key):
@@ -80,87 +67,6 @@ def test_documents_run_out():
     assert text.startswith("medical: split ") and "wants" in text and "available (one " in text
 
 
-def test_exact_and_near_duplicates():
-    originals = [record(i, n_words=60) for i in range(20)]
-    exact = [
-        r | {"id": f"copy {i}", "prompt": r["prompt"].upper() + " "} for i, r in enumerate(originals[:4])
-    ]
-    near = [
-        r | {"id": f"near {i}", "prompt": r["prompt"].replace(r["prompt"].split()[5], "other", 1)}
-        for i, r in enumerate(originals[4:9])
-    ]
-    retained, dropped = unique(originals + exact + near, 0.8)
-    assert retained == originals
-    assert Counter(d.reason for d in dropped) == {"exact duplicate": 4, "near duplicate": 5}
-    assert len(unique(originals + exact + near, 1.0)[0]) == 25  # 1: exact ones only
-
-
-def test_estimated_similarity_is_near_the_true_one():
-    base = [f"w{i}" for i in range(200)]
-    other = base[:100] + [f"v{i}" for i in range(100)]
-    shared, union = 98, 198 + 198 - 98  # shingles of three words
-    estimate = similarity(signatures([base]), signatures([other, base]))[0]
-    assert abs(estimate[0] - shared / union) < 0.12 and estimate[1] == 1
-
-
-def planted(group_of_copy):
-    """Clean groups, and text of train inside documents of other groups (a run of 20 words in new text)."""
-    clean = [record(i, f"g{i}", n_words=50) for i in range(150)]
-    quotes = []
-    for i in range(60):
-        quote = " ".join(clean[i]["prompt"].split()[5:25])
-        new = record(1000 + i, group_of_copy(i), n_words=40)
-        quotes.append(new | {"prompt": f"{new['prompt']} {quote}"})
-    return clean + quotes
-
-
-def test_contaminated_eval_documents_are_replaced():
-    records = planted(lambda i: f"quote {i}")
-    result = split(records, Options(**SIZES), "d")
-    assert result.contamination["n-gram overlap"] > 0 and len(result.documents["eval"]) == 10
-    rest = [r for name in SPLITS[:4] for r in result.documents[name]]
-    seen = {tuple(t[i : i + 13]) for t in map(plain, rest) for i in range(len(t) - 12)}
-    for r in result.documents["eval"]:
-        assert not any(tuple(plain(r)[i : i + 13]) in seen for i in range(len(plain(r)) - 12))
-
-
-def plain(r):
-    return [word for word in words(r) if word.isalnum()]
-
-
-def test_boilerplate_of_a_source_is_no_contamination():
-    intro = "on a very special island live only people who always lie or always tell the truth so then "
-    records = [record(i, f"g{i}") for i in range(100)]
-    result = split([r | {"prompt": intro + r["prompt"]} for r in records], Options(**SIZES), "d")
-    assert result.contamination == {}
-
-
-def test_contamination_that_empties_eval_is_named():
-    intro = " ".join(f"leak{i}" for i in range(20))
-    records = [record(i, f"g{i}", prompt=f"{record(i)['prompt']} {intro}") for i in range(4)]
-    options = Options(train=2, probe=0, select=0, eval=2, near_duplicate=1)
-    with pytest.raises(InputError, match=r"d: split eval wants 2 .* 2 more contaminated by the other splits"):
-        split(records, options, "d")
-
-
-def test_distractors():
-    records = grouped(random.Random(5))
-    records += [record(5000 + i, f"n{i}", "natural", choices=["b", "a"], answer="a") for i in range(60)]
-    result = split(records, Options(**SIZES, distractor_chars=45), "d")
-    by_length = {True: 0, False: 0}
-    for r in result.documents["eval"]:
-        if r["source"] == "natural":
-            assert r["choices"] == ["b", "a"] and r["correct"] == 1
-            continue
-        by_length["choices" in r] += 1
-        assert ("choices" in r) == (len(r["completion"]) <= 45)
-        if "choices" in r:
-            assert len(set(r["choices"])) == len(r["choices"]) == 4
-            assert r["choices"][r["correct"]] == r["completion"] and "answer" not in r
-    assert by_length[True] > 3
-    assert not any("correct" in r for name in SPLITS[:4] for r in result.documents[name])
-
-
 def test_lengths_are_filtered_and_counted():
     records = [record(i, f"g{i}") for i in range(100)] + [record(200, "x", n_words=500)]
     assert split(records, Options(**SIZES, max_chars=600), "d").dropped["too short or too long"] == 1
@@ -175,7 +81,7 @@ split_domain(sys.argv[2], sys.argv[3:], {"train": 40, "probe": 6, "select": 6, "
 
 
 def test_folder_manifest_and_same_bytes_in_another_process(tmp_path):
-    records = planted(lambda i: f"quote {i}")
+    records = quoting(lambda i: f"quote {i}")
     for name in ("one", "two"):
         own = [r | {"source": name, "id": f"{name}{r['id']}"} for r in records[name == "two" :: 2]]
         write_jsonl(tmp_path / f"{name}.jsonl", own)

@@ -3,11 +3,10 @@
 import networks
 import pytest
 import torch
-from test_methods import KINDS, logits, train, trained  # noqa: F401 (a fixture)
+from test_methods import KINDS, train, trained  # noqa: F401 (a fixture)
 
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.methods.activation_mask import ActivationMask
-from implicit_sparsity.metrics import neuron_sets
 from implicit_sparsity.models import adapters, ffn, loading
 from implicit_sparsity.options import load
 from implicit_sparsity.storage import tensors
@@ -136,44 +135,6 @@ def test_planted_neurons_are_chosen(nano, kind, choose):
     start = block.size - block.shared if block.experts else 0
     for index in method.chosen.values():
         assert (index - start).tolist() == planted
-
-
-def test_hubs_are_the_intersection_of_the_domains_top_sets():
-    used = [torch.tensor([[9.0, 8, 7, 1, 2, 3]]), torch.tensor([[0.1, 0.9, 0.8, 0.2, 0.7, 0.3]])]
-    ranks = neuron_choice.worst_ranks(used[1], neuron_choice.worst_ranks(used[0]))
-    assert ranks.tolist() == [[5, 1, 2, 5, 4, 3]]
-    chosen = neuron_choice.choose(neuron_choice.scores("hub", used[1], None, 0, ranks), 1 / 3, {})
-    both = neuron_sets.members({"a": used[0].numpy(), "b": used[1].numpy()}, 3)[("hubs", "")]
-    assert chosen[0].tolist() == both[0].nonzero()[0].tolist() == [1, 2]
-    wider = neuron_choice.worst_ranks(torch.tensor([[1.0, 2, 3]]), torch.tensor([[0, 1]]))
-    assert wider.tolist() == [[2, 1, 3]], "what has come since is no hub"
-
-
-def test_least_active_leaves_idle_neurons_out_while_others_are_left():
-    used = torch.tensor([[0.0, 5, 0.2, 0.0, 0.1, 3]])
-    scores = neuron_choice.scores("least", used, None, 0)
-    assert neuron_choice.choose(scores, 2 / 6, {})[0].tolist() == [2, 4]
-    assert neuron_choice.choose(scores, 5 / 6, {})[0].tolist() == [0, 1, 2, 4, 5]
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_weight_norm_is_that_of_all_a_neurons_numbers(nano, kind):
-    model = loading.load(nano(kind)[0])
-    norms = neuron_choice.weight_norms(model)
-    for block in ffn.feed_forwards(model):
-        for first, last, gate, up, down in block.parts():
-            whole = torch.cat([gate, up, down.T], 1).double().norm(dim=1)
-            torch.testing.assert_close(norms[block.layer, first:last], whole)
-
-
-def test_soft_use_and_gates_by_hand():
-    """Activity 0 0 0 4: mean 1, deviation sqrt 3, so z = sqrt 3 for the last, and below 0 for the others."""
-    use = neuron_gates.normalised_use(torch.tensor([[0.0, 0, 0, 4], [2, 2, 2, 2]], dtype=torch.float64))
-    last = torch.tensor(3.0).sqrt().tanh()
-    torch.testing.assert_close(use, torch.tensor([[0, 0, 0, last], [0, 0, 0, 0]]))
-    gates = neuron_gates.gates(use, {0: torch.tensor([1, 3]), 1: torch.tensor([0])})
-    torch.testing.assert_close(gates[0], torch.tensor([1, 1 - last]))
-    assert gates[1].tolist() == [1]
 
 
 @pytest.mark.parametrize("kind", KINDS)

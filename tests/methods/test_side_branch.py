@@ -1,14 +1,11 @@
 """The side branch: a wider model that says the same at its start, and writes nothing old."""
 
-import copy
-
 import networks
 import pytest
 import torch
 from test_methods import KINDS, logits, train
 from transformers import AutoModelForCausalLM
 
-from implicit_sparsity.errors import InputError
 from implicit_sparsity.methods.side_branch import SideBranch
 from implicit_sparsity.models import adapters, ffn, loading
 from implicit_sparsity.options import load
@@ -77,14 +74,6 @@ def test_census_catches_a_branch_that_writes_the_body(nano, tmp_path, monkeypatc
     monkeypatch.setattr(SideBranch, "step", nudge)
     with pytest.raises(audit.StageFailed, match=r"frozen .*layers\.1\.mlp\.down_proj"):
         train(nano, "dense", "side_branch", 1, tmp_path / "x", options=OPTIONS)
-
-
-def test_branch_on_quantized_weights_is_one_clear_line(nano):
-    model = copy.deepcopy(loading.load(nano("dense")[0]))
-    linear = model.model.layers[0].mlp.gate_proj
-    linear.weight = torch.nn.Parameter(linear.weight.data.to(torch.int8), requires_grad=False)
-    with pytest.raises(InputError, match="unquantized"):
-        neuron_branch.attach(model, {layer: torch.arange(3) for layer in range(4)})
 
 
 @pytest.mark.parametrize("choose", ["random", "hub", "weight", "least"])

@@ -1,9 +1,12 @@
 """Tests of means over documents: equal to scipy's where it has them, worked by hand, and at their level."""
 
+import math
+
 import numpy as np
 import pytest
 from scipy import stats
 
+from implicit_sparsity.metrics import inference
 from implicit_sparsity.metrics.inference import Mean, detectable, holm, p_value, stratified_mean, tost
 
 
@@ -75,3 +78,49 @@ def test_too_few_documents_or_no_spread():
     assert np.isnan(p_value(stratified_mean([]))) and np.isnan(tost(stratified_mean([[]]), 1.0))
     same = stratified_mean([[0.125, 0.125, 0.125]])
     assert p_value(same) == 0 and p_value(stratified_mean([[0.0, 0.0]])) == 1 and tost(same, 0.2) == 0
+
+
+def test_ranks_and_their_correlation():
+    from scipy.stats import rankdata, spearmanr
+
+    x, y = np.random.default_rng(0).normal(size=(2, 6, 30))
+    tied = np.round(x)
+    for values in (x, tied):
+        np.testing.assert_array_equal(inference.ranks(values), rankdata(values, axis=-1) - 1)
+    by_rank = inference.correlation(inference.ranks(tied[0]), inference.ranks(y[0]))
+    assert by_rank == pytest.approx(spearmanr(tied[0], y[0]).statistic)
+    with np.errstate(all="ignore"):
+        assert np.isnan(inference.correlation(np.ones(5), np.arange(5)))
+
+
+def test_rank_correlations_are_scipys():
+    rng = np.random.default_rng(2)
+    x, y = rng.normal(size=(2, 20))
+    assert inference.rank_correlation(x, y) == pytest.approx(stats.spearmanr(x, y).statistic)
+    assert inference.rank_correlation(x, np.ones(20)) == 0.0
+    low, high = inference.fisher(0.6, 30, rank=False)
+    exact = stats.pearsonr(*_with_correlation(0.6, 30)).confidence_interval()
+    assert (low, high) == pytest.approx((exact.low, exact.high), abs=1e-3)
+
+
+def _with_correlation(r, n):
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=n)
+    e = rng.normal(size=n)
+    x, e = x - x.mean(), e - e.mean()
+    e -= e @ x / (x @ x) * x
+    return x, r * x / x.std() + math.sqrt(1 - r**2) * e / e.std()
+
+
+def test_coverage_of_the_difference_of_two_correlations():
+    """Two predictors of one outcome, correlated with each other, of 12 and of 40 pairs: 93 to 99 %."""
+    rng = np.random.default_rng(4)
+    cov = np.array([[1, 0.7, 0.4], [0.7, 1, 0.3], [0.4, 0.3, 1]])
+    true = [6 / np.pi * np.arcsin(r / 2) for r in (0.7, 0.4)]  # Spearman's of a normal
+    for n in (12, 40):
+        hits = 0
+        for _ in range(600):
+            outcome, first, second = rng.multivariate_normal(np.zeros(3), cov, size=n).T
+            _, low, high = inference.zou_difference(outcome, first, second)
+            hits += low < true[0] - true[1] < high
+        assert 0.92 < hits / 600 <= 0.995, (n, hits / 600)

@@ -1,120 +1,128 @@
-"""From evaluation files to the tables of the comparison: every number in its place, controls with theirs."""
-
-import json
-from pathlib import Path
+"""Methods compared on planted fronts: how often intervals hold the truth, and what is too little to say."""
 
 import numpy as np
 import planted_fronts
 import pytest
-from compare_methods import compare_methods
 
-from implicit_sparsity.errors import InputError
-from implicit_sparsity.metrics.comparison_columns import COMPARED, POINTS
-from implicit_sparsity.storage.tables import read_table
+from implicit_sparsity.metrics.method_comparison import Comparison, Entrant, comparison_rows, front_rows
 
-ORDERS = {"main": ["code", "math", "medical"]}
-FAMILIES = {
-    f"{family}_{p}": {"family": family, "role": role, "of": of, "point": {"learning_rate": p}}
-    for family, role, of in (
-        ("lora", "method", "lora"),
-        ("mask", "method", "mask"),
-        ("mask_random", "random", "mask"),
+
+def entrants(rng, seeds, sizes, **spread):
+    """lora, and a mask that forgets 0.06 less at the same learning."""
+    documents = planted_fronts.documents(rng, sizes)
+    gains = (0.2, 0.4, 0.6)
+    return {
+        name: Entrant(
+            {"family": name, "role": "method", "of": name},
+            [f"{name}_{p}" for p in range(3)],
+            planted_fronts.family(rng, documents, gains, losses, seeds, **spread),
+            *np.ones((3, 3)),
+            [{}] * 3,
+        )
+        for name, losses in (("lora", (0.10, 0.20, 0.40)), ("mask", (0.06, 0.14, 0.30)))
+    }
+
+
+OPTIONS = {"reference": "lora", "at": 0.5, "draws": 200}
+TRUTH = {"lora": 0.30, "mask": 0.22}
+
+
+@pytest.mark.parametrize(
+    "seeds, sizes, spread",
+    [
+        (3, (24, 24, 24), {}),
+        (3, (24, 24, 24), {"seed": 0.05, "document": 0.05}),
+        (5, (48, 24, 12), {}),
+        (1, (24, 24, 24), {"seed": 0.0}),
+    ],
+    ids=["both", "seeds rule", "unequal domains", "one seed"],
+)
+def test_intervals_hold_the_planted_truth(seeds, sizes, spread):
+    rng, hits, times = np.random.default_rng([seeds, *sizes]), np.zeros(3), 400
+    for _ in range(times):
+        c = Comparison(entrants(rng, seeds, sizes, **spread), OPTIONS, 0.05)
+        row = {r["family"]: r for r in comparison_rows(c)}
+        for i, (cells, name, truth) in enumerate(
+            [
+                (row["lora"], "forgetting", TRUTH["lora"]),
+                (row["mask"], "forgetting", TRUTH["mask"]),
+                (row["mask"], "difference", TRUTH["mask"] - TRUTH["lora"]),
+            ]
+        ):
+            hits[i] += cells[f"{name}_low"] <= truth <= cells[f"{name}_high"]
+    assert (hits / times >= 0.92).all() and (hits / times <= 0.98).all(), hits / times
+
+
+def test_a_difference_is_found_and_none_is_not():
+    """With the same front in both, p < 0.05 in about one of twenty; the planted difference is found."""
+    rng, false, true = np.random.default_rng(7), 0, 0
+    for _ in range(300):
+        pair = entrants(rng, 3, (24, 24, 24), seed=0.0)
+        row = comparison_rows(Comparison(pair, OPTIONS, 0.05))[1]
+        true += row["p"] < 0.05 and row["difference"] < 0
+        documents = planted_fronts.documents(rng)
+        for entrant in pair.values():
+            entrant.scores = planted_fronts.family(rng, documents, (0.2, 0.4, 0.6), (0.1, 0.2, 0.3), seed=0.0)
+        false += comparison_rows(Comparison(pair, OPTIONS, 0.05))[1]["p"] < 0.05
+    assert true > 290 and false < 27
+
+
+@pytest.mark.parametrize("rule", ["reference", "common"])
+def test_the_gain_may_be_the_references_or_the_most_of_all(rule):
+    rng = np.random.default_rng(8)
+    c = Comparison(entrants(rng, 3, (24, 24, 24)), OPTIONS | {"at": rule}, 0.05)
+    gains = {name: points[0] for name, points in c.points.items()}
+    expected = np.median(gains["lora"]) if rule == "reference" else min(g.max() for g in gains.values())
+    rows = comparison_rows(c)
+    assert {row["learned_gain"] for row in rows} == {expected}
+    assert all(np.isfinite(row["forgetting_low"]) for row in rows)
+
+
+def test_one_point_and_one_seed_say_so_and_invent_nothing():
+    rng = np.random.default_rng(9)
+    documents = planted_fronts.documents(rng)
+    pair = {
+        name: Entrant(
+            {"family": name, "role": "method", "of": name},
+            [name],
+            planted_fronts.family(rng, documents, (gain,), (0.1,), seeds=1),
+            *np.ones((3, 1)),
+            [{}],
+        )
+        for name, gain in (("lora", 0.4), ("mask", 0.2))
+    }
+    lora, mask = comparison_rows(Comparison(pair, OPTIONS | {"at": "reference"}, 0.05))
+    assert np.isfinite(lora["forgetting"]) and np.isfinite(lora["tost_p"]) and np.isnan(lora["p"])
+    for name in ("forgetting", "difference", "p", "p_holm", "tost_p", "detectable", "noise_sd"):
+        assert np.isnan(mask[name]), name
+    assert mask["note"].startswith("one point, no front: learned 0.1")
+    assert "one seed" in lora["note"] and lora["seeds"] == 1 and mask["noise_runs"] == 0
+    point = front_rows(Comparison(pair, OPTIONS | {"at": "reference"}, 0.05))[0]
+    assert point["learned_low"] < point["learned_gain"] < point["learned_high"]
+    assert np.isnan(point["forgetting_sd"]) and np.isfinite(point["tost_p"])
+
+
+def test_a_run_that_lacks_a_stage_is_left_out_and_told():
+    rng = np.random.default_rng(10)
+    pair = entrants(rng, 2, (24, 24, 24))
+    runs = pair["mask"].scores.runs
+    whole = pair["mask"].scores.each()[1].copy()
+    for x in runs:
+        x[1, 0, 1] = np.nan
+    c = Comparison(pair, OPTIONS | {"at": 0.3}, 0.05)
+    lora, mask = comparison_rows(c)
+    assert "1 of 6 runs are not whole" in mask["note"] and "whole" not in lora["note"]
+    assert c.points["mask"][1] == pytest.approx([whole[0].mean(), whole[1, 1], whole[2].mean()])
+    assert np.isfinite(mask["difference"]) and np.isnan(mask["difference_low"]), (
+        "a seed is not there to leave out"
     )
-    for p in range(3)
-}
-LOSSES = {"lora": (0.10, 0.20, 0.40), "mask": (0.02, 0.05, 0.10), "mask_random": (0.10, 0.20, 0.40)}
+    for x in runs:
+        x[:] = np.nan
+    mask = comparison_rows(Comparison(pair, OPTIONS | {"at": 0.3}, 0.05))[1]
+    assert mask["points"] == 0 and "no whole run" in mask["note"] and np.isnan(mask["forgetting"])
 
 
-@pytest.fixture(scope="module")
-def compared(tmp_path_factory):
-    """(comparisons, fronts) of three families that learn alike and forget as LOSSES say, in three seeds."""
-    folder = tmp_path_factory.mktemp("compared")
-    return compare(folder, evaluations(folder))
-
-
-def evaluations(folder):
-    rng = np.random.default_rng(0)
-    texts = planted_fronts.documents(rng)
-    made = {f: planted_fronts.family(rng, texts, (0.2, 0.4, 0.6), lost) for f, lost in LOSSES.items()}
-    methods = {name: (made[metadata["family"]], int(name[-1])) for name, metadata in FAMILIES.items()}
-    return planted_fronts.write_evals(folder, "nano", methods, (0, 1, 2))
-
-
-def compare(folder, evals, **options):
-    tables = [str(folder / f"{name}.csv") for name in ("comparisons", "fronts")]
-    stages = planted_fronts.write_stages(folder / "stages.csv", ["nano"], FAMILIES, (0, 1, 2))
-    compare_methods(*tables, evals, stages, FAMILIES, planted_fronts.OPTIONS | options, ORDERS)
-    return [read_table(path) for path in tables]
-
-
-def test_what_was_planted_is_found(compared):
-    table = compared[0].set_index(["family", "against"])
-    assert list(table.index) == [
-        ("lora", "lora"), ("mask", "lora"), ("mask_random", "lora"), ("mask_random", "mask")
-    ]  # fmt: skip
-    assert table["learned_gain"].nunique() == 1 and table["learned_gain"].iloc[0] == pytest.approx(
-        0.4, abs=0.1
-    )
-    mask, control = table.loc[("mask", "lora")], table.loc[("mask_random", "lora")]
-    assert mask["difference_low"] < -0.15 < mask["difference_high"] and mask["p_holm"] < 0.001
-    assert control["difference_low"] < 0 < control["difference_high"]
-    own = table.loc[("mask_random", "mask")]
-    assert own["difference"] == pytest.approx(control["forgetting"] - mask["forgetting"])
-    assert own["difference"] > 0.1 and own["p_holm"] < 0.001
-    assert table["note"].tolist() == ["the reference", "", "", ""]
-
-
-def test_every_column_is_told_and_has_its_n(compared):
-    comparisons, fronts = compared
-    assert list(comparisons.columns) == ["model", "order", "score", *COMPARED]
-    assert list(fronts.columns) == ["model", "order", "score", "family", "role", "of", *POINTS, "unit"]
-    assert set(comparisons["documents"]) == {48} and set(comparisons["seeds"]) == {3}
-    assert set(comparisons["noise_runs"]) == {9} and set(comparisons["points"]) == {3}
-    assert set(comparisons["unit"]) == {"nat"} and set(fronts["documents"]) == {72}
-    assert fronts["point"].map(json.loads).tolist() == [{"learning_rate": p} for p in range(3)] * 3
-
-
-def test_parameters_tokens_and_the_covariate_stand_beside(compared):
-    comparisons, fronts = compared
-    assert comparisons["trainable"].tolist() == [3000, 6000, 9000, 9000]
-    assert comparisons["trainable_ratio"].tolist() == [1, 2, 3, 3] and set(comparisons["tokens_ratio"]) == {1}
-    assert fronts["trainable"].tolist() == [1000 * (i + 1) for i in range(9)]
-    np.testing.assert_allclose(fronts["kl_newest"], 0.1 * fronts["learned_gain"], rtol=1e-6)
-    np.testing.assert_allclose(comparisons["kl_newest"], 0.1 * comparisons["learned_gain"], rtol=1e-6)
-
-
-def test_at_a_gain_that_nobody_reached_all_is_empty(tmp_path):
-    comparisons, fronts = compare(tmp_path, evaluations(tmp_path), at=3.0)
-    empty = ["forgetting", "difference", "p", "p_holm", "tost_p", "kl_newest"]
-    assert comparisons[empty].isna().all().all() and fronts["forgetting"].notna().all()
-    assert comparisons["note"].str.contains("front reaches from .* to .*, not 3").all()
-
-
-def test_equal_files_give_equal_tables(compared, tmp_path):
-    again = compare(tmp_path, evaluations(tmp_path))
-    assert all(a.equals(b) for a, b in zip(compared, again))
-
-
-def test_other_documents_and_no_documents_are_one_line(tmp_path):
-    evals = evaluations(tmp_path)
-    path = Path(evals[-1])
-    record = json.loads(path.read_text())
-    record["study"]["documents"][0]["id"] = "other"
-    path.write_text(json.dumps(record))
-    with pytest.raises(InputError, match=r"other documents of medical"):
-        compare(tmp_path, evals)
-    del record["study"]["documents"]
-    path.write_text(json.dumps(record))
-    with pytest.raises(InputError, match="not an evaluation of documents"):
-        compare(tmp_path, evals)
-    path.write_text("{")
-    with pytest.raises(InputError, match="JSON"):
-        compare(tmp_path, evals)
-
-
-def test_base_alone_gives_empty_tables_with_headers(tmp_path):
-    evals = [path for path in evaluations(tmp_path) if "/base." in path]
-    tables = [str(tmp_path / f"{name}.csv") for name in ("comparisons", "fronts")]
-    stages = planted_fronts.write_stages(tmp_path / "stages.csv", ["nano"], FAMILIES, (0,))
-    compare_methods(*tables, evals, stages, FAMILIES, planted_fronts.OPTIONS, ORDERS)
-    assert Path(tables[0]).read_text().startswith("model,order,score,family")
+def test_no_reference_is_no_comparison():
+    pair = entrants(np.random.default_rng(11), 3, (24, 24, 24))
+    rows = comparison_rows(Comparison(pair, OPTIONS | {"at": "reference", "reference": "gone"}, 0.05))
+    assert all(np.isnan(row["forgetting"]) and "gone has no whole run" in row["note"] for row in rows)

@@ -3,13 +3,14 @@
 import json
 import math
 from fractions import Fraction
-from itertools import combinations
+from itertools import combinations, permutations
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from implicit_sparsity.errors import InputError
+from implicit_sparsity.metrics import overlap
 from implicit_sparsity.metrics.overlap import (
     chance_iou,
     jensen_shannon_bits,
@@ -134,3 +135,22 @@ def test_published_routing_of_olmoe_is_reproduced():
         }
         for name, value in result.items():
             assert value == pytest.approx(expected[name], abs=1e-6), (layer, name)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_chance_of_every_measure_is_the_mean_over_all_orders(seed):
+    p, q = np.random.default_rng(seed).dirichlet(np.ones(6), size=2)
+    orders = [q[list(order)] for order in permutations(range(6))]
+    least, most = (np.mean([f(p, x).sum() for x in orders]) for f in (np.minimum, np.maximum))
+    assert overlap.chance_weighted_jaccard(p, q) == pytest.approx(least / most)
+    bits = np.mean([overlap.jensen_shannon_bits(p, x) for x in orders])
+    assert overlap.chance_jensen_shannon_bits(p, q) == pytest.approx(bits)
+
+
+def test_chance_of_weighted_jaccard_is_that_of_every_order():
+    rng = np.random.default_rng(0)
+    p, q = rng.random((2, 3, 20))
+    q[:, :5] = p[:, 3:8]  # ties
+    a, b = p[..., :, None], q[..., None, :]
+    expected = np.minimum(a, b).sum((-2, -1)) / np.maximum(a, b).sum((-2, -1))
+    np.testing.assert_allclose(overlap.chance_weighted_jaccard(p, q), expected)

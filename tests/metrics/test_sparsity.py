@@ -1,9 +1,11 @@
-"""Sparsity measures: their extremes, what leaves them unchanged, and vectors worked by hand."""
+"""Sparsity measures: their extremes, what leaves them unchanged, vectors by hand; critical sparsity."""
 
 import numpy as np
 import pytest
+from planted import SHARES
 
 from implicit_sparsity.errors import InputError
+from implicit_sparsity.metrics import sparsity
 from implicit_sparsity.metrics.sparsity import gini, hoyer, participation_ratio, top_p_share
 
 N = 16
@@ -53,3 +55,52 @@ def test_top_p_of_equal_parts_is_not_off_by_rounding():
     for p in (0, -0.1, 1.1, np.nan):
         with pytest.raises(InputError):
             top_p_share(FLAT, p)
+
+
+def curve(power, growth, documents=1):
+    return np.tile(2 * (1 + growth * SHARES[:, None] ** power), documents)
+
+
+@pytest.mark.parametrize("power, growth", [(1, 0.02), (2, 0.1), (4, 0.3), (8, 5.0)])
+def test_a_smooth_curve_is_inverted(power, growth):
+    value, low, high = sparsity.critical_sparsity(SHARES, curve(power, growth, 6))
+    assert value == pytest.approx((0.01 / growth) ** (1 / power), abs=0.01)
+    assert low == pytest.approx(value, abs=1e-6) and high == pytest.approx(value, abs=1e-6)
+    more = sparsity.critical_sparsity(SHARES, curve(power, growth, 6), tolerance=0.02)[0]
+    assert more == pytest.approx(min((0.02 / growth) ** (1 / power), 0.99), abs=0.01)
+
+
+def test_what_gets_better_first_and_what_recovers_later():
+    """Within tolerance means at every share up to there; a dip below dense gives room, no loss of it."""
+    losses = np.array([1, 0.97, 0.98, 1.0, 1.05, 1.0, 1.2, 1.5, 2])[:, None]
+    value = sparsity.critical_sparsity(SHARES, losses)[0]
+    assert 0.5 < value < 0.6
+
+
+def test_never_and_always():
+    flat = np.ones((len(SHARES), 6))
+    assert sparsity.critical_sparsity(SHARES, flat) == (0.99, 0.99, 1.0)
+    jump = flat.copy()
+    jump[1:] = 5
+    value, low, high = sparsity.critical_sparsity(SHARES, jump)
+    assert 0 <= low <= value <= high < 0.05
+    already = np.maximum(SHARES, 0.6)  # exact zeros, as with ReLU: the first shares are one
+    value, *_ = sparsity.critical_sparsity(already, np.where(already > 0.75, 2.0, 1.0)[:, None])
+    assert 0.7 < value < 0.8
+    assert np.isnan(sparsity.critical_sparsity(SHARES, curve(4, 0.3, 3))[1:]).all()
+
+
+@pytest.mark.parametrize("documents", [8, 32])
+@pytest.mark.parametrize("heavy", [0.2, 0.5])
+def test_interval_covers_the_planted_critical_sparsity(documents, heavy):
+    """Documents differ in length, in how much they suffer, and by noise that goes on from level to level."""
+    truth = sparsity.critical_sparsity(SHARES, curve(4, 0.3))[0]
+    draw, covered = np.random.default_rng(3), []
+    for _ in range(600):
+        dense = 2 * np.exp(heavy * draw.standard_normal(documents) - heavy**2 / 2)
+        suffer = 0.3 * np.exp(0.6 * draw.standard_normal(documents) - 0.18)
+        noise = 0.04 * draw.standard_normal((len(SHARES), documents)).cumsum(0) * SHARES[:, None]
+        losses = dense * (1 + suffer * SHARES[:, None] ** 4 + noise)
+        _, low, high = sparsity.critical_sparsity(SHARES, losses)
+        covered.append(low <= truth <= high)
+    assert 0.92 <= np.mean(covered) <= 0.98

@@ -3,13 +3,12 @@
 import copy
 from pathlib import Path
 
-import networks
 import pytest
 import yaml
 from test_shapes import QWEN_27B, QWEN_35B_A3B
 
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.planning import cases, costs, feasibility, gpus, kernels, shapes
+from implicit_sparsity.planning import cases, costs, feasibility, gpus, shapes
 
 CONFIG = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text())
 KNOBS = {  # rule or measurement, method -> changes of which each must be offered where it suffices
@@ -115,29 +114,6 @@ def test_what_no_single_change_mends(full_size):
         changes[tuple(path.split("."))] = yaml.safe_load(value)
     mended = feasibility.changed(plan, list(changes.items()))
     assert feasibility.needed(mended, "dense", ("train_adapter", "lora")) <= plan.gpu.memory
-
-
-def test_quantization_leaves_fused_experts(full_size):
-    """bitsandbytes reaches linear layers alone: NF4 saves little of a mixture."""
-    from implicit_sparsity.planning import memory
-
-    plain, nf4 = memory.Setting(precision="bf16"), memory.Setting(precision="bf16", quantization="nf4")
-    saved = {name: 1 - memory.weights(s, nf4) / memory.weights(s, plain) for name, s in full_size.items()}
-    assert saved["dense"] > 0.6 and saved["mixture"] < 0.06
-
-
-def test_fused_kernels(monkeypatch):
-    dense, llama = (shapes.of_config(networks.CONFIGS[kind]) for kind in ("dense", "llama"))
-    monkeypatch.setattr(kernels, "missing", lambda: ["flash-linear-attention"])
-    line = kernels.check({"qwen": dense, "other": llama}, required=False)
-    assert (
-        "flash-linear-attention" in line and "qwen" in line and "other" not in line and "pip install" in line
-    )
-    assert kernels.check({"other": llama}, required=True) == ""
-    with pytest.raises(InputError, match=r"hardware\.require_fast_kernels"):
-        kernels.check({"qwen": dense}, required=True)
-    monkeypatch.setattr(kernels, "missing", list)
-    assert kernels.check({"qwen": dense}, required=True) == ""
 
 
 def test_gradients_of_documents(full_size):

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from planted import DOMAINS, noisy_scores, planted_sets, write_scores
+from planted import noisy_scores, planted_sets, write_scores
 from probe_table import probe_table
 
 from implicit_sparsity.errors import InputError
@@ -73,28 +73,6 @@ def test_controls_are_rows_of_their_own(tmp_path):
     control = signal["control"].fillna("")
     assert set(signal.loc[control == "matched", "value"]) == {1.0}
     assert set(signal.loc[control == "", "value"].round(9)) == {round(5 / 15, 9)}
-
-
-def test_hubs_are_counted(tmp_path):
-    """5 of 20 neurons of every domain are hubs; where all documents are alike, all 20."""
-    result = table(tmp_path, "hubs", planted_sets(2, 200, 20, 5), options={"k": [20]})
-    values = {q: part["value"].to_numpy() for q, part in result.groupby("quantity")}
-    assert set(values["count"]) == {5} and set(values["signal"]) == {0.25}
-    np.testing.assert_allclose(values["floor"], 0.1**3)
-    np.testing.assert_allclose(values["neuron_share"], 5 / 200)
-    assert (values["use_share"] > values["neuron_share"]).all()
-    alike = dict.fromkeys(DOMAINS, next(iter(planted_sets(1, 200, 20, 5).values())))
-    same = table(tmp_path / "same", "hubs", alike, options={"k": [20]})
-    assert set(same.loc[same["quantity"].isin(["signal", "ceiling"]), "value"]) == {1.0}
-
-
-def test_sparsity_has_intervals_over_documents(tmp_path):
-    result = table(tmp_path, "activation_sparsity", noisy_scores(np.random.default_rng(0), 2, 120))
-    assert (result["low"] <= result["value"]).all() and (result["value"] <= result["high"]).all()
-    assert ((result["high"] - result["low"]) > 0).mean() > 0.9
-    assert set(result["n"]) == {12} and set(result["unit"].astype(str)) == {"1"}
-    share = result[result["measure"] == "below_share"]
-    assert ((share["high"] - share["low"]) < 0.1).all()
 
 
 def test_group_sums_of_a_damaged_store_are_one_line(tmp_path):

@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
-from planted import write_scores
+from planted import noisy_scores, write_scores
+from test_activation_overlap import table
 
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.metrics import sparsity
@@ -51,3 +52,12 @@ def test_options_are_checked():
     for top_p in ([1.5], [-0.1], ["half"], []):
         with pytest.raises(InputError, match="top_p"):
             load("probes", "activation_sparsity", top_p=top_p)
+
+
+def test_sparsity_has_intervals_over_documents(tmp_path):
+    result = table(tmp_path, "activation_sparsity", noisy_scores(np.random.default_rng(0), 2, 120))
+    assert (result["low"] <= result["value"]).all() and (result["value"] <= result["high"]).all()
+    assert ((result["high"] - result["low"]) > 0).mean() > 0.9
+    assert set(result["n"]) == {12} and set(result["unit"].astype(str)) == {"1"}
+    share = result[result["measure"] == "below_share"]
+    assert ((share["high"] - share["low"]) < 0.1).all()

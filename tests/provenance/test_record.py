@@ -2,29 +2,11 @@
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 
-import pytest
-from snakemake.iocontainers import InputFiles, OutputFiles, Params, Wildcards
+from provenance.planted_jobs import chain, job, made, no_job  # noqa: F401 (a fixture)
 
 from implicit_sparsity.provenance import formats, identity
-from implicit_sparsity.provenance.explaining import tree
-from implicit_sparsity.provenance.record import _current, begin, finish, read
-
-
-def job(function, rule="work", **given):
-    kinds = {"input": InputFiles, "output": OutputFiles, "params": Params, "wildcards": Wildcards}
-    parts = {name: kind(fromdict=given.get(name, {})) for name, kind in kinds.items()}
-    return begin(function, SimpleNamespace(rule=rule, **parts))
-
-
-def made(path, content=None):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if content is None:
-        path.mkdir()
-    else:
-        path.write_text(content)
-    return str(path)
+from implicit_sparsity.provenance.record import finish, read
 
 
 def figure(path):
@@ -33,12 +15,6 @@ def figure(path):
     canvas = base.panels(1, 1, 1.0)[0]
     base.save(canvas, path.with_suffix(".pdf"), path.with_suffix(".png"))
     return [str(path.with_suffix(ending)) for ending in (".pdf", ".png")]
-
-
-@pytest.fixture(autouse=True)
-def no_job():
-    yield
-    _current.clear()
 
 
 def test_every_format_holds_the_record(tmp_path):
@@ -69,21 +45,6 @@ def test_every_format_holds_the_record(tmp_path):
 
 def test_a_figure_outside_a_job_says_nothing(tmp_path):
     assert [formats.read(Path(path)) for path in figure(tmp_path / "h")] == [None, None]
-
-
-def chain(tmp_path, seed=0, commit="a"):
-    """source -> table, each by a job."""
-    source, table = tmp_path / "source.jsonl", tmp_path / "table.csv"
-    manifest = tmp_path / "source.manifest.json"
-    metadata = {"domain": "math", "source": "gsm", "loader": "gsm", "sha256": {"source.jsonl": "5" * 64}}
-    job(lambda options: None, "collect", params={"options": {"seed": seed}, "code": "1"})
-    outputs = [made(source, "{}\n"), made(manifest, json.dumps(metadata))]
-    finish(outputs)
-    job(
-        lambda files: None, "table", input={"files": [str(source)], "plan": "plan.json"}, params={"code": "2"}
-    )
-    finish([made(table, "a\n1\n")])
-    return read(source), read(table)
 
 
 def test_records_lead_to_the_corpus(tmp_path):
@@ -120,41 +81,3 @@ def test_a_given_file_counts_by_its_content(tmp_path):
     before = record()
     (tmp_path / "own.jsonl").write_text("2")
     assert record() != before
-
-
-def test_explain_says_when_an_input_was_made_again(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    chain(Path("results"))
-    assert not any("MADE AGAIN" in line for line in tree.lines("results/table.csv"))
-    job(lambda options: None, "collect", params={"options": {"seed": 7}, "code": "1"})
-    finish(["results/source.manifest.json"])
-    assert any("source.jsonl (MADE AGAIN" in line for line in tree.lines("results/table.csv"))
-
-
-def test_explain_takes_snakemakes_note_of_what_says_nothing(tmp_path):
-    name = "results/tables/" + "long" * 60 + ".csv"
-    note = tmp_path / formats.snakemake_note(name)
-    note.parent.mkdir(parents=True)
-    note.write_text(
-        json.dumps({"rule": "table", "input": ["results/source.jsonl", "results/plan/nano.json"]})
-    )
-    made(tmp_path / name, "a\n1\n")
-    reported = "\n".join(tree.lines(tmp_path / name))
-    assert "rule table (Snakemake's note" in reported and "results/source.jsonl (not here)" in reported
-    assert "plan" not in reported
-
-
-def test_many_inputs_of_one_rule_are_told_in_short(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    paths = []
-    for number in range(7):
-        job(lambda: None, "score")
-        paths.append(made(Path(f"results/evals/{number}.json"), "{}"))
-        finish(paths[-1:])
-    job(lambda evals: None, "table", input={"evals": paths})
-    finish([made(Path("results/tables/scores.csv"), "a\n")])
-    reported = list(tree.lines("results/tables/scores.csv"))
-    assert (
-        "`- and 4 more of rule score (ALL=1)" in reported and sum(".json" in line for line in reported) == 3
-    )
-    assert sum(".json" in line for line in tree.lines("results/tables/scores.csv", everything=True)) == 7

@@ -12,7 +12,6 @@ from planted import BASE, DOMAINS, write_eval, write_evals, write_stage, write_s
 
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.metrics.continual import metrics
-from implicit_sparsity.metrics.intervals import mean_range
 from implicit_sparsity.storage.tables import read_table
 
 ORDERS = {"main": list(DOMAINS)}
@@ -169,13 +168,6 @@ def test_damaged_stage_folders_are_one_line(tmp_path):
     (tmp_path / "good" / "stage.json").write_text("{}")
     with pytest.raises(InputError, match=r"stage\.json"):
         collect_stages(*out, [good])
-
-
-def test_range_over_seeds():
-    frame = pd.DataFrame({"m": list("bbba"), "seed": [0, 1, 2, 0], "value": [1.0, 2, np.nan, 5]})
-    result = mean_range(frame, ["m"]).set_index("m")
-    assert result.loc["b"].tolist() == [1.5, 1, 2, 2] and result.loc["a"].tolist() == [5, 5, 5, 1]
-    assert list(result.index) == ["b", "a"]
 
 
 def run(folder, method, r, seed=0, metric="acc", better=True, domains=("x", "y")):

@@ -1,11 +1,11 @@
-"""Subspaces and low-rank algebra on tensors whose answer is known by construction."""
+"""Subspaces on tensors whose answer is known by construction."""
 
 from types import SimpleNamespace
 
 import pytest
 import torch
 
-from implicit_sparsity.models import lowrank
+from implicit_sparsity.models import adapters, ffn, loading, losses, lowrank
 from implicit_sparsity.updates import subspace
 
 
@@ -113,24 +113,85 @@ def test_projection_takes_out_the_subspace_and_nothing_else(monkeypatch):
     torch.testing.assert_close(a, before @ outside, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("experts", [1, 4])
-def test_stacked_adapters_add_up(experts):
-    """Side by side in PEFT's layout, two updates act as their sum."""
-    g = torch.Generator().manual_seed(0)
-    name = "m.layers.0.mlp.experts.x" if experts > 1 else "m.layers.0.mlp.x"
-    states = [
-        {
-            f"{name}.lora_A.weight": torch.randn(experts * r, 10, generator=g),
-            f"{name}.lora_B.weight": torch.randn(6, r * experts, generator=g),
-        }
-        for r in (2, 3)
-    ]
-    both = lowrank.stack(*states, experts)
-    shaped = lowrank.Factors(name, None, experts, None).shaped
+def test_gradient_samples_have_the_right_singular_vectors_of_autograds_own_gradients(nano):
+    """Against torch.autograd.grad of the whole weights, document by document, fused experts included."""
+    for kind in ("dense", "mixture"):
+        model = adapters.add_lora(loading.load(nano(kind)[0]), 2, 2.0)
+        result = lowrank.factors(model)
+        ids = torch.randint(3, 300, (2, 9), generator=torch.Generator().manual_seed(1))
+        mask = torch.ones_like(ids)
+        batches = [
+            {"input_ids": row[None], "attention_mask": mask[:1], "labels": row[None].roll(-1, 1)}
+            for row in ids
+        ]
+        samples = subspace.gradient_samples(model, batches, result, 64, seed=0)
+        assert not [n for n, p in model.named_parameters() if "lora" not in n and p.requires_grad]
+        grams = dict.fromkeys(result, 0.0)
+        for batch in batches:
+            taken = {}
+            for name, factor in result.items():
+                weight = getattr(ffn.base_layer(factor.module), factor.parameter or "weight")
+                taken[name] = weight.requires_grad_(True)
+            got = torch.autograd.grad(losses.completion_loss(model, batch), list(taken.values()))
+            for name, g in zip(taken, got, strict=True):
+                g = g if g.dim() == 3 else g[None]
+                grams[name] = grams[name] + g.transpose(1, 2) @ g
+        for name, x in samples.items():
+            wanted = grams[name]
+            torch.testing.assert_close(
+                x.transpose(1, 2) @ x, wanted, atol=1e-4 * wanted.abs().max().item(), rtol=1e-3
+            )
 
-    def update(state):
-        a, b = shaped(state[f"{name}.lora_A.weight"], state[f"{name}.lora_B.weight"])
-        return b @ a
 
-    assert both[f"{name}.lora_A.weight"].shape == (experts * 5, 10)
-    torch.testing.assert_close(update(both), update(states[0]) + update(states[1]), atol=1e-4, rtol=1e-4)
+def old_and_new(width=24, seed=0):
+    g = torch.Generator().manual_seed(seed)
+    q = torch.linalg.qr(torch.randn(width, width, generator=g))[0]
+    return q[:, :4], q[:, 4:8], g
+
+
+def test_frozen_directions_are_the_leading_ones_outside():
+    """Inputs mostly old, a little new: the rows are the new part's, in the order of its energy."""
+    old, new, g = old_and_new()
+    strengths = torch.tensor([8.0, 4.0, 2.0, 1.0])
+    x = (
+        50 * torch.randn(1, 300, 4, generator=g) @ old.T
+        + (torch.randn(1, 300, 4, generator=g) * strengths) @ new.T
+    )
+    rows = subspace.leading(x, old[None], 4, seed=0)
+    assert (rows @ old).norm() < 1e-5
+    overlap = (rows[0] @ new).square()
+    torch.testing.assert_close(overlap.sum(), torch.tensor(4.0), atol=1e-3, rtol=0)
+    assert overlap[0, 0] > 0.9 and overlap[3, 3] > 0.9
+    without = subspace.leading(x, None, 4, seed=0)
+    assert (without[0] @ old).square().sum() > 3.99, "nothing removed: the old ones lead"
+
+
+def test_frozen_directions_are_filled_up_outside_and_end_with_the_space():
+    old, new, g = old_and_new(width=10)
+    x = torch.randn(2, 50, 1, generator=g) @ new[:, :1].T
+    x[1] = 0  # an expert without tokens
+    rows = subspace.leading(x, old[None], 8, seed=0)
+    assert rows.shape == (2, 8, 10) and (rows @ old).norm() < 1e-5
+    assert ((rows.norm(dim=2) - 1).abs() < 1e-4).sum(1).tolist() == [6, 6], "10 - 4 directions are left"
+    assert (rows.norm(dim=2) < 1e-4).sum(1).tolist() == [2, 2]
+    assert (rows[0, 0] @ new[:, 0]).abs() > 0.999
+
+
+def test_fixed_rank_takes_so_many_but_none_that_are_not_there():
+    old, _, g = old_and_new()
+    x = torch.randn(1, 100, 4, generator=g) @ old.T
+    for fixed, rank in ((2, 2), (4, 4), (6, 4)):
+        result, _ = subspace.extend(None, x, 0.1, 8, 0, fixed)
+        assert result.shape[2] == rank
+    assert subspace.extend(old[None], x, 0.1, 8, 0, 3)[0].shape[2] == 4, "nothing new is in these samples"
+
+
+def test_random_subspaces_have_the_ranks_given_and_grow():
+    basis = torch.eye(12).expand(2, 12, 12)[:, :, :5].clone()
+    basis[1, :, 3:] = 0
+    small, large = subspace.random_like(basis[:, :, :3], 7), subspace.random_like(basis, 7)
+    torch.testing.assert_close(small, large[:, :, :3])
+    gram = large.transpose(1, 2) @ large
+    torch.testing.assert_close(gram[0], torch.eye(5), atol=1e-5, rtol=0)
+    torch.testing.assert_close(gram[1], torch.diag(torch.tensor([1.0, 1, 1, 0, 0])), atol=1e-5, rtol=0)
+    assert not torch.allclose(large, subspace.random_like(basis, 8))

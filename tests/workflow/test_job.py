@@ -11,12 +11,10 @@ import pytest
 import torch
 from snakemake.iocontainers import InputFiles, Log, OutputFiles, Params, Wildcards
 
-from implicit_sparsity.provenance import cache
 from implicit_sparsity.workflow import job
 
 SCRIPTS = Path(job.__file__).parents[2]
 TESTS = Path(__file__).parents[1]
-
 # A job in a process of its own, with the object that Snakemake hands to a script.
 JOB = """
 import sys, time
@@ -158,14 +156,3 @@ def test_warnings_that_nobody_can_act_upon_are_in_no_log(tmp_path):
     assert log.count("another is deprecated") == 2 and log.count("a record") == 1
     assert log.count("`is_gradient_checkpointing` is deprecated") == log.count("b.py:2") == 1
     assert "mtime" not in log and ("hub_kernels" in log) == torch.cuda.is_available()
-
-
-def test_scratch_keeps_its_key_and_drops_others(tmp_path):
-    output = tmp_path / "adapters" / "lora.stage1"
-    first = cache.scratch(output, "settings", 1)
-    (first / "step").write_text("7")
-    neighbour = cache.scratch(tmp_path / "adapters" / "lora.stage10", "settings", 1)
-    assert (cache.scratch(output, "settings", 1) / "step").read_text() == "7"
-    second = cache.scratch(output, "settings", 2)
-    assert second.is_dir() and not first.exists() and neighbour.is_dir()
-    assert second.parent == output.parent

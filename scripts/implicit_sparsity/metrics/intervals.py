@@ -13,7 +13,7 @@ G groups, and the variance over draws is multiplied by (G - d) / d.
 A bootstrap draws documents twice, its halves are noisier than the real ones, and of planted overlaps (1,000
 neurons, 24 documents) percentile intervals covered the truth in 0 to 100 % of cases, basic ones in 25 to 80
 %; leaving out one document at a time counts each neuron at the border of a set as noise of its own, and
-makes intervals twice too wide. How these two cover is measured in tests/metrics/test_intervals.py.
+makes intervals twice too wide. How these two cover is measured in tests/metrics/test_separation.py.
 """
 
 import numpy as np

@@ -5,8 +5,11 @@ import subprocess
 import sys
 
 import pytest
-from corpora_samples import SHARED
-from hub_server import REVISION, Hub, sha
+from corpora.corpora_samples import SHARED
+from corpora.hub_server import REVISION, Hub, sha
+
+from implicit_sparsity.corpora.sources import hub as loader
+from implicit_sparsity.errors import InputError
 
 CLIENT = """
 import json, sys
@@ -160,3 +163,8 @@ def test_published_files_in_their_original_formats(hub, tmp_path):
     assert {r["id"]: r["answer"] for r in pubmedqa} == {
         key: row["final_decision"] for key, row in original.items()
     }
+
+
+def test_hub_wants_a_commit():
+    with pytest.raises(InputError, match="revision: 'main' is not the 40 hex digits"):
+        list(loader.documents(None, 0, "a/b", "main", QA, "MIT", split="train"))

@@ -12,7 +12,7 @@ from implicit_sparsity.workflow.config.keys import Section
 from implicit_sparsity.workflow.config.sections import Config
 from implicit_sparsity.workflow.source import option_fields
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
 
 

@@ -1,8 +1,12 @@
 """The streaming accumulators against the same sums over activations kept whole."""
 
+from types import SimpleNamespace
+
+import networks
 import numpy as np
 import pytest
 import torch
+from test_device_sums import CARD
 
 from implicit_sparsity import errors
 from implicit_sparsity.corpora.tokens import Tokens
@@ -122,18 +126,7 @@ def test_histogram_counts_every_sampled_value(nano):
     assert (got["histogram"].sum(1) == got["histogram_tokens"] * 64).all()
 
 
-def test_bins_hold_what_their_edges_say():
-    edges = accumulators.bin_edges()
-    statistics = accumulators.ActivationStatistics.__new__(accumulators.ActivationStatistics)
-    statistics.histogram = torch.zeros(1, accumulators.BINS, dtype=torch.int64)
-    statistics._count_bins(0, torch.from_numpy(edges[10:20]).float()[None] * 1.2)
-    assert statistics.histogram[0, 10:20].tolist() == [1] * 10
-    assert (np.diff(edges) > 0).all()
-
-
 def test_budget_is_exact_and_exclusions_are_counted():
-    from types import SimpleNamespace
-
     documents = [SimpleNamespace(ids=np.array([9, 1, 5, 5, 9, 5], np.uint32)) for _ in range(3)]
     ids, keeps, excluded = activation_pass.take_tokens(documents, 5, 1, {9})
     assert [len(x) for x in ids] == [6, 2] and sum(k.sum() for k in keeps) == 5
@@ -147,3 +140,69 @@ def test_too_few_tokens_is_one_clear_line(nano):
         activation_pass.measure_half(
             model, ffn.feed_forwards(model), shards.split("probe_a"), [], OPTIONS | {"tokens": 100_000}
         )
+
+
+WIDER = {  # a thousand neurons a layer, so that 1 % of them is a set
+    "llama": {"intermediate_size": 1024},
+    "dense": {"intermediate_size": 1024},
+    "mixture": {"moe_intermediate_size": 128, "shared_expert_intermediate_size": 128},
+}
+
+
+def probe(model) -> dict:
+    random = np.random.default_rng(0)
+    ids = [random.integers(0, 320, 48) for _ in range(24)]
+    statistics = accumulators.ActivationStatistics(ffn.feed_forwards(model))
+    activation_pass.run(model, ids, [np.arange(48) > 0] * 24, statistics, 512)
+    return statistics.arrays()
+
+
+@pytest.mark.parametrize("kind", WIDER)
+def test_a_bfloat16_probe_finds_the_same_top_neurons(kind):
+    """Of the top 1 % by mean |h| nine in ten are the same in every layer, and the mean IoU is 0.9 or more."""
+    model = loading.create(networks.CONFIGS[kind] | WIDER[kind], 0).eval().requires_grad_(False)
+    full, half = probe(model), probe(model.to(torch.bfloat16))
+    assert not np.array_equal(full["sum_abs"], half["sum_abs"]), "nothing was computed in bfloat16"
+    layers, neurons = full["sum_abs"].shape
+    k = overlap.size_of(0.01, neurons)
+    iou = overlap.top_k_iou(full["sum_abs"], half["sum_abs"], k)
+    swapped = k - 2 * k * iou / (1 + iou)
+    assert iou.shape == (layers,) and iou.mean() >= 0.9 and round(swapped.max()) <= max(1, 0.1 * k)
+    other = loading.create(networks.CONFIGS[kind] | WIDER[kind], 1).eval().requires_grad_(False)
+    assert overlap.top_k_iou(full["sum_abs"], probe(other)["sum_abs"], k).mean() < 0.3, "any network agrees"
+
+
+@pytest.mark.skipif(CARD == "cpu", reason="needs a GPU")
+@pytest.mark.parametrize("kind", ["dense", "mixture"])
+def test_a_card_measures_what_the_host_measures(kind):
+    """The whole pass in float32, groups and routing too: sums to rounding, counts but for close ties."""
+    model = loading.create(networks.CONFIGS[kind], 0).eval().requires_grad_(False)
+    blocks, random = ffn.feed_forwards(model), np.random.default_rng(0)
+    ids = [random.integers(0, 320, int(n)) for n in random.integers(5, 60, 24)]
+    keeps, got = [np.arange(len(tokens)) > 2 for tokens in ids], []
+    options = {"top_k": (0.1, 3), "thresholds": (0.01, 0.1), "groups": 6, "batch_tokens": 256}
+    for device in ("cpu", CARD):
+        got.append(activation_pass.measure(model.to(device), blocks, ids, keeps, {}, options))
+    for name, values in got[0].items():
+        counts = np.issubdtype(np.asarray(values).dtype, np.integer)
+        np.testing.assert_allclose(got[1][name], values, rtol=1e-4, atol=2 if counts else 1e-4, err_msg=name)
+    assert np.array_equal(got[1]["tokens"], got[0]["tokens"]) and got[0]["sum_abs"].sum() > 0
+
+
+@pytest.mark.parametrize("implementation", ["eager", "batched_mm"])
+def test_experts_are_seen_whatever_computes_them(implementation):
+    """h taken out of the grouped matrix product equals h computed again beside another implementation."""
+    model = loading.create(networks.MIXTURE, 0).eval().requires_grad_(False)
+    random = np.random.default_rng(0)
+    ids = [random.integers(0, 320, int(n)) for n in random.integers(5, 40, 12)]
+    keeps = [random.random(len(tokens)) > 0.2 for tokens in ids]
+    got = []
+    for name in ("grouped_mm", implementation):
+        model.set_experts_implementation(name)
+        statistics = accumulators.ActivationStatistics(ffn.feed_forwards(model), top_k=(0.1, 3))
+        activation_pass.run(model, ids, keeps, statistics, 128)
+        got.append(statistics.arrays())
+    for name, values in got[0].items():
+        np.testing.assert_allclose(got[1][name], values, rtol=1e-4, atol=2, err_msg=name)
+    np.testing.assert_allclose(got[1]["sum_abs"], got[0]["sum_abs"], rtol=1e-4, atol=1e-6)
+    assert np.array_equal(got[1]["routed_tokens"], got[0]["routed_tokens"])

@@ -1,50 +1,17 @@
-"""Equal content, equal bytes; code with what is in no commit; a data set's licence; refusals by name."""
+"""What goes into an archive: code with what is in no commit, artifacts whole or not at all."""
 
 import json
 import os
 import subprocess
-import tarfile
 from pathlib import Path
 
 import pytest
-from planted_archive import FILES, whole
+from planted_archive import whole
 
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.provenance import formats, identity
-from implicit_sparsity.provenance.archiving import contents, packing, readiness, reading, restoring
-from implicit_sparsity.provenance.archiving.layout import MANIFEST, PATCH
-
-PLAN = """\
-Building DAG of jobs...
-
-[Sun Nov 22 12:00:00 2026]
-localrule preflight:
-    output: results/plan/nano.json, results/plan/plan.md
-    log: results/logs/preflight/all.log
-    jobid: 8
-    benchmark: results/benchmarks/preflight/all.tsv
-    reason: Missing output files: results/plan/nano.json
-    resources: tmpdir=/tmp
-
-
-[Sun Nov 22 12:00:00 2026]
-rule train_adapter:
-    input: results/models/nano, results/tokens/nano/math
-    output: results/adapters/nano/lora.forward.seed0.stage1
-    log: results/logs/train_adapter/a.log (check log file(s) for error details)
-    jobid: 7
-    reason: Params have changed since last execution
-    wildcards: model=nano, method=lora
-    resources: tmpdir=/tmp
-
-[Sun Nov 22 12:00:00 2026]
-localrule all:
-    input: results/tables/scores.csv
-    jobid: 0
-    reason: Input files updated by another job: results/tables/scores.csv
-    resources: tmpdir=/tmp
-Job stats:
-"""
+from implicit_sparsity.provenance.archiving import contents, readiness, restoring
+from implicit_sparsity.provenance.archiving.layout import PATCH
 
 
 def git(folder, *words):
@@ -68,67 +35,6 @@ def repository(tmp_path):
     git(root, "add", "-A")
     git(root, "commit", "-qm", "one")
     return root
-
-
-@pytest.mark.parametrize("ending", [".tar", ".tar.gz"])
-def test_equal_content_gives_equal_bytes(tmp_path, ending):
-    first = whole(tmp_path / f"a{ending}")
-    second = whole(tmp_path / f"b{ending}", dict(reversed(FILES.items())))
-    assert first.read_bytes() == second.read_bytes()
-    assert whole(tmp_path / f"c{ending}", FILES | {"a": b""}).read_bytes() != first.read_bytes()
-
-
-def test_headers_say_nothing_of_who_packed_it(tmp_path):
-    with tarfile.open(whole(tmp_path / "a.tar.gz")) as tar:
-        for info in tar:
-            assert (info.uid, info.gid, info.uname, info.gname, info.mtime) == (0, 0, "", "", 1_700_000_000)
-
-
-def test_a_file_stays_executable(tmp_path):
-    script = tmp_path / "run"
-    script.write_text("#!/bin/sh\n")
-    script.chmod(0o700)
-    archive = whole(tmp_path / "a.tar", FILES)
-    members, sums = {"run": script}, {"run": packing.size_and_sum(script)[1]}
-    members |= dict.fromkeys(("archive.json", MANIFEST), b"x")
-    sums |= {name: packing.size_and_sum(b"x")[1] for name in ("archive.json", MANIFEST)}
-    packing.write(archive, members, sums, 0)
-    with tarfile.open(archive) as tar:
-        assert tar.getmember("study/run").mode == 0o755
-
-
-def test_a_file_that_changes_meanwhile_is_refused(tmp_path):
-    changing = tmp_path / "scores.csv"
-    changing.write_text("new")
-    members = {"scores.csv": changing, "archive.json": b"", MANIFEST: b""}
-    sums = {name: packing.size_and_sum(b"")[1] for name in members}
-    with pytest.raises(InputError, match="changed while it was being archived"):
-        packing.write(tmp_path / "a.tar", members, sums, 0)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["scores.csv"]
-
-
-def test_names_that_no_manifest_can_hold():
-    with pytest.raises(InputError, match="no manifest"):
-        packing.manifest({"a\nb": "0" * 64})
-
-
-def test_jobs_of_a_dry_run():
-    first, second = readiness.jobs(PLAN)
-    assert (first.rule, first.files["output"]) == (
-        "preflight",
-        ["results/plan/nano.json", "results/plan/plan.md"],
-    )
-    assert (second.wildcards, second.reason) == (["nano", "lora"], "Params have changed since last execution")
-    assert second.files["log"] == ["results/logs/train_adapter/a.log"]
-    assert second.files["input"] == ["results/models/nano", "results/tokens/nano/math"]
-
-
-def test_unfinished_study_is_refused_by_the_names_of_its_jobs(monkeypatch):
-    monkeypatch.setattr(readiness, "dry_run", lambda *_, **__: PLAN)
-    with pytest.raises(
-        InputError, match=r"2 jobs are to run: preflight .Missing.*; train_adapter nano lora .Params"
-    ):
-        readiness.finished({}, "Snakefile")
 
 
 def test_code_of_a_clean_and_of_a_changed_checkout(repository):
@@ -238,7 +144,3 @@ def test_a_config_file_from_elsewhere_comes_along(study, tmp_path):
     result = contents.gather(root, jobs, run, {"weights": True, "activations": True})
     assert result.run["configfiles"] == ["configs/0_mine.yaml"]
     assert Path(result.files["configs/0_mine.yaml"]).read_text() == "seeds: [1]\n"
-
-
-def test_an_archive_says_what_it_holds(tmp_path):
-    assert reading.survey(whole(tmp_path / "a.tar")).bytes == sum(map(len, FILES.values()))

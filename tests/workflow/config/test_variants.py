@@ -8,7 +8,7 @@ import yaml
 from implicit_sparsity.workflow.config.load import load
 from implicit_sparsity.workflow.source import available
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 NANO = yaml.safe_load((ROOT / "tests/nano.yaml").read_text())["models"]
 
 
