@@ -1,7 +1,8 @@
 # `make` makes everything from nothing, `make taste` one figure of it, `make test` checks it. `make help` lists the rest.
 
 CORES ?= 2
-PYTEST_ARGS ?= -n $(CORES) --dist loadfile --no-loadscope-reorder
+# One more worker than cores: tests of killed jobs and of a cluster wait for much of their time.
+PYTEST_ARGS ?= -n $(shell expr $(CORES) + 1) --dist loadfile --no-loadscope-reorder
 export PYTHON
 
 SHELL := /bin/bash
