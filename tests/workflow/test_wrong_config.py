@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from implicit_sparsity.workflow.config import names
 from implicit_sparsity.workflow.config.error import ConfigError, one_line
 from implicit_sparsity.workflow.config.load import load
 
@@ -34,7 +35,7 @@ WRONG = {
         "40 hexadecimal digits",
     ),
     "domains: {law: {}}": ("domains.law.sources", "nothing", "mapping"),
-    "domains: {code: {sources: {mine: {loader: jsonl, limit: 5}}}}": ("sources.mine.", "nothing", "str"),
+    "domains: {code: {sources: {mine: {loader: jsonl, limit: 5}}}}": ("sources.mine.", "nothing", "text"),
     "claims: {h1a: {threshold: 2}}": ("claims.h1a.threshold", "2", "<= 1"),
     "claims: {h5: {threshold: 0.1, predictor: luck}}": (
         "claims.h5.predictor",
@@ -116,7 +117,58 @@ WRONG = {
         "unknown key",
         "repo, revision, source, trained, width",
     ),
+    "probes: {activation_overlap: {k: [0.1, 0.1]}}": ("activation_overlap.k", "0.1 twice", "each value once"),
+    "probes: {activations: {top_k: [1.5]}}": ("probes.activations.top_k[0]", "1.5", "a share below 1"),
+    "probes: {gradient_overlap: {k: [2.5]}}": ("probes.gradient_overlap.k[0]", "2.5", "or a count"),
+    "probes: {activation_overlap: {k: [0.00001]}}": (
+        "activation_overlap.k[0]",
+        "1e-05",
+        "one neuron or more",
+    ),
+    "probes: {activations: {skip_first: 128}}": (
+        "activations.skip_first",
+        "128",
+        "< tokens.max_length (128)",
+    ),
+    "domains: {code: {sources: {human_eval: {max_chars: -3}}}}": ("human_eval.max_chars", "-3", ">= 0"),
+    "methods: {curvature: {router: true}}": ("methods.curvature.router", "true", "false"),
+    "figures: {overlap_by_layer: {control: nope}}": ("overlap_by_layer.control", "'nope'", "'' | bare"),
     # references between entries
+    "claims: {h2a: {method: activation_msk}}": (
+        "claims.h2a.method",
+        "'activation_msk', which is no method",
+        "did you mean activation_mask?",
+    ),
+    "claims: {h2a: {against: lroa}}": ("claims.h2a.against", "'lroa'", "did you mean lora?"),
+    "claims: {h4: {methods: [lroa]}}": ("claims.h4.methods[0]", "'lroa'", "did you mean lora?"),
+    "claims: {h1d: {models: [nope]}}": ("claims.h1d.models[0]", "'nope'", "smollm2"),
+    "figures: {overview: {models: [x]}}": ("figures.overview.models[0]", "'x', which is no model", "smollm2"),
+    "figures: {method_comparison: {score: los}}": ("method_comparison.score", "'los'", "did you mean loss?"),
+    "hardware: {card: h200, cards_per_job: {smolm2: 2}}": (
+        "hardware.cards_per_job.smolm2",
+        "which is no model",
+        "did you mean smollm2?",
+    ),
+    "hardware: {card: h200, cards: 1, cards_per_job: {smollm2: 2}}": (
+        "hardware.cards_per_job.smollm2",
+        "2",
+        "<= hardware.cards (1)",
+    ),
+    "hardware: {card: h200, budget: {smollm2: {memory_gb: [5, 1]}}}": (
+        "hardware.budget.smollm2.memory_gb",
+        "[5, 1]",
+        "the lower end",
+    ),
+    # removals
+    "methods: {orthogonl: false}": ("methods.orthogonl", "no file has", "did you mean orthogonal?"),
+    "figures: {hub: false}": ("figures.hub", "no file has", "did you mean hubs?"),
+    "models: {qq: false}": ("models.qq", "no file has", "smollm2"),
+    "domains: {code: {sources: {human_evl: false}}}": (
+        "code.sources.human_evl",
+        "no file has",
+        "did you mean human_eval?",
+    ),
+    "optional: {ladder: {figures: {hub: false}}}": ("figures.hub", "no file has", "did you mean hubs?"),
     "orders: {forward: [code, maths]}": (
         "orders.forward[1]",
         "'maths', which is no domain",
@@ -317,3 +369,24 @@ def test_a_wrong_config_leaves_the_process_with_status_1(folder):
     with pytest.raises(SystemExit) as stop:
         one_line(load)(["config.yaml"], {"seeds": []})
     assert stop.value.code == "--config: seeds: found an empty list, allowed: list with at least one entry"
+
+
+@pytest.mark.parametrize(
+    "overlay",
+    [
+        "methods: {o_lora: false}",  # a module that this study does not use
+        "models: {nano_64: false}",  # of an optional part that is not asked for
+        "methods: {orthogonal: false}",  # H2b and H4 name it: NOT RUN
+        "claims: {h2b: {threshold: 0.02, method: o_lora}}",
+        "hardware: {card: h200, cards: 2, cards_per_job: {smollm2: 2}}",
+    ],
+)
+def test_a_name_that_is_known_may_be_removed_or_passed_over(folder, overlay):
+    (folder / "overlay.yaml").write_text(overlay)
+    load(["config.yaml", "overlay.yaml"], {})
+
+
+def test_scores_are_those_of_the_evaluation():
+    from implicit_sparsity.passes.evaluation import HIGHER_IS_BETTER
+
+    assert names.SCORES == tuple(HIGHER_IS_BETTER)

@@ -27,7 +27,6 @@ same eigenvalues: equally many entries are zeroed.
 
 from dataclasses import dataclass
 
-from implicit_sparsity.errors import InputError
 from implicit_sparsity.models import adapters, lowrank
 from implicit_sparsity.updates import curvature_mask, kfac
 
@@ -45,15 +44,11 @@ class Curvature(LoraMethod):
     max_rank: int = option(64, low=1, help="eigenvectors kept of each side of a weight")
     sample_tokens: int = option(512, low=1, help="tokens of the select split that curvature is read from")
     basis: str = option("measured", choices=("measured", "random"), help="random: the control")
+    router: bool = option(False, choices=(False,), help="routers are no linear layers")
 
     CONTROLS = {"random": {"basis": "random"}}
     STACKED = True
     constrained = True
-
-    def __post_init__(self):
-        super().__post_init__()
-        if self.router:
-            raise InputError("routers are no linear layers: leave it false", key="methods.curvature.router")
 
     def new_adapter(self, stage):
         stage.seed_everything("initialisation")

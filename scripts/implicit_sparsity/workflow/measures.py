@@ -3,7 +3,10 @@
 from typing import NamedTuple
 
 from . import source
+from .config.error import ConfigError, show
 from .config.options import MEASUREMENTS, probe_module, with_defaults
+
+SCOPES = ("domain", "checkpoint")
 
 
 class Measure(NamedTuple):
@@ -28,6 +31,8 @@ def _measure(name, entry) -> Measure:
     scope, needs, planned, minutes = (
         source.class_literal(module, literal) for literal in ("SCOPE", "NEEDS", "PLANNED", "MINUTES")
     )
+    if scope not in SCOPES:
+        raise ConfigError(("probes", name), f"a measurement of SCOPE {show(scope)}", " | ".join(SCOPES))
     how = {key: value for key, value in options.items() if key not in planned}
     of_base = "base" in source.option_fields(module)["stages"].choices
     return Measure(options, how, scope, needs, minutes, of_base)

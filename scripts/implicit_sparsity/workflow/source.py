@@ -148,6 +148,7 @@ def signature_options(module: str, function: str, skip=(), root: Path = SCRIPTS)
             pairs = [*zip(names, [None] * (len(names) - len(spec.defaults)) + spec.defaults)]
             pairs += zip(spec.kwonlyargs, spec.kw_defaults)
             result = {a.arg: _declared(a.annotation, value) for a, value in pairs if a.arg not in skip}
+            result = {k: o._replace(low=0) if o.type.startswith("int") else o for k, o in result.items()}
             return result | ({"**": Option("")} if spec.kwarg else {})
     raise LookupError(f"{module} has no function {function}")
 
@@ -183,13 +184,23 @@ def misfit(option: Option, value) -> str | None:
     fits = fits and all(_within(option, item) for item in ([value] if one else value))
     none = isinstance(option.default, tuple) and not option.empty and value in ([], ())
     fits = fits and not none
-    words = " or ".join(dict.fromkeys(_KINDS[kind][1] for kind in kinds)) or "value"
+    return None if fits else described(option) + (" with at least one entry" if none else "")
+
+
+def described(option: Option) -> str:
+    """What an option allows, in words."""
+    kinds = [part.strip().split("[")[0] for part in option.type.split("|")] if option.type else []
+    words = " or ".join(dict.fromkeys(_KINDS[kind][1] for kind in kinds if kind in _KINDS)) or "value"
+    many = "tuple" in kinds
     bounds = [f"{sign} {end}" for sign, end in ((">=", option.low), ("<=", option.high)) if end is not None]
     if option.choices:
-        words = ("list of " if many else "") + " | ".join(map(str, option.choices))
-    elif bounds:
-        words = ("list of numbers " if many else f"{words} ") + " and ".join(bounds)
-    return None if fits else f"{words} with at least one entry" if none else words
+        return ("list of " if many else "") + " | ".join(map(_spelled, option.choices))
+    return (("list of numbers " if many else f"{words} ") + " and ".join(bounds)) if bounds else words
+
+
+def _spelled(choice) -> str:
+    """A choice as YAML has it."""
+    return (str(choice).lower() if isinstance(choice, bool) else str(choice)) or "''"
 
 
 def _within(option: Option, item) -> bool:

@@ -3,7 +3,7 @@
 import os
 
 from ..study import Study
-from . import options, references, variants
+from . import names, options, references, variants
 from .error import ConfigError
 from .files import plain, read_strictly
 from .layers import asked_parts, file_of, laid_over, optional_parts, with_parts
@@ -21,14 +21,18 @@ def load(files, command_line: dict) -> Study:
     given.append((COMMAND_LINE, dict(command_line)))
     layers = [(name, plain(content, (), name, typed=name != COMMAND_LINE)) for name, content in given]
     try:
+        everything = names.contents(layers)
         parts = optional_parts(layers)
+        names.check_removals(everything)
         asked = asked_parts(layers, parts)
         given = layers
         for chosen in (*({name: parts[name]} for name in parts if name not in asked), asked):
             layers = with_parts(given, chosen)
             whole = laid_over(layers)
             check_shape(whole | {"optional": {name: part for name, (_, part) in parts.items()}})
-        return study_of({key: whole[key] for key in whole if key not in ("optional", "with")})
+        study = study_of({key: whole[key] for key in whole if key not in ("optional", "with")})
+        names.check_references(study.given, study.families, everything)
+        return study
     except ConfigError as error:
         raise error.in_file(error.file or file_of(error.path, layers)) from error
 
@@ -51,4 +55,5 @@ def study_of(whole: dict) -> Study:
     references.check_sizes(config)
     references.check_tables(config)
     references.check_comparisons(config, families)
+    references.check_hardware(config)
     return Study(config, methods, families, probed)

@@ -17,12 +17,15 @@ def check_options(path, entry, options, skip=()):
             known = sorted(set(options) | set(skip))
             words = (", ".join(known) or "none") + source.nearest(key, known)
             raise ConfigError((*path, key), "an unknown key", words)
-        allowed = source.misfit(options[key], entry[key]) if key in options else None
+        value = entry[key]
+        allowed = source.misfit(options[key], value) if key in options else None
         if allowed:
-            raise ConfigError((*path, key), show(entry[key]), allowed)
+            raise ConfigError((*path, key), show(value), allowed)
+        if isinstance(value, list) and (twice := [item for i, item in enumerate(value) if item in value[:i]]):
+            raise ConfigError((*path, key), f"{show(twice[0])} twice", "each value once")
     for key, option in options.items():
         if key != "**" and option.required and key not in entry:
-            raise ConfigError((*path, key), "nothing", option.type or "a value")
+            raise ConfigError((*path, key), "nothing", source.described(option))
 
 
 def check_room(config, room):
@@ -35,6 +38,10 @@ def check_room(config, room):
 def check_probes(config):
     """Every entry of probes is a module of probes/ or of measurements/, and has options of its class."""
     for name, entry in config["probes"].items():
+        if name in MEASUREMENTS and name in source.available("probes"):
+            raise ConfigError(
+                ("probes", name), "a module of measurements/ and one of probes/", "another name"
+            )
         if name not in MEASUREMENTS:
             known = [*source.available("probes"), *MEASUREMENTS]
             refuse_unknown(("probes", name), name, known, "module of probes")

@@ -69,6 +69,9 @@ def check_measurements(config):
         if options.get("documents", 0) > available:
             words = f"integer <= splits.probe ({available})"
             raise ConfigError(("probes", name, "documents"), options["documents"], words)
+        if options.get("skip_first", 0) >= config["tokens"]["max_length"]:
+            words = f"integer < tokens.max_length ({config['tokens']['max_length']})"
+            raise ConfigError(("probes", name, "skip_first"), options["skip_first"], words)
         for many, few in source.class_literal(module, "MULTIPLES", default={}).items():
             if options[many] % options[few]:
                 words = f"a multiple of {few} ({options[few]})"
@@ -93,7 +96,7 @@ def check_sizes(config):
         for key in ("k", "top_k"):
             sizes = options.get(key, [])
             for position, size in enumerate(sizes if isinstance(sizes, list) else [sizes]):
-                if size > limit:
+                if size > limit or (size >= 1 and size != int(size)):
                     raise ConfigError(("probes", probe, key, position), size, words)
 
 
@@ -108,7 +111,8 @@ def check_tables(config):
         for table in figure_tables(config, name):
             if table not in made:
                 found = f"a figure of the table {table}, which is not made"
-                words = f"figures of {', '.join(made)}; or name {table} under probes"
+                add = f"name {table} under probes" if table in source.available("probes") else "train methods"
+                words = f"figures of {', '.join(made)}; or {add}"
                 raise ConfigError(("figures", name), found, words)
         if entry.get("domain"):
             refuse_unknown(("figures", name, "domain"), entry["domain"], config["domains"], "domain")
@@ -124,6 +128,20 @@ def check_needs(config):
                 found = f"a {kind} that reads {need}, which is not measured"
                 words = f"{name} beside an entry {need} under probes"
                 raise ConfigError(("probes", name), found, words)
+
+
+def check_hardware(config):
+    """No job takes more GPUs than there are; a range has its lower end first."""
+    hardware = config.get("hardware", {})
+    for model, count in hardware.get("cards_per_job", {}).items():
+        if count > hardware.get("cards", count):
+            words = f"integer <= hardware.cards ({hardware['cards']})"
+            raise ConfigError(("hardware", "cards_per_job", model), count, words)
+    for model, ranges in hardware.get("budget", {}).items():
+        for what, (low, high) in ranges.items():
+            if low > high:
+                at = ("hardware", "budget", model, what)
+                raise ConfigError(at, f"[{low:g}, {high:g}]", "the lower end, and then the upper")
 
 
 def check_comparisons(config, families):

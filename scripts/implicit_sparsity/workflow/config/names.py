@@ -1,0 +1,96 @@
+"""Names that one part of the config uses of another: a name that no file gives is a slip of the hand.
+
+Entries that are switched off count as given: what names one of them is passed over, or NOT RUN.
+"""
+
+from .. import source
+from .error import ConfigError, refuse_unknown, show
+from .layers import REMOVABLE
+
+# keys of figures and claims, and the section of the config whose entries they name
+NAMING = {"method": "methods", "methods": "methods", "against": "methods", "models": "models"}
+NAMING |= {"score": "scores", "scores": "scores"}
+SCORES = ("loss", "acc", "acc_norm", "exact_match", "exact_match_flexible", "format_failure", "kl_base")
+ANY = ("", "all")  # what such a key says where it names none
+
+
+def contents(layers) -> list:
+    """(where from, content) of the layers and of all their optional parts, asked for or not."""
+    result = []
+    for file, content in layers:
+        parts = content.get("optional", {})
+        result += [
+            (file, content),
+            *((f"{file} (optional.{name})", part) for name, part in parts.items() if part),
+        ]
+    return result
+
+
+def given(everything) -> dict:
+    """{place of a mapping: the names that it has anywhere}, of the mappings that names are removed from."""
+    names = {}
+    for _, content in everything:
+        for path, mapping in _mappings(content):
+            names.setdefault(path, set()).update(
+                name for name, entry in mapping.items() if entry is not False
+            )
+    return names
+
+
+def _mappings(content):
+    """(path, mapping) of those in REMOVABLE."""
+    for pattern in REMOVABLE:
+        places = [((), content)]
+        for step in pattern.split("."):
+            places = [
+                ((*path, key), part[key])
+                for path, part in places
+                for key in (list(part) if step == "*" else [step])
+                if isinstance(part.get(key), dict)
+            ]
+        yield from places
+
+
+def check_removals(everything) -> None:
+    """What is set to false is there to be removed, in some file, or at least as a module of ours."""
+    names = given(everything)
+    for file, content in everything:
+        for path, mapping in _mappings(content):
+            known = names.get(path, set()) | _modules(path[0] if len(path) == 1 else "")
+            for name in (name for name, entry in mapping.items() if entry is False and name not in known):
+                found = f"false, for an entry {show(name)} that no file has"
+                listed = ", ".join(sorted(names.get(path, ()))) or "none, there is nothing to remove"
+                raise ConfigError((*path, name), found, listed + source.nearest(name, known), file)
+
+
+def check_references(config, families, everything) -> None:
+    """Methods, models and scores that figures, claims and the hardware name are there."""
+    names = given(everything)
+    variants = {*families, *(origin["family"] for origin in families.values())}
+    known = {
+        "methods": names.get(("methods",), set()) | variants | _modules("methods"),
+        "models": names.get(("models",), set()),
+        "scores": SCORES,
+    }
+    for room in ("figures", "claims"):
+        for name, entry in config[room].items():
+            for key, section in NAMING.items():
+                for path, value in _values((room, name, key), entry.get(key)):
+                    if value not in ANY:
+                        refuse_unknown(path, value, known[section], section.removesuffix("s"))
+    for key in ("cards_per_job", "budget"):
+        for name in config.get("hardware", {}).get(key, {}):
+            refuse_unknown(("hardware", key, name), name, known["models"], "model")
+
+
+def _values(path, value):
+    """(path, item) of a value, or of each item of a list."""
+    if isinstance(value, list):
+        return [((*path, position), item) for position, item in enumerate(value)]
+    return [(path, value)] if value is not None else []
+
+
+def _modules(section) -> set:
+    """Names that a section may use without saying more."""
+    rooms = {"probes": ("probes", "measurements"), "models": (), "domains": (), "orders": (), "": ()}
+    return {name for room in rooms.get(section, (section,)) for name in source.available(room)}
