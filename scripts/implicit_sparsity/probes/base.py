@@ -13,22 +13,8 @@ import numpy as np
 
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.metrics import separation
-from implicit_sparsity.options import Options, option
+from implicit_sparsity.options import Options
 from implicit_sparsity.storage import store
-
-__all__ = [
-    "Probe",
-    "by_control",
-    "by_kind",
-    "check_comparable",
-    "documents",
-    "group_sums",
-    "halves_of",
-    "option",
-    "per_token",
-    "routed_per_neuron",
-    "where",
-]
 
 
 @dataclass

@@ -14,8 +14,9 @@ from functools import reduce
 import numpy as np
 
 from implicit_sparsity.metrics import intervals, overlap, separation
+from implicit_sparsity.options import option
 
-from .base import Probe, check_comparable, documents, halves_of, option, per_token
+from .base import Probe, check_comparable, documents, halves_of, per_token
 
 
 @dataclass

@@ -25,10 +25,11 @@ import numpy as np
 
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.metrics import neuron_sets, overlap, separation
+from implicit_sparsity.options import option
 from implicit_sparsity.passes import write_energy
 from implicit_sparsity.storage.files import read_json
 
-from .base import Probe, check_comparable, group_sums, option, per_token
+from .base import Probe, check_comparable, group_sums, per_token
 
 COUNT, WEIGHTS, WRITES = 0, 1, {"increment": 2, "total": 3}  # columns of what a neuron has
 
