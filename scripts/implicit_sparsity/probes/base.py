@@ -49,6 +49,17 @@ class Probe(Options):
         raise NotImplementedError
 
 
+@dataclass
+class ActivityProbe(Probe):
+    """A probe of mean |h|, with intervals where the store has sums by groups of documents."""
+
+    def variables(self):
+        return ("tokens", "sum_abs")
+
+    def optional(self):
+        return ("routed_tokens", "documents", "group_sum_abs", "group_tokens", "group_routed_tokens")
+
+
 def routed_per_neuron(dataset) -> np.ndarray:
     """Tokens that reached each neuron, float ``[half, layer, neuron]`` (broadcastable for a dense store)."""
     tokens = dataset["tokens"].values.astype(np.float64)[:, None, None]
