@@ -8,9 +8,9 @@
 Each run is a process of its own, so that its peak memory is its own. A round runs every method once and the
 peer between every few of them; a ratio is against the mean of the two peers around it, and the median and
 range over rounds are printed. Methods are timed in a second stage, where their constraints are at work, per
-token, padding not counted: joint trains more steps a stage, and is told per token like the others. Time and
-memory are those of ``Trainer.train``, the method's projections and the audit of every step included. What a
-stage takes once has columns of its own: ``begin`` (activity, decompositions), ``end`` (Fisher information,
+token, padding not counted: joint trains more steps a stage, and is reported per token like the others. Time
+and memory are those of ``Trainer.train``, the method's projections and the audit of every step included. What
+a stage takes once has columns of its own: ``begin`` (activity, decompositions), ``end`` (Fisher information,
 subspaces, with its peak memory), ``audit`` (of frozen weights and the whole stage). A method that chooses
 among experts is measured on a mixture with random weights, against PEFT LoRA on that.
 

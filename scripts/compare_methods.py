@@ -15,7 +15,7 @@ def compare_methods(comparisons: str, fronts: str, evals: list[str], stages: str
     """
     import pandas as pd
 
-    from implicit_sparsity.metrics import method_comparison
+    from implicit_sparsity.metrics import comparison_columns, method_comparison
     from implicit_sparsity.metrics.runs import read
     from implicit_sparsity.storage import tables
 
@@ -34,9 +34,9 @@ def compare_methods(comparisons: str, fronts: str, evals: list[str], stages: str
                 unit = {"unit": UNITS.get(score, "1")}
                 compared += [key | row | unit for row in method_comparison.comparison_rows(comparison)]
                 points += [key | row | unit for row in method_comparison.front_rows(comparison)]
-    columns = [*KEYS, *method_comparison.COMPARED]
+    columns = [*KEYS, *comparison_columns.COMPARED]
     tables.write_table(comparisons, pd.DataFrame(compared, columns=columns))
-    columns = [*KEYS, "family", "role", "of", *method_comparison.POINTS, "unit"]
+    columns = [*KEYS, "family", "role", "of", *comparison_columns.POINTS, "unit"]
     tables.write_table(fronts, pd.DataFrame(points, columns=columns))
 
 

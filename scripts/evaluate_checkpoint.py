@@ -13,7 +13,7 @@ from implicit_sparsity.workflow.progress import progress
 
 # beside results/evals/<model>/, by the hash of all that they depend on: scores, and what the base model made
 # of the documents, which is the same for every checkpoint that is compared with it
-FINISHED, BASE_OUTPUTS = ".finished", ".before"
+FINISHED, BASE_OUTPUTS = ".finished", ".base_model"
 
 
 def evaluate_checkpoint(

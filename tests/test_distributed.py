@@ -28,7 +28,7 @@ from safetensors.torch import load_file
 from implicit_sparsity import errors
 from implicit_sparsity.models import adapters, loading, losses
 from implicit_sparsity.storage.files import write_json
-from implicit_sparsity.training import audit, fit, launcher, sharding
+from implicit_sparsity.training import audit, launcher, sharding, trainer
 from implicit_sparsity.workflow.job import arguments
 
 ROOT = Path(train_adapter.__file__).parent.parent
@@ -203,7 +203,7 @@ def test_another_number_of_processes_goes_on(
         patch.setattr(audit.Audit, "before_step", cut_off)
         train(nano, kind, method, first, tmp_path / "x", previous)
     (scratch,) = tmp_path.glob(".partial-x-*")
-    assert fit.last_checkpoint(scratch).name == "checkpoint-2" and not (tmp_path / "x").exists()
+    assert trainer.last_checkpoint(scratch).name == "checkpoint-2" and not (tmp_path / "x").exists()
     assert len(list(scratch.glob("checkpoint-2/part-*.safetensors"))) > 4
     pickles = {path.name.partition("_state")[0] for path in scratch.glob("*/*.pt*")}
     assert pickles <= {"rng"}, "weights and moments are safetensors"

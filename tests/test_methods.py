@@ -15,7 +15,7 @@ from implicit_sparsity import methods
 from implicit_sparsity.models import ffn, forward, loading
 from implicit_sparsity.options import load
 from implicit_sparsity.storage import files, tensors
-from implicit_sparsity.training import audit, fit
+from implicit_sparsity.training import audit, fit, trainer
 from implicit_sparsity.training.stage import Stage
 from implicit_sparsity.workflow import source
 
@@ -246,7 +246,7 @@ def test_killed_stage_resumes_to_the_same_bytes(trained, nano, kind, name, tmp_p
     monkeypatch.setattr(audit.Audit, "before_step", killed)
     with pytest.raises(KeyboardInterrupt):
         train(nano, kind, name, 2, folder, first, checkpoint_every=2)
-    assert not folder.exists() and fit.last_checkpoint(scratch).name == "checkpoint-2"
+    assert not folder.exists() and trainer.last_checkpoint(scratch).name == "checkpoint-2"
     _, _, result, _ = train(nano, kind, name, 2, folder, first, checkpoint_every=2)
     undisturbed, _, wanted, _ = trained(kind, name)[1]
     assert steps == [0, 1, 2, *range(2, len(wanted["curve"]))], "it must continue at step 3, not begin again"

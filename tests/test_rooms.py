@@ -187,6 +187,29 @@ def test_nobody_names_a_single_method_measurement_probe_or_figure(graph):
             } == set(), name
 
 
+def imported_names(nodes, folder):
+    """(module, name, its name here) of every ``from module import name`` among ``nodes``."""
+    for node in nodes:
+        if isinstance(node, ast.ImportFrom):
+            above = folder[: len(folder) + 1 - node.level] if node.level else ()
+            for alias in node.names:
+                yield ".".join((*above, *filter(None, [node.module]))), alias.name, alias.asname or alias.name
+
+
+def test_a_name_is_imported_from_its_home():
+    """Neither ``from module import name`` nor ``module.name`` is of what ``module`` itself only imported."""
+    trees = {path.with_suffix("").parts: tree for path, tree in sources().items()}
+    passed_on, used = set(), set()
+    for path, tree in trees.items():
+        passed_on |= {(".".join(path), here) for *_, here in imported_names(tree.body, path[:-1])}
+        names = list(imported_names(ast.walk(tree), path[:-1]))
+        used |= {(module, name) for module, name, _ in names}
+        full = {here: f"{module}.{name}" for module, name, here in names}
+        dotted = (n for n in ast.walk(tree) if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name))
+        used |= {(full[n.value.id], n.attr) for n in dotted if n.value.id in full}
+    assert passed_on & used == set()
+
+
 def test_figures_and_claims_read_tables_never_tensors(graph):
     for figure in [
         *(f"figures.{n}" for n in modules("figures")),

@@ -12,7 +12,7 @@ from test_methods import KINDS, train, trained  # noqa: F401 (a fixture)
 from implicit_sparsity.methods.base import LoraMethod
 from implicit_sparsity.models import lowrank
 from implicit_sparsity.storage import tensors
-from implicit_sparsity.training import fit
+from implicit_sparsity.training.trainer import last_checkpoint
 
 FILE = "adapter_model.safetensors"
 
@@ -73,7 +73,7 @@ def test_penalty_turns_new_directions_off_the_old_ones(trained, nano, tmp_path):
             nano, "dense", "o_lora", 2, folder, first, {"weight": weight}, steps=12
         )
         overlap[weight] = sum(part.item() for part in method.overlaps(here.model))
-        assert len(result["curve"]) == 12 and fit.last_checkpoint(tmp_path / f"{weight}.scratch") is None
+        assert len(result["curve"]) == 12 and last_checkpoint(tmp_path / f"{weight}.scratch") is None
     assert overlap[1.0] < 0.5 * overlap[0.0]
 
 

@@ -98,7 +98,7 @@ def test_audit_catches_a_projected_gradient_that_is_not_a_projected_step(nano, t
 
 
 def test_audit_catches_a_frozen_factor_that_is_not_outside(nano, tmp_path, monkeypatch):
-    """InfLoRA's A chosen as if nothing were old: B alone trains, and still it leaks."""
+    """InfLoRA's A chosen as if nothing were old: B alone trains, and still it violates the constraint."""
     options = {"form": "frozen"}
     train(nano, "dense", options, 1, tmp_path / "1")
     leading = subspace.leading

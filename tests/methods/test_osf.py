@@ -76,7 +76,7 @@ def test_audit_fails_without_reprojection_and_the_control_is_watched(nano, tmp_p
     method = load("methods", "osf", **FAST, **load("methods", "osf").CONTROLS["unprojected"])
     assert method.constrained is False and load("methods", "osf").constrained is True
     _, _, result = train(nano, "dense", 1, tmp_path / "1", method=method)
-    audited = result["audit"]  # what lands there is told, though nothing was promised
+    audited = result["audit"]  # what lands there is reported, though nothing was promised
     assert audited["constraint_steps_audited"] == len(result["curve"]) and not audited["promised"]
     assert audited["constraint_violation_max_step"] > 0.1
     promising = load("methods", "osf", **FAST, reproject=False)

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from test_device_sums import CARD, rounding
+from test_device_sums import GPU, rounding
 
 from implicit_sparsity.passes import accumulators
 
@@ -67,7 +67,7 @@ def test_all_sums_are_what_plain_numpy_sums(routed, kind, monkeypatch):
     """Of some of 400 rows, with signs, ties, zeros and a row of nothing else, and three top sizes. What
     runs on a GPU runs there, or here uncompiled where there is none; without ties, which it decides
     otherwise."""
-    device = CARD if kind == "on a GPU" else "cpu"
+    device = GPU if kind == "on a GPU" else "cpu"
     h = torch.randn(400, 40, generator=torch.Generator().manual_seed(0))
     if kind == "on a GPU":
         monkeypatch.setattr(accumulators, "on_host", lambda _: False)

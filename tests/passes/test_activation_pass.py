@@ -6,7 +6,7 @@ import networks
 import numpy as np
 import pytest
 import torch
-from test_device_sums import CARD
+from test_device_sums import GPU
 
 from implicit_sparsity import errors
 from implicit_sparsity.corpora.tokens import Tokens
@@ -172,7 +172,7 @@ def test_a_bfloat16_probe_finds_the_same_top_neurons(kind):
     assert overlap.top_k_iou(full["sum_abs"], probe(other)["sum_abs"], k).mean() < 0.3, "any network agrees"
 
 
-@pytest.mark.skipif(CARD == "cpu", reason="needs a GPU")
+@pytest.mark.skipif(GPU == "cpu", reason="needs a GPU")
 @pytest.mark.parametrize("kind", ["dense", "mixture"])
 def test_a_card_measures_what_the_host_measures(kind):
     """The whole pass in float32, groups and routing too: sums to rounding, counts but for close ties."""
@@ -181,7 +181,7 @@ def test_a_card_measures_what_the_host_measures(kind):
     ids = [random.integers(0, 320, int(n)) for n in random.integers(5, 60, 24)]
     keeps, got = [np.arange(len(tokens)) > 2 for tokens in ids], []
     options = {"top_k": (0.1, 3), "thresholds": (0.01, 0.1), "groups": 6, "batch_tokens": 256}
-    for device in ("cpu", CARD):
+    for device in ("cpu", GPU):
         got.append(activation_pass.measure(model.to(device), blocks, ids, keeps, {}, options))
     for name, values in got[0].items():
         counts = np.issubdtype(np.asarray(values).dtype, np.integer)

@@ -14,7 +14,7 @@ from torch._subclasses.fake_tensor import (
 
 from implicit_sparsity.passes import accumulators, device_sums
 
-CARD = "cuda" if torch.cuda.is_available() else "cpu"  # where what is written for a GPU runs
+GPU = "cuda" if torch.cuda.is_available() else "cpu"  # where what is written for a GPU runs
 
 
 @pytest.mark.parametrize("n, k", [(1536, 15), (512, 5), (1000, 10), (64, 64), (17, 1), (96, 3)])
@@ -65,8 +65,8 @@ def test_blocks_sum_to_what_a_loop_over_experts_sums_to(routed):
     counts = [0, 1, 70, 32, 0, 97, 0] if routed else [200]
     expert = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
     values = torch.rand(200, 24, generator=torch.Generator().manual_seed(0)).sub_(0.3).clamp_(min=0)
-    owner = expert.to(CARD) if routed else None
-    got = device_sums.columns(values.to(CARD), owner, len(counts), (0.1, 0.5))
+    owner = expert.to(GPU) if routed else None
+    got = device_sums.columns(values.to(GPU), owner, len(counts), (0.1, 0.5))
     got = {name: sums.cpu() for name, sums in got.items()}
     largest, wide = values.amax(1, keepdim=True), values.double()
     zero = torch.zeros(1, 24, dtype=torch.float64)
@@ -82,11 +82,11 @@ def test_blocks_sum_to_what_a_loop_over_experts_sums_to(routed):
 
 
 @pytest.mark.skipif(
-    CARD == "cpu" and shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on a CPU"
+    GPU == "cpu" and shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on a CPU"
 )
 def test_the_compiled_sums_equal_the_eager_ones():
     """What a GPU runs compiled, compiled here: the same numbers."""
-    blocks = torch.randn(5, 32, 40, generator=torch.Generator().manual_seed(0)).abs().bfloat16().to(CARD)
+    blocks = torch.randn(5, 32, 40, generator=torch.Generator().manual_seed(0)).abs().bfloat16().to(GPU)
     largest = blocks.amax(2, keepdim=True).float()
     largest[0, 3] = float("inf")  # a row that only fills up
     with torch.inference_mode():

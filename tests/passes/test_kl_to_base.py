@@ -73,7 +73,7 @@ def test_the_base_model_goes_over_the_documents_once(nano, tmp_path, monkeypatch
     folder, tokens = nano("dense")
     stage, options = trained_adapter(loading.load(folder), tmp_path / "stage"), OPTIONS | {"documents": 6}
     documents = {"math": evaluation.scored_documents(Tokens(tokens["math"]), options)}
-    files, passes, given = {"math": tmp_path / ".before" / "key.safetensors"}, [], kl_to_base.given
+    files, passes, given = {"math": tmp_path / ".base_model" / "key.safetensors"}, [], kl_to_base.given
     monkeypatch.setattr(kl_to_base, "given", lambda *a: passes.append(1) or given(*a))
     first = kl_to_base.load(folder, stage, {}, documents, 100, files)[1].states["math"]
     for damage in (lambda: None, lambda: os.truncate(files["math"], 100)):

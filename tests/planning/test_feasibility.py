@@ -66,7 +66,7 @@ def test_every_knob_is_found_where_it_helps(full_size, monkeypatch, case, change
     need, enough = (feasibility.needed(one, "dense", case) for one in (before, after))
     assert enough < need
     room = gpus.Gpu(enough + 1e3, 312e12, 19.5e12, 2e12)
-    monkeypatch.setitem(costs.GPUS, "a100_80gb", room)
+    monkeypatch.setitem(gpus.GPUS, "a100_80gb", room)
     line = f"{'.'.join(change[0])}: {str(change[1]).lower()} ({enough / 1e9:.1f} GB)"
     assert line in feasibility.advice(before, "dense", case)
     with pytest.raises(InputError) as refused:

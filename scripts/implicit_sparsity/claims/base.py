@@ -13,9 +13,6 @@ from implicit_sparsity.metrics import verdict
 from implicit_sparsity.metrics.verdict import Evidence, Finding
 from implicit_sparsity.options import Options, option
 
-__all__ = ["Claim", "Evidence", "Finding", "ForgetsLess", "OfMethods", "Study", "by_seed", "last_stages"]
-__all__ += ["of_family", "option", "origin", "own_documents", "separations"]
-
 SCRATCH = "scratch-"  # how the revision of a model begins that was trained here, from nothing
 
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from implicit_sparsity.metrics import verdict
+from implicit_sparsity.options import option
 
-from .base import Claim, option, origin
+from .base import Claim, origin
 
 
 @dataclass

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .base import Claim, option, separations
+from implicit_sparsity.options import option
+
+from .base import Claim, separations
 
 
 @dataclass

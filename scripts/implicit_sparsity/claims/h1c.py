@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from implicit_sparsity.metrics import verdict
+from implicit_sparsity.options import option
 
-from .base import Claim, option, origin, own_documents
+from .base import Claim, origin, own_documents
 
 
 @dataclass

@@ -6,7 +6,9 @@ halves of one; 1, no more alike than with experts renamed at random. Dense model
 
 from dataclasses import dataclass
 
-from .base import Claim, option, separations
+from implicit_sparsity.options import option
+
+from .base import Claim, separations
 
 
 @dataclass

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
-from .base import ForgetsLess, option
+from implicit_sparsity.options import option
+
+from .base import ForgetsLess
 
 
 @dataclass

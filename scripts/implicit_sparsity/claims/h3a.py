@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from implicit_sparsity.metrics import verdict
+from implicit_sparsity.options import option
 
-from .base import OfMethods, by_seed, last_stages, of_family, option
+from .base import OfMethods, by_seed, last_stages, of_family
 
 
 @dataclass

@@ -10,8 +10,9 @@ if not paired, since the table has no covariance: wider than it need be.
 from dataclasses import dataclass
 
 from implicit_sparsity.metrics import stagewise, verdict
+from implicit_sparsity.options import option
 
-from .base import OfMethods, option
+from .base import OfMethods
 
 
 @dataclass

@@ -13,8 +13,9 @@ import numpy as np
 
 from implicit_sparsity.metrics import stagewise
 from implicit_sparsity.metrics.inference import rank_correlation, zou_difference
+from implicit_sparsity.options import option
 
-from .base import OfMethods, option
+from .base import OfMethods
 
 
 @dataclass

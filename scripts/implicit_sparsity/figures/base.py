@@ -12,12 +12,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.options import Options, option
+from implicit_sparsity.options import Options
 from implicit_sparsity.provenance import record
-from implicit_sparsity.report.style import KNOWN, TRIPLE, ordered, styles
 from implicit_sparsity.storage.files import new_file
-
-__all__ = ["KNOWN", "TRIPLE", "Figure", "option", "ordered", "styles"]
 
 WIDTH, COLUMN = 6.3, 3.1  # inches on paper
 SCRATCH = "scratch-"  # how the revision of a model begins that was trained here, from nothing

@@ -5,13 +5,16 @@ Rows of panels are models; the left column has the number of domains on its axis
 
 from dataclasses import dataclass
 
+from implicit_sparsity.options import option
+from implicit_sparsity.report.style import TRIPLE
+
 from . import base
-from .base import Figure, option
+from .base import Figure
 
 STYLES = {
-    "used": base.TRIPLE["signal"],
-    "null": base.TRIPLE["floor"] | {"marker": "v"},
-    "first": base.TRIPLE["ceiling"],
+    "used": TRIPLE["signal"],
+    "null": TRIPLE["floor"] | {"marker": "v"},
+    "first": TRIPLE["ceiling"],
 }
 LABELS = {"used": "domains so far", "null": "old domain again (floor)", "first": "first domain alone"}
 PANELS = {"domains": ("mean over layers", "domains so far"), "layers": ("first domain and all", "layer")}

@@ -6,8 +6,11 @@ critical points. Right: the loss on a domain (column) with the mask of another (
 
 from dataclasses import dataclass
 
+from implicit_sparsity.options import option
+from implicit_sparsity.report.style import styles
+
 from . import base
-from .base import Figure, option
+from .base import Figure
 
 TICKS = (-1, -0.1, -0.01, 0, 0.01, 0.1, 1, 10, 100)  # increase of the loss, as a share
 KEEP = ("model", "revision", "checkpoint", "measure", "domain_a", "domain_b", "level", "realised", "quantity")
@@ -38,7 +41,7 @@ class CriticalSparsity(Figure):
         rows = frame.loc[frame["measure"] == "cross_mask", "domain_a"].nunique() or 4
         height = max(2.15, 0.55 + 0.24 * rows)
         figure, axes = base.panels(len(models), 2, height, extra=0.55, width_ratios=(1.35, 1))
-        plot_styles = base.styles(sorted(frame["domain_b"].unique()))
+        plot_styles = styles(sorted(frame["domain_b"].unique()))
         for row, model in zip(axes, models):
             part = frame[frame["model"] == model]
             self._curves(row[0], part, plot_styles)

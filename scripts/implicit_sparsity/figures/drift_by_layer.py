@@ -6,9 +6,11 @@ Rows of panels are models, columns measures.
 from dataclasses import dataclass
 
 from implicit_sparsity.errors import InputError
+from implicit_sparsity.options import option
+from implicit_sparsity.report.style import ordered, styles
 
 from . import base
-from .base import Figure, option
+from .base import Figure
 
 TITLES = {
     "relative_l2": "relative L2",
@@ -61,7 +63,7 @@ class DriftByLayer(Figure):
 
     def draw(self, frame):
         shown = [measure for measure in self.measures if (frame["measure"] == measure).any()]
-        plot_styles = base.styles(base.ordered(frame["method"]))
+        plot_styles = styles(ordered(frame["method"]))
         figure, cells = base.grid(frame, "measure", shown, "drift", height=1.8, extra=0.6, sharex="row")
         for ax, measure, part in cells:
             self._panel(ax, part, plot_styles)

@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass
 
+from implicit_sparsity.options import option
+from implicit_sparsity.report.style import ordered, styles
+
 from . import base
-from .base import Figure, option
+from .base import Figure
 
 IDEAL = {"marker": "*", "markersize": 9, "color": "0.45", "linestyle": "none"}
 OTHERS = {"marker": "o", "markersize": 2, "color": "0.75", "linestyle": "none", "zorder": 0}
@@ -33,8 +36,8 @@ class ForgettingLearning(Figure):
 
     def draw(self, frame):
         cells = [part for _, part in frame.groupby(["model", "order"], sort=False)]
-        families = base.ordered(frame["family"])
-        plot_styles = base.styles(families)
+        families = ordered(frame["family"])
+        plot_styles = styles(families)
         crowded = max(part["family"].nunique() for part in cells) > TOGETHER
         figure, axes = (self._apart if crowded else self._together)(frame, cells, plot_styles)
         unit = {"loss": "nats/token"}.get(self.score, base.readable(self.score))
@@ -69,7 +72,7 @@ class ForgettingLearning(Figure):
 
     def _apart(self, frame, cells, plot_styles):
         """A panel for each method of each model and order, in the scale of all that learned anything."""
-        methods = [base.ordered(part["of"]) for part in cells]
+        methods = [ordered(part["of"]) for part in cells]
         rows = [-(-len(names) // ACROSS) for names in methods]
         figure, axes = base.panels(sum(rows), ACROSS, height=1.45, extra=0.6)
         for ax in axes.flat:
@@ -90,7 +93,7 @@ class ForgettingLearning(Figure):
                     ax.text(0.98, 0.03, "own scale", transform=ax.transAxes, fontsize=5.5, ha="right")
                 if len(own["family"].unique()) > 1:
                     roles = own.drop_duplicates("family").set_index("family")["role"]
-                    shown = {f: roles[f] for f in base.ordered(roles.index)}
+                    shown = {f: roles[f] for f in ordered(roles.index)}
                     entries = [
                         base.handle(base.readable(role), **plot_styles[f]) for f, role in shown.items()
                     ]

@@ -5,14 +5,17 @@ Rows of panels are models, columns kinds of weights.
 
 from dataclasses import dataclass
 
+from implicit_sparsity.options import option
+from implicit_sparsity.report.style import TRIPLE
+
 from . import base
-from .base import Figure, option
+from .base import Figure
 
 KINDS = ("attention", "deltanet", "ffn", "experts", "shared_expert", "router")
 STYLES = {
     "disattenuated": {"color": "#009E73", "linestyle": (0, (5, 1, 1, 1)), "marker": "s"},
-    "ceiling": base.TRIPLE["ceiling"],
-    "signal": base.TRIPLE["signal"],
+    "ceiling": TRIPLE["ceiling"],
+    "signal": TRIPLE["signal"],
 }
 LABELS = {
     "disattenuated": "between, without noise",

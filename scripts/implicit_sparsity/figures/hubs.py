@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass
 
+from implicit_sparsity.options import option
+from implicit_sparsity.report.style import TRIPLE
+
 from . import base
-from .base import Figure, option
+from .base import Figure
 
 LABELS = {
     "ceiling": "documents dealt to domains at random (ceiling)",
@@ -30,13 +33,13 @@ class Hubs(Figure):
         size = {"height": 1.75, "extra": 0.5, "sharex": "row", "sharey": True}
         figure, cells = base.grid(frame, "k", sorted(frame["k"].unique()), "share of the set", **size)
         for ax, k, part in cells:
-            for quantity, look in base.TRIPLE.items():
+            for quantity, look in TRIPLE.items():
                 line = part[part["quantity"] == quantity]
                 base.line(ax, line, look, y="value", band=0.22, gid=quantity)
             base.whole_numbers(ax)
             ax.set_ylim(-0.02, 1.02)
             ax.set_title(base.size_of_set(k, part["top"].iloc[0]), loc="left")
-        drawn = {q: look for q, look in base.TRIPLE.items() if q in set(frame["quantity"])}
+        drawn = {q: look for q, look in TRIPLE.items() if q in set(frame["quantity"])}
         base.annotate(figure, self._note(frame), base.handles(drawn, LABELS))
         return figure
 

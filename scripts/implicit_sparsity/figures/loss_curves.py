@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 from implicit_sparsity.metrics.intervals import mean_range
-from implicit_sparsity.report.style import family
+from implicit_sparsity.options import option
+from implicit_sparsity.report.style import family, ordered, styles
 
 from . import base
-from .base import Figure, option
+from .base import Figure
 
 TOGETHER = 12  # as many lines can be told apart; else settings and controls of a method share one
 
@@ -41,8 +42,8 @@ class LossCurves(Figure):
     def draw(self, frame):
         rows = list(frame[["model", "order"]].drop_duplicates().itertuples(index=False, name=None))
         stages = sorted(frame["stage"].unique())
-        methods = base.ordered(frame["method"])
-        plot_styles = base.styles(methods)
+        methods = ordered(frame["method"])
+        plot_styles = styles(methods)
         figure, axes = base.panels(len(rows), len(stages), height=1.65, extra=0.35)
         for row, (model, order) in zip(axes, rows):
             for ax, stage in zip(row, stages):

@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass
 
+from implicit_sparsity.options import option
+from implicit_sparsity.report.style import ordered, styles
+
 from . import base
-from .base import Figure, option
+from .base import Figure
 
 NOISE = {"color": "0.85", "linewidth": 0, "zorder": 0}
 MARGIN = {"color": "0.35", "linestyle": (0, (1, 1)), "linewidth": 0.8}
@@ -24,7 +27,7 @@ class MethodComparison(Figure):
         table = tables["comparisons"]
         first = ~table.duplicated(["model", "order", "score", "family"])  # the row against the reference
         frame = table[(table["score"] == self.score) & first][COLUMNS]
-        ranks = {name: i for i, name in enumerate(base.ordered(frame["family"]))}
+        ranks = {name: i for i, name in enumerate(ordered(frame["family"]))}
         order = frame["family"].map(ranks).mask(frame["family"] == frame["against"], -1)
         cells = (frame["model"] + "\n" + frame["order"]).map(
             {cell: i for i, cell in enumerate(dict.fromkeys(frame["model"] + "\n" + frame["order"]))}
@@ -35,7 +38,7 @@ class MethodComparison(Figure):
 
     def draw(self, frame):
         cells = list(frame[["model", "order"]].drop_duplicates().itertuples(index=False, name=None))
-        plot_styles = base.styles(base.ordered(frame["family"]))
+        plot_styles = styles(ordered(frame["family"]))
         columns = min(len(cells), 2)
         rows = -(-len(cells) // columns)
         most = frame.groupby(["model", "order"])["family"].nunique().max()

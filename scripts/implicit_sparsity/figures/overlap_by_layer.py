@@ -5,10 +5,13 @@ Rows of panels are models (and checkpoints, where several are asked for), column
 
 from dataclasses import dataclass
 
-from . import base
-from .base import Figure, option
+from implicit_sparsity.options import option
+from implicit_sparsity.report.style import TRIPLE
 
-STYLES = base.TRIPLE | {"floor_hub": {"color": "#999999", "linestyle": (0, (3, 1, 1, 1)), "marker": None}}
+from . import base
+from .base import Figure
+
+STYLES = TRIPLE | {"floor_hub": {"color": "#999999", "linestyle": (0, (3, 1, 1, 1)), "marker": None}}
 LABELS = {"ceiling": "within a domain (ceiling)", "signal": "between domains", "floor": "chance (floor)"}
 LABELS["floor_hub"] = "hubs alone (floor)"
 

@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass
 
+from implicit_sparsity.options import option
+from implicit_sparsity.report.style import TRIPLE
+
 from . import base
-from .base import Figure, option
+from .base import Figure
 
 LABELS = {"ceiling": "within a domain (ceiling)", "signal": "between domains", "floor": "chance (floor)"}
 SEPARATION = {"color": "#009E73", "linestyle": "-", "marker": "s"}
@@ -27,7 +30,7 @@ class OverlapByWidth(Figure):
         table = tables["activation_overlap"]
         table = table[(table["measure"] == "iou") & (table["checkpoint"] == self.checkpoint)]
         table = table[table["k"].sub(self.k).abs() < 1e-9]
-        table = table[(table["control"] == "") & table["quantity"].isin([*base.TRIPLE, "sep"])]
+        table = table[(table["control"] == "") & table["quantity"].isin([*TRIPLE, "sep"])]
         if self.models != ("all",):
             table = table[table["model"].isin(self.models)]
         own = table["domain_a"] == table["domain_b"]
@@ -41,7 +44,7 @@ class OverlapByWidth(Figure):
 
     def draw(self, frame):
         figure, axes = base.panels(1, 2, height=2.3, extra=0.55)
-        for quantity, look in base.TRIPLE.items():
+        for quantity, look in TRIPLE.items():
             self._line(axes[0, 0], frame, quantity, look)
         self._line(axes[0, 1], frame, "sep", SEPARATION)
         share = f"{self.k:.0f}" if self.k >= 1 else f"{100 * self.k:g} %"
@@ -57,9 +60,7 @@ class OverlapByWidth(Figure):
             ax.set_xlabel("FFN neurons in a layer")
             low, high = ax.get_ylim()
             ax.set_ylim(min(low, -0.02), max(high, 1.02))
-        plot_styles = [(LABELS[quantity], look) for quantity, look in base.TRIPLE.items()] + [
-            ("SEP", SEPARATION)
-        ]
+        plot_styles = [(LABELS[quantity], look) for quantity, look in TRIPLE.items()] + [("SEP", SEPARATION)]
         base.annotate(figure, self._note(frame), [base.handle(label, **look) for label, look in plot_styles])
         return figure
 

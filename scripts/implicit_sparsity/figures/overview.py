@@ -7,8 +7,11 @@ it forgot. A panel that a study has nothing for says so.
 
 from dataclasses import dataclass
 
+from implicit_sparsity.options import option
+from implicit_sparsity.report.style import TRIPLE, ordered, styles
+
 from . import base
-from .base import Figure, option
+from .base import Figure
 
 PANELS = {
     "overlap": "neurons (IoU)",
@@ -60,7 +63,7 @@ class Overview(Figure):
         height = min(1.3, 8.2 / (2 * len(models)))
         figure, axes = base.panels(2 * len(models), 4, height, extra=0.75)
         methods = set(frame.loc[frame["panel"].isin(["drift", "learning"]), "line"]) - {"unrelated"}
-        plot_styles = base.styles(base.ordered(methods))
+        plot_styles = styles(ordered(methods))
         for i, model in enumerate(models):
             own = frame[frame["model"] == model]
             axes[2 * i, 0].set_ylabel(base.readable(model, 22))
@@ -75,7 +78,7 @@ class Overview(Figure):
                     part["parameter"].iloc[0] if len(part) else {"masks": 100 * self.level}.get(panel, 1)
                 )
                 ax.set_title(title.format(parameter), loc="left")
-        handles = base.handles(base.TRIPLE, LABELS) + base.handles(plot_styles)
+        handles = base.handles(TRIPLE, LABELS) + base.handles(plot_styles)
         base.annotate(figure, self._note(frame), handles)
         return figure
 
@@ -124,7 +127,7 @@ def _critical(table, figure):
     yield "critical", points
     masks = table[table["measure"] == "cross_mask"]
     apart = masks["level"].sub(figure.level).abs()
-    masks = masks[(apart == apart.min()) & masks["quantity"].isin(base.TRIPLE)]
+    masks = masks[(apart == apart.min()) & masks["quantity"].isin(TRIPLE)]
     masks = masks.assign(value=100 * (masks["value"] - 1), line=masks["quantity"])
     masks = masks.assign(name=masks["line"].map({drawn: own for own, drawn in OWN.items()}))
     yield "masks", _spread(masks.assign(parameter=100 * masks["level"]), ["line", "name", "parameter"])
@@ -151,7 +154,7 @@ def _triple(table):
     """By layer: what is between domains, its floor, and the ceiling within domains."""
     own = table["domain_a"] == table["domain_b"]
     # A pair's ceiling is the mean of two domains' own: drawn are the domains' own.
-    return _layers(table[(own == (table["quantity"] == "ceiling")) & table["quantity"].isin(base.TRIPLE)])
+    return _layers(table[(own == (table["quantity"] == "ceiling")) & table["quantity"].isin(TRIPLE)])
 
 
 def _layers(table):
@@ -165,7 +168,7 @@ def _spread(table, by):
 
 
 def _lines(ax, part, plot_styles):
-    for name, look in (base.TRIPLE | plot_styles | {"unrelated": UNRELATED}).items():
+    for name, look in (TRIPLE | plot_styles | {"unrelated": UNRELATED}).items():
         line = part[part["line"] == name]
         base.line(ax, line, look, x="x", y="value", band=0.18, every=4, markersize=3, gid=name)
     base.whole_numbers(ax, most=4)
@@ -174,7 +177,7 @@ def _lines(ax, part, plot_styles):
 def _points(ax, part, _):
     for x, point in enumerate(part.itertuples()):
         reach = [[point.value - point.low], [point.high - point.value]]
-        look = base.TRIPLE[point.line] | {"linestyle": "none", "marker": "o"}
+        look = TRIPLE[point.line] | {"linestyle": "none", "marker": "o"}
         ax.errorbar(x, point.value, yerr=reach, **look, markersize=3, capsize=2, gid=point.name)
     ax.set_xticks(range(len(part)), map(base.readable, part["name"]), rotation=30, ha="right")
     ax.set_xlim(-0.5, len(part) - 0.5)

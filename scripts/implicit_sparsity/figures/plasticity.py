@@ -6,8 +6,11 @@ the base model and the last stage of each method.
 
 from dataclasses import dataclass
 
+from implicit_sparsity.options import option
+from implicit_sparsity.report.style import ordered, styles
+
 from . import base
-from .base import Figure, option
+from .base import Figure
 
 PANELS = {
     "curve": ("step", "loss (nats per token)"),
@@ -41,7 +44,7 @@ class Plasticity(Figure):
         return base.spread(table, ["model", "revision", "measure", "method", "x"], units="units")
 
     def draw(self, frame):
-        plot_styles = base.styles(base.ordered(set(frame["method"]) - {"ceiling"}))
+        plot_styles = styles(ordered(set(frame["method"]) - {"ceiling"}))
         figure, cells = base.grid(frame, "measure", PANELS, label="", across="", height=1.75, extra=0.6)
         for ax, measure, part in cells:
             for method, look in plot_styles.items():

@@ -6,9 +6,11 @@ import numpy as np
 
 from implicit_sparsity.metrics import stagewise
 from implicit_sparsity.metrics.inference import rank_correlation
+from implicit_sparsity.options import option
+from implicit_sparsity.report.style import styles
 
 from . import base
-from .base import Figure, option
+from .base import Figure
 
 PANELS = {
     "overlap": "neuron overlap at base (IoU)",
@@ -58,7 +60,7 @@ class Predictors(Figure):
         figure, cells = base.grid(
             frame, "predictor", PANELS, label="a stage's cost (nats/token)", across="", height=1.9, extra=0.6
         )
-        plot_styles = base.styles(sorted(frame["old"].unique()))
+        plot_styles = styles(sorted(frame["old"].unique()))
         for ax, predictor, part in cells:
             for old, points in part.groupby("old", sort=False):
                 ax.plot(

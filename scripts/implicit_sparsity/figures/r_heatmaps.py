@@ -9,9 +9,11 @@ trained.
 from dataclasses import dataclass
 
 from implicit_sparsity.metrics.intervals import mean_range
+from implicit_sparsity.options import option
+from implicit_sparsity.report.style import ordered
 
 from . import base
-from .base import Figure, option
+from .base import Figure
 
 
 @dataclass
@@ -52,7 +54,7 @@ class RHeatmaps(Figure):
             [
                 (order, method, matrix[matrix["method"] == method])
                 for order, matrix in part.groupby("order", sort=False)
-                for method in base.ordered(matrix["method"])
+                for method in ordered(matrix["method"])
             ]
             for _, _, part in blocks
         ]

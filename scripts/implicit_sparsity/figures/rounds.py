@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 
 from implicit_sparsity.metrics import stagewise
+from implicit_sparsity.options import option
+from implicit_sparsity.report.style import ordered, styles
 
 from . import base
-from .base import Figure, option
+from .base import Figure
 
 
 @dataclass
@@ -29,7 +31,7 @@ class Rounds(Figure):
         }
         parts = []
         for (model, order), part in curves.groupby(["model", "order"], sort=False):
-            for family in base.ordered(set(part["family"]) & methods):
+            for family in ordered(set(part["family"]) & methods):
                 ahead = stagewise.ahead(part, family, self.against)
                 ahead = base.spread(ahead, ["stage"], units="documents") if len(ahead) else ahead
                 parts.append(ahead.assign(model=model, order=order, family=family, against=self.against))
@@ -49,7 +51,7 @@ class Rounds(Figure):
 
     def draw(self, frame):
         cells = list(frame[["model", "order"]].drop_duplicates().itertuples(index=False, name=None))
-        plot_styles = base.styles(base.ordered(frame["family"]))
+        plot_styles = styles(ordered(frame["family"]))
         columns = min(len(cells), 2)
         figure, axes = base.panels(-(-len(cells) // columns), columns, height=1.9, extra=0.9)
         for ax in axes.flat[len(cells) :]:

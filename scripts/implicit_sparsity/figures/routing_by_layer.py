@@ -5,8 +5,11 @@ Rows of panels are the mixtures of experts that were measured, columns measures.
 
 from dataclasses import dataclass
 
+from implicit_sparsity.options import option
+from implicit_sparsity.report.style import TRIPLE
+
 from . import base
-from .base import Figure, option
+from .base import Figure
 
 TITLES = {
     "iou": "expert sets (IoU)",
@@ -45,12 +48,12 @@ class RoutingByLayer(Figure):
         size = {"height": 1.9, "extra": 0.5, "sharex": "row", "sharey": "col"}
         figure, cells = base.grid(panels, "panel", [panel(*pair) for pair in shown], experts, **size)
         for ax, title, part in cells:
-            for quantity, look in base.TRIPLE.items():
+            for quantity, look in TRIPLE.items():
                 base.line(ax, part[part["quantity"] == quantity], look, band=0.22, gid=quantity)
             base.whole_numbers(ax)
             ax.set_ylim(-0.02, 1.02)
             ax.set_title(title, loc="left")
-        base.annotate(figure, self._note(frame), base.handles(base.TRIPLE, LABELS))
+        base.annotate(figure, self._note(frame), base.handles(TRIPLE, LABELS))
         return figure
 
     def _note(self, frame):

@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass
 
+from implicit_sparsity.options import option
+from implicit_sparsity.report.style import styles
+
 from . import base
-from .base import Figure, option
+from .base import Figure
 
 TITLES = {
     "zero_share": "per token: exactly zero",
@@ -43,7 +46,7 @@ class SparsityByLayer(Figure):
         columns = min(len(shown), 3)
         bands = -(-len(shown) // columns)
         figure, axes = base.panels(len(models) * bands, columns, height=1.6, extra=0.35)
-        plot_styles = base.styles(domains)
+        plot_styles = styles(domains)
         for ax in axes.flat:
             ax.set_axis_off()
         for i, model in enumerate(models):

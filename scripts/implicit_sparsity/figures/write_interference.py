@@ -5,8 +5,11 @@ Rows of panels are models, columns sets of neurons; lines are methods, beside th
 
 from dataclasses import dataclass
 
+from implicit_sparsity.options import option
+from implicit_sparsity.report.style import ordered, styles
+
 from . import base
-from .base import Figure, option
+from .base import Figure
 
 SETS = {"hubs": "hubs", "old": "old domains' top", "new": "the new domain's top", "idle": "idle"}
 NULLS = {
@@ -46,7 +49,7 @@ class WriteInterference(Figure):
 
     def draw(self, frame):
         names = [name for name in SETS if (frame["set"] == name).any()]
-        plot_styles = base.styles(base.ordered(set(frame["method"]) - {""}))
+        plot_styles = styles(ordered(set(frame["method"]) - {""}))
         lines = [("signal", method, look) for method, look in plot_styles.items()]
         lines += [(null, "", look) for null, (_, look) in NULLS.items()]
         most = frame.groupby("model")["high"].max()

@@ -5,10 +5,11 @@ from typing import ClassVar
 
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.models import ffn
+from implicit_sparsity.options import option
 from implicit_sparsity.passes import activation_pass
 from implicit_sparsity.passes.accumulators import BINS
 
-from .base import Forward, Measurement, option
+from .base import Forward, Measurement
 
 VALUE = 8  # bytes of a sum or counter
 GROUPED = 4  # of a group of documents

@@ -14,8 +14,6 @@ from implicit_sparsity.errors import InputError
 from implicit_sparsity.models import adapters
 from implicit_sparsity.options import Options, option
 
-__all__ = ["Forward", "Measurement", "Subject", "Training", "option"]
-
 
 @dataclass
 class Subject:

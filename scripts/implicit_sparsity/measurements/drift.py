@@ -5,9 +5,10 @@ from functools import partial
 from typing import ClassVar
 
 from implicit_sparsity.errors import InputError
+from implicit_sparsity.options import option
 from implicit_sparsity.passes import representation_drift, representations
 
-from .base import Forward, Measurement, option
+from .base import Forward, Measurement
 
 
 @dataclass

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from implicit_sparsity.options import option
 from implicit_sparsity.passes import gradient_sketches
 
-from .base import Measurement, Training, option
+from .base import Measurement, Training
 
 
 @dataclass

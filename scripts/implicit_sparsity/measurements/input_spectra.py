@@ -21,10 +21,11 @@ from implicit_sparsity.metrics import capacity
 from implicit_sparsity.models import loading
 from implicit_sparsity.models.ffn import feed_forwards
 from implicit_sparsity.models.hooks.watching import module_inputs
+from implicit_sparsity.options import option
 from implicit_sparsity.passes.document_loop import over_documents
 from implicit_sparsity.passes.reference_documents import counting, evenly
 
-from .base import Forward, Measurement, option
+from .base import Forward, Measurement
 
 
 @dataclass

@@ -6,9 +6,10 @@ from typing import ClassVar
 import numpy as np
 
 from implicit_sparsity.models import ffn
+from implicit_sparsity.options import option
 from implicit_sparsity.passes import plasticity
 
-from .base import Forward, Measurement, Training, option
+from .base import Forward, Measurement, Training
 
 METADATA = {
     "before": (("task", "pair"), "loss of a pair before learning", "nats per token"),

@@ -5,11 +5,12 @@ from typing import ClassVar
 
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.models import ffn
+from implicit_sparsity.options import option
 from implicit_sparsity.passes import calibration, reference_documents, thresholding
 from implicit_sparsity.provenance import identity
 from implicit_sparsity.storage.store import open_store
 
-from .base import Forward, Measurement, option
+from .base import Forward, Measurement
 
 
 @dataclass

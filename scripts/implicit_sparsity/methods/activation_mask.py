@@ -25,9 +25,10 @@ from dataclasses import dataclass
 
 import torch
 
+from implicit_sparsity.options import option
 from implicit_sparsity.updates import neuron_choice, neuron_deltas, neuron_gates
 
-from .base import Method, option
+from .base import Method
 
 
 @dataclass

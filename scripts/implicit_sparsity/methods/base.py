@@ -21,8 +21,6 @@ from typing import ClassVar
 from implicit_sparsity.models import adapters
 from implicit_sparsity.options import Options, option
 
-__all__ = ["LoraMethod", "Method", "option"]
-
 
 @dataclass
 class Method(Options):

@@ -28,9 +28,10 @@ same eigenvalues: equally many entries are zeroed.
 from dataclasses import dataclass
 
 from implicit_sparsity.models import adapters, lowrank
+from implicit_sparsity.options import option
 from implicit_sparsity.updates import curvature_mask, kfac
 
-from .base import LoraMethod, option
+from .base import LoraMethod
 
 
 @dataclass

@@ -18,9 +18,10 @@ beside it.
 
 from dataclasses import dataclass
 
+from implicit_sparsity.options import option
 from implicit_sparsity.updates import fisher
 
-from .base import LoraMethod, option
+from .base import LoraMethod
 
 
 @dataclass

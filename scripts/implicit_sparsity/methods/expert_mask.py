@@ -24,9 +24,10 @@ import torch
 
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.models import ffn, lowrank
+from implicit_sparsity.options import option
 from implicit_sparsity.updates import expert_selection
 
-from .base import LoraMethod, option
+from .base import LoraMethod
 
 
 def select_experts(scores, p: float) -> list[list[int]]:

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.models import loading
+from implicit_sparsity.options import option
 
-from .base import Method, option
+from .base import Method
 
 
 @dataclass

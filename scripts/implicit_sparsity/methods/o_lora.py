@@ -20,8 +20,9 @@ from dataclasses import dataclass
 import torch
 
 from implicit_sparsity.models import lowrank
+from implicit_sparsity.options import option
 
-from .base import LoraMethod, option
+from .base import LoraMethod
 
 
 @dataclass

@@ -25,10 +25,11 @@ import torch
 
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.models import lowrank
+from implicit_sparsity.options import option
 from implicit_sparsity.randomness import stream_seed
 from implicit_sparsity.updates import subspace
 
-from .base import LoraMethod, option
+from .base import LoraMethod
 
 
 @dataclass

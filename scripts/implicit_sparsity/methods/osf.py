@@ -29,9 +29,10 @@ import torch
 
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.models import adapters, loading
+from implicit_sparsity.options import option
 from implicit_sparsity.updates import singular_subspaces
 
-from .base import Method, option
+from .base import Method
 
 
 @dataclass

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from .base import LoraMethod, option
+from implicit_sparsity.options import option
+
+from .base import LoraMethod
 
 
 @dataclass

@@ -28,9 +28,10 @@ trained numbers and the same mass of gates in every layer. Saved as a LoRA as ``
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from implicit_sparsity.options import option
 from implicit_sparsity.updates import neuron_choice, neuron_deltas, neuron_gates
 
-from .base import Method, option
+from .base import Method
 
 
 @dataclass

@@ -16,9 +16,10 @@ state: the teacher is the adapter of the stage before.
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from implicit_sparsity.options import option
 from implicit_sparsity.updates import distillation
 
-from .base import LoraMethod, option
+from .base import LoraMethod
 
 
 @dataclass

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 
 import torch
 
+from implicit_sparsity.options import option
 from implicit_sparsity.updates import neuron_branch, neuron_choice
 
-from .base import Method, option
+from .base import Method
 
 
 @dataclass

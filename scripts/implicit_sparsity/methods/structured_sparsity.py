@@ -26,9 +26,10 @@ from typing import ClassVar
 
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.models import loading
+from implicit_sparsity.options import option
 from implicit_sparsity.updates import freed_weights, wanda
 
-from .base import Method, option
+from .base import Method
 
 
 @dataclass

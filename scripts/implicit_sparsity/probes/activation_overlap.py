@@ -18,8 +18,9 @@ import numpy as np
 
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.metrics import hub_floor, inference, overlap, separation
+from implicit_sparsity.options import option
 
-from .base import Probe, by_control, by_kind, check_comparable, documents, halves_of, option, per_token, where
+from .base import Probe, by_control, by_kind, check_comparable, documents, halves_of, per_token, where
 
 
 @dataclass

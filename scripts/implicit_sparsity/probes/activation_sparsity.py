@@ -13,8 +13,9 @@ from functools import partial
 import numpy as np
 
 from implicit_sparsity.metrics import intervals, separation, sparsity
+from implicit_sparsity.options import option
 
-from .base import Probe, group_sums, option, per_token, routed_per_neuron
+from .base import Probe, group_sums, per_token, routed_per_neuron
 
 
 @dataclass

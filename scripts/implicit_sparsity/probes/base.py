@@ -13,22 +13,8 @@ import numpy as np
 
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.metrics import separation
-from implicit_sparsity.options import Options, option
+from implicit_sparsity.options import Options
 from implicit_sparsity.storage import store
-
-__all__ = [
-    "Probe",
-    "by_control",
-    "by_kind",
-    "check_comparable",
-    "documents",
-    "group_sums",
-    "halves_of",
-    "option",
-    "per_token",
-    "routed_per_neuron",
-    "where",
-]
 
 
 @dataclass
@@ -61,6 +47,17 @@ class Probe(Options):
     def rows(self, datasets: dict) -> list[dict]:
         """Rows of the probe's table (without model and checkpoint); arguments as in ``NEEDS``."""
         raise NotImplementedError
+
+
+@dataclass
+class ActivityProbe(Probe):
+    """A probe of mean |h|, with intervals where the store has sums by groups of documents."""
+
+    def variables(self):
+        return ("tokens", "sum_abs")
+
+    def optional(self):
+        return ("routed_tokens", "documents", "group_sum_abs", "group_tokens", "group_routed_tokens")
 
 
 def routed_per_neuron(dataset) -> np.ndarray:

@@ -20,8 +20,9 @@ import numpy as np
 
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.metrics import capacity, intervals
+from implicit_sparsity.options import option
 
-from .base import Probe, option, where
+from .base import Probe, where
 
 
 @dataclass

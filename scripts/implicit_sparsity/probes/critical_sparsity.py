@@ -27,8 +27,9 @@ import numpy as np
 
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.metrics import overlap, sparsity
+from implicit_sparsity.options import option
 
-from .base import Probe, option, where
+from .base import Probe, where
 
 ALL = -1  # of no single layer
 RANDOM = "random"

@@ -29,9 +29,10 @@ import numpy as np
 
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.metrics import document_gradients, gradients, overlap
+from implicit_sparsity.options import option
 from implicit_sparsity.randomness import stream_seed
 
-from .base import Probe, option, where
+from .base import Probe, where
 
 WHOLE = (-1, "all")
 UNITS = {"subspace": "1", "angle": "radians"}

@@ -14,12 +14,13 @@ from functools import reduce
 import numpy as np
 
 from implicit_sparsity.metrics import intervals, overlap, separation
+from implicit_sparsity.options import option
 
-from .base import Probe, check_comparable, documents, halves_of, option, per_token
+from .base import ActivityProbe, check_comparable, documents, halves_of, per_token
 
 
 @dataclass
-class Hubs(Probe):
+class Hubs(ActivityProbe):
     """Neurons that every domain uses most."""
 
     k: tuple = option(
@@ -29,12 +30,6 @@ class Hubs(Probe):
         0.01, low=0, high=1, help="largest relative difference in tokens between halves"
     )
     draws: int = option(48, low=8, high=4096, help="subsamples of documents behind an interval")
-
-    def variables(self):
-        return ("tokens", "sum_abs")
-
-    def optional(self):
-        return ("routed_tokens", "documents", "group_sum_abs", "group_tokens", "group_routed_tokens")
 
     def rows(self, datasets):
         tokens = check_comparable(datasets, self.tolerance)

@@ -21,8 +21,9 @@ import numpy as np
 
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.metrics import intervals
+from implicit_sparsity.options import option
 
-from .base import Probe, option, where
+from .base import Probe, where
 
 RANKS = {"effective_rank": "directions", "stable_rank": "directions", "dormant_share": "1"}
 NATS = "nats per token"

@@ -28,8 +28,9 @@ import numpy as np
 
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.metrics import intervals, overlap, separation
+from implicit_sparsity.options import option
 
-from .base import Probe, by_kind, check_comparable, documents, option, where
+from .base import Probe, by_kind, check_comparable, documents, where
 
 VARIABLES = {"tokens": "routed_tokens", "weight": "routed_weight"}
 

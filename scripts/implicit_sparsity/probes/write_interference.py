@@ -25,16 +25,17 @@ import numpy as np
 
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.metrics import neuron_sets, overlap, separation
+from implicit_sparsity.options import option
 from implicit_sparsity.passes import write_energy
 from implicit_sparsity.storage.files import read_json
 
-from .base import Probe, check_comparable, group_sums, option, per_token
+from .base import ActivityProbe, check_comparable, group_sums, per_token
 
 COUNT, WEIGHTS, WRITES = 0, 1, {"increment": 2, "total": 3}  # columns of what a neuron has
 
 
 @dataclass
-class WriteInterference(Probe):
+class WriteInterference(ActivityProbe):
     """Shares of an update's energy on hubs, old, new and idle neurons."""
 
     NEEDS: ClassVar[tuple] = ("activations_base", "adapters", "models")
@@ -57,12 +58,6 @@ class WriteInterference(Probe):
         0.01, low=0, high=1, help="largest relative difference in tokens between halves"
     )
     draws: int = option(64, low=8, high=4096, help="half-samples of documents behind an interval")
-
-    def variables(self):
-        return ("tokens", "sum_abs")
-
-    def optional(self):
-        return ("routed_tokens", "documents", "group_sum_abs", "group_tokens", "group_routed_tokens")
 
     def rows(self, reference, stages, models):
         if not stages or not reference:

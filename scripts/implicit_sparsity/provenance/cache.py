@@ -2,7 +2,7 @@
 
     results/.output_cache/              finished outputs of a job, until the run is through (output_cache)
     results/evals/<model>/.finished/    scores of one checkpoint on one domain (evaluate_checkpoint)
-    results/evals/<model>/.before/      what the base model made of the scored documents (kl_to_base)
+    results/evals/<model>/.base_model/  what the base model made of the scored documents (kl_to_base)
     .partial-<output>-<key>/            restart points and downloads beside an output (``scratch``)
     scripts/__pycache__/                what was read of our own code (fingerprints)
 

@@ -66,7 +66,7 @@ def _place(i: int) -> dict:
 
 
 def _variants(name: str) -> list[dict]:
-    """The looks that a control or setting of a known method may take, its own first."""
+    """The plot styles that a control or setting of a known method may take, its own first."""
     own = family(name)
     base, start = _place(KNOWN.index(own)), crc32(name.removeprefix(own).encode())
     line = LINES.index(base["linestyle"])
@@ -90,7 +90,7 @@ def _free(name: str) -> list[dict]:
 
 
 def _seen(look: dict) -> tuple:
-    """What tells two looks apart in print."""
+    """What tells two plot styles apart in print."""
     keys = ("color", "marker", "markerfacecolor", "fillstyle")
     return tuple(look.get(key) for key in keys) + ((look["linestyle"],) if "fillstyle" in look else ())
 
