@@ -254,7 +254,9 @@ def test_a_probe_is_a_file_and_an_entry(study):
     assert "1 passed" in call(study, [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", test])
     table = "results/tables/effective_neurons.csv"
     reported = call(study, [*SNAKEMAKE, "-c2", table, "--configfile", "mine.yaml"])
-    assert studies.finished_jobs(reported) == ["probe_table"]
+    assert set(studies.finished_jobs(reported)) - {"preflight"} == {
+        "probe_table"
+    }  # the plan: of another test
     with open(study / table, encoding="utf-8") as file:
         rows = {
             (row["domain"], row["half"], int(row["layer"])): float(row["value"])

@@ -1,6 +1,5 @@
 """Sums on a GPU: nothing waits for it, and shortcuts change nothing."""
 
-import shutil
 from types import SimpleNamespace
 
 import pytest
@@ -81,16 +80,17 @@ def test_blocks_sum_to_what_a_loop_over_experts_sums_to(routed):
     assert got["zeros"] == (values == 0).sum() > 0
 
 
-@pytest.mark.skipif(
-    GPU == "cpu" and shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on a CPU"
-)
 def test_the_compiled_sums_equal_the_eager_ones():
-    """What a GPU runs compiled, compiled here: the same numbers."""
+    """What a GPU runs compiled. On a CPU, which runs the eager sums, the graph alone is compiled: the C++ of
+    torch 2.13 for AVX2 leaves some of the sums unwritten.
+    """
+    backend = "aot_eager" if GPU == "cpu" else "inductor"
     blocks = torch.randn(5, 32, 40, generator=torch.Generator().manual_seed(0)).abs().bfloat16().to(GPU)
     largest = blocks.amax(2, keepdim=True).float()
     largest[0, 3] = float("inf")  # a row that only fills up
     with torch.inference_mode():
-        ours = torch.compile(device_sums.fused_sums, dynamic=True)(blocks, largest, (0.01, 0.5))
+        compiled = torch.compile(device_sums.fused_sums, dynamic=True, backend=backend)
+        ours = compiled(blocks, largest, (0.01, 0.5))
         eager = device_sums.eager_sums(blocks, largest, (0.01, 0.5))
     for one, other in zip(ours, eager, strict=True):
         torch.testing.assert_close(one, other, rtol=2 * rounding(blocks.shape[1]), atol=0)
