@@ -275,6 +275,7 @@ WRONG = {
         "'ladder'",
         "none, there is no optional part",
     ),
+    "optional: [3]": ("optional", "[3]", "mapping"),
     "optional: {mine: 3}": ("optional.mine", "3", "a mapping, or false"),
     "optional: {mine: {seed: 1}}": ("seed", "unknown key", "did you mean seeds?"),
     "optional: {mine: {models: {x: {source: zoo}}}}": ("models.x.source", "'zoo'", "package | hub"),
@@ -379,6 +380,13 @@ def test_a_wrong_config_leaves_the_process_with_status_1(folder):
 def test_a_name_that_is_known_may_be_removed_or_passed_over(folder, overlay):
     (folder / "overlay.yaml").write_text(overlay)
     load(["config.yaml", "overlay.yaml"], {})
+
+
+def test_what_the_lowest_file_switches_off_needs_no_file_below(folder):
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    config["domains"]["code"]["sources"]["mine"] = False
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    assert "mine" not in load(["config.yaml"], {}).given["domains"]["code"]["sources"]
 
 
 def test_scores_are_those_of_the_evaluation():

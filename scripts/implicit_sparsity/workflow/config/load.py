@@ -21,8 +21,8 @@ def load(files, command_line: dict) -> Study:
     given.append((COMMAND_LINE, dict(command_line)))
     layers = [(name, plain(content, (), name, typed=name != COMMAND_LINE)) for name, content in given]
     try:
-        everything = names.contents(layers)
         parts = optional_parts(layers)
+        everything = names.contents(layers)
         names.check_removals(everything)
         asked = asked_parts(layers, parts)
         given = layers

@@ -27,13 +27,15 @@ def contents(layers) -> list:
 
 
 def given(everything) -> dict:
-    """{place of a mapping: the names that it has anywhere}, of the mappings that names are removed from."""
+    """{place of a mapping: the names that it has anywhere}, of the mappings that names are removed from.
+
+    The first file has a name even where it says false: what lies below all others is switched off in place.
+    """
     names = {}
-    for _, content in everything:
+    for position, (_, content) in enumerate(everything):
         for path, mapping in _mappings(content):
-            names.setdefault(path, set()).update(
-                name for name, entry in mapping.items() if entry is not False
-            )
+            here = (name for name, entry in mapping.items() if position == 0 or entry is not False)
+            names.setdefault(path, set()).update(here)
     return names
 
 
