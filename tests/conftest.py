@@ -21,15 +21,24 @@ LONGEST = (
     "test_workflow",
     "test_slurm",
     "test_faults",
-    "test_archive_of_a_study",
-    "test_config",
+    "test_methods",
     "test_preflight",
+    "test_docs",
+    "test_distributed",
+    "test_training_benchmark",
+    "test_archive_of_a_study",
+    "test_docs_example",
+    "test_jobs",
+    "test_numerics",
+    "test_orthogonal",
+    "test_representation_drift",
+    "test_thesis",
+    "test_files",
 )
-LONGEST += ("test_docs", "test_distributed", "test_drift")
 
 
 def pytest_collection_modifyitems(items):
-    """The longest files first: of two workers none is left alone with one of them at the end."""
+    """The longest files first: no worker is left alone with one of them at the end."""
     rank = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: rank.get(item.path.stem, len(rank)))
 
