@@ -37,7 +37,8 @@ def measure(
     shards = _shards(domains, [tokens] if isinstance(tokens, str) else tokens)
     stores = {need: stores[need] for need in chosen.NEEDS if need in stores}
     subject = Subject(model, base, checkpoint, shards, domain, adapter, previous, stores, orders or {})
-    key, scratch, subject.progress = (store, checkpoint, chosen.settings(), code), [], progress
+    subject.progress, scratch = progress, []
+    key = store, checkpoint, chosen.settings(), code
     subject.scratch = lambda: scratch.append(cache.scratch(*key)) or scratch[-1]
     arrays, coords = chosen.measure(subject)
     index = {each: shards[each].index for each in ([domain] if domain else domains)}

@@ -84,14 +84,14 @@ def as_store(seen: dict, references: dict, directions: int) -> tuple[dict, dict]
     """
     domains = list(references)
     before = {which: visited for which, visited in seen.items() if which != "tuned"}
-    values = _values(seen, before, references, directions)
+    values, documents = _values(seen, before, references, directions), references[domains[0]].documents
     names = {
         "reference": list(before),
         "domain": domains,
         "layer": range(values["drift"].shape[2]),
         "measure": list(drift.MEASURES),
-        "left_out": range(-1, len(references[domains[0]].documents)),
-        "document": range(len(references[domains[0]].documents)),
+        "left_out": range(-1, len(documents)),
+        "document": range(len(documents)),
     }
     if seen["tuned"].routers:
         values |= _routing(seen, before, references)

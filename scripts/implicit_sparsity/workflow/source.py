@@ -168,12 +168,17 @@ _KINDS = {
 _KINDS |= {"tuple": _KINDS["list"], "Sequence": _KINDS["list"], "Mapping": _KINDS["dict"]}
 
 
+def _kinds(option: Option) -> list[str]:
+    """Types that an option may have, by name: "tuple[int] | None" -> tuple, None."""
+    return [part.strip().split("[")[0] for part in option.type.split("|")] if option.type else []
+
+
 def misfit(option: Option, value) -> str | None:
     """What ``option`` allows, in words, where ``value`` is not that; None where it fits.
 
     Bounds and choices of an option of many values (its type is tuple or list) hold for each of them.
     """
-    kinds = [part.strip().split("[")[0] for part in option.type.split("|")] if option.type else []
+    kinds = _kinds(option)
     if any(kind not in _KINDS for kind in kinds):
         kinds = []  # a type we do not know from its name: the class itself will check it
     many = "tuple" in kinds or ("list" in kinds and isinstance(value, list))
@@ -189,7 +194,7 @@ def misfit(option: Option, value) -> str | None:
 
 def described(option: Option) -> str:
     """What an option allows, in words."""
-    kinds = [part.strip().split("[")[0] for part in option.type.split("|")] if option.type else []
+    kinds = _kinds(option)
     words = " or ".join(dict.fromkeys(_KINDS[kind][1] for kind in kinds if kind in _KINDS)) or "value"
     many = "tuple" in kinds
     bounds = [f"{sign} {end}" for sign, end in ((">=", option.low), ("<=", option.high)) if end is not None]

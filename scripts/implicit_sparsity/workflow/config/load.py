@@ -23,7 +23,8 @@ def load(files, command_line: dict) -> Study:
     try:
         parts = optional_parts(layers)
         everything = names.contents(layers)
-        names.check_removals(everything)
+        mentioned = names.given(everything)
+        names.check_removals(everything, mentioned)
         asked = asked_parts(layers, parts)
         given = layers
         for chosen in (*({name: parts[name]} for name in parts if name not in asked), asked):
@@ -31,7 +32,7 @@ def load(files, command_line: dict) -> Study:
             whole = laid_over(layers)
             check_shape(whole | {"optional": {name: part for name, (_, part) in parts.items()}})
         study = study_of({key: whole[key] for key in whole if key not in ("optional", "with")})
-        names.check_references(study.given, study.families, everything)
+        names.check_references(study.given, study.families, mentioned)
         return study
     except ConfigError as error:
         raise error.in_file(error.file or file_of(error.path, layers)) from error

@@ -53,9 +53,8 @@ def _mappings(content):
         yield from places
 
 
-def check_removals(everything) -> None:
-    """What is set to false is there to be removed, in some file, or at least as a module of ours."""
-    names = given(everything)
+def check_removals(everything, names) -> None:
+    """What is set to false is among ``names`` (as of ``given``), or at least a module of ours."""
     for file, content in everything:
         for path, mapping in _mappings(content):
             known = names.get(path, set()) | _modules(path[0] if len(path) == 1 else "")
@@ -65,9 +64,9 @@ def check_removals(everything) -> None:
                 raise ConfigError((*path, name), found, listed + source.nearest(name, known), file)
 
 
-def check_references(config, families, everything) -> None:
-    """Methods, models and scores that figures, claims and the hardware name are there."""
-    names = given(everything)
+def check_references(config, families, names) -> None:
+    """Methods, models and scores that figures, claims and the hardware name are there; ``names``: as of
+    ``given``."""
     variants = {*families, *(origin["family"] for origin in families.values())}
     known = {
         "methods": names.get(("methods",), set()) | variants | _modules("methods"),
