@@ -1,5 +1,6 @@
 """One measurement of a checkpoint, by its name in the config: one store."""
 
+import contextlib
 import shutil
 
 from implicit_sparsity.provenance import cache, identity
@@ -37,16 +38,22 @@ def measure(
     shards = _shards(domains, [tokens] if isinstance(tokens, str) else tokens)
     stores = {need: stores[need] for need in chosen.NEEDS if need in stores}
     subject = Subject(model, base, checkpoint, shards, domain, adapter, previous, stores, orders or {})
-    subject.progress, scratch = progress, []
-    key = store, checkpoint, chosen.settings(), code
-    subject.scratch = lambda: scratch.append(cache.scratch(*key)) or scratch[-1]
-    arrays, coords = chosen.measure(subject)
+    subject.progress = progress
     index = {each: shards[each].index for each in ([domain] if domain else domains)}
-    subject.attrs |= {"domain": domain, "tokens_sha256": identity.digest(index)}
     described = chosen.TITLE, model, name, checkpoint, chosen.settings(), code
     rule = "measure_domain" if domain else "measure_checkpoint"
-    write_store(store, arrays, coords, identity.attributes(*described, rule, **subject.attrs))
-    for folder in scratch:
+    with _scratch(store, checkpoint, chosen.settings(), code) as subject.scratch:
+        arrays, coords = chosen.measure(subject)
+        subject.attrs |= {"domain": domain, "tokens_sha256": identity.digest(index)}
+        write_store(store, arrays, coords, identity.attributes(*described, rule, **subject.attrs))
+
+
+@contextlib.contextmanager
+def _scratch(*key):
+    """A function that makes folders. They go once all is written; after a failure the next try finds them."""
+    made = []
+    yield lambda: made.append(cache.scratch(*key)) or made[-1]
+    for folder in made:
         shutil.rmtree(folder)
 
 

@@ -18,22 +18,24 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
 
 LONGEST = (
-    "test_workflow",
     "test_slurm",
-    "test_faults",
     "test_methods",
-    "test_preflight",
+    "test_workflow",
     "test_docs",
-    "test_distributed",
+    "test_faults",
     "test_training_benchmark",
-    "test_archive_of_a_study",
-    "test_docs_example",
+    "test_distributed",
     "test_jobs",
+    "test_docs_example",
+    "test_files",
+    "test_archive_of_a_study",
     "test_numerics",
     "test_orthogonal",
-    "test_representation_drift",
     "test_thesis",
-    "test_files",
+    "test_preflight",
+    "test_representation_drift",
+    "test_gpu_benchmark",
+    "test_hub",
 )
 
 

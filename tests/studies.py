@@ -76,9 +76,13 @@ def command(*arguments):
 
 
 def environment(**more):
-    """One thread, wide output, and of the tests' own packages none that a study has no use for."""
+    """One thread, wide output, and of the tests' own packages none that a study has no use for.
+
+    Jobs are forks of a process that has their imports, but where ``more`` might change what these read.
+    """
     lean = os.pathsep.join(filter(None, [more.pop("PYTHONPATH", ""), str(ROOT / "tests/lean")]))
-    return os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200", "PYTHONPATH": lean} | more
+    warmed = {} if more else {"WARM": warm.server()}
+    return os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200", "PYTHONPATH": lean} | warmed | more
 
 
 def run(folder, *arguments, check=True, timeout=560, **more):
@@ -95,12 +99,8 @@ def reported(done, check=True) -> str:
 
 
 def snakemake(folder, *arguments, timeout=560, **more) -> subprocess.CompletedProcess:
-    """A finished ``snakemake ARGUMENTS`` in ``folder``; a dry run in a process that has its imports."""
-    env = environment(**more)
-    if "-n" in arguments:
-        return warm.snakemake(folder, *arguments, environment=env, timeout=timeout)
-    whole = [sys.executable, "-m", "snakemake", *map(str, arguments)]
-    return subprocess.run(whole, cwd=folder, env=env, capture_output=True, text=True, timeout=timeout)
+    """A finished ``snakemake ARGUMENTS`` in ``folder``."""
+    return warm.snakemake(folder, *arguments, environment=environment(**more), timeout=timeout)
 
 
 def finished_jobs(output: str) -> list[str]:
