@@ -78,11 +78,12 @@ def command(*arguments):
 def environment(**more):
     """One thread, wide output, and of the tests' own packages none that a study has no use for.
 
-    Jobs are forks of a process that has their imports, but where ``more`` might change what these read.
+    Jobs are forks of a process that has their imports (warm.py), unless ``more`` is given: libraries may read
+    it as they are imported.
     """
+    server = "" if more else warm.server()
     lean = os.pathsep.join(filter(None, [more.pop("PYTHONPATH", ""), str(ROOT / "tests/lean")]))
-    warmed = {} if more else {"WARM": warm.server()}
-    return os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200", "PYTHONPATH": lean} | warmed | more
+    return os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200", "PYTHONPATH": lean, "WARM": server} | more
 
 
 def run(folder, *arguments, check=True, timeout=560, **more):

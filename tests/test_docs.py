@@ -42,7 +42,7 @@ def call(folder, command, check=True, **more):
 
 
 def dry(folder, *arguments, check=True):
-    """What a dry run said; see warm.py."""
+    """What a dry run said."""
     return studies.reported(studies.snakemake(folder, "-n", *arguments), check)
 
 

@@ -1,30 +1,45 @@
-"""A process that does its work elsewhere: in a fork of the server that WARM names (warm.py).
+"""A process that has its work done elsewhere: in a fork of the server that WARM names (warm.py).
 
 It gives its arguments, environment, folder and streams away, hands on the signals it gets, and leaves with
-the status of the fork. Where it is killed, so is the fork.
+the status of the fork. The fork is killed when its caller is gone.
 """
 
+import contextlib
 import json
 import os
 import signal
 import socket
+import traceback
 
 HANDED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
-def leave(arguments) -> None:
-    """Do what ``python ARGUMENTS`` does and end."""
+def hand_over(arguments) -> None:
+    """Do what ``python ARGUMENTS`` does and end. It never returns: the work would be done twice."""
+    try:
+        status = _status(arguments)
+    except BaseException:
+        traceback.print_exc()
+        status = 1
+    os._exit(status if status >= 0 else 128 - status)
+
+
+def _status(arguments) -> int:
     before = {number: signal.getsignal(number) for number in HANDED_ON}
     signal.pthread_sigmask(signal.SIG_BLOCK, HANDED_ON)
     line = start(os.environ["WARM"], arguments, os.environ, os.getcwd(), (0, 1, 2))
     with line, line.makefile() as answers:
         fork = int(answers.readline())
+
+        def handed_on(number, _frame):
+            with contextlib.suppress(ProcessLookupError):  # it has just ended
+                os.kill(fork, number)
+
         for number in HANDED_ON:
             if before[number] != signal.SIG_IGN:
-                signal.signal(number, lambda number, _frame: os.kill(fork, number))
+                signal.signal(number, handed_on)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDED_ON)
-        status = int(answers.readline())
-    os._exit(status if status >= 0 else 128 - status)
+        return int(answers.readline())
 
 
 def start(server, arguments, environment, folder, streams) -> socket.socket:

@@ -3,7 +3,8 @@
 bitsandbytes is not there: nor is it in the environment that `make` makes; the tests' own has it for bases in
 4 and 8 bits. peft imports it wherever it is found, which takes every job of every study two seconds.
 
-A job is handed over to the process that has torch already (warm.py), where a test says so.
+A job is handed over to the process that has its imports (warm.py), unless its test gave an environment of
+its own (studies.environment).
 """
 
 import os
@@ -11,7 +12,7 @@ import sys
 
 sys.modules["bitsandbytes"] = None
 
-if "WARM" in os.environ and "/.snakemake/scripts/" in sys.orig_argv[-1]:
+if os.environ.get("WARM") and "/.snakemake/scripts/" in sys.orig_argv[-1]:
     import handing_over
 
-    handing_over.leave(sys.orig_argv[1:])
+    handing_over.hand_over(sys.orig_argv[1:])

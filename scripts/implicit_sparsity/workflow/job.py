@@ -59,7 +59,7 @@ def run(function, snakemake):
     except BaseException as error:
         _fail(snakemake, error, logfile, status=2)
     log.info("done in %.1f s", time.monotonic() - started)
-    gc.freeze()  # Python looks through all objects once more as it leaves: a second
+    gc.freeze()  # all is closed, and Python would look through all objects once more as it leaves: a second
 
 
 def _earlier(snakemake):
