@@ -71,6 +71,7 @@ class Thresholds(Measurement):
         return result
 
     def passes(self, domains, length, stage):
-        crossed = len(self.cross) * (2 * domains - 1 + self.random_masks)
-        tokens = self.documents * length * (1.0 + len(self.levels) + crossed)
+        curve = thresholding.curve_levels(self.settings())  # a cross level on it has its own domain's pass
+        crossed = sum(2 * domains - (level in curve) + self.random_masks for level in self.cross)
+        tokens = self.documents * length * float(len(curve) + crossed)
         return [Forward(tokens, self.batch_tokens)]

@@ -5,6 +5,7 @@ Tensor Core GPU" (SXM). FLOP/s are those of dense bfloat16 matrix products, with
 torch reports as total on such a GPU, a little less than the name says.
 """
 
+import re
 from dataclasses import dataclass
 
 
@@ -30,7 +31,7 @@ GPUS = {
 def is_named(gpu: str, device: str) -> bool:
     """Whether a device that calls itself ``device`` ("NVIDIA H100 80GB HBM3") is a GPU of ``GPUS``, whatever
     its memory: speed does not depend on that."""
-    return gpu.split("_")[0] in device.lower()
+    return gpu.split("_")[0] in re.split(r"\W+", device.lower())
 
 
 UTILISATION = {"train": 0.35, "probe": 0.4}  # share of FLOP/s where neither measured nor configured

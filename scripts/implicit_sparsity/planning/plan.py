@@ -63,9 +63,12 @@ def of_model(study: Study, model: str, checkpoints: dict, notes: dict) -> dict:
         row["tokens"] += cost.tokens
         row["flops"] += cost.flops
         row["hours"] += cost.gpu * cost.seconds / 3600
+    trained_with = [
+        name for owner, name in study.methods if owner == model and name in methods_of(checkpoints)
+    ]
     memory = {
         " ".join(part for part in case if part): parts
-        for case, parts in cases.cases(study, model, methods_of(checkpoints)).items()
+        for case, parts in cases.cases(study, model, trained_with).items()
     }
     hours = sum(row["hours"] for row in rules.values())
     price = study.hardware.get("price_per_hour", 0)
@@ -76,9 +79,7 @@ def of_model(study: Study, model: str, checkpoints: dict, notes: dict) -> dict:
             "total": shape.total,
             "active": shape.active_total,
         },
-        "trainable": {
-            name: method.parameters for (owner, name), method in study.methods.items() if owner == model
-        },
+        "trainable": {name: study.methods[model, name].parameters for name in trained_with},
         "memory": memory,
         "rules": rules,
         "hours": hours,

@@ -15,7 +15,6 @@ import torch
 from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
 from safetensors import safe_open
 from safetensors.torch import save_file
-from torch.distributed.fsdp import MixedPrecisionPolicy
 
 from implicit_sparsity.models.forward import base_network
 from implicit_sparsity.models.processes import local, rank, rows, world
@@ -23,7 +22,7 @@ from implicit_sparsity.models.processes import local, rank, rows, world
 FILE_BYTES = 2**32  # of one file of a restart point
 
 
-def shard_with(accelerator, model, bf16: bool) -> None:
+def shard_with(accelerator, model) -> None:
     """Have accelerate shard the model with FSDP2, layer by layer, when it prepares it.
 
     accelerate reads its FSDP settings from its launcher, but on CPU it would fall back to replicas: there the
@@ -36,10 +35,6 @@ def shard_with(accelerator, model, bf16: bool) -> None:
         state.fsdp_plugin = FullyShardedDataParallelPlugin()
     plugin = state.fsdp_plugin
     plugin.transformer_cls_names_to_wrap = [type(base_network(model).model.layers[0]).__name__]
-    if bf16:  # accelerate's own choice adds gradients up and gives the loss in bfloat16, too
-        plugin.mixed_precision_policy = MixedPrecisionPolicy(
-            param_dtype=torch.bfloat16, reduce_dtype=torch.float32
-        )
 
 
 @contextmanager
@@ -82,15 +77,18 @@ def _stored(tensor):
 
 def load_weights(folder, model) -> None:
     """Set what is trained to a restart point's weights, whatever number of ranks wrote it."""
-    with _parts(folder) as read, torch.no_grad():
+    with _parts(folder) as (_, read), torch.no_grad():
         for name, parameter in _trained(model):
             _fill(parameter, read, f"weight.{name}")
 
 
 def load_moments(folder, model, optimizer) -> None:
-    """Set the optimizer's moments likewise; ``step`` is a number that all ranks share."""
-    with _parts(folder) as read, torch.no_grad():
+    """Set the optimizer's moments likewise; ``step`` is a number that all ranks share. A parameter that had
+    no gradient yet has none."""
+    with _parts(folder) as (names, read), torch.no_grad():
         for name, parameter in _trained(model):
+            if f"step.{name}" not in names:
+                continue
             moments = {"step": read(f"step.{name}", slice(0, 1)).reshape(())}
             for moment in ("exp_avg", "exp_avg_sq"):
                 moments[moment] = torch.zeros_like(parameter)
@@ -109,8 +107,8 @@ def _fill(tensor, read, name) -> None:
 
 @contextmanager
 def _parts(folder):
-    """A function of a name and a slice of rows that reads them from a restart point, whose ranks' parts lie
-    end to end."""
+    """The names in a restart point, and a function of a name and a slice of rows that reads them; the ranks'
+    parts lie end to end."""
     with ExitStack() as stack:
         places = {}  # name -> the files that hold it, rank after rank
         for path in sorted(Path(folder).glob("part-*.safetensors")):
@@ -129,4 +127,4 @@ def _parts(folder):
                 first += count
             return torch.cat(result) if result else file.get_tensor(name)[:0]
 
-        yield read
+        yield places.keys(), read

@@ -31,7 +31,7 @@ class StageTrainer(Trainer):
     def create_accelerator_and_postprocess(self):
         super().create_accelerator_and_postprocess()
         if processes.world() > 1:
-            sharding.shard_with(self.accelerator, self.model, self.args.bf16)
+            sharding.shard_with(self.accelerator, self.model)
             self.is_fsdp_enabled = True
 
     def get_train_dataloader(self):

@@ -1,7 +1,6 @@
 """What is worth saying of each kind of artifact, from its record and from the files of its own."""
 
 import json
-from pathlib import Path
 
 SHORT = 12  # of a checksum
 
@@ -132,12 +131,3 @@ def _config(name: str, value, limit: int = 200) -> list[str]:
 
 def _short(checksum: str) -> str:
     return str(checksum)[:SHORT]
-
-
-def licences(root: Path) -> dict:
-    """domain -> {licence: documents}, from the splits that are there."""
-    result = {}
-    for path in sorted(root.glob("results/corpora/*/splits/manifest.json")):
-        metadata = json.loads(path.read_text("utf-8"))
-        result[metadata["domain"]] = metadata["licences"]
-    return result

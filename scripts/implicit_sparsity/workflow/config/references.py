@@ -95,9 +95,11 @@ def check_sizes(config):
     for probe, options in config["probes"].items():
         for key in ("k", "top_k"):
             sizes = options.get(key, [])
-            for position, size in enumerate(sizes if isinstance(sizes, list) else [sizes]):
+            many = isinstance(sizes, list)
+            for position, size in enumerate(sizes if many else [sizes]):
                 if size > limit or (size >= 1 and size != int(size)):
-                    raise ConfigError(("probes", probe, key, position), size, words)
+                    at = ("probes", probe, key)
+                    raise ConfigError((*at, position) if many else at, size, words)
 
 
 def check_tables(config):

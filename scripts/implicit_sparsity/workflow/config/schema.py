@@ -51,7 +51,7 @@ def _worded(error, content):
         words = " | ".join(KINDS) + (nearest(kind, KINDS) if isinstance(kind, str) else "")
         return (len(path), 1), ConfigError((*path, "source"), show(kind), words)
     if kind == "twice":
-        return (len(path), 1), ConfigError(path, f"{show(context['item'])} twice", "each value once")
+        return (len(path), 0), ConfigError(path, f"{show(context['item'])} twice", "each value once")
     if error["loc"][-1:] == ("[key]",):
         return (len(path) - 1, 1), ConfigError(path, show(path[-1]), NAME_WORDS)
     part = _part(path, content)
@@ -105,7 +105,8 @@ def describe(part: dict) -> str:
     if "enum" in part:
         return " | ".join(map(str, part["enum"]))
     words = [KIND_NAMES.get(part.get("type"), part.get("type", "mapping"))]
-    words += [f"{sign} {part[key]}" for key, sign in BOUNDS.items() if key in part]
+    bounds = " and ".join(f"{sign} {part[key]}" for key, sign in BOUNDS.items() if key in part)
+    words += [bounds] if bounds else []
     words += ["with at least one entry"] if part.get("minItems") or part.get("minProperties") else []
     words += ["that is not empty"] if part.get("minLength") else []
     return " ".join(words)
