@@ -2,17 +2,15 @@
 
 A cheap command is run as it stands in a small finished study. An expensive one is resolved: `make -n`, and
 then a dry run of what make would run, with the arguments of the text; the test that runs the like is named.
-Links, paths and knobs are checked. The worked examples of docs/adding.md and the README's mine.yaml are taken
-out of the text and run.
+The worked examples of docs/adding.md and the README's mine.yaml are taken out of the text and run. Links and
+paths: test_docs_pages.py; knobs: test_docs_knobs.py.
 """
 
 import csv
-import importlib.util
 import os
 import re
 import shlex
 import shutil
-import subprocess
 import sys
 from functools import reduce
 from pathlib import Path
@@ -22,50 +20,12 @@ import pytest
 import studies
 import texts
 import yaml
-from texts import NOTHING, OUTSIDE, RESOLVED, ROOT, RUN
+from commands import SNAKEMAKE, call, dry, laid, place, steps, translated
+from texts import NOTHING, OUTSIDE, RESOLVED, ROOT, RUN, TEXTS
 
 from implicit_sparsity.storage import store
-from implicit_sparsity.workflow.config.model_keys import KINDS
-from implicit_sparsity.workflow.config.sections import Config, Method
-from implicit_sparsity.workflow.source import available, option_fields, signature_options
 
-TEXTS = {page.relative_to(ROOT).as_posix(): page.read_text(encoding="utf-8") for page in texts.PAGES}
-SNAKEMAKE = [sys.executable, "-m", "snakemake"]
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
-
-
-def call(folder, command, check=True, **more):
-    """What a finished command said."""
-    env = studies.environment(**more)
-    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=500)
-    return studies.reported(done, check)
-
-
-def dry(folder, *arguments, check=True):
-    """What a dry run said."""
-    return studies.reported(studies.snakemake(folder, "-n", *arguments), check)
-
-
-def translated(command: str) -> tuple[list[str], dict]:
-    """(arguments, environment) of a command of the text: with this Python, and the .venv it is in."""
-    words, environment = shlex.split(command), {}
-    while "=" in words[0]:
-        environment |= [words.pop(0).split("=", 1)]
-    if words[0] == "make":
-        made = [part for stamp in ("run", "dev") for part in ("-o", f".venv/{stamp}.stamp")]
-        return ["make", *made, f"python={sys.executable}", *words[1:]], environment
-    if words[0] in ("snakemake", ".venv/bin/snakemake"):
-        return [*SNAKEMAKE, *words[1:]], environment
-    python = words[0] in ("python", "python3", ".venv/bin/python")
-    return [sys.executable if python else words[0], *words[1:]], environment
-
-
-def laid(below: dict, above: dict) -> dict:
-    """One config over another, key by key, as workflow/config/layers.py does it."""
-    for key, value in above.items():
-        nested = isinstance(value, dict) and isinstance(below.get(key), dict)
-        below[key] = laid(dict(below[key]), value) if nested else value
-    return below
 
 
 @pytest.fixture(scope="module")
@@ -99,15 +59,6 @@ def clone(tmp_path_factory):
     return folder
 
 
-def place(folder, section) -> dict:
-    """Put the files of a section of docs/adding.md where it says."""
-    result = texts.files(texts.section(TEXTS["docs/adding.md"], section))
-    for path, content in result.items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_text(content, encoding="utf-8")
-    return result
-
-
 def test_every_command_is_dealt_with():
     result = {command for text in TEXTS.values() for command in texts.commands(text)}
     known = [*RUN, *RESOLVED, *OUTSIDE]
@@ -132,33 +83,6 @@ def test_cheap_commands_run(study, command):
     arguments, environment = translated(command)
     arguments = ["results/figures/loss_curves.pdf" if word == "FILE" else word for word in arguments]
     assert RUN[command] in call(study, arguments, **environment)
-
-
-def steps(command: str, clone) -> list[list[str]]:
-    """The Snakemake command lines that a command comes to; everything else of it is looked up here."""
-    words = shlex.split(command)
-    if words[0] == "make":  # what it would do on a machine where nothing is installed yet
-        lines = call(clone, ["make", "-n", "-s", f"python={sys.executable}", *words[1:]]).splitlines()
-        return [step for line in lines for step in steps(line, clone)]
-    if words[0] == "timeout":
-        return steps(shlex.join(words[4:]), clone)  # timeout -k 30 900 command
-    if words[0] == "bash":
-        call(clone, ["bash", "-n", words[1]])
-    if words[0] == "for":
-        assert list(clone.glob(words[3].rstrip(";")))
-    if words[0] in ("bash", "echo", "for", "test", "touch"):
-        return []
-    words = translated(command)[0]
-    assert words[0] == sys.executable, f"what is {command}?"
-    if words[1:3] == ["-m", "snakemake"]:
-        return [words[3:]]
-    if words[1] == "-m":
-        assert importlib.util.find_spec(words[2]), words[2]
-        named = [word for word in words[3:] if re.match(r"(tests|rules|scripts)\b", word)]
-    else:
-        named = words[1:2]
-    assert all((clone / word).exists() for word in named), command
-    return []
 
 
 def test_expensive_commands_resolve(clone):
@@ -303,92 +227,3 @@ def test_a_domain_is_an_entry(study):
     assert re.search(
         r"^error: split_domain: cooking: split train wants \d+ documents, \d+ available", reported, re.M
     )
-
-
-@pytest.mark.parametrize("page", TEXTS)
-def test_links_lead_somewhere(page):
-    for link in re.findall(r"\]\(([^)\s]+)\)", texts.FENCED.sub("", TEXTS[page])):
-        if link.startswith("https://"):
-            continue
-        name, _, anchor = link.partition("#")
-        target = ((ROOT / page).parent / name).resolve() if name else ROOT / page
-        assert target.exists(), f"{page}: {link}"
-        if anchor:
-            assert anchor in texts.slugs(target.read_text(encoding="utf-8")), f"{page}: {link}"
-
-
-@pytest.mark.parametrize("page", TEXTS)
-def test_paths_are_there(page):
-    """Files of the repository that a page names, and the trees that it draws."""
-    made = {path for text in TEXTS.values() for path in texts.files(text)}
-    rooms = r"(?:tests|docs|scripts|rules|slurm|benchmarks|envs)/[\w./+-]*"
-    named = {span for span in texts.spans(TEXTS[page]) if re.fullmatch(rooms, span)} - made
-    assert {path for path in named if not (ROOT / path).exists()} == set()
-    for language, content in texts.blocks(TEXTS[page]):
-        if not language and not texts.is_shell(language, content):
-            first = [line.split()[0].rstrip(",") for line in content.splitlines() if not line.startswith(" ")]
-            assert first and all(list(ROOT.glob(name)) for name in first), first
-
-
-@pytest.mark.parametrize("page", sorted(set(TEXTS) - {"docs/adding.md"}))
-def test_lines_fit_a_terminal(page):
-    """All but tables, which have a line a row; and the README is read in three minutes."""
-    assert [line for line in TEXTS[page].splitlines() if len(line) >= 120 and line[0] != "|"] == []
-    assert page != "README.md" or len(TEXTS[page]) < 6500
-
-
-def test_the_index_has_every_page():
-    linked = set(re.findall(r"\]\(([\w./]+\.md)\)", TEXTS["docs/README.md"]))
-    pages = {path.name for path in (ROOT / "docs").glob("*.md")} - {"README.md"}
-    assert linked - {"../README.md"} == pages
-
-
-def keys(section) -> set:
-    """Keys of a mapping of the config, by its model."""
-    return {field.alias or name for name, field in section.model_fields.items()}
-
-
-def keys_to_document() -> dict:
-    """{section of config.yaml or entry of probes: its keys}, from the models, the config and the classes."""
-    sections = {name: field.annotation for name, field in Config.model_fields.items()}
-    result = {name: set() for name in sorted({*CONFIG, *keys(Config)})}
-    for name in ("splits", "tokens", "training", "evals", "comparisons", "hardware", "archive"):
-        result[name] = keys(sections[name]) | set(CONFIG.get(name, {}))
-    for kind in KINDS.values():
-        result["models"] |= keys(kind)
-    result["domains"] = {"loader"}
-    for loader in ("jsonl", "parquet", "hub"):
-        options = signature_options(f"implicit_sparsity.corpora.sources.{loader}", "documents")
-        result["domains"] |= set(options) - {"seed"}
-    result["methods"] = keys(Method)
-    result["methods"] |= set(option_fields("implicit_sparsity.methods.lora"))
-    for room in ("measurements", "probes"):
-        for name in available(room):
-            options = option_fields(f"implicit_sparsity.{room}.{name}")
-            result[f"probes.{name}"] = {*options, *CONFIG["probes"].get(name, ())}
-    return result
-
-
-@pytest.mark.parametrize(("knob", "keys"), keys_to_document().items(), ids=list(keys_to_document()))
-def test_every_knob_is_written_about(knob, keys):
-    """Under a heading of its name, or for a probe in the row or sentence that names it."""
-    room, _, name = knob.rpartition(".")
-    parts = re.split(r"^(##+ .*)$", TEXTS["docs/knobs.md"], flags=re.M)[1:]
-    level = "### " if room else "## "
-    reported = [
-        body
-        for title, body in zip(parts[::2], parts[1::2])
-        if title.startswith(level) and f"`{name}`" in title
-    ]
-    if room and not reported:
-        reported = [line for line in TEXTS["docs/knobs.md"].splitlines() if f"`{name}`" in line]
-    assert reported, f"docs/knobs.md does not tell of {knob}"
-    assert {key for key in keys if f"`{key}`" not in "".join(reported)} == set()
-
-
-def test_no_knob_is_told_of_that_is_gone():
-    """The first column of every table: names of sections and probes, and keys."""
-    first = re.findall(r"^\| (`[^|]*`) \|", TEXTS["docs/knobs.md"], re.M)
-    reported = {name for cell in first for name in re.findall(r"`(\w+)`", cell)}
-    known = {name.rpartition(".")[2] for name in keys_to_document()}.union(*keys_to_document().values())
-    assert reported and reported - known == set()

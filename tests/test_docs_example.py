@@ -2,7 +2,7 @@
 
 Also numbers and tables of docs/methods.md.
 
-Commands and links of all pages: test_docs.py.
+Commands of all pages: test_docs.py.
 """
 
 import csv

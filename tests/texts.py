@@ -5,6 +5,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+TEXTS = {page.relative_to(ROOT).as_posix(): page.read_text(encoding="utf-8") for page in PAGES}
 PROGRAMS = ("make", "snakemake", "python", "python3", "git", "cd", "tmux", "rsync", "tar", "cp", "pip", "hf")
 PROGRAMS += ("sinfo", "squeue", "sacctmgr", "scancel", "sha256sum", "rocrate-validator")
 NOTHING = "Nothing to be done"

@@ -11,7 +11,6 @@ from implicit_sparsity.corpora import loaders
 from implicit_sparsity.corpora.collect import collect
 from implicit_sparsity.corpora.records import read_jsonl
 from implicit_sparsity.corpora.sources.reasoning_gym_logic import RELATIONS
-from implicit_sparsity.errors import InputError
 
 LOCAL = {"jsonl", "parquet", "hub"}
 SHIPPED = [name for name in loaders.names() if name not in LOCAL]
@@ -53,18 +52,6 @@ def test_records_are_good(records, name):
     assert all(r["prompt"].strip() and r["completion"] == r["completion"].rstrip() for r in result)
 
 
-def test_limit_seed_and_length_choose_documents(tmp_path):
-    def ids(**options):
-        collect(tmp_path / "a", tmp_path / "b", "d", "champ", options)
-        return [r["id"] for r in read_jsonl(tmp_path / "a")[0]]
-
-    assert ids(limit=20, seed=1) == ids(limit=30, seed=1)[:20] != ids(limit=20, seed=2)
-    assert len(ids(seed=1)) == 270
-    short = ids(seed=1, max_chars=400)
-    assert 20 < len(short) < 270
-    assert json.loads((tmp_path / "b").read_text())["dropped"] == {"over max_chars": 270 - len(short)}
-
-
 def test_code_is_whole(records):
     for name in ("python_stdlib", "human_eval"):
         bodies = [f"{r['prompt']}\n{r['completion']}\n" for r in records[name]]
@@ -104,22 +91,3 @@ def test_wrong_puzzles_are_left_out(collected, records):
 def test_conversations_alternate(records):
     for r in records["chitchat"]:
         assert r["prompt"].startswith("A: ") and r["id"] == f"chitchat:{r['group']}"
-
-
-@pytest.mark.parametrize(
-    ("source", "options", "message"),
-    [
-        ("no_such", {}, "loader: no loader 'no_such' (there are: champ"),
-        ("x", {"loader": "../champ"}, "no loader"),
-        ("champ", {"turns": 3}, "turns: loader champ has no such option"),
-        ("champ", {"limit": 0}, "d.champ.limit: must be a whole number"),
-        ("champ", {"max_chars": 1}, "d.champ: no records (270 over max_chars)"),
-        ("gsm_symbolic", {}, "limit: a generator has no end"),
-        ("reasoning_gym_logic", {"limit": 3, "tasks": ["zebra"]}, "tasks: no task 'zebra'"),
-        ("jsonl", {"path": "x"}, "fields: loader jsonl needs this option"),
-    ],
-)
-def test_wrong_options(tmp_path, source, options, message):
-    with pytest.raises(InputError) as caught:
-        collect(tmp_path / "a", tmp_path / "b", "d", source, options)
-    assert message in str(caught.value) and not list(tmp_path.iterdir())

@@ -8,7 +8,6 @@ from planted import DOMAINS, noisy_scores, write_scores
 from probe_table import probe_table
 
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.figures import base
 from implicit_sparsity.options import load
 from implicit_sparsity.storage.tables import read_table, write_table
 
@@ -57,37 +56,6 @@ def test_rows_that_no_option_asks_for_are_still_an_error(one, tmp_path):
     with pytest.raises(InputError, match="no rows"):
         (tmp_path / "empty.csv").write_text("model,value\n")
         read_table(tmp_path / "empty.csv")
-
-
-def test_panels_without_rows_are_left_out_and_the_axis_is_named_below_the_last():
-    frame = pd.DataFrame({"model": ["a", "a", "b"], "k": [1, 2, 1], "layer": 0, "value": 1.0})
-    figure, cells = base.grid(frame, "k", [1, 2], lambda part: f"{len(part)} rows", height=1)
-    assert [(k, list(part["model"])) for _, k, part in cells] == [(1, ["a"]), (2, ["a"]), (1, ["b"])]
-    axes = np.array(figure.axes).reshape(2, 2)
-    assert [[ax.axison for ax in row] for row in axes] == [[True, True], [True, False]]
-    assert [[ax.get_xlabel() for ax in row] for row in axes] == [["", "layer"], ["layer", ""]]
-    assert [ax.get_ylabel() for ax in axes[:, 0]] == ["a\n2 rows", "b\n1 rows"]
-
-
-def test_a_line_is_drawn_in_order_with_its_band():
-    frame = pd.DataFrame({"layer": [2, 0, 1], "mean": [3.0, 1.0, 2.0], "low": 0.5, "high": [4.0, 2.0, 3.0]})
-    _, [[ax]] = base.panels(1, 1, height=1)
-    base.line(ax, frame, {"color": "#000000"}, gid="x")
-    base.line(ax, frame, {"color": "#000000"}, band=0)
-    assert list(ax.lines[0].get_ydata()) == [1, 2, 3] and ax.lines[0].get_gid() == "x"
-    (band,) = ax.collections
-    corners = band.get_paths()[0].vertices
-    assert {(x, y) for x, y in corners} == {(0, 0.5), (1, 0.5), (2, 0.5), (0, 2), (1, 3), (2, 4)}
-
-
-def test_the_spread_of_groups_is_that_of_their_values():
-    values = [1.0, 3.0, np.nan, 5.0, 5.0]
-    table = pd.DataFrame({"layer": [0, 0, 0, 1, 1], "value": values, "n": [4, 6, 9, 2, 2]})
-    result = base.spread(table, ["layer"], units="documents")
-    assert result.to_dict("records") == [
-        {"layer": 0, "mean": 2.0, "low": 1.0, "high": 3.0, "n": 2, "documents": 6},
-        {"layer": 1, "mean": 5.0, "low": 5.0, "high": 5.0, "n": 2, "documents": 2},
-    ]
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 import pytest
 
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.measurements.base import Subject
 from implicit_sparsity.options import load
 from implicit_sparsity.workflow import source
 
@@ -34,11 +33,6 @@ def test_settings_are_how_and_not_where():
 def test_wrong_options_are_refused(name, option, value):
     with pytest.raises(InputError, match=option):
         load("measurements", name, **{option: value})
-
-
-def test_drift_is_not_of_base():
-    with pytest.raises(InputError, match="not of base"):
-        load("measurements", "drift").measure(Subject("model", {}, "base", {}))
 
 
 @pytest.mark.parametrize("name", source.available("measurements"))

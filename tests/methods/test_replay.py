@@ -2,9 +2,9 @@
 
 import networks
 import pytest
-import test_distributed
-from test_distributed import forked  # noqa: F401 (a fixture)
+import workers
 from test_methods import train, trained  # noqa: F401 (a fixture)
+from workers import forked  # noqa: F401 (a fixture)
 
 from implicit_sparsity.options import load
 from implicit_sparsity.storage import tensors
@@ -71,10 +71,8 @@ def test_processes_that_share_a_batch_mix_the_same_documents(
     method,
 ):
     """Each of two workers draws for itself, and the process that saves draws again."""
-    monkeypatch.setitem(test_distributed.OPTIONS, method, test_distributed.OPTIONS["lora"])
-    first = test_distributed.train(nano, "dense", method, 1, tmp_path / "first")
-    one, two = (
-        test_distributed.train(nano, "dense", method, gpu, tmp_path / str(gpu), first) for gpu in (1, 2)
-    )
-    test_distributed.assert_same_stage(one, two)
+    monkeypatch.setitem(workers.OPTIONS, method, workers.OPTIONS["lora"])
+    first = workers.train(nano, "dense", method, 1, tmp_path / "first")
+    one, two = (workers.train(nano, "dense", method, gpu, tmp_path / str(gpu), first) for gpu in (1, 2))
+    workers.assert_same_stage(one, two)
     assert (one / "state.safetensors").read_bytes() == (two / "state.safetensors").read_bytes()

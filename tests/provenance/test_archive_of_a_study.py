@@ -159,19 +159,6 @@ def test_explain_goes_from_a_figure_to_the_corpus(study):
     assert "MADE AGAIN" not in done.stdout and '"rank": 2' in done.stdout
 
 
-@pytest.mark.parametrize(
-    "file, match",
-    [
-        ("results/figures/nothing.pdf", "no such file"),
-        ("config.yaml", "is not in a folder results/"),
-        ("results/README.md", "is no artifact of a study"),
-    ],
-)
-def test_explain_refuses_in_one_line(study, file, match):
-    done = module("explaining", study / file)
-    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1) and match in done.stderr
-
-
 def test_unfinished_and_stale_studies_are_refused(study, archive, monkeypatch):
     before = (study / "archives/study.tar.gz").read_bytes()
     table, text, status = (

@@ -1,12 +1,7 @@
 """What is written of verdicts: whole, equal for equal tables, published numbers where they belong."""
 
 import json
-import os
 import re
-import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,11 +10,10 @@ from PIL import Image
 from planted_claims import CASES_OF_ALL, FAMILIES, OPTIONS, ORDERS
 from write_chapter import write_chapter
 
-from implicit_sparsity.report import verdict_pages, verdict_summary
+from implicit_sparsity.report import verdict_pages
 from implicit_sparsity.storage.tables import write_table
 
 FIGURES = ["critical_sparsity", "overlap_by_layer"]
-SCRIPTS = Path(verdict_summary.__file__).parents[2]
 
 
 def judged(folder, frames, options=OPTIONS):
@@ -105,21 +99,3 @@ def test_the_chapter_has_question_figure_and_verdict(made, tmp_path):
     assert texts[0].count("<img") == 1 and "data:image/png;base64," in texts[0]
     after = texts[0].split("H1a. Are the activations of a token sparse?")[1]
     assert after.index("<img") < after.index("SUPPORTED:") < after.index("H1b.")
-
-
-def test_the_end_of_make_names_every_claim_once(made, tmp_path):
-    """With its statement where it was judged; read from results/ of the folder that make runs in."""
-    claims = json.loads(Path(made[0]).read_text())["claims"]
-    idle = [name for name, claim in claims.items() if claim["verdict"] == "NOT RUN"]
-    assert idle and len(idle) < len(claims)
-    command = [sys.executable, "-m", "implicit_sparsity.report.verdict_summary"]
-    options = {"cwd": tmp_path, "env": os.environ | {"PYTHONPATH": str(SCRIPTS)}, "text": True}
-    failed = subprocess.run(command, capture_output=True, **options)
-    assert failed.returncode == 1 and failed.stderr.startswith("error: results/verdicts.json is not there")
-    (tmp_path / "results").mkdir()
-    shutil.copy(made[0], tmp_path / "results")
-    *lines, last = subprocess.run(command, capture_output=True, check=True, **options).stdout.splitlines()
-    assert lines.pop() == f"NOT RUN        {', '.join(idle)}" and "results/verdicts.md" in last
-    result = [re.fullmatch(r"([A-Z ]+[A-Z]) +(H\w+) +(.+)", line).groups() for line in lines]
-    expected = [(c["verdict"], name, c["statement"]) for name, c in claims.items() if name not in idle]
-    assert sorted(result) == sorted(expected)

@@ -9,7 +9,6 @@ import yaml
 
 from implicit_sparsity.workflow.config.error import ConfigError
 from implicit_sparsity.workflow.config.load import load
-from implicit_sparsity.workflow.tables import figure_style
 
 ROOT = Path(__file__).parents[2]
 REVISION = "0123456789abcdef0123456789abcdef01234567"
@@ -105,4 +104,3 @@ def test_tables_of_figures_and_claims_are_made(study):
     assert {"scores", "hubs", "activation_overlap"} <= set(result.tables)
     assert set(result.claimed_tables) < set(result.tables)
     assert result.figure_tables("hubs") and set(result.figure_tables("overview")) <= set(result.tables)
-    assert figure_style() and not any("#" in line for line in figure_style())

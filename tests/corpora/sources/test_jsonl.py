@@ -68,29 +68,22 @@ def test_duplicated_id(tmp_path):
         documents(path, fields=QA | {"id": "key"})
 
 
-def test_choices_by_text_index_letter_and_columns(tmp_path):
-    rows = [{"q": f"{i}?", "c": {"text": ["x", "y"]}, "n": answer} for i, answer in enumerate([1, "B", "y"])]
-    path = write(tmp_path / "a.jsonl", *rows)
-    result = documents(path, fields={"prompt": "q", "choices": "c.text", "answer": "n"})
-    assert [(r["answer"], r["completion"], r["choices"]) for r in result] == [("y", "y", ["x", "y"])] * 3
-    path = write(tmp_path / "b.jsonl", {"q": "?", "opa": "left", "opb": "right", "cop": 0})
-    assert documents(path, fields={"prompt": "q", "choices": ["opa", "opb"], "answer": "cop"})[0][
-        "answer"] == "left"  # fmt: skip
-    path = write(tmp_path / "c.jsonl", {"q": "?", "opa": "left", "opb": "right", "cop": 2})
-    with pytest.raises(InputError, match="index 2 of 2 choices"):
-        documents(path, fields={"prompt": "q", "choices": ["opa", "opb"], "answer": "cop"})
+def test_one_object_keyed_by_id(tmp_path):
+    path = write(tmp_path / "a.json", {"x1": {"q": "one?", "a": "1"}, "x2": {"q": "two?", "a": "2"}})
+    result = documents(path, layout="mapping")
+    assert {r["id"]: r["prompt"] for r in result} == {"x1": "one?", "x2": "two?"}
+    write(path, {"x1": {"q": "one?", "a": "1"}, "x2": {"q": "two?", "a": ""}})
+    with pytest.raises(InputError, match=rf"^{path}: completion: x2: is empty$"):
+        documents(path, layout="mapping")
+    with pytest.raises(InputError, match=rf"^{path}: must be one JSON object keyed by id, found list$"):
+        documents(write(path, [{"q": "one?", "a": "1"}]), layout="mapping")
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"fields": {"promt": "q", "completion": "a"}}, r"fields\.promt: no such field"),
-        ({"fields": {"prompt": "q"}}, "name the column of the completion"),
-        ({"licence": " "}, "under which licence"),
-        ({"answer_pattern": "("}, "not a regular expression"),
-        ({"answer_pattern": "#"}, "needs a group"),
-        ({"layout": "csv"}, "not one of lines, mapping"),
-        ({"on_bad": "ignore"}, "not one of refuse, drop"),
+        ({"layout": "csv"}, "^layout: 'csv' is not one of lines, mapping$"),
+        ({"on_bad": "ignore"}, "^on_bad: 'ignore' is not one of refuse, drop$"),
     ],
 )
 def test_wrong_options(tmp_path, options, message):

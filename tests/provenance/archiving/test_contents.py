@@ -2,11 +2,11 @@
 
 import json
 import os
-import subprocess
 from pathlib import Path
 
 import pytest
 from planted_archive import whole
+from provenance.planted_checkout import checkout
 
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.provenance import formats, identity
@@ -14,27 +14,9 @@ from implicit_sparsity.provenance.archiving import contents, readiness, restorin
 from implicit_sparsity.provenance.archiving.layout import PATCH
 
 
-def git(folder, *words):
-    who = ["-c", "user.name=t", "-c", "user.email=t@t.invalid"]
-    subprocess.run(["git", "-C", str(folder), *who, *words], check=True, capture_output=True)
-
-
 @pytest.fixture
 def repository(tmp_path):
-    """A checkout with one commit."""
-    root = tmp_path / "repository"
-    root.mkdir()
-    for name, text in (
-        ("Snakefile", "rule all:\n"),
-        ("scripts/a.py", "A = 1\n"),
-        (".gitignore", "results/\n"),
-    ):
-        (root / name).parent.mkdir(exist_ok=True)
-        (root / name).write_text(text)
-    git(root, "init", "-q")
-    git(root, "add", "-A")
-    git(root, "commit", "-qm", "one")
-    return root
+    return checkout(tmp_path / "repository")
 
 
 def test_code_of_a_clean_and_of_a_changed_checkout(repository):
@@ -65,11 +47,6 @@ def test_code_of_a_restored_study_is_compared_with_its_manifest(tmp_path):
     assert contents.code(root)["changed"] == ["Snakefile"] and contents.code(root)["patch"] == "patch"
     with pytest.raises(InputError, match="neither a git checkout"):
         contents.code(tmp_path)
-
-
-def test_a_folder_in_another_checkout_has_no_commit(repository):
-    (repository / "results").mkdir()
-    assert identity.commit(repository / "results") is None
 
 
 def artifact(root, path, **files):

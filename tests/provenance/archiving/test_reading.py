@@ -198,17 +198,6 @@ def test_disk_that_is_too_small(tmp_path, monkeypatch):
     refused(whole(tmp_path / "study.tar"), tmp_path, "needs")
 
 
-def test_command_line_is_one_line_and_status_1(tmp_path):
-    command = [sys.executable, "-m", "implicit_sparsity.provenance.archiving", "nowhere.tar"]
-    done = subprocess.run(
-        command, cwd=tmp_path, env={"PYTHONPATH": str(SCRIPTS)}, capture_output=True, text=True
-    )
-    assert (done.returncode, done.stdout) == (
-        1,
-        "",
-    ) and done.stderr == "error: nowhere.tar: no such archive\n"
-
-
 def test_reading_needs_the_standard_library_alone():
     code = "import sys; from implicit_sparsity.provenance.archiving import restoring; "
     code += "print(set(sys.modules) & {'yaml', 'rocrate'})"

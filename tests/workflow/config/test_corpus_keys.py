@@ -1,0 +1,44 @@
+"""Keys of domains, splits and tokens: their limits, and what a source may say besides."""
+
+import pytest
+import refusals
+from pydantic import ValidationError
+
+from implicit_sparsity.workflow.config.corpus_keys import Domain, Source
+
+WRONG = {  # overlay of config.yaml -> key, found, allowed (parts of the line)
+    "domains: {law: {}}": ("domains.law.sources", "nothing", "mapping"),
+    "splits: {near_duplicate: 80}": ("splits.near_duplicate", "80", "<= 1"),
+    "tokens: {template: chatml}": ("tokens.template", "'chatml'", "mapping"),
+    "tokens: {template: {middle: x}}": ("tokens.template.middle", "unknown key", "after, before, between"),
+    "tokens: {on_long: split}": ("tokens.on_long", "'split'", "truncate | drop"),
+    "domains: {code: {sources: {human_eval: {limit: 0}}}}": ("human_eval.limit", "0", "integer >= 1"),
+    "domains: {code: {sources: {human_eval: 3}}}": ("sources.human_eval", "3", "mapping"),
+    "domains: {code: {sources: {Mine: {loader: jsonl}}}}": ("sources.Mine", "'Mine'", "lower-case letters"),
+    "domains: {code: {sources: {human_eval: {revision: main}}}}": (
+        "human_eval.revision",
+        "'main'",
+        "40 hexadecimal digits",
+    ),
+    "splits: {eval: 0}": ("splits.eval", "0", "integer >= 1"),
+    "splits: {near_duplicate: 0}": ("splits.near_duplicate", "0", "> 0"),
+    "splits: {seed: -1}": ("splits.seed", "-1", "integer >= 0"),
+    "splits: {probes: 8}": ("splits.probes", "unknown key", "did you mean probe?"),
+    "tokens: {max_length: 1}": ("tokens.max_length", "1", "integer >= 2"),
+    "tokens: {shards: 1.5}": ("tokens.shards", "1.5", "integer >= 1"),
+    "tokens: {template: {before: 3}}": ("tokens.template.before", "3", "text"),
+}
+
+
+@pytest.mark.parametrize("overlay", WRONG, ids=refusals.names(WRONG))
+def test_a_wrong_key_is_one_line(folder, overlay):
+    refusals.check(overlay, WRONG[overlay])
+
+
+def test_a_source_takes_options_of_its_loader_and_a_domain_nothing_of_its_own():
+    assert Source.model_validate({"limit": 5, "path": "x"}).model_extra == {"path": "x"}
+    domain = Domain.model_validate({"sources": {"hpo": {}}})
+    assert domain.sources["hpo"].loader is None and domain.sources["hpo"].limit is None
+    for wrong in ({"sources": {}}, {"sources": {"hpo": {}}, "limit": 5}):
+        with pytest.raises(ValidationError):
+            Domain.model_validate(wrong)

@@ -1,0 +1,175 @@
+"""What no single key of a config can say: references between entries, sizes that fit each other."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import refusals
+import yaml
+
+from implicit_sparsity.workflow.config import references
+from implicit_sparsity.workflow.config.error import ConfigError
+
+ROOT = Path(__file__).parents[3]
+NANO = yaml.safe_load((ROOT / "tests/nano.yaml").read_text())["models"]
+CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
+
+
+def shaped(kind, **changes) -> str:
+    """An overlay with a nano model whose architecture says something else."""
+    return yaml.safe_dump({"models": {"x": NANO[kind] | {"config": NANO[kind]["config"] | changes}}})
+
+
+WRONG = {  # overlay of config.yaml -> key, found, allowed (parts of the line)
+    "comparisons: {reference: lroa}": ("comparisons.reference", "'lroa'", "did you mean lora?"),
+    "probes: {gradients: {documents: 65}}": ("probes.gradients.documents", "65", "<= splits.probe (64)"),
+    "probes: {gradients: {dim: 500}}": ("probes.gradients.dim", "500", "a multiple of rank (16)"),
+    "probes: {drift: {documents: 65}}": ("probes.drift.documents", "65", "<= splits.probe (64)"),
+    "probes: {thresholds: {documents: 65}}": ("probes.thresholds.documents", "65", "<= splits.probe (64)"),
+    "probes: {plasticity_task: {documents: 65}}": (
+        "probes.plasticity_task.documents",
+        "65",
+        "<= splits.probe (64)",
+    ),
+    "probes: {activations: {skip_first: 128}}": (
+        "activations.skip_first",
+        "128",
+        "< tokens.max_length (128)",
+    ),
+    "probes: {plasticity_task: false}": (
+        "probes.plasticity",
+        "reads plasticity_task",
+        "entry plasticity_task under",
+    ),
+    "probes: {thresholds: false}": ("probes.critical_sparsity", "reads thresholds", "entry thresholds under"),
+    "probes: {drift: false}": ("probes.representation_drift", "reads drift", "entry drift under"),
+    "probes: {gradients: false}": ("probes.gradient_overlap", "reads gradients", "entry gradients under"),
+    "probes: {activations: {top_k: [1.5]}}": ("probes.activations.top_k[0]", "1.5", "a share below 1"),
+    "probes: {gradient_overlap: {k: [2.5]}}": ("probes.gradient_overlap.k[0]", "2.5", "or a count"),
+    "probes: {activations: {top_k: [2000]}}": ("probes.activations.top_k[0]", "2000", "<= 1536"),
+    "probes: {activation_overlap: {k: [0.1, 5000]}}": (
+        "probes.activation_overlap.k[1]",
+        "5000",
+        "models.smollm2",
+    ),
+    "hardware: {card: h200, cards: 1, cards_per_job: {smollm2: 2}}": (
+        "hardware.cards_per_job.smollm2",
+        "2",
+        "<= hardware.cards (1)",
+    ),
+    "hardware: {card: h200, budget: {smollm2: {memory_gb: [5, 1]}}}": (
+        "hardware.budget.smollm2.memory_gb",
+        "[5, 1]",
+        "the lower end",
+    ),
+    "orders: {forward: [code, math, code]}": (
+        "orders.forward[2]",
+        "'code' a second time",
+        "each domain once",
+    ),
+    "domains: {general: false}": ("orders.forward[3]", "'general'", "code, math, medical"),
+    "figures: {drift_by_layer: {domain: maths}}": (
+        "figures.drift_by_layer.domain",
+        "'maths'",
+        "did you mean math?",
+    ),
+    "probes: {activation_overlap: false}": ("figures.overlap_by_layer", "which is not made", "under probes"),
+    "models: {x: {source: path, path: no/where, layers: 2, width: 64}}": (
+        "models.x.path",
+        "no/where",
+        "model's folder",
+    ),
+    shaped("nano_moe", num_experts_per_tok=5): (
+        "models.x.config.num_experts_per_tok",
+        "5",
+        "integer <= 4",
+    ),
+    "training: {warmup: 20}": ("training.warmup", "20", "integer < training.steps (20)"),
+    "evals: {generate: [maths]}": ("evals.generate[0]", "'maths', which is no domain", "did you mean math?"),
+    "evals: {documents: 1000}": ("evals.documents", "1000", "<= splits.eval (48)"),
+    "tokens: {min_completion: 128}": ("tokens.min_completion", "128", "< tokens.max_length"),
+    "splits: {min_chars: 9000}": ("splits.min_chars", "9000", "<= splits.max_chars"),
+    shaped("nano_dense", num_attention_heads=3, num_key_value_heads=2): (
+        "models.x.config.num_attention_heads",
+        "3",
+        "a multiple of num_key_value_heads (2)",
+    ),
+    shaped("nano_dense", linear_num_value_heads=3): (
+        "models.x.config.linear_num_value_heads",
+        "3",
+        "a multiple of linear_num_key_heads (2)",
+    ),
+    "evals: {choice_items: 49}": ("evals.choice_items", "49", "<= splits.eval (48)"),
+    "evals: {generation_items: 49}": ("evals.generation_items", "49", "<= splits.eval (48)"),
+    "probes: {hubs: {k: 2000}}": ("probes.hubs.k", "2000", "a count <= 1536, the width of models.smollm2"),
+    "models: {smollm2: {trained: false}}": ("figures.", "which is not made", "train methods"),
+}
+
+
+@pytest.mark.parametrize("overlay", WRONG, ids=refusals.names(WRONG))
+def test_a_wrong_key_is_one_line(folder, overlay):
+    refusals.check(overlay, WRONG[overlay])
+
+
+def config(**sections) -> dict:
+    """config.yaml with other sections."""
+    return copy.deepcopy(CONFIG) | sections
+
+
+def test_what_just_fits_is_taken():
+    whole = config(training={"warmup": 19, "steps": 20})
+    whole["evals"] |= dict.fromkeys(("documents", "choice_items", "generation_items"), 48)
+    whole["splits"]["min_chars"] = whole["splits"]["max_chars"]
+    whole["tokens"]["min_completion"] = 127
+    whole["probes"] |= {"activations": {"top_k": [1536], "skip_first": 127}, "drift": {"documents": 64}}
+    for check in ("budgets", "measurements", "sizes", "models", "orders", "needs", "tables"):
+        getattr(references, f"check_{check}")(whole)
+
+
+def test_width_of_a_model_is_that_of_all_its_experts():
+    assert references.width(CONFIG["models"]["smollm2"]) == 1536
+    assert references.width(NANO["nano_dense"]) == 64
+    assert references.width(NANO["nano_moe"]) == 4 * 16 + 16
+
+
+def test_the_narrowest_model_limits_the_sets():
+    models = {"wide": {"width": 2000}, "narrow": {"width": 5}, "middle": {"width": 50}}
+    references.check_sizes({"models": models, "probes": {"hubs": {"k": [0.1, 5]}, "plasticity": {}}})
+    with pytest.raises(ConfigError) as error:
+        references.check_sizes({"models": models, "probes": {"hubs": {"k": [0.1, 6]}}})
+    words = "a share below 1 or a count <= 5, the width of models.narrow"
+    assert str(error.value) == f"probes.hubs.k[1]: found 6, allowed: {words}"
+
+
+def test_a_measurement_that_reads_another_needs_it():
+    references.check_needs({"probes": {"thresholds": {}, "activations": {}}})
+    references.check_needs({"probes": {"drift": {}}})  # "previous" is a stage, and not measured
+    references.check_needs({"probes": {"plasticity": {}, "plasticity_task": {}}})
+    with pytest.raises(
+        ConfigError, match=r"^probes.thresholds: found a measurement that reads activations, "
+    ):
+        references.check_needs({"probes": {"thresholds": {}}})
+    with pytest.raises(
+        ConfigError, match=r"^probes.write_interference: found a probe that reads activations, "
+    ):
+        references.check_needs({"probes": {"write_interference": {}}})  # of the base model
+
+
+def test_a_probe_may_not_be_called_like_a_table_of_scores():
+    with pytest.raises(ConfigError) as error:
+        references.check_tables({"probes": {"fronts": {}}})
+    assert str(error.value).startswith(
+        "probes.fronts: found the name of another table, allowed: any name but"
+    )
+
+
+def test_a_range_may_be_one_number_and_cards_may_be_left_out():
+    budget = {"x": {"total_hours": [3, 3], "memory_gb": [0, 80]}}
+    references.check_hardware({"hardware": {"cards_per_job": {"x": 8}, "budget": budget}})
+    references.check_hardware({})
+
+
+def test_the_reference_may_be_a_control_and_without_methods_there_is_none():
+    given = {"comparisons": {"reference": "lora_random"}}
+    references.check_comparisons(given, {"a": {"family": "lora"}, "b": {"family": "lora_random"}})
+    references.check_comparisons(given, {})
