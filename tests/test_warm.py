@@ -14,9 +14,9 @@ import os, signal, sys, time
 def leave(number, frame):
     raise SystemExit(128 + number)
 signal.signal(signal.SIGTERM, leave)
-print(os.getpid(), os.getcwd(), sys.argv[0], os.environ["WORD"], "torch" in sys.modules, flush=True)
-print("said", file=sys.stderr)
 try:
+    print(os.getpid(), os.getcwd(), sys.argv[0], os.environ["WORD"], "torch" in sys.modules, flush=True)
+    print("said", file=sys.stderr)
     {work}
 finally:
     print("unwound", flush=True)
@@ -59,7 +59,7 @@ def test_status_and_streams(start, tmp_path, work, status, error):
 
 def test_a_signal_is_handed_on_and_a_killed_job_is_gone(start):
     for number, status, rest in ((signal.SIGTERM, 143, "unwound\n"), (signal.SIGKILL, -9, "")):
-        process = start("time.sleep(60)")
+        process = start("[time.sleep(0.1) for _ in range(600)]")
         fork = int(process.stdout.readline().split()[0])
         process.send_signal(number)
         assert process.wait(30) == status

@@ -108,13 +108,17 @@ def watched(line):
         end(lambda: enter(streams=streams, **given))
     for stream in streams:
         os.close(stream)
-    line.sendall(b"%d\n" % fork)
+    say(line, fork)
     while not (ended := os.waitpid(fork, os.WNOHANG))[0]:
         if select.select([line], [], [], 0.02)[0]:
             os.killpg(fork, signal.SIGKILL)
-    with contextlib.suppress(BrokenPipeError):
-        line.sendall(b"%d\n" % os.waitstatus_to_exitcode(ended[1]))
+    say(line, os.waitstatus_to_exitcode(ended[1]))
     os._exit(0)
+
+
+def say(line, number):
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the caller is gone
+        line.sendall(b"%d\n" % number)
 
 
 def end(work):
