@@ -47,8 +47,8 @@ def snakemake(folder, *arguments, environment, timeout) -> subprocess.CompletedP
                 _, status = map(int, answers)
         except TimeoutError:
             status = -signal.SIGKILL
-        said = [stream.seek(0) or stream.read() for stream in (out, err)]
-    return subprocess.CompletedProcess(command, status, *said)
+        printed = [stream.seek(0) or stream.read() for stream in (out, err)]
+    return subprocess.CompletedProcess(command, status, *printed)
 
 
 @cache
@@ -108,15 +108,15 @@ def watched(line):
         end(lambda: enter(streams=streams, **given))
     for stream in streams:
         os.close(stream)
-    say(line, fork)
+    answer(line, fork)
     while not (ended := os.waitpid(fork, os.WNOHANG))[0]:
         if select.select([line], [], [], 0.02)[0]:
             os.killpg(fork, signal.SIGKILL)
-    say(line, os.waitstatus_to_exitcode(ended[1]))
+    answer(line, os.waitstatus_to_exitcode(ended[1]))
     os._exit(0)
 
 
-def say(line, number):
+def answer(line, number):
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the caller is gone
         line.sendall(b"%d\n" % number)
 

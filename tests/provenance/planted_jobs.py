@@ -1,6 +1,7 @@
 """Jobs without Snakemake, and the files that they make."""
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -28,6 +29,17 @@ def made(path, content=None):
 def no_job():
     yield
     _current.clear()
+
+
+def table_of_scores(count):
+    """results/tables/scores.csv in the working folder, of so many inputs, each by a job."""
+    paths = []
+    for number in range(count):
+        job(lambda: None, "score")
+        paths.append(made(Path(f"results/evals/{number}.json"), "{}"))
+        finish(paths[-1:])
+    job(lambda evals: None, "table", input={"evals": paths})
+    finish([made(Path("results/tables/scores.csv"), "a\n")])
 
 
 def chain(tmp_path, seed=0, commit="a"):

@@ -63,9 +63,8 @@ def of_model(study: Study, model: str, checkpoints: dict, notes: dict) -> dict:
         row["tokens"] += cost.tokens
         row["flops"] += cost.flops
         row["hours"] += cost.gpu * cost.seconds / 3600
-    trained_with = [
-        name for owner, name in study.methods if owner == model and name in methods_of(checkpoints)
-    ]
+    names = methods_of(checkpoints)
+    trained_with = [name for owner, name in study.methods if owner == model and name in names]
     memory = {
         " ".join(part for part in case if part): parts
         for case, parts in cases.cases(study, model, trained_with).items()

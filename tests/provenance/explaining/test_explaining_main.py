@@ -6,10 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from provenance.planted_jobs import job, made, no_job  # noqa: F401 (a fixture)
+from provenance.planted_jobs import made, no_job, table_of_scores  # noqa: F401 (a fixture)
 
 from implicit_sparsity.provenance.explaining import tree
-from implicit_sparsity.provenance.record import finish
 
 SCRIPTS = Path(tree.__file__).parents[3]
 
@@ -38,13 +37,7 @@ def test_explain_refuses_in_one_line(tmp_path, file, match):
 
 def test_the_tree_is_printed_with_all_inputs_if_asked(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    paths = []
-    for number in range(5):
-        job(lambda: None, "score")
-        paths.append(made(Path(f"results/evals/{number}.json"), "{}"))
-        finish(paths[-1:])
-    job(lambda evals: None, "table", input={"evals": paths})
-    finish([made(Path("results/tables/scores.csv"), "a\n")])
+    table_of_scores(5)
     few, everything = explain("results/tables/scores.csv"), explain("--all", "results/tables/scores.csv")
     assert few.returncode == everything.returncode == 0, few.stderr + everything.stderr
     assert few.stdout.splitlines() == list(tree.lines("results/tables/scores.csv"))

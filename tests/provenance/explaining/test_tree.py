@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from provenance.planted_jobs import chain, job, made, no_job  # noqa: F401 (a fixture)
+from provenance.planted_jobs import chain, job, made, no_job, table_of_scores  # noqa: F401 (a fixture)
 
 from implicit_sparsity.provenance import formats
 from implicit_sparsity.provenance.explaining import tree
@@ -34,13 +34,7 @@ def test_explain_takes_snakemakes_note_of_what_says_nothing(tmp_path):
 
 def test_many_inputs_of_one_rule_are_told_in_short(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    paths = []
-    for number in range(7):
-        job(lambda: None, "score")
-        paths.append(made(Path(f"results/evals/{number}.json"), "{}"))
-        finish(paths[-1:])
-    job(lambda evals: None, "table", input={"evals": paths})
-    finish([made(Path("results/tables/scores.csv"), "a\n")])
+    table_of_scores(7)
     reported = list(tree.lines("results/tables/scores.csv"))
     assert (
         "`- and 4 more of rule score (ALL=1)" in reported and sum(".json" in line for line in reported) == 3
