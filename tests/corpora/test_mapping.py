@@ -31,8 +31,9 @@ def test_choices_by_text_index_letter_and_columns():
     assert records(row | {"cop": 0}, fields=fields)[0]["answer"] == "left"
     assert refused(row | {"cop": 2}, fields=fields) == "t:1: answer: index 2 of 2 choices"
     assert refused(row | {"cop": -1}, fields=fields) == "t:1: answer: index -1 of 2 choices"
-    said = refused(row | {"cop": True}, fields=fields)  # the answer is the completion here, which comes first
-    assert said == "t:1: completion: must be a text, found bool"
+    # the answer is the completion here, which comes first
+    reported = refused(row | {"cop": True}, fields=fields)
+    assert reported == "t:1: completion: must be a text, found bool"
     assert refused(row | {"cop": "C"}, fields=fields) == "t:1: answer: index 2 of 2 choices"
     assert (
         refused(row | {"cop": "middle"}, fields=fields) == "t:1: answer: 'middle' is not one of the choices"
@@ -94,8 +95,8 @@ def test_the_answer_is_the_first_group_where_the_pattern_matches_last():
     assert records(rows[0], answer_pattern=r"(#+) +(\d)")[0]["answer"] == "####"
     message = "t:2: answer: answer_pattern is not in the completion"
     assert refused(*rows, answer_pattern="#### (.+)") == message
-    dropped, kept = records(*rows, answer_pattern="#### (.+)", on_bad="drop")
-    assert dropped == Dropped("missing field") and kept["answer"] == "2"
+    dropped, retained = records(*rows, answer_pattern="#### (.+)", on_bad="drop")
+    assert dropped == Dropped("missing field") and retained["answer"] == "2"
 
 
 def test_rows_are_drawn_of_those_that_fit():

@@ -13,13 +13,13 @@ def test_both_halves_are_measured_as_planned(nano, again):
 
     model, tokens = nano("llama")
     subject = Subject(str(model), {}, "base", {"math": Tokens(tokens["math"])}, "math")
-    told = []
-    subject.progress = lambda what: told.append(what) or iter
+    reported = []
+    subject.progress = lambda what: reported.append(what) or iter
     chosen = {"documents": 3, "rank": 4, "dim": 32, "gradient_checkpointing": again}
     measurement = load("measurements", "gradients", **chosen)
     arrays, coords = measurement.measure(subject)
     losses, ids = arrays["loss"][1], coords["document_id"][1]
-    assert told == ["math a", "math b"] and losses.shape == ids.shape == (2, 3)
+    assert reported == ["math a", "math b"] and losses.shape == ids.shape == (2, 3)
     assert ids.tolist() == [[f"probe_{half}-{i}" for i in range(3)] for half in "ab"]
     assert arrays["sketch"][1].shape[-1] == 32 and np.bincount(coords["column"][1]).tolist() == [8] * 4
     (training,) = measurement.passes(1, 50.0, 0)

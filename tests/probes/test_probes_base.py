@@ -168,16 +168,16 @@ def test_budgets_may_differ_by_the_tolerance_and_the_least_counts():
     assert base.check_comparable(stores, 0.05) == 95
     with pytest.raises(InputError) as error:
         base.check_comparable(stores, 0.04)
-    found = "halves of unequal token budget: code/b has 95, code/a has 100"
-    assert str(error.value) == f"{found} (more than 4% apart; overlap grows with the budget)"
+    message = "halves of unequal token budget: code/b has 95, code/a has 100"
+    assert str(error.value) == f"{message} (more than 4% apart; overlap grows with the budget)"
 
 
 def test_stores_that_cannot_be_compared_are_one_line():
     stores = {"code": dense(np.ones((2, 1, 2))), "math": dense(np.ones((2, 1, 3)))}
     with pytest.raises(InputError) as error:
         base.check_comparable(stores, 1.0)
-    found = "stores of different models (layers x neurons)"
-    assert str(error.value) == f"{found}: code 1 x 2, math 1 x 3"
+    message = "stores of different models (layers x neurons)"
+    assert str(error.value) == f"{message}: code 1 x 2, math 1 x 3"
     with pytest.raises(InputError) as error:
         base.check_comparable({"code": stores["code"].isel(half=[0])}, 1.0)
     assert str(error.value) == "nano.base.code: 1 halves, not 2"

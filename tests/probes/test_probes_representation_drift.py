@@ -33,8 +33,8 @@ def rows(dataset, **options) -> list[dict]:
     return load("probes", "representation_drift", **options).rows({"": dataset})
 
 
-def one(found, **keys) -> dict:
-    (row,) = (row for row in found if all(row[name] == value for name, value in keys.items()))
+def one(rows, **keys) -> dict:
+    (row,) = (row for row in rows if all(row[name] == value for name, value in keys.items()))
     return row
 
 

@@ -80,6 +80,6 @@ def test_unknown_names_fill_every_place_that_is_left_before_two_look_alike():
     """Those of filled and hollow markers that no known method has, in every colour."""
     left = (2 * len(MARKERS) - len(KNOWN)) * len(COLOURS)
     plot_styles = styles(["lora", *(f"method_{i}" for i in range(left))])
-    looks = {look_of(look) for look in plot_styles.values()}
-    assert len(looks) == left + 1
-    assert not looks & {look_of(look) for look in styles(KNOWN[1:]).values()}
+    shown = {look_of(look) for look in plot_styles.values()}
+    assert len(shown) == left + 1
+    assert not shown & {look_of(look) for look in styles(KNOWN[1:]).values()}

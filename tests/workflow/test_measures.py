@@ -37,5 +37,5 @@ def test_a_scope_that_no_rule_knows_is_refused(monkeypatch):
     monkeypatch.setattr(measures, "SCOPES", ("checkpoint",))
     with pytest.raises(ConfigError) as error:
         measures.of({"activations": {}})
-    found = "a measurement of SCOPE 'domain'"
-    assert str(error.value) == f"probes.activations: found {found}, allowed: checkpoint"
+    scope = "a measurement of SCOPE 'domain'"
+    assert str(error.value) == f"probes.activations: found {scope}, allowed: checkpoint"

@@ -23,20 +23,20 @@ def lose(folder, file):
 
 
 def test_outputs_that_were_lost_are_put_back(tmp_path):
-    kept, folder, file = finished(tmp_path)
+    cached, folder, file = finished(tmp_path)
     make(folder, file)
-    kept.keep()
+    cached.keep()
     lose(folder, file)
     assert finished(tmp_path)[0].restore()
     assert (folder / "weights").read_text() == "w" and file.read_text() == "a\n1\n"
 
 
 def test_another_key_and_altered_bytes_are_no_hit(tmp_path):
-    kept, folder, file = finished(tmp_path)
+    cached, folder, file = finished(tmp_path)
     make(folder, file)
-    kept.keep()
+    cached.keep()
     lose(folder, file)
     assert not finished(tmp_path, depends=2)[0].restore()
-    (kept.folder / "1").write_text("altered")
+    (cached.folder / "1").write_text("altered")
     assert not finished(tmp_path)[0].restore() and not file.exists()
     assert not OutputCache(None, 1, [], [file]).restore(), "without a place nothing is kept"

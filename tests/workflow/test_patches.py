@@ -67,7 +67,7 @@ def chain(group_size, inputs):
     waits = {job: place for place, job in enumerate(group)}  # for members alone: the others are done
     return SimpleNamespace(
         _group=Counting(dict.fromkeys(group, group)),
-        _dependencies={job: dict.fromkeys(found, ()) for job, found in depends.items()},
+        _dependencies={job: dict.fromkeys(others, ()) for job, others in depends.items()},
         _n_until_ready=waits,
     )
 

@@ -18,10 +18,10 @@ def test_speakers_alternate_and_each_message_is_a_line():
 
 
 def test_the_context_has_so_many_turns_and_the_first_of_them_is_a():
-    said = [["one"], ["two"], ["three"], ["four"], [LONG]]
-    assert record(said)["prompt"] == "A: two\nB: three\nA: four"
-    assert record(said, turns=1)["prompt"] == "A: four"
-    assert record(said, turns=9)["prompt"] == "A: one\nB: two\nA: three\nB: four"
+    messages = [["one"], ["two"], ["three"], ["four"], [LONG]]
+    assert record(messages)["prompt"] == "A: two\nB: three\nA: four"
+    assert record(messages, turns=1)["prompt"] == "A: four"
+    assert record(messages, turns=9)["prompt"] == "A: one\nB: two\nA: three\nB: four"
 
 
 def test_turns_that_do_not_fit_are_passed_over():
@@ -34,7 +34,7 @@ def test_turns_that_do_not_fit_are_passed_over():
 
 
 def test_each_fitting_turn_is_drawn_by_some_seed_and_always_the_same_by_one():
-    said = [["hi"], *([f"{LONG} {i}"] for i in range(4))]
-    drawn = [record(said, seed)["completion"] for seed in range(60)]
-    assert drawn == [record(said, seed)["completion"] for seed in range(60)]
+    messages = [["hi"], *([f"{LONG} {i}"] for i in range(4))]
+    drawn = [record(messages, seed)["completion"] for seed in range(60)]
+    assert drawn == [record(messages, seed)["completion"] for seed in range(60)]
     assert {text[-1] for text in drawn} == set("0123")

@@ -55,8 +55,12 @@ def test_an_artifacts_own_record_comes_before_what_was_kept_and_noted(root):
     assert (own.record["rule"], own.place, own.noted) == ("prepare", root / path, False)
     assert own.inputs == {"data/own.jsonl": "5"}
     (root / path / "provenance.json").unlink()
-    kept = graph.load(root, path)
-    assert (kept.record["rule"], kept.place, kept.noted) == ("kept", root / "left_out" / path, False)
+    retained = graph.load(root, path)
+    assert (retained.record["rule"], retained.place, retained.noted) == (
+        "kept",
+        root / "left_out" / path,
+        False,
+    )
     (root / "left_out" / path / "provenance.json").write_text("[]")
     noted = graph.load(root, path)
     assert (noted.record["rule"], noted.place, noted.noted) == ("noted", root / path, True)

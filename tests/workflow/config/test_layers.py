@@ -28,6 +28,6 @@ def test_parts_lie_right_above_their_file_and_the_last_of_a_name_counts():
 
 
 def test_the_last_layer_that_says_it_is_named_or_the_nearest_above():
-    said = [("a", {"probes": {"k": [1, 2]}}), ("b", {"probes": {}}), ("c", {"seeds": [0]})]
-    assert layers.file_of(("probes", "k", 1), said) == "a"
-    assert layers.file_of(("probes", "missing"), said) == "b" and layers.file_of(("seeds",), said) == "c"
+    files = [("a", {"probes": {"k": [1, 2]}}), ("b", {"probes": {}}), ("c", {"seeds": [0]})]
+    assert layers.file_of(("probes", "k", 1), files) == "a"
+    assert layers.file_of(("probes", "missing"), files) == "b" and layers.file_of(("seeds",), files) == "c"
