@@ -15,7 +15,7 @@ def test_documents_cannot_inject_special_tokens(tmp_path, model):
     ids = document.ids.tolist()
     assert [i for i in ids if i < 4] == [1, 3, 2, 3]  # those of the template alone
     assert text_of(model, ids) == f"<|user|>{evil}<|end|>\n<|bot|>{evil}<|end|>"
-    assert [i for i in document.meta["choices"][0] if i < 4] == [3]
+    assert text_of(model, document.meta["choices"][0]) == evil and min(document.meta["choices"][0]) > 3
 
 
 def test_bare_text(tmp_path, model):
@@ -71,27 +71,37 @@ PROMPT = [11, 12, 13, 14, 15, 16, 17, 18, 19]
 
 
 @pytest.mark.parametrize(
-    ("prompt", "completion", "left", "written", "cut"),
+    ("prompt", "completion", "left", "written", "stop", "cut"),
     [
-        (PROMPT[:5], [50, 51], PROMPT[:5], [50, 51, 3], False),  # to the last id
-        (PROMPT[:6], [50, 51], PROMPT[1:6], [50, 51, 3], True),  # one too many: the beginning goes
-        (PROMPT[:6], [50], PROMPT[:6], [50, 3], False),  # no more is held free than the completion takes
-        (PROMPT, list(range(50, 60)), PROMPT[4:], [50, 51, 52], True),  # both too long
-        (PROMPT[:2], list(range(50, 60)), PROMPT[:2], [50, 51, 52, 53, 54, 55], True),
-        ([], [], [], [3], False),
+        (PROMPT[:5], [50, 51], PROMPT[:5], [50, 51, 3], 1, False),  # to the last id
+        (PROMPT[:6], [50, 51], PROMPT[1:6], [50, 51, 3], 1, True),  # one too many: the beginning goes
+        (PROMPT[:6], [50], PROMPT[:6], [50, 3], 1, False),  # no more is held free than the completion takes
+        (PROMPT, list(range(50, 60)), PROMPT[4:], [50, 51, 52], 0, True),  # both too long
+        (PROMPT[:2], list(range(50, 60)), PROMPT[:2], [50, 51, 52, 53, 54, 55], 0, True),
+        (PROMPT[:2], list(range(50, 55)), PROMPT[:2], [50, 51, 52, 53, 54, 3], 1, False),
+        ([], [], [], [3], 1, False),
     ],
 )
-def test_prompt_and_completion_are_cut_together(room_of_8, prompt, completion, left, written, cut):
-    context, ids, choices, was_cut = room_of_8.fit(prompt, completion, [])
+def test_prompt_and_completion_are_cut_together(room_of_8, prompt, completion, left, written, stop, cut):
+    context, ids, stop_tokens, choices, was_cut = room_of_8.fit(prompt, completion, [])
     assert context == [1, *left, *room_of_8.between] and ids == written
-    assert (choices, was_cut) == ([], cut)
+    assert (stop_tokens, choices, was_cut) == (stop, [], cut)
 
 
 def test_the_longest_choice_says_how_much_of_the_prompt_stays(room_of_8):
     """So that all choices of a document follow the same context."""
-    context, ids, choices, cut = room_of_8.fit(PROMPT[:6], [50], [[60, 61], [50]])
+    context, ids, stop, choices, cut = room_of_8.fit(PROMPT[:6], [50], [[60, 61, 62], [50]])
     assert context == [1, *PROMPT[1:6], *room_of_8.between] and cut
-    assert (ids, choices) == ([50, 3], [[60, 61, 3], [50, 3]])
+    assert (ids, stop, choices) == ([50, 3], 1, [[60, 61, 62], [50]])
+
+
+def test_stop_tokens_that_are_partly_cut_off(model):
+    """What is left of them is still the template's."""
+    template = TEMPLATE | {"after": "<|end|><|pad|>"}
+    encoder = Encoder(model / "tokenizer.json", Options(template, max_length=6, min_completion=2))
+    assert encoder.after == [3, 0]
+    _, ids, stop, choices, cut = encoder.fit([], [50], [[50], [60, 61, 62]])
+    assert (ids, stop, choices, cut) == ([50, 3], 1, [[50], [60, 61]], True)
 
 
 def test_special_ids_are_those_of_the_tokenizer_whatever_the_template(model):

@@ -26,7 +26,7 @@ def test_choices_are_the_ids_the_completion_has(tmp_path, model):
     r = record(1, n_words=5, completion="bara cete", choices=["dili", "bara cete"], answer="bara cete")
     document = encoded(tmp_path, model, [r]).split("train")[0]
     assert document.meta["correct"] == 1 and document.meta["answer"] == "bara cete"
-    assert document.meta["choices"][1] == document.ids[~document.prompt].tolist()
+    assert [*document.meta["choices"][1], 3] == document.ids[~document.prompt].tolist()
     math = record(2, n_words=5, completion="x\n#### 7", choices=["x\n#### 7", "y"], answer="7", correct=0)
     meta = encoded(tmp_path, model, [math]).split("train")[0].meta
     assert meta["correct"] == 0 and meta["answer"] == "7"
@@ -108,7 +108,7 @@ def test_choices_go_to_their_own_documents(tmp_path, model):
         assert len(meta.get("choices", [])) == len(choices) and ("correct" in meta) == bool(choices)
         if choices:
             assert meta["correct"] == len(choices) - 1
-            assert meta["choices"][-1] == document.ids[~document.prompt].tolist()
+            assert [*meta["choices"][-1], 3] == document.ids[~document.prompt].tolist()
 
 
 def test_what_cannot_be_encoded_leaves_no_folder(tmp_path, model):

@@ -5,9 +5,9 @@ import random
 import numpy as np
 import pytest
 from corpora_samples import record
-from token_samples import encoded, text_of
+from token_samples import TEMPLATE, encoded, text_of
 
-from implicit_sparsity.corpora.tokens import Tokens
+from implicit_sparsity.corpora.tokens import CONTENT, FIRST, PROMPT, STOP, Document, Tokens
 from implicit_sparsity.errors import InputError
 
 
@@ -30,6 +30,38 @@ def test_round_trip(tmp_path, model, seed):
     assert documents[-1].meta == documents[len(documents) - 1].meta
     with pytest.raises(IndexError):
         documents[len(documents)]
+
+
+@pytest.mark.parametrize(
+    ("template", "cut", "end"),
+    [(TEMPLATE, 64, [STOP]), (TEMPLATE | {"after": "<|end|><|end|>"}, 64, [STOP] * 2), (TEMPLATE, 20, [])],
+)
+def test_parts_of_documents(tmp_path, model, template, cut, end):
+    """From the shards: the template's ``after`` is there, has two tokens, or is cut off."""
+    words = "bara cete dili bara cete dili bara cete dili bara cete dili bara cete dili"
+    r = record(1, prompt="bara", completion=words)
+    document = encoded(tmp_path, model, [r], template=template, max_length=cut).split("train")[0]
+    prompt = int(document.prompt.sum())
+    inner = len(document.ids) - prompt - 1 - len(end)
+    assert document.meta["stop"] == len(end) and inner > 1
+    assert document.parts.tolist() == [PROMPT] * prompt + [FIRST] + [CONTENT] * inner + end
+    stops = document.ids[document.parts == STOP].tolist()
+    assert stops == [3] * len(end) and 3 not in document.ids[document.parts == CONTENT]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "meta", "parts"),
+    [
+        ([1, 1, 0, 0, 0], {"stop": 1}, [PROMPT, PROMPT, FIRST, CONTENT, STOP]),
+        ([1, 1, 0], {"stop": 1}, [PROMPT, PROMPT, STOP]),  # a completion of nothing but its end
+        ([1, 0, 0], {"stop": 0}, [PROMPT, FIRST, CONTENT]),
+        ([0, 0, 0], {}, [FIRST, CONTENT, CONTENT]),  # bare text
+        ([1, 1], {}, [PROMPT, PROMPT]),
+    ],
+)
+def test_parts_of_a_document(prompt, meta, parts):
+    document = Document(np.arange(len(prompt), dtype=np.uint32), np.array(prompt, bool), meta)
+    assert document.parts.tolist() == parts and document.parts.dtype == np.uint8
 
 
 @pytest.mark.parametrize("part", ["tokens", "offsets", "prompt"])

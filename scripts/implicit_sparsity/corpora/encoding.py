@@ -71,12 +71,17 @@ class Encoder:
         return sorted(number for number, token in added.items() if token.special)
 
     def fit(self, prompt: list[int], completion: list[int], choices: list[list[int]]):
-        """(context ids, completion ids, choices, was anything cut), cut to ``max_length`` together."""
-        completion, *choices = [part + self.after for part in [completion, *choices]]
+        """(context ids, completion ids, how many of these are stop tokens, choices, was anything cut).
+
+        Cut to ``max_length`` together. The completion ends in the template's ``after``, the stop tokens; a
+        choice does not: choices are compared by their texts, as in lm-eval.
+        """
+        text, completion = len(completion), completion + self.after
         longest = max(map(len, [completion, *choices]))
         reserved = min(self.options.min_completion, longest)
         room = self.options.max_length - reserved - len(self.before) - len(self.between)
         context = self.before + prompt[max(0, len(prompt) - room) :] + self.between
         left = self.options.max_length - len(context)
         cut = len(prompt) > room or longest > left
-        return context, completion[:left], [choice[:left] for choice in choices], cut
+        stop = max(0, min(left, len(completion)) - text)
+        return context, completion[:left], stop, [choice[:left] for choice in choices], cut

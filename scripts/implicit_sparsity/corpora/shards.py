@@ -11,7 +11,7 @@ from implicit_sparsity.storage.files import new_folder, read_json, sha256, write
 
 from .encoding import Encoder, Options
 from .records import read_jsonl
-from .tokens import PARTS, shard_name
+from .tokens import FILES, shard_name
 
 
 def tokenize(tokens, model, splits, options: dict) -> dict:
@@ -65,7 +65,7 @@ def _write_split(folder: Path, source: Path, encoder: Encoder) -> dict:
         file.writelines(json.dumps(_meta(*document), ensure_ascii=False) + "\n" for document in documents)
     shards = [documents[start:end] for start, end in _ranges(len(documents), encoder.options.shards)]
     files = [_write_shard(folder, number, shard) for number, shard in enumerate(shards)]
-    shard_tokens = [sum(len(context) + len(completion) for _, context, completion, _ in s) for s in shards]
+    shard_tokens = [sum(len(context) + len(completion) for _, context, completion, *_ in s) for s in shards]
     return {
         "documents": len(documents),
         "tokens": sum(shard_tokens),
@@ -87,9 +87,9 @@ def _encode(records: list[dict], encoder: Encoder):
         yield encoder.fit(prompt, completion, [next(choices) for _ in record.get("choices", ())])
 
 
-def _meta(record: dict, context: list[int], completion: list[int], choices: list[list[int]]) -> dict:
+def _meta(record: dict, context: list[int], completion: list[int], stop: int, choices: list) -> dict:
     line = {key: record[key] for key in ("id", "group", "source")}
-    line["tokens"] = len(context) + len(completion)
+    line |= {"tokens": len(context) + len(completion), "stop": stop}
     if choices:
         line["choices"] = choices
         known = record.get("correct")
@@ -105,7 +105,7 @@ def _ranges(count: int, shards: int) -> list[tuple[int, int]]:
 
 
 def _write_shard(folder: Path, number: int, shard: list[tuple]) -> dict[str, str]:
-    parts = [(context, completion) for _, context, completion, _ in shard]
+    parts = [(context, completion) for _, context, completion, *_ in shard]
     lengths = [len(context) + len(completion) for context, completion in parts]
     mask = chain.from_iterable([1] * len(context) + [0] * len(completion) for context, completion in parts)
     arrays = {
@@ -114,7 +114,7 @@ def _write_shard(folder: Path, number: int, shard: list[tuple]) -> dict[str, str
         "prompt": list(mask),
     }
     result = {}
-    for part, dtype in PARTS.items():
+    for part, dtype in FILES.items():
         path = folder / shard_name(number, part)
         np.asarray(arrays[part], dtype=dtype).tofile(path)
         result[path.name] = sha256(path)

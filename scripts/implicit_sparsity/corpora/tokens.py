@@ -4,10 +4,14 @@
     {split}/shard-00000.tokens.bin      token ids, uint32 little-endian, documents end to end
     {split}/shard-00000.offsets.bin     uint64 (n + 1): document i is tokens[offsets[i]:offsets[i + 1]]
     {split}/shard-00000.prompt.bin      uint8, one a token: 1 prompt or template, 0 completion
-    {split}/documents.jsonl             one line each: id, group, source, tokens, [choices, correct, answer]
+    {split}/documents.jsonl             one line each: id, group, source, tokens, stop,
+                                        [choices, correct, answer]
 
 A document is ``before + prompt + between | completion + after``. ``after`` counts as completion: a model has
-to learn to stop. The writer is corpora/shards.py; this file reads and knows nothing of tokenizers.
+to learn to stop. How likely it is says nothing of the domain, though, so ``stop`` is how many of a document's
+last tokens are those of ``after`` (0 where they were cut off, or the text is bare), and ``Document.parts``
+separates them. Choices have no ``after``. The writer is corpora/shards.py; this file reads and knows nothing
+of tokenizers.
 """
 
 import json
@@ -20,7 +24,10 @@ import numpy as np
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.storage.files import read_json
 
-PARTS = {"tokens": np.dtype("<u4"), "offsets": np.dtype("<u8"), "prompt": np.dtype("u1")}
+FILES = {"tokens": np.dtype("<u4"), "offsets": np.dtype("<u8"), "prompt": np.dtype("u1")}
+
+PROMPT, CONTENT, FIRST, STOP = range(4)  # what a token of a document is
+SCORED = {"content": CONTENT, "first": FIRST, "stop": STOP}  # the parts of a completion
 
 
 def shard_name(number: int, part: str) -> str:
@@ -35,6 +42,15 @@ class Document:
     ids: np.ndarray
     prompt: np.ndarray
     meta: dict
+
+    @property
+    def parts(self) -> np.ndarray:
+        """What each token is, uint8 (T,): ``PROMPT`` (template too), ``FIRST`` (the first token of the
+        completion that is no stop token), ``CONTENT`` (what follows it), ``STOP``."""
+        parts = np.where(self.prompt, PROMPT, CONTENT).astype(np.uint8)
+        parts[len(parts) - self.meta.get("stop", 0) :] = STOP
+        parts[np.flatnonzero(parts == CONTENT)[:1]] = FIRST
+        return parts
 
 
 class Tokens:
@@ -65,7 +81,7 @@ class Tokens:
         entry = self.index["splits"][name]
         for number, (documents, tokens) in enumerate(zip(entry["shard_documents"], entry["shard_tokens"])):
             lengths = {"tokens": tokens, "offsets": documents + 1, "prompt": tokens}
-            for part, dtype in PARTS.items():
+            for part, dtype in FILES.items():
                 path = self.folder / name / shard_name(number, part)
                 expected = lengths[part] * dtype.itemsize
                 size = path.stat().st_size if path.is_file() else None
@@ -91,7 +107,7 @@ class Documents:
             raise IndexError(i)
         i %= len(self)
         number = int(np.searchsorted(self._starts, i, side="right")) - 1
-        tokens, offsets, prompt = (self._shards[number][part] for part in PARTS)
+        tokens, offsets, prompt = (self._shards[number][part] for part in FILES)
         place = i - int(self._starts[number])
         start, end = int(offsets[place]), int(offsets[place + 1])
         if not start <= end <= len(tokens):
@@ -125,7 +141,7 @@ class Documents:
     def _shards(self) -> list[dict[str, np.ndarray]]:
         shards = range(len(self.entry["shard_documents"]))
         return [
-            {part: _map(self.folder / shard_name(n, part), PARTS[part]) for part in PARTS} for n in shards
+            {part: _map(self.folder / shard_name(n, part), FILES[part]) for part in FILES} for n in shards
         ]
 
 
