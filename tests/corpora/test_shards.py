@@ -27,6 +27,7 @@ def test_choices_are_the_ids_the_completion_has(tmp_path, model):
     document = encoded(tmp_path, model, [r]).split("train")[0]
     assert document.meta["correct"] == 1 and document.meta["answer"] == "bara cete"
     assert [*document.meta["choices"][1], 3] == document.ids[~document.prompt].tolist()
+    assert document.meta["baselines"]["chance"] == 1 / 2 and document.meta["baselines"]["longest"] == 1
     math = record(2, n_words=5, completion="x\n#### 7", choices=["x\n#### 7", "y"], answer="7", correct=0)
     meta = encoded(tmp_path, model, [math]).split("train")[0].meta
     assert meta["correct"] == 0 and meta["answer"] == "7"

@@ -9,6 +9,7 @@ import numpy as np
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.storage.files import new_folder, read_json, sha256, write_json
 
+from .choice_baselines import baselines
 from .encoding import Encoder, Options
 from .records import read_jsonl
 from .tokens import FILES, shard_name
@@ -94,6 +95,7 @@ def _meta(record: dict, context: list[int], completion: list[int], stop: int, ch
         line["choices"] = choices
         known = record.get("correct")
         line["correct"] = record["choices"].index(record["answer"]) if known is None else known
+        line["baselines"] = baselines(record["prompt"], record["choices"], line["correct"])
     if "answer" in record:
         line["answer"] = record["answer"]
     return line
