@@ -14,6 +14,13 @@ def metadata(text="planted"):
     return {"long_name": text, "units": "1"}
 
 
+def clustered(rng, groups, correlation):
+    """Values of documents, standard normal, those of one group as correlated as that; groups: [n] names."""
+    place = np.unique(groups, return_inverse=True)[1]
+    shared, own = rng.standard_normal(place.max() + 1), rng.standard_normal(len(place))
+    return np.sqrt(correlation) * shared[place] + np.sqrt(1 - correlation) * own
+
+
 def _groups(scores, tokens, groups):
     """What ``groups`` documents a half with equally many tokens add, with noise of their own."""
     rng = np.random.default_rng(0)
