@@ -18,6 +18,9 @@ config.clear()
 config.update(study.config)
 
 MODELS, DOMAINS, TABLES, FIGURES = study.models, study.domains, study.tables, list(config["figures"])
+COMPARED = (
+    study.compared
+)  # all domains but the reference set, which is scored, and of which drift is measured
 PROBES = [name for name in config["probes"] if name not in MEASUREMENTS]
 CONTROLS = config["probes"]["activations"]["controls"]
 
@@ -76,7 +79,7 @@ def code(script, room=None, *names):
 def stores(measurement, **at):
     """Paths of a measurement's stores; `at`: a model, a checkpoint and, where its scope has them, domains, or lists."""
     scope = study.measures[measurement].scope
-    domains = {"domain": DOMAINS} if scope == "domain" else {}
+    domains = {"domain": study.domains_measured(measurement)} if scope == "domain" else {}
     return expand(STORES[scope], measurement=measurement, **domains | at)
 
 
@@ -94,7 +97,7 @@ def readable(need):
         trained = {model: study.stages(model, methods=study.probed_methods) for model in MODELS}
         return [f"results/adapters/{model}/{name}" for model in MODELS for name in trained[model]]
     pattern = {"controls": CONTROL, "models": MODEL}[need]
-    return expand(pattern, model=MODELS, control=CONTROLS, domain=DOMAINS)
+    return expand(pattern, model=MODELS, control=CONTROLS, domain=COMPARED)
 
 
 def measured_from(wildcards):

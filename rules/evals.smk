@@ -82,6 +82,7 @@ rule continual_metrics:
         code=code("continual_metrics.py"),
         joint=JOINT,
         orders=config["orders"],
+        reference=study.reference,
     script:
         "../scripts/continual_metrics.py"
 

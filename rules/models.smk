@@ -8,8 +8,8 @@ A compute node may have no internet, so a hub model is fetched where Snakemake r
 rule prepare_model:
     """Put a model into the one form that every later rule reads, and check its declared shape."""
     input:
-        # only a model from scratch reads documents, in the study's template
-        splits=lambda w: expand(SPLITS, domain=DOMAINS if study.from_scratch(w.model) else []),
+        # only a model from scratch reads documents, in the study's template, and never the reference set
+        splits=lambda w: expand(SPLITS, domain=COMPARED if study.from_scratch(w.model) else []),
         weights=lambda w: study.weights_on_disk(w.model),
     output:
         folder=directory(MODEL),

@@ -31,6 +31,7 @@ rule preflight:
         study={name: config[name] for name in PLANNED}
         | {
             "domains": {domain: {} for domain in DOMAINS},
+            "reference": study.reference,
             "hardware": config.get("hardware", {}),
             "probes": {name: config["probes"][name] for name in MEASURED},
         },

@@ -31,6 +31,7 @@ rule measure_domain:
         name="{model}",
         options=lambda w: study.measures[w.measurement].how,
         orders=lambda w: study.orders_read(w.measurement),
+        reference=lambda w: study.reference_read(w.measurement),
     script:
         "../scripts/measure.py"
 
@@ -51,9 +52,9 @@ rule measure_control:
     input:
         model=MODEL,
         plan=ancient(PLAN),
-        tokens=expand(TOKENS, domain=DOMAINS, allow_missing=True),
+        tokens=expand(TOKENS, domain=COMPARED, allow_missing=True),
     output:
-        stores=[directory(path) for path in expand(CONTROL, domain=DOMAINS, allow_missing=True)],
+        stores=[directory(path) for path in expand(CONTROL, domain=COMPARED, allow_missing=True)],
     log:
         "results/logs/measure_control/{model}.{control}.log",
     benchmark:
@@ -66,7 +67,7 @@ rule measure_control:
     params:
         base=entry("models", "model"),
         code=code("measure_control.py", "measurements", "activations"),
-        domains=DOMAINS,
+        domains=COMPARED,
         name="{model}",
         options=study.measures["activations"].how,
     script:

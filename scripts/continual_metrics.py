@@ -9,11 +9,14 @@ METRICS = ["model", "method", "order", "seed", "score", "metric", "value", "high
 COVARIATE = "kl_base"  # a score by its file, but of no quality: it has covariates, no metrics
 
 
-def continual_metrics(r_matrices: str, metrics: str, scores: str, orders: dict, joint=()) -> None:
+def continual_metrics(
+    r_matrices: str, metrics: str, scores: str, orders: dict, joint=(), reference=""
+) -> None:
     """Write ``r_matrices`` (one row per cell, stage 0 = base model) and ``metrics`` (one row per metric).
 
     scores: table of collect_scores; orders: name -> domains in the order trained; joint: names of the
-    methods that train on all domains at once, for intransigence. Every score with at least one value has its
+    methods that train on all domains at once, for intransigence; reference: the domain of ``general_delta``,
+    "" for all that an order does not train. Every score with at least one value has its
     cells; metrics are computed for the scores that every domain of the order has. A cell that was not
     measured is absent from r_matrices, and a metric that needs it is empty. ``kl_newest`` of the run stands
     beside every metric.
@@ -40,7 +43,8 @@ def continual_metrics(r_matrices: str, metrics: str, scores: str, orders: dict, 
             moved[key[:4]] = rows[0]["value"]
         else:
             bound = joint_scores(arranged, key, joint, better)
-            rows = long_metrics(run_key, table, trained, better, bound)
+            other = [reference] if reference else [name for name in table.columns if name not in trained]
+            rows = long_metrics(run_key, table, trained, better, bound, other)
         summary += rows
     for row in summary:
         row["kl_newest"] = moved.get(tuple(row[name] for name in BY[:4]))
@@ -96,17 +100,16 @@ def long_cells(key, table, trained) -> list[dict]:
     ]
 
 
-def long_metrics(key, table, trained, higher_is_better, joint=None) -> list[dict]:
-    """Every metric of one R matrix [stage 0..T, domains]."""
+def long_metrics(key, table, trained, higher_is_better, joint=None, general=()) -> list[dict]:
+    """Every metric of one R matrix [stage 0..T, domains]; general: the domains of ``general_delta``."""
     from implicit_sparsity.metrics import continual
 
-    other = [domain for domain in table.columns if domain not in trained]
     values = continual.metrics(
         table[trained].iloc[1:],
         base=table[trained].iloc[0],
         higher_is_better=higher_is_better,
         joint=joint,
-        general=table[other].iloc[[0, -1]] if other else None,
+        general=table.reindex(columns=general).iloc[[0, -1]] if len(general) else None,
     )
     identity = {name: key[name] for name in ("model", "method", "order", "seed")} | {"score": key["metric"]}
     return [

@@ -21,6 +21,7 @@ def measure(
     adapter=None,
     previous=None,
     orders=None,
+    reference="",
     name=None,
     code="",
     **stores,
@@ -38,7 +39,7 @@ def measure(
     shards = _shards(domains, [tokens] if isinstance(tokens, str) else tokens)
     stores = {need: stores[need] for need in chosen.NEEDS if need in stores}
     subject = Subject(model, base, checkpoint, shards, domain, adapter, previous, stores, orders or {})
-    subject.progress = progress
+    subject.reference, subject.progress = reference, progress
     index = {each: shards[each].index for each in ([domain] if domain else domains)}
     described = chosen.TITLE, model, name, checkpoint, chosen.settings(), code
     rule = "measure_domain" if domain else "measure_checkpoint"

@@ -31,6 +31,18 @@ def test_networks_after_the_first_are_read_from_disk(stage, networks):
     assert seconds == pytest.approx(flops / SPEED + (networks - 1) * 4 * dense.total / 1e9)
 
 
+def test_the_reference_set_is_taken_by_drift_and_by_few_others():
+    """One domain of those that there are is the reference: drift takes all as before, others one less."""
+    name = next(iter(study().config["domains"]))
+    plain, apart = study(), study()
+    plain.config["reference"], apart.config["reference"] = False, name
+    everything = len(plain.config["domains"])
+    assert measuring.cost(apart, "dense", "drift", 1) == measuring.cost(plain, "dense", "drift", 1)
+    own = 2 * 6 * 8 * 16
+    tokens = [measuring.cost(each, "dense", "plasticity_task", 0)[0] - own for each in (plain, apart)]
+    assert tokens[1] / tokens[0] == pytest.approx((everything - 1) / everything)
+
+
 def test_training_and_a_pass_add_up():
     """Two tasks of six steps on eight rows of 16 tokens, then six documents of each domain."""
     plan = study(hardware=H200)

@@ -28,3 +28,11 @@ def test_a_job_waits_for_those_that_make_its_inputs():
     assert tokens == Job(1, "tokenize_domain", {}) and trained.run == ("lora", 1)
     with pytest.raises(InputError, match="rule tokenize_domain has no jobid"):
         jobs.parse(PLAN.replace("    jobid: 1\n", ""))
+
+
+def test_the_reference_set_is_planned_where_a_measurement_needs_it():
+    measured = {"activations": ["base"], "drift": ["lora.o.seed0.stage1"]}
+    plan = jobs.planned({"m": {"trained": [], "measured": measured}}, ["x", "y", "apart"], "apart")
+    activations = [job.wildcards["domain"] for job in plan if job.kind == "activations"]
+    assert activations == ["x", "y"]
+    assert sum(job.kind == "drift" for job in plan) == 1, "of all domains together"

@@ -199,6 +199,19 @@ def test_intransigence_is_against_the_best_joint_run_of_the_seed(tmp_path):
     assert result["joint_fast", 0] == pytest.approx((0.6 - 0.5) / 2)
 
 
+def test_general_delta_is_of_the_reference_set_alone(tmp_path):
+    """z is trained by no stage of the order either: without a reference set both count."""
+    domains = ("x", "y", "z", "apart")
+    rows = [[0.1, 0.1, 0.4, 0.5], [0.5, 0.2, 0.3, 0.6], [0.3, 0.7, 0.0, 0.9]]
+    files = run(tmp_path, "base", rows[:1], domains=domains) + run(tmp_path, "lora", rows, domains=domains)
+    paths = [str(tmp_path / f"{name}.csv") for name in ("scores", "r_matrices", "metrics")]
+    collect_scores(paths[0], files)
+    for reference, expected in (("apart", 0.4), ("", (0.4 - 0.4) / 2), ("gone", np.nan)):
+        continual_metrics(paths[1], paths[2], paths[0], {"o": ["x", "y"]}, reference=reference)
+        values = read_table(paths[2]).query("metric == 'general_delta'")["value"]
+        assert values.item() == pytest.approx(expected, nan_ok=True)
+
+
 def test_divergence_stands_beside_every_metric_and_has_none_of_its_own(tmp_path):
     kl = [[0.0, 0.0], [0.2, 0.1], [0.5, 0.4]]
     loss = [[3.0, 3.0], [2.0, 3.0], [2.5, 2.0]]

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from implicit_sparsity.workflow import tables
 from implicit_sparsity.workflow.config.error import ConfigError
 from implicit_sparsity.workflow.config.load import load
 
@@ -97,6 +98,30 @@ def test_checkpoints_that_are_probed(study):
     assert all(".stage4" in name for name in result.probed("smollm2", "activations")[1:])
     assert result.probed("smollm2", "drift") == result.probed("smollm2", "activations")[1:]
     assert len(result.stages("smollm2", methods=["lora"])) == 2 * 4
+
+
+def test_a_reference_set_is_a_domain_that_few_measurements_take(study):
+    sources = {"rows": {"loader": "chitchat", "limit": 40}}
+    without = study(domains={"apart": {"sources": sources}}, reference=False)
+    result = study(domains={"apart": {"sources": sources}}, reference="apart")
+    assert without.reference == "" and without.compared == without.domains
+    assert result.domains == without.domains and result.reference == "apart"
+    assert result.compared == [domain for domain in result.domains if domain != "apart"]
+    taking = {name for name in result.measures if "apart" in result.domains_measured(name)}
+    assert {"drift"} <= taking and not {"activations", "gradients", "thresholds", "plasticity_task"} & taking
+    assert taking == {name for name in result.measures if result.reference_read(name) == "apart"}
+    assert without.reference_read("drift") == ""
+    assert without.domains_measured("drift") == without.domains == result.domains_measured("drift")
+
+
+def test_a_figure_of_one_domain_is_of_the_reference_set_unless_it_names_another(study):
+    sources = {"domains": {"apart": {"sources": {"rows": {"loader": "chitchat"}}}}, "reference": "apart"}
+    other = study(**sources, figures={"drift_by_layer": {"domain": ""}})
+    assert other.config["figures"]["drift_by_layer"] == {"domain": ""}, "the mean of all, as it says"
+    figures = {"hubs": {"k": 0.1}, "drift_by_layer": {"reference": "base"}}
+    drawn = tables.of_reference(figures, "apart")
+    assert drawn == {"hubs": {"k": 0.1}, "drift_by_layer": {"domain": "apart", "reference": "base"}}
+    assert tables.of_reference(figures, "") == figures
 
 
 def test_tables_of_figures_and_claims_are_made(study):

@@ -33,7 +33,11 @@ class DriftByLayer(Figure):
     TABLES = ("representation_drift",)
     EMPTY = "no trained checkpoint in this study"
 
-    domain: str = option("", help="domain of the fixed documents; empty: mean and range of all")
+    domain: str = option(
+        "",
+        help="domain of the fixed documents; left out: the reference set, if there is one; empty: mean and "
+        "range of all",
+    )
     reference: str = option("base", choices=("base", "previous"), help="network that is compared with")
     measures: tuple = option(
         ("relative_l2", "cka", "drift_energy", "mean_angle"), choices=tuple(TITLES), help="measures to draw"

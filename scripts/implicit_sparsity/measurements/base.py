@@ -28,6 +28,7 @@ class Subject:
     previous: str | None = None  # of the stage before, where NEEDS has "previous" and there is one
     stores: dict = field(default_factory=dict)  # measurement in NEEDS -> paths, a domain each
     orders: dict = field(default_factory=dict)  # name -> domains, where NEEDS has "orders"
+    reference: str = ""  # the domain that is never trained, where NEEDS has "reference" and there is one
     progress: Callable = lambda what: iter  # a wrapper for what is gone through one by one
     scratch: Callable | None = None  # () -> a folder for work that may be cut off and resumed
     attrs: dict = field(default_factory=dict)  # what the store says of itself; a measurement may add to it
@@ -91,7 +92,8 @@ class Measurement(Options):
     # Read from source while the workflow is parsed, so each must be a literal.
     SCOPE = "domain"  # a store of each checkpoint and domain; "checkpoint": one of all domains
     NEEDS: ClassVar[tuple] = ()  # measurements whose stores (of all domains) are read; "tokens": documents of
-    # all domains; "previous": the stage before; "orders": those of the config
+    # all domains; "previous": the stage before; "orders": those of the config; "reference": the
+    # reference set, which is then among the domains
     TITLE = "{model} ({checkpoint}) on {domain}"  # of the store
     PLANNED: ClassVar[tuple] = ("stages",)  # options that say what is measured, and not how
     MULTIPLES: ClassVar[dict] = {}  # option -> option of which it is a multiple

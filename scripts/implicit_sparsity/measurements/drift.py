@@ -29,7 +29,7 @@ class Drift(Measurement):
     batch_tokens: int = option(512, low=1, help="tokens of one forward pass; memory grows with it")
 
     SCOPE = "checkpoint"
-    NEEDS: ClassVar[tuple] = ("previous",)
+    NEEDS: ClassVar[tuple] = ("previous", "reference")
     TITLE = "Drift of {model} at {checkpoint}"
     MINUTES = 30
     LIGHTER: ClassVar[dict] = {"batch_tokens": None}

@@ -80,7 +80,7 @@ METRIC_DOCS = {
     "general_delta": MetricDoc(
         "s (mean_g G[T,g] - mean_g G[0,g])",
         "higher",
-        "Wang et al. 2023 (TRACE), domains never trained",
+        "Wang et al. 2023 (TRACE), the reference set, else domains the order does not train",
         "TRACE, on benchmarks of general ability",
     ),
 }

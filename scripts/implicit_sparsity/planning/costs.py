@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from implicit_sparsity.options import load
-from implicit_sparsity.workflow import source
+from implicit_sparsity.workflow import measures, source
 
 from . import measuring, memory, trained, work
 from .gpus import GPUS, UTILISATION
@@ -87,6 +87,10 @@ class Study:
         known = source.available("measurements")
         return [name for name in self.config["probes"] if name in known]
 
+    def domains(self, needs=()) -> list:
+        """Names of the domains that something with these NEEDS takes."""
+        return measures.domains_of(needs, self.config["domains"], self.config.get("reference"))
+
     def measurement(self, name: str):
         """The measurement with its options."""
         if name not in self._loaded:
@@ -159,7 +163,7 @@ class Study:
     def _control(self, model, method, stage):
         """The activation pass over all domains in one job."""
         once = measuring.cost(self, model, "activations", stage)
-        return tuple(len(self.config["domains"]) * each for each in once)
+        return tuple(len(self.domains()) * each for each in once)
 
     def _evaluate(self, model, method, stage):
         shape, length = self.shapes[model], self.length(model)

@@ -21,7 +21,8 @@ def _tokens(config):
 
 
 def _domains(config):
-    config["domains"] |= {f"{name}_2": copy.deepcopy(entry) for name, entry in config["domains"].items()}
+    entries = {name: entry for name, entry in config["domains"].items() if name != config.get("reference")}
+    config["domains"] |= {f"{name}_2": copy.deepcopy(entry) for name, entry in entries.items()}
     config["orders"] = {
         name: [*order, *(f"{domain}_2" for domain in order)] for name, order in config["orders"].items()
     }
@@ -95,7 +96,7 @@ def planned(study: Study, learners) -> list:
         }
         for model in study.shapes
     }
-    return jobs.planned(kinds, list(config["domains"]))
+    return jobs.planned(kinds, list(config["domains"]), config.get("reference"))
 
 
 def totals(study: Study, learners) -> dict:

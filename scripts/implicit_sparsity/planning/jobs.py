@@ -3,7 +3,7 @@
 import re
 
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.workflow import source
+from implicit_sparsity.workflow import measures, source
 
 from .costs import Job
 
@@ -35,9 +35,10 @@ def parse(text: str) -> list[Job]:
     ]
 
 
-def planned(checkpoints: dict, domains: list) -> list[Job]:
+def planned(checkpoints: dict, domains: list, reference: str = "") -> list[Job]:
     """The jobs that ask for a GPU, without order: {model: {"trained": names of checkpoints, "measured":
-    {measurement: names of checkpoints}, and where there are any "controls": their names}}."""
+    {measurement: names of checkpoints}, and where there are any "controls": their names}}; ``reference``:
+    the domain that is measured only where a measurement needs it."""
     result = []
     for model, kinds in checkpoints.items():
         for name in kinds["trained"]:
@@ -45,10 +46,12 @@ def planned(checkpoints: dict, domains: list) -> list[Job]:
             wildcards = {"method": method, "order": order, "seed": seed[4:], "stage": stage[5:]}
             result.append(("train_adapter", {"model": model} | wildcards))
         for measurement, names in kinds["measured"].items():
-            scope = source.class_literal(source.module_name("measurements", measurement), "SCOPE")
+            place = source.module_name("measurements", measurement)
+            scope, needs = (source.class_literal(place, literal) for literal in ("SCOPE", "NEEDS"))
+            taken = measures.domains_of(needs, domains, reference)
             for name in names:
                 at = {"measurement": measurement, "model": model, "checkpoint": name}
-                many = [{"domain": domain} for domain in domains] if scope == "domain" else [{}]
+                many = [{"domain": domain} for domain in taken] if scope == "domain" else [{}]
                 result += [(f"measure_{scope}", at | more) for more in many]
         for name in kinds.get("controls", ()):
             result.append(("measure_control", {"model": model, "control": name}))

@@ -11,7 +11,8 @@ def cost(study, model: str, name: str, stage: int) -> tuple[float, float, float]
     """(tokens, FLOPs, seconds on a GPU) of one job; ``stage``: 0 for the base model."""
     shape, length = study.shapes[model], study.length(model)
     tokens = flops = seconds = 0.0
-    for each in study.measurement(name).passes(len(study.config["domains"]), length, stage):
+    measurement = study.measurement(name)
+    for each in measurement.passes(len(study.domains(measurement.NEEDS)), length, stage):
         if isinstance(each, Training):
             setting, fresh = _setting(study, model, each), trained.Trained(shape, rank=each.rank)
             row = each.length or length
@@ -28,8 +29,8 @@ def cost(study, model: str, name: str, stage: int) -> tuple[float, float, float]
 
 def peak(study, model: str, name: str, adapter=None, stage: int = 0) -> dict:
     """Memory by part, in bytes, of the fullest of its passes; ``adapter``: that of a trained checkpoint."""
-    measurement, domains = study.measurement(name), len(study.config["domains"])
-    every = measurement.passes(domains, study.length(model), stage)
+    measurement = study.measurement(name)
+    every = measurement.passes(len(study.domains(measurement.NEEDS)), study.length(model), stage)
     return max((_parts(study, model, measurement, each, adapter, stage) for each in every), key=_total)
 
 

@@ -52,7 +52,7 @@ def methods_of(checkpoints: dict) -> set:
 def of_model(study: Study, model: str, checkpoints: dict, notes: dict) -> dict:
     """What results/plan/<model>.json holds; bytes, tokens, FLOPs, seconds, hours."""
     shape = study.shapes[model]
-    planned = jobs.planned({model: checkpoints}, list(study.config["domains"]))
+    planned = jobs.planned({model: checkpoints}, list(study.config["domains"]), study.config.get("reference"))
     rules: dict = {}
     for job in planned:
         cost, row = (
@@ -105,7 +105,7 @@ def _assumed(study: Study, model: str) -> dict:
 def budget(study: Study, model: str, memory: dict, rules: dict, hours: float) -> list[dict]:
     """The user's own ranges beside the estimate: [{what, low, high, estimate, inside}]."""
     ranges = study.hardware.get("budget", {}).get(model, {})
-    domains = max(1, len(study.config["domains"]))
+    domains = max(1, len(study.domains()))
     trained = max(1, len({domain for order in study.config["orders"].values() for domain in order}))
     price = study.hardware.get("price_per_hour", 0)
     training = [parts["total"] for case, parts in memory.items() if "evaluate" not in case]

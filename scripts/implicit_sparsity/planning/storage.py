@@ -20,7 +20,7 @@ def rooms(study, jobs) -> dict:
             result[job.kind] += study.measurement(job.kind).stored(study.shapes[model])
         elif job.rule == "measure_control":
             each = study.measurement("activations").stored(study.shapes[model])
-            result["activations"] += len(study.config["domains"]) * each
+            result["activations"] += len(study.domains()) * each
         elif job.rule == "train_adapter":
             method, stage = job.run
             trained = study.methods[model, method]

@@ -20,6 +20,11 @@ class Measure(NamedTuple):
     of_base: bool  # whether the base model is measured
 
 
+def domains_of(needs, domains, reference) -> list[str]:
+    """Domains that something with these NEEDS takes: all but the reference set, unless it needs that, too."""
+    return [domain for domain in domains if domain != reference or "reference" in needs]
+
+
 def of(probes) -> dict[str, Measure]:
     """name -> Measure of the measurements among the entries of ``probes``."""
     return {name: _measure(name, entry) for name, entry in probes.items() if name in MEASUREMENTS}

@@ -21,12 +21,15 @@ class Study:
         self.config = copy.deepcopy(given) | {"methods": methods}
         del self.config["probed_methods"], self.config["controls"]
         self.models, self.domains = list(given["models"]), list(given["domains"])
+        self.reference = given.get("reference") or ""
+        self.compared = measures.domains_of((), self.domains, self.reference)
         self.learners = [name for name in self.models if self.config["models"][name].pop("trained", True)]
         trained_on = {name: entry.get("models", self.models) for name, entry in given["methods"].items()}
         self.trained_on = {variant: trained_on[origin["of"]] for variant, origin in families.items()}
         self.measures = measures.of(self.config["probes"])
         for name, measure in self.measures.items():  # every option in place, as the plan reads them, too
             self.config["probes"][name] = measure.options
+        self.config["figures"] = tables.of_reference(self.config["figures"], self.reference)
         self._probed = {
             (model, name): self._taken(model, name) for model in self.models for name in self.measures
         }
@@ -158,9 +161,17 @@ class Study:
         return "|".join(name for name, measure in self.measures.items() if measure.scope == scope) or NEVER
 
     def domains_measured(self, measurement, domain=None) -> list[str]:
-        """The domain that is measured; all where one store is of all, or where the measurement reads all."""
-        alone = domain and "tokens" not in self.measures[measurement].needs
-        return [domain] if alone else self.domains
+        """The domain that is measured; all where one store is of all, or where the measurement reads all.
+
+        The reference set is among all only where the measurement's NEEDS has it.
+        """
+        needs = self.measures[measurement].needs
+        alone = domain and "tokens" not in needs
+        return [domain] if alone else measures.domains_of(needs, self.domains, self.reference)
+
+    def reference_read(self, measurement) -> str:
+        """The reference set, where the measurement reads it: a change of it says nothing about others."""
+        return self.reference if "reference" in self.measures[measurement].needs else ""
 
     def orders_read(self, measurement) -> dict:
         """The orders, where the measurement reads them: a change of them says nothing about others."""

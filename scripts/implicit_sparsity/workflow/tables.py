@@ -21,6 +21,16 @@ def figure_tables(config, figure) -> list[str]:
     return [*source.class_literal(place, "TABLES", default=()), *(n for n in optional if n in made)]
 
 
+def of_reference(figures, reference) -> dict:
+    """The figures of a config; those of one domain are of the reference set where they name none."""
+    if not reference:
+        return figures
+    of_one = {
+        name for name in figures if "domain" in source.option_fields(source.module_name("figures", name))
+    }
+    return {name: {"domain": reference} | e if name in of_one else e for name, e in figures.items()}
+
+
 def claimed_tables(config) -> list[str]:
     """Names of the tables that claims read, of those that are made."""
     places = [source.module_name("claims", name) for name in config["claims"]]

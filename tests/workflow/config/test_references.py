@@ -67,6 +67,9 @@ WRONG = {  # overlay of config.yaml -> key, found, allowed (parts of the line)
         "'code' a second time",
         "each domain once",
     ),
+    "reference: maths": ("reference", "'maths', which is no domain", "did you mean math?"),
+    "reference: math": ("reference", "'math', which orders.forward trains", "a domain in no order"),
+    "reference: 3": ("reference", "3", "an entry of domains, or false"),
     "domains: {general: false}": ("orders.forward[3]", "'general'", "code, math, medical"),
     "figures: {drift_by_layer: {domain: maths}}": (
         "figures.drift_by_layer.domain",
@@ -122,8 +125,18 @@ def test_what_just_fits_is_taken():
     whole["splits"]["min_chars"] = whole["splits"]["max_chars"]
     whole["tokens"]["min_completion"] = 127
     whole["probes"] |= {"activations": {"top_k": [1536], "skip_first": 127}, "drift": {"documents": 64}}
-    for check in ("budgets", "measurements", "sizes", "models", "orders", "needs", "tables"):
+    for check in ("budgets", "measurements", "sizes", "models", "orders", "reference", "needs", "tables"):
         getattr(references, f"check_{check}")(whole)
+
+
+def test_a_reference_set_is_a_domain_beside_those_of_the_orders():
+    one = {"x": {"sources": {}}}
+    references.check_reference({"domains": one, "orders": {}})
+    references.check_reference({"domains": one, "orders": {}, "reference": False})
+    both = {"domains": one | {"y": {"sources": {}}}, "orders": {"o": ["x"]}, "reference": "y"}
+    references.check_reference(both)
+    with pytest.raises(ConfigError, match="'x', the only domain"):
+        references.check_reference({"domains": one, "orders": {}, "reference": "x"})
 
 
 def test_width_of_a_model_is_that_of_all_its_experts():

@@ -47,6 +47,7 @@ def study_of(whole: dict) -> Study:
     options.check_sources(config)
     references.check_models(config)
     references.check_orders(config)
+    references.check_reference(config)
     options.check_probes(config)
     references.check_measurements(config)
     references.check_needs(config)

@@ -42,6 +42,22 @@ def check_orders(config):
                 raise ConfigError(at, f"{show(domain)} a second time", "each domain once in an order")
 
 
+def check_reference(config):
+    """The reference set is an entry of domains that no order trains."""
+    name = config.get("reference") or ""
+    if not name:
+        return
+    if name not in config["domains"]:
+        known = [*config["domains"], "false"]
+        refuse_unknown(("reference",), name, known, "domain, or false for none")
+    for order, domains in config["orders"].items():
+        if name in domains:
+            found = f"{show(name)}, which orders.{order} trains"
+            raise ConfigError(("reference",), found, "a domain in no order, as it is never trained")
+    if len(config["domains"]) < 2:
+        raise ConfigError(("reference",), f"{show(name)}, the only domain", "one beside others")
+
+
 def check_budgets(config):
     """Warm-up ends before training; evals ask for domains and documents that exist; lengths fit."""
     training, evals, splits = config["training"], config["evals"], config["splits"]

@@ -159,6 +159,13 @@ class Config(Section):
 
     models: dict[Name, Model] = key("Models under study, by a name of your own.", min_length=1)
     domains: dict[Name, Domain] = key("Domains, each with the sources its documents come from.", min_length=1)
+    reference: Literal[False] | str = key(
+        "The domain that is the reference set: in no order, so never trained, and read by no pretraining. "
+        "Every checkpoint is scored on it, and drift measured; `general_delta` is its change.",
+        "what people mean by general knowledge, or what is lost beyond the domains is not seen; false: none.",
+        default=False,
+        allowed="an entry of domains, or false",
+    )
     splits: Splits = key(Splits.__doc__)
     tokens: Tokens = key(Tokens.__doc__)
     orders: dict[Name, Annotated[list[str], Field(min_length=1)]] = key(
