@@ -20,7 +20,7 @@ watched := --logger rich
 export TQDM_DISABLE := 1
 endif
 verdicts := PYTHONPATH=scripts $(python) -m implicit_sparsity.report.verdict_summary
-run_kinds := workflow corpora compute figures archive model
+run_kinds := workflow corpora compute figures archive model wheels
 
 all: .venv/run.stamp ## everything in results/ that config.yaml asks for (CORES=2; ARGS="--configfile mine.yaml")
 	$(snakemake) -c$(CORES) all $(watched) $(ARGS)

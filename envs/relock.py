@@ -3,6 +3,7 @@
     envs/<kind>.in    what a kind of work imports, with its version    written by hand
     envs/<kind>.lock  the same and all it needs, `name==version`       made here; installed with --no-deps
     envs/<kind>.yaml  the same as a conda environment                  made here; named by the rules' `conda:`
+    envs/wheels.lock  wheels that are read, not installed, with hashes written by hand
 
 All kinds are resolved together first, so that all fit into one .venv, for every Python from 3.11 on (a
 pin that only some machines need carries a marker). Without --upgrade a pin moves only where an .in file
@@ -72,6 +73,17 @@ def lock_model() -> None:
     (ENVS / "compute.post-deploy.sh").write_text("\n".join(script) + "\n")
 
 
+def fetch_wheels_for_conda() -> None:
+    """The wheels of wheels.lock, put beside the corpora environment by a script of its own."""
+    pins = [line for line in (ENVS / "wheels.lock").read_text().splitlines() if not line.startswith("#")]
+    script = ["#!/usr/bin/env bash", "# Made by envs/relock.py from envs/wheels.lock."]
+    script += ["set -euo pipefail", "pins=$(mktemp)", "cat > \"$pins\" <<'END'", *pins, "END"]
+    script += ["prefix=$(python -c 'import sys; print(sys.prefix)')"]
+    script += ["python -m pip download --no-deps --only-binary=:all: --require-hashes \\"]
+    script += ['    --dest "$prefix/share/wheels" -r "$pins"', 'rm "$pins"']
+    (ENVS / "corpora.post-deploy.sh").write_text("\n".join(script) + "\n")
+
+
 def relock(upgrade: bool) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         nothing, joint = Path(scratch, "nothing.txt"), Path(scratch, "joint.txt")
@@ -89,6 +101,7 @@ def relock(upgrade: bool) -> None:
             (ENVS / f"{kind}.yaml").write_text(conda_text(kind, pins))
             print(f"envs/{kind}.lock and .yaml: {len(pins)} packages")
     lock_model()
+    fetch_wheels_for_conda()
 
 
 if __name__ == "__main__":

