@@ -11,9 +11,9 @@ KEYS = ("model", "method", "order", "seed", "stage", "domain")
 def collect_scores(scores: str, evals: list[str]) -> None:
     """Write ``scores``: a row per model, method, order, seed, stage, domain and metric.
 
-    evals: evaluation JSON files, each with the key ``study`` (its identity, and per metric value, stderr, n
-    and higher_is_better). Raises InputError for a file that is no such JSON and for an evaluation given
-    twice.
+    evals: evaluation JSON files, each with the key ``study`` (its identity, and per metric value, stderr over
+    groups of documents, n, groups and higher_is_better). Raises InputError for a file that is no such JSON
+    and for an evaluation given twice.
     """
     import pandas as pd
 
@@ -40,7 +40,7 @@ def read_scores(path) -> list[dict]:
         rows = [
             identity
             | {"metric": metric, "value": score["value"], "stderr": score.get("stderr"), "n": score.get("n")}
-            | {"higher_is_better": bool(score["higher_is_better"])}
+            | {"groups": score["groups"], "higher_is_better": bool(score["higher_is_better"])}
             for metric, score in sorted(study["metrics"].items())
         ]
     except (OSError, ValueError) as error:

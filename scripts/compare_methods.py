@@ -30,7 +30,9 @@ def compare_methods(comparisons: str, fronts: str, evals: list[str], stages: str
                 if not entrants:
                     continue
                 key = dict(zip(KEYS, (model, order, score)))
-                comparison = method_comparison.Comparison(entrants, options, options["margins"][score])
+                groups = evaluated.groups_of(domains, score)
+                margin = options["margins"][score]
+                comparison = method_comparison.Comparison(entrants, options, margin, groups)
                 unit = {"unit": UNITS.get(score, "1")}
                 compared += [key | row | unit for row in method_comparison.comparison_rows(comparison)]
                 points += [key | row | unit for row in method_comparison.front_rows(comparison)]

@@ -118,7 +118,7 @@ def write_eval(path, domain, metrics, model="nano", method="base", order="", see
     """One evaluation file: metrics name -> (value, higher_is_better)."""
     study = {"model": model, "method": method, "order": order, "seed": seed, "stage": stage, "domain": domain}
     study["metrics"] = {
-        name: {"value": value, "stderr": 0.02, "n": 24, "higher_is_better": better}
+        name: {"value": value, "stderr": 0.02, "n": 24, "groups": 12, "higher_is_better": better}
         for name, (value, better) in metrics.items()
     }
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -125,7 +125,7 @@ def comparisons(method):
                 at = {"model": "big", "order": order, "score": "loss", "family": family, "against": against}
                 at |= {"role": FAMILIES[family]["role"], "of": FAMILIES[family]["of"], "seeds": seeds}
                 at |= {"difference": value, "difference_low": value - reach, "difference_high": value + reach}
-                at |= {"points": points, "noise_sd": noise if seeds > 1 else np.nan, "documents": 96}
+                at |= {"points": points, "noise_sd": noise if seeds > 1 else np.nan, "n": 96, "groups": 24}
                 at |= {"learned_gain": 0.5, "p_holm": 0.01, "unit": "nat", "note": "one point" * (points < 2)}
                 rows.append(at)
         frame = pd.DataFrame(rows)
@@ -184,7 +184,7 @@ def crossing(effect, reach, noise, seeds=SEEDS, orders=ORDERS):
     from scipy.special import stdtrit
 
     spread = stdtrit(len(seeds) - 1, 0.975) * noise / np.sqrt(len(seeds)) if len(seeds) > 1 else 0.0
-    error = np.sqrt(max(reach**2 - spread**2, 0)) / 1.959963984540054 / np.sqrt(2)
+    error = np.sqrt(max(reach**2 - spread**2, 0)) / stdtrit(15, 0.975) / np.sqrt(2)
     cells, scores = [], []
     for method in ("lora", "activation_mask", "orthogonal"):
         for order, domains in orders.items():
@@ -200,7 +200,7 @@ def crossing(effect, reach, noise, seeds=SEEDS, orders=ORDERS):
                         at |= {"higher_is_better": False, "position": position}
                         cells.append(at | {"trained_domain": domains[stage - 1] if stage else ""})
                         # the mean of as many domains as were trained has the standard error asked for
-                        scores.append(at | {"stderr": error * np.sqrt(max(stage, 1)), "n": 32})
+                        scores.append(at | {"stderr": error * np.sqrt(max(stage, 1)), "n": 32, "groups": 16})
     return {"r_matrices": pd.DataFrame(cells), "scores": pd.DataFrame(scores)}
 
 

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pandas as pd
+import planted
 from compare_methods import compare_methods
 
 from implicit_sparsity.metrics.fronts import Family
@@ -14,6 +15,19 @@ def documents(rng, sizes=(24, 24, 24)):
     """Per domain: base losses, and how far each document is learned and forgotten beyond the mean."""
     rng = np.random.default_rng(rng)
     return [(3 + 0.5 * rng.normal(size=n), rng.normal(size=n), rng.normal(size=n)) for n in sizes]
+
+
+def clustered(rng, names, correlation=0.9):
+    """The same, documents of a group as correlated as that; names: of each domain its documents' groups."""
+    make = planted.clustered
+    return [(3 + 0.5 * make(rng, g, correlation), *(make(rng, g, correlation) for _ in "ab")) for g in names]
+
+
+def own(rng, documents, names, correlation=0.9):
+    """The documents for one method: where they come in groups, what it forgets of each is its own."""
+    if not names:
+        return documents
+    return [(*x[:2], planted.clustered(rng, g, correlation)) for x, g in zip(documents, names)]
 
 
 def family(rng, documents, gains, losses, seeds=3, seed=0.02, document=0.2, cell=0.02) -> Family:
@@ -56,11 +70,17 @@ def write_evals(folder, model, families, seeds, order="main", domains=("code", "
 def write_eval(folder, model, method, order, seed, stage, domain, loss, moved):
     study = {"model": model, "method": method, "order": order, "seed": seed, "stage": stage, "domain": domain}
     study["metrics"] = {
-        name: {"value": float(values.mean()), "stderr": 0.1, "n": len(values), "higher_is_better": False}
+        name: {
+            "value": float(values.mean()),
+            "stderr": 0.1,
+            "n": len(values),
+            "groups": len(values),
+            "higher_is_better": False,
+        }
         for name, values in (("loss", loss), ("kl_base", moved))
     }
     study["documents"] = [
-        {"id": f"{domain}-{i}", "loss": float(a), "kl_base": float(b)}
+        {"id": f"{domain}-{i}", "group": f"{i}", "loss": float(a), "kl_base": float(b)}
         for i, (a, b) in enumerate(zip(loss, moved))
     ]
     path = folder / model / f"{method}.{order}.seed{seed}.stage{stage}" / f"{domain}.json"

@@ -68,9 +68,11 @@ def test_every_column_is_told_and_has_its_n(compared):
     comparisons, fronts = compared
     assert list(comparisons.columns) == ["model", "order", "score", *COMPARED]
     assert list(fronts.columns) == ["model", "order", "score", "family", "role", "of", *POINTS, "unit"]
-    assert set(comparisons["documents"]) == {48} and set(comparisons["seeds"]) == {3}
+    assert set(comparisons["n"]) == {48} and set(comparisons["seeds"]) == {3}
+    assert set(comparisons["groups"]) == {24} and set(fronts["groups"]) == {24}
+    assert comparisons["trusted"].all() and fronts["trusted"].all()
     assert set(comparisons["noise_runs"]) == {9} and set(comparisons["points"]) == {3}
-    assert set(comparisons["unit"]) == {"nat"} and set(fronts["documents"]) == {72}
+    assert set(comparisons["unit"]) == {"nat"} and set(fronts["n"]) == {72}
     assert fronts["point"].map(json.loads).tolist() == [{"learning_rate": p} for p in range(3)] * 3
 
 

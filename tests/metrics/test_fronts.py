@@ -28,8 +28,23 @@ def test_counting_each_document_once_changes_nothing_and_draws_repeat_documents(
     )
     ones = [np.ones((1, len(b))) for b in family.base]
     np.testing.assert_allclose(family.points(ones)[1][0], family.points()[1])
-    counts = fronts.draw_documents([5, 9], 50)
+    counts = fronts.draw_documents(["abcde", "aaabbbccc"], 50)
     assert [c.shape for c in counts] == [(50, 5), (50, 9)] and set(counts[0].sum(axis=1)) == {5}
+    assert (counts[1][:, 0] == counts[1][:, 2]).all(), "a group is drawn whole"
+
+
+def test_a_domain_drawn_with_large_groups_is_still_a_mean():
+    family = planted_fronts.family(0, planted_fronts.documents(0, (6, 6)), (0.2,), (0.1,), document=0, cell=0)
+    counts = fronts.draw_documents(["aaaabc", "abcccc"], 30)
+    gain, forgotten = family.points(counts)
+    np.testing.assert_allclose(gain, np.full((30, 1), family.points()[0]))
+    np.testing.assert_allclose(forgotten, np.full((30, 1), family.points()[1]))
+
+
+def test_learned_gain_of_documents_adds_up():
+    family = planted_fronts.family(2, planted_fronts.documents(2), (0.2, 0.5), (0.1, 0.3))
+    gained = np.mean([x.mean(axis=-1) for x in family.gained()], axis=0)
+    np.testing.assert_allclose(gained, family.points()[0])
 
 
 def test_a_front_is_piecewise_linear():

@@ -13,7 +13,7 @@ def evaluation(folder, stage, losses, ids="xyz", method="lora", domain="code"):
     study = {"model": "nano", "method": method, "order": "main", "seed": 0, "stage": stage, "domain": domain}
     study["metrics"] = {"loss": {"higher_is_better": False}}
     study["documents"] = [
-        {"id": name} if loss is None else {"id": name, "loss": loss}
+        {"id": name, "group": name > "y"} | ({} if loss is None else {"loss": loss})
         for name, loss in zip(ids, losses, strict=True)
     ]
     if method == "base":
@@ -28,6 +28,7 @@ def test_scores_of_documents_that_base_has_stage_by_stage(tmp_path):
     nano = runs.read(files, ["loss", "acc"])["nano"]
     assert nano.better == {"loss": False} and nano.seeds("lora", "main") == [0]
     assert [values.tolist() for values in nano.base(["code"], "loss")] == [[3, 5]]
+    assert [names.tolist() for names in nano.groups_of(["code"], "loss")] == [[False, True]]
     assert nano.base(["code"], "acc") is None and nano.base(["math"], "loss") is None
     (code,) = nano.run("lora", "main", 0, ["code"], "loss")
     assert code.tolist() == [[1, 4]], "the second document has no score of base"

@@ -23,12 +23,13 @@ def cells(method="lora_low", seed=0, less=0.0):
 
 
 def scores(frame):
-    return frame.assign(stderr=0.3, n=10)
+    return frame.assign(stderr=0.3, n=10, groups=frame["domain"].map({"a": 6, "b": 5}))
 
 
 def test_curves_are_means_over_domains_seen_with_losses_turned_round():
     result = stagewise.curves(cells(), scores(cells()), FAMILIES, "loss")
     assert result["value"].tolist() == [-2.0, -1.75] and result["n"].tolist() == [10, 20]
+    assert result["groups"].tolist() == [6, 5]
     assert result["stderr"].tolist() == pytest.approx([0.3, 0.3 / 2**0.5])
     assert set(result["family"]) == {"lora"}
 

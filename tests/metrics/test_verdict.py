@@ -24,6 +24,9 @@ def piece(effect, low, high, side="above", noise=0.0, neutral=0.0, **more):
         (piece(0.8, 0.6, 1.0, noise=math.nan), "INCONCLUSIVE"),
         (piece(0.3, 0.1, 0.4, noise=math.nan), "NOT SUPPORTED"),  # noise does not save a claim
         (piece(0.8, math.nan, math.nan), "INCONCLUSIVE"),
+        (piece(0.8, 0.6, 1.0, groups=10), "SUPPORTED"),
+        (piece(0.8, 0.6, 1.0, groups=9), "INCONCLUSIVE"),  # too few groups to trust the interval
+        (piece(0.3, 0.1, 0.4, groups=9), "INCONCLUSIVE"),
         (piece(0.2, 0.1, 0.4, "below"), "SUPPORTED"),
         (piece(0.8, 0.6, 1.0, "below"), "NOT SUPPORTED"),
         (piece(0.4, 0.3, 0.6, "below"), "INCONCLUSIVE"),
@@ -32,6 +35,10 @@ def piece(effect, low, high, side="above", noise=0.0, neutral=0.0, **more):
 def test_the_rule(evidence, word):
     assert evidence.verdict == word
     assert evidence.row()["verdict"] == word and None not in (evidence.row()["why"], evidence.row()["n"])
+
+
+def test_too_few_groups_are_the_reason():
+    assert "fewer than 10 groups" in piece(0.8, 0.6, 1.0, groups=9).judged()[1]
 
 
 def test_units_need_all_their_pieces_and_claims_need_all_units_to_agree():

@@ -64,7 +64,7 @@ def verdicts(statement="It is so."):
         "noise": None,
         "detectable": 12345.6,
     }
-    row |= {"n": 12, "verdict": "INCONCLUSIVE"}
+    row |= {"n": 12, "groups": 9, "verdict": "INCONCLUSIVE"}
     whole = row | {"high": 0.0, "noise": 0.01}
     claims = {"H1a": {"statement": statement, "verdict": "NOT RUN", "evidence": []}}
     claims["H2a"] = {
@@ -124,9 +124,12 @@ def test_metrics_are_five_methods_across():
 def test_verdicts_say_what_is_not_known():
     rows = rows_of(latex.verdicts(verdicts()))[0]
     assert rows[0][0] == r"\textbf{H1a}" and rows[0][-1] == r"\textbf{not run}"
-    cells = dict(zip(("effect", "interval", "threshold", "noise", "detectable", "n", "word"), rows[2][1:]))
+    cells = dict(
+        zip(("effect", "interval", "threshold", "noise", "detectable", "n", "G", "word"), rows[2][1:])
+    )
     assert cells["effect"] == "$-0.250$" and cells["interval"] == "--" and cells["noise"] == "--"
     assert cells["threshold"] == "$<$ $0.100$" and cells["word"] == "inconclusive"
+    assert cells["n"] == "12" and cells["G"] == "9"
     assert cells["detectable"] == r"$1.23 \times 10^{4}$" and latex.number(-0.0001) == "$0.000$"
     assert rows[3][2] == "$-0.500$ to $0.000$"
 

@@ -66,10 +66,11 @@ class Claim(Options):
             return frame
         return frame[frame["model"].isin(self.models)]
 
-    def piece(self, model: str, three, noise: float, n: int, **more) -> Evidence:
-        """Evidence of (effect, low, high)."""
-        metadata = {"threshold": float(self.threshold), "side": self.SIDE} | more
-        return Evidence(model, *map(float, three), noise=float(noise), n=int(n), **metadata)
+    def piece(self, model: str, three, noise: float, n: int, groups=None, **more) -> Evidence:
+        """Evidence of (effect, low, high), of n documents in so many groups (None: over no documents)."""
+        metadata = {"threshold": float(self.threshold), "side": self.SIDE, "n": int(n)} | more
+        metadata["groups"] = None if groups is None else int(groups)
+        return Evidence(model, *map(float, three), noise=float(noise), **metadata)
 
 
 @dataclass
@@ -97,7 +98,7 @@ class ForgetsLess(OfMethods):
     FIGURE = "method_comparison"
     EFFECT = "how much less is forgotten at equal learning"
     NOISE = "SD of forgetting over seeds of equal settings, of the two methods the larger one"
-    MEAN = "seeds and documents as in comparisons.csv; both comparisons have to hold"
+    MEAN = "seeds and groups of documents as in comparisons.csv; both comparisons have to hold"
 
     threshold: float = option(..., low=0, high=1000, help="by how much less, in units of the score")
     method: str = option("", help="the entry of methods that is judged")
@@ -138,7 +139,8 @@ class ForgetsLess(OfMethods):
                 three = [-three[0], -three[2], -three[1]]
             detail = f"at a learned gain of {row['learned_gain']:.3g}; p after Holm {row['p_holm']:.2g}"
             metadata = {
-                "n": row["documents"],
+                "n": row["n"],
+                "groups": row["groups"],
                 "seeds": int(row["seeds"]),
                 "unit": row["unit"],
                 "order": order,

@@ -3,8 +3,9 @@
 a_k: mean over the domains trained so far of the score after stage k, higher being better (losses turned
 round). effect: a_1 of LoRA less a_1 of the method (behind at the start) and a_T of the method less LoRA's
 (ahead at the end); the claim needs both. Of a method's sweep the setting with the best a_T, mean over seeds,
-for LoRA as well. Interval: Student's over seeds, paired, and the standard errors over documents of both, as
-if not paired, since the table has no covariance: wider than it need be.
+for LoRA as well. Interval: Student's over seeds, paired, and the standard errors over groups of documents
+of both, as if not paired, since the table has no covariance: wider than it need be; Student's t of the domain
+that has fewest groups.
 """
 
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ class H4(OfMethods):
     FIGURE = "rounds"
     EFFECT = "mean score on the domains trained so far: behind after the first stage, ahead after the last"
     NOISE = "SD over seeds of the difference of two runs"
-    MEAN = "paired by seed; Student's interval over seeds added to the documents'"
+    MEAN = "paired by seed; Student's interval over seeds added to the groups'"
 
     threshold: float = option(
         ..., low=0, high=1000, help="by how much behind and ahead, in the score's units"
@@ -60,6 +61,8 @@ class H4(OfMethods):
         if last < self.rounds:
             finding.skip(f"{model}, order {order}: {last} rounds of {self.rounds}")
             return self.seeds
+        from scipy.special import stdtrit
+
         ahead = stagewise.ahead(part, method, self.against)
         if ahead.empty:
             return 0
@@ -68,9 +71,12 @@ class H4(OfMethods):
         crossing = f"ahead from stage {crossed} on" if crossed else "never ahead"
         for stage, sign, what in ((1, -1, "behind at the start"), (last, 1, "ahead at the end")):
             rows = ahead[ahead["stage"] == stage]
-            values, reach = sign * rows["value"].to_numpy(), verdict.Z * rows["stderr"].to_numpy()
+            groups = int(rows["groups"].min())
+            wide = float(stdtrit(max(groups - 1, 1), 0.975))
+            values, reach = sign * rows["value"].to_numpy(), wide * rows["stderr"].to_numpy()
             *three, noise = verdict.over_seeds(values, values - reach, values + reach)
             metadata = {"n": rows["n"].max(), "seeds": len(rows), "order": order, "subject": method}
+            metadata["groups"] = groups
             metadata |= {"what": what, "unit": {"loss": "nat"}.get(self.score, "1"), "detail": crossing}
             finding.evidence.append(self.piece(model, three, noise, **metadata))
         return int(ahead.groupby("stage")["seed"].nunique().min())

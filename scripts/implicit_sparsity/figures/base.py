@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from implicit_sparsity.errors import InputError
+from implicit_sparsity.metrics.clusters import FEWEST_GROUPS
 from implicit_sparsity.options import Options
 from implicit_sparsity.provenance import record
 from implicit_sparsity.storage.files import new_file
@@ -228,12 +229,20 @@ def span(counts) -> str:
     return f"{low:,.0f}" if low == high else f"{low:,.0f} to {high:,.0f}"
 
 
+def documents(frame) -> str:
+    """How many documents, and groups of them, the rows of ``frame`` (n, groups) are measured on."""
+    few = " (below 10: not to be trusted)" if frame["groups"].min() < FEWEST_GROUPS else ""
+    return f"{span(frame['n'])} documents in {span(frame['groups'])} groups{few}"
+
+
 def spread(table, by, units: str = ""):
-    """Mean, lowest, highest and count of ``value`` by group; ``units``: a name for the largest ``n``."""
+    """Mean, lowest, highest and count of ``value`` by group; ``units``: a name for the largest ``n``, with
+    the fewest ``groups``."""
     grouped = table.dropna(subset=["value"]).groupby(list(by), sort=False, dropna=False)
     columns = grouped["value"].agg(mean="mean", low="min", high="max", n="count")
     if units:
         columns = columns.join(grouped["n"].max().rename(units))
+        columns = columns.join(grouped["groups"].min()) if "groups" in table else columns
     return columns.reset_index()
 
 

@@ -30,7 +30,7 @@ class ForgettingLearning(Figure):
         table = table[(table["score"] == self.score) & table["forgetting"].notna()]
         names = {"learned_gain": "learned", "forgetting": "forgotten"}
         names |= {f"forgetting_{end}": f"forgotten_{end}" for end in ("low", "high")}
-        columns = ["model", "order", "score", "family", "role", "of", "method", "seeds", "documents"]
+        columns = ["model", "order", "score", "family", "role", "of", "method", "seeds", "n", "groups"]
         columns += [f"{axis}{end}" for axis in ("learned", "forgotten") for end in ("", "_low", "_high")]
         return table.rename(columns=names)[columns].reset_index(drop=True)
 
@@ -143,9 +143,7 @@ def title_of(part, frame) -> str:
 
 def intervals_note(frame) -> str:
     """What the intervals are over."""
-    seeds, documents = int(frame["seeds"].max()), base.span(frame["documents"])
+    seeds, documents = int(frame["seeds"].max()), base.documents(frame)
     if seeds == 1:
-        return f"Bars: 95 % over documents alone, n = 1 seed, {documents} documents."
-    return (
-        f"Bars: 95 % over documents and seeds, n = {base.span(frame['seeds'])} seeds, {documents} documents."
-    )
+        return f"Bars: 95 % over groups alone, n = 1 seed, {documents}."
+    return f"Bars: 95 % over groups and seeds, n = {base.span(frame['seeds'])} seeds, {documents}."

@@ -11,7 +11,7 @@ from .base import Figure
 NOISE = {"color": "0.85", "linewidth": 0, "zorder": 0}
 MARGIN = {"color": "0.35", "linestyle": (0, (1, 1)), "linewidth": 0.8}
 COLUMNS = ["model", "order", "score", "family", "against", "learned_gain", "forgetting", "forgetting_low"]
-COLUMNS += ["forgetting_high", "p_holm", "noise_sd", "margin", "points", "seeds", "documents", "note"]
+COLUMNS += ["forgetting_high", "p_holm", "noise_sd", "margin", "points", "seeds", "n", "groups", "note"]
 
 
 @dataclass
@@ -94,12 +94,12 @@ def handles_of(frame) -> list:
 
 def note_of(frame) -> str:
     seeds = int(frame["seeds"].max())
-    over = "documents and seeds" if seeds > 1 else "documents alone"
+    over = "groups and seeds" if seeds > 1 else "groups alone"
     references = ", ".join(base.readable(name) for name in sorted(set(frame["against"])))
     note = (
         f"Forgetting read off each method's front at one learned gain for all; bars: 95 % over {over} "
         f"(n = {base.span(frame['seeds'])} {'seeds' if seeds > 1 else 'seed'}, "
-        f"{base.span(frame['documents'])} documents). "
-        f"*: differs from {references} in paired tests over documents, p < 0.05 after Holm. "
+        f"{base.documents(frame)}). "
+        f"*: differs from {references} in paired tests over groups, p < 0.05 after Holm. "
     )
     return note + ("Noise floor: SD over seeds of the same settings." if seeds > 1 else "No noise floor.")

@@ -45,7 +45,19 @@ class Rounds(Figure):
     def _joined(parts):
         import pandas as pd
 
-        columns = ["model", "order", "family", "against", "stage", "mean", "low", "high", "n", "documents"]
+        columns = [
+            "model",
+            "order",
+            "family",
+            "against",
+            "stage",
+            "mean",
+            "low",
+            "high",
+            "n",
+            "documents",
+            "groups",
+        ]
         parts = [part for part in parts if len(part)]
         return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
 
@@ -70,7 +82,8 @@ class Rounds(Figure):
         note = (
             f"Mean score on the domains trained so far, less that of {reference} "
             "(losses turned round: above 0, ahead). Of a sweep the setting that ends best. "
-            + base.seeds_note(frame["n"])
+            + f"{base.seeds_note(frame['n'])} "
+            + f"On {base.documents(frame.assign(n=frame['documents']))}."
         )
         base.annotate(figure, note, base.handles(plot_styles))
         return figure

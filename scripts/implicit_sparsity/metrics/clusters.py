@@ -49,7 +49,7 @@ def members(groups) -> np.ndarray:
 
 
 def clustered_mean(values, groups) -> Mean:
-    """Mean of ``values`` [n], one a document, and its error over ``groups`` [n], the name of each one's group.
+    """Mean of ``values`` [n], one a document, and its error over ``groups`` [n], each one's group by name.
 
     NaN where there is no document; no error (NaN) of a single group. See above for what it is.
     """

@@ -6,17 +6,21 @@ of their gains. Shapes: P points, S seeds, T stages and domains in the order tra
 j, B draws.
 
 Intervals are theta +- sqrt(t_D^2 V_D + t_S^2 V_S), each variance with Student's t of its own degrees of
-freedom (one t by Satterthwaite covered 91 % where three seeds dominate). V_D is over draws of documents:
-bootstrap within each domain, the same draw for all methods, so that differences are paired. V_S is over
-seeds, leaving out one at a time, for all methods (a bootstrap of three seeds has ten different draws, and is
-a fifth too narrow). What seeds and documents share is counted twice, which widens an interval a little where
-it dominates. One seed: over documents alone. Where seeds scatter a point's gain by half the distance to the
-next, the front itself is uncertain, and intervals cover about 88 %.
+freedom (one t by Satterthwaite covered 91 % where three seeds dominate). V_D is over draws of whole groups
+of documents (``clusters``): bootstrap within each domain, the same draw for all methods, so that differences
+are paired. Few groups scatter too little in a bootstrap: V_D is multiplied by as much as the variance of the
+mean over documents, drawn alike, falls short of that of its jackknife, whose degrees of freedom it has. V_S
+is over seeds, leaving out one at a time, for all methods (a bootstrap of three seeds has ten different
+draws, and is a fifth too narrow). What seeds and documents share is counted twice, which widens an interval
+a little where it dominates. One seed: over groups alone. Where seeds scatter a point's gain by half the
+distance to the next, the front itself is uncertain, and intervals cover about 88 %.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
+
+from . import clusters
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,12 @@ class Family:
         """(learned gain, forgetting) of each point, mean over seeds: [P], or [B, P] for ``counts``."""
         return tuple(mean_of_known(x, axis=-1) for x in self.each(counts))
 
+    def gained(self) -> list:
+        """Learned gain of each document just after its domain's stage, mean over seeds: T arrays [P, D_j]."""
+        whole = np.isfinite(self.each()[0])[..., None]
+        gains = [self.sign * (x[:, :, j] - self.base[j]) for j, x in enumerate(self.runs)]
+        return [mean_of_known(np.where(whole, gain, np.nan), axis=1) for gain in gains]
+
     def lost(self) -> list:
         """Forgetting of each document of the domains but the last, mean over seeds: T - 1 arrays [P, D_j].
 
@@ -65,7 +75,8 @@ def learned_and_forgotten(family: Family, counts=None):
     ``counts`` (T arrays [B, D_j]) times."""
     gains, losses, last = [], [], len(family.runs) - 1
     for j, (base, x) in enumerate(zip(family.base, family.runs, strict=True)):
-        weights = np.full(len(base), 1 / len(base)) if counts is None else counts[j] / len(base)
+        weights = np.ones(len(base)) if counts is None else counts[j]
+        weights = weights / weights.sum(axis=-1, keepdims=True)
         means = family.sign * np.tensordot(weights, x, axes=(-1, -1))
         before = family.sign * (weights @ base)
         gains.append(means[..., j] - np.expand_dims(before, (-2, -1)))
@@ -74,10 +85,18 @@ def learned_and_forgotten(family: Family, counts=None):
     return np.mean(gains, axis=0), np.mean(losses, axis=0) if losses else np.full_like(gains[0], np.nan)
 
 
-def draw_documents(sizes, draws: int, seed: int = 0) -> list:
-    """How often each document counts in each of B bootstrap draws: arrays [B, D_j]."""
+def draw_documents(groups, draws: int, seed: int = 0) -> list:
+    """How often each document counts in each of B bootstrap draws of whole groups: arrays [B, D_j].
+
+    groups: T arrays [D_j], the group of each document.
+    """
     rng = np.random.default_rng(seed)
-    return [rng.multinomial(n, np.full(n, 1 / n), size=draws) for n in sizes]
+    return [clusters.draw(names, draws, rng) for names in groups]
+
+
+def drawn_means(documents, counts) -> np.ndarray:
+    """Mean over domains of the means of ``documents`` (arrays [D_j]) in each draw, [B]."""
+    return np.mean([(c @ x) / c.sum(axis=-1) for x, c in zip(documents, counts)], axis=0)
 
 
 def spans(gain, at) -> bool:
@@ -130,18 +149,20 @@ def equal_learning(gains: dict, rule, reference: str):
     return np.median(gains[reference], axis=-1) if reference in gains else np.nan
 
 
-def interval(value, drawn, without, sizes, level: float = 0.95):
-    """(low, high) about ``value``; drawn: [B] of draws of documents; without: [S] with a seed left out each.
+def interval(value, drawn, without, mean: clusters.Mean, means, level: float = 0.95):
+    """(low, high) about ``value``; drawn: [B] of draws of groups; without: [S] with a seed left out each.
 
-    sizes: documents of each domain. NaN for fewer than two documents in a domain.
+    mean: of the documents that ``value`` would be the mean of if the front were certain; means: that mean in
+    each draw [B]. NaN for fewer than two groups in a domain.
     """
     from scipy.special import stdtrit
 
-    seeds, sizes = len(without), np.asarray(sizes, dtype=np.float64)
-    if sizes.min() < 2 or not np.isfinite(value):
+    seeds = len(without)
+    if not np.isfinite([value, mean.se]).all():
         return np.nan, np.nan
-    tail = (1 + level) / 2
-    squares = stdtrit((sizes - 1).sum(), tail) ** 2 * np.var(drawn) * sizes.mean() / (sizes.mean() - 1)
+    tail, plain = (1 + level) / 2, np.var(means)
+    short = mean.se**2 / plain if plain > 0 else 1.0
+    squares = stdtrit(mean.df, tail) ** 2 * np.var(drawn) * short
     if seeds > 1:
         squares += stdtrit(seeds - 1, tail) ** 2 * (seeds - 1) * np.var(without)
     return float(value - np.sqrt(squares)), float(value + np.sqrt(squares))

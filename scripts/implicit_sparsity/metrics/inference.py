@@ -1,42 +1,33 @@
 """Tests of a mean over documents, stratified by domain, and correlations: NumPy in, numbers out.
 
 Every domain counts the same, however many documents it has: the mean of domain means, its variance the sum
-of theirs, Welch's degrees of freedom. What is tested is a value a document, such as the difference between
-two methods on that document; runs are averaged before, so a p-value here speaks of other documents, not of
-other seeds.
+of theirs, Welch's degrees of freedom. A domain's error is over its groups (``clusters``). What is tested is a
+value a document, such as the difference between two methods on that document; runs are averaged before, so a
+p-value here speaks of other groups of documents, not of other seeds.
 """
 
 import math
-from typing import NamedTuple
 
 import numpy as np
+
+from .clusters import Mean, clustered_mean
 
 ALPHA, POWER = 0.05, 0.8
 
 
-class Mean(NamedTuple):
-    """A mean, its standard error, degrees of freedom, documents."""
+def stratified_mean(strata, groups) -> Mean:
+    """Mean of the means of ``strata``, arrays [D_j] of documents each, of the ``groups`` named by [D_j] each.
 
-    value: float
-    se: float
-    df: float
-    n: int
-
-
-def stratified_mean(strata) -> Mean:
-    """Mean of the means of ``strata``, arrays [D_j] of documents each; NaN error for a stratum below two."""
-    strata = [np.asarray(values, dtype=np.float64) for values in strata]
-    n = sum(map(len, strata))
-    if not strata or not all(map(len, strata)):
-        return Mean(np.nan, np.nan, np.nan, n)
-    value = float(np.mean([values.mean() for values in strata]))
-    if min(map(len, strata)) < 2:
-        return Mean(value, np.nan, np.nan, n)
-    variances = np.array([values.var(ddof=1) / len(values) for values in strata])
-    se, total = np.sqrt(variances.sum()) / len(strata), variances.sum()
-    freedom = np.array([len(values) - 1 for values in strata])
-    df = total**2 / (variances**2 / freedom).sum() if total > 0 else freedom.sum()
-    return Mean(value, float(se), float(df), n)
+    NaN error for a stratum below two groups. ``groups`` of the result: of the stratum that has fewest.
+    """
+    means = [clustered_mean(*stratum) for stratum in zip(strata, groups, strict=True)]
+    n, fewest = sum(mean.n for mean in means), min((mean.groups for mean in means), default=0)
+    if not fewest:
+        return Mean(np.nan, np.nan, np.nan, n, 0)
+    value, variances = float(np.mean([mean.value for mean in means])), np.array([m.se for m in means]) ** 2
+    total, freedom = variances.sum(), np.array([mean.df for mean in means])
+    df = total**2 / (variances**2 / freedom).sum() if total != 0 else freedom.sum()
+    return Mean(value, float(np.sqrt(total)) / len(means), float(df), n, fewest)
 
 
 def p_value(mean: Mean, null: float = 0.0) -> float:

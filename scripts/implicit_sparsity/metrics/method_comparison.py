@@ -9,7 +9,7 @@ from functools import partial
 
 import numpy as np
 
-from . import fronts, inference
+from . import clusters, fronts, inference
 from .comparison_columns import COMPARED, POINTS
 
 COVARIATE = "kl_base"
@@ -31,14 +31,15 @@ class Entrant:
 class Comparison:
     """All families of one model, order and score, and the resampled points that all statistics share."""
 
-    def __init__(self, entrants: dict, options: dict, margin: float):
-        self.entrants, self.margin = entrants, margin
+    def __init__(self, entrants: dict, options: dict, margin: float, groups: list):
+        """groups: of each domain in order, the group of each of its documents, arrays [D_j]."""
+        self.entrants, self.margin, self.groups = entrants, margin, groups
         self.rule, self.reference = options["at"], options["reference"]
         any_one = next(iter(entrants.values())).scores
         self.sizes = [len(values) for values in any_one.base]
-        counts = fronts.draw_documents(self.sizes, options["draws"])
+        self.counts = fronts.draw_documents(groups, options["draws"])
         self.points = {name: e.scores.points() for name, e in entrants.items()}
-        self.drawn = {name: e.scores.points(counts) for name, e in entrants.items()}
+        self.drawn = {name: e.scores.points(self.counts) for name, e in entrants.items()}
         self.seeds = any_one.seeds
         self.without = []
         if self.seeds > 1:
@@ -68,11 +69,24 @@ class Comparison:
     def weights(self, name):
         return fronts.front_weights(self.points[name][0], self.at)
 
-    def interval(self, statistic, sizes=None):
-        """(value, low, high) of ``statistic(points of all families)``."""
+    def interval(self, statistic, documents):
+        """(value, low, high) of ``statistic(points of all families)``: if the front were certain, the mean
+        over domains of the means of ``documents``, arrays [D_j]."""
         value = float(statistic(self.points))
+        if not documents:
+            return value, np.nan, np.nan
         left = [statistic(points) for points in self.without] or [value]
-        return value, *fronts.interval(value, statistic(self.drawn), left, sizes or self.sizes)
+        mean, means = self.mean(documents), fronts.drawn_means(documents, self.counts)
+        return value, *fronts.interval(value, statistic(self.drawn), left, mean, means)
+
+    def mean(self, documents) -> clusters.Mean:
+        """Of values of documents, arrays [D_j] of the first domains."""
+        return inference.stratified_mean(documents, self.groups[: len(documents)])
+
+    def counted(self, domains: int) -> dict:
+        """Documents of the first so many domains, groups of the one that has fewest, whether they suffice."""
+        groups = min((len(set(names)) for names in self.groups[:domains]), default=0)
+        return {"n": sum(self.sizes[:domains]), "groups": groups, "trusted": clusters.trusted(groups)}
 
     def documents(self, name):
         """Forgetting of each document at equal learning: T - 1 arrays [D_j]."""
@@ -101,22 +115,22 @@ def comparison_rows(c: Comparison) -> list[dict]:
 def _compared(c, name, other) -> dict:
     entrant, reaches = c.entrants[name], c.reaches(name)
     row = entrant.metadata | {"against": other, "seeds": c.seeds, "learned_gain": float(c.at)}
-    row |= {"points": int(np.isfinite(c.points[name][0]).sum()), "documents": sum(c.sizes[:-1])}
+    row |= {"points": int(np.isfinite(c.points[name][0]).sum())} | c.counted(len(c.sizes) - 1)
     row |= {"margin": c.margin, "p": np.nan, "tost_p": np.nan, "note": _note(c, name, other)}
     row |= dict(zip(("noise_sd", "noise_range", "noise_runs"), fronts.noise(entrant.scores.each()[1])))
     row |= _budget(entrant, c.entrants.get(c.reference))
     if not reaches:
         return row
-    sizes = c.sizes[:-1]
-    row |= _named("forgetting", c.interval(lambda points: c.forgetting(name, points), sizes))
-    row["kl_newest"] = float(fronts.on_front(c.weights(name), entrant.kl))
     mine = c.documents(name)
-    row["tost_p"] = inference.tost(inference.stratified_mean(mine), c.margin)
+    row |= _named("forgetting", c.interval(lambda points: c.forgetting(name, points), mine))
+    row["kl_newest"] = float(fronts.on_front(c.weights(name), entrant.kl))
+    row["tost_p"] = inference.tost(c.mean(mine), c.margin)
     if name == other or other not in c.entrants or not c.reaches(other):
         return row
-    difference = c.interval(lambda points: c.forgetting(name, points) - c.forgetting(other, points), sizes)
-    paired = inference.stratified_mean([a - b for a, b in zip(mine, c.documents(other), strict=True)])
+    apart = [a - b for a, b in zip(mine, c.documents(other), strict=True)]
+    difference = c.interval(lambda points: c.forgetting(name, points) - c.forgetting(other, points), apart)
     row |= _named("difference", difference)
+    paired = c.mean(apart)
     return row | {"p": inference.p_value(paired), "detectable": inference.detectable(paired)}
 
 
@@ -150,7 +164,9 @@ def _note(c, name, other) -> str:
     elif other not in c.entrants or not c.reaches(other):
         notes.append(f"{other} is not known at this gain")
     if c.seeds == 1:
-        notes.append("one seed: intervals over documents alone, no noise floor")
+        notes.append("one seed: intervals over groups alone, no noise floor")
+    if len(c.sizes) > 1 and not (counted := c.counted(len(c.sizes) - 1))["trusted"]:
+        notes.append(f"{counted['groups']} groups of documents: intervals and tests are not to be trusted")
     whole = np.isfinite(c.entrants[name].scores.each()[0])
     if not whole.all():
         notes.append(f"{int((~whole).sum())} of {whole.size} runs are not whole")
@@ -161,17 +177,15 @@ def front_rows(c: Comparison) -> list[dict]:
     """Rows of ``fronts``: a row a family and point, keys as in POINTS."""
     rows = []
     for name, entrant in c.entrants.items():
-        runs, lost = entrant.scores.each(), entrant.scores.lost()
+        runs, gained, lost = entrant.scores.each(), entrant.scores.gained(), entrant.scores.lost()
         for p, method in enumerate(entrant.methods):
             row = entrant.metadata | {"method": method, "point": json.dumps(entrant.points[p])}
-            row |= {"seeds": int(np.isfinite(runs[0][p]).sum()), "documents": sum(c.sizes)}
-            for i, (axis, sizes) in enumerate(
-                (("learned", c.sizes), ("forgetting", c.sizes[:-1] or c.sizes))
-            ):
-                bounds = c.interval(partial(_point, name, i, p), sizes)
+            row |= {"seeds": int(np.isfinite(runs[0][p]).sum())} | c.counted(len(c.sizes))
+            for i, (axis, documents) in enumerate((("learned", gained), ("forgetting", lost))):
+                bounds = c.interval(partial(_point, name, i, p), [x[p] for x in documents])
                 row |= _named(axis, bounds) | {f"{axis}_sd": fronts.noise(runs[i][p : p + 1])[0]}
             row["learned_gain"] = row.pop("learned")
-            row["tost_p"] = inference.tost(inference.stratified_mean([x[p] for x in lost]), c.margin)
+            row["tost_p"] = inference.tost(c.mean([x[p] for x in lost]), c.margin)
             row |= {
                 "kl_newest": entrant.kl[p],
                 "trainable": entrant.trainable[p],

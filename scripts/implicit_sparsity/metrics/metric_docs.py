@@ -31,12 +31,18 @@ COMPARED = """
 each model, order and score. Its front runs straight from point to point of `fronts.csv`, in the order of
 learned gains; forgetting is read off it at one learned gain for all, never beyond its ends.
 
-* Intervals: value +- sqrt(t_D^2 V_D + t_S^2 V_S), each variance with its own Student's t. V_D is over draws
-  of documents (bootstrap within domains, the same draws for all methods), V_S over seeds (one left out at a
-  time). With one seed they speak of documents alone. Where seeds scatter a point's gain by half the distance
+* The unit is the group of documents (a module, template, conversation): `groups` is its number in the domain
+  that has fewest. Intervals: value +- sqrt(t_D^2 V_D + t_S^2 V_S), each variance with its own Student's t.
+  V_D is over draws of whole groups (a cluster bootstrap within domains, the same draws for all methods),
+  scaled by what it falls short of the jackknife over groups; V_S over seeds (one left out at a time). Of
+  planted documents with an intraclass correlation of 0.9 in 10 and 24 unequal groups they cover 91 to 98 %,
+  intervals over documents 40 to 80 %. Below 10 groups they are there, but `trusted` is False, and no claim is
+  decided. With one seed they speak of groups alone. Where seeds scatter a point's gain by half the distance
   to the next point, they cover about 88 %, not 95: widen the sweep or add seeds.
-* p-values are of paired tests over documents, runs averaged before. They speak of other documents, not of
-  other seeds: a difference within the noise floor is none, whatever its p.
+* p-values, TOST and `detectable` are of means over documents with the standard error of the jackknife that
+  leaves out a group, and Bell & McCaffrey's degrees of freedom (`metrics/clusters.py`, with its coverage),
+  runs averaged before. They speak of other groups, not of other seeds: a difference within the
+  noise floor is none, whatever its p.
 * Forgetting takes the best of several noisy stages, so with more than two domains it is biased upwards where
   there is none, for all methods alike; TOST then finds "no forgetting" less often than it could.
 * A family without a front (one learning rate) has no forgetting at equal learning: cells are empty, and

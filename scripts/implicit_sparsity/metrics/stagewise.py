@@ -16,16 +16,21 @@ def signed(frame):
 
 
 def curves(r_matrices, scores, families: dict, score: str):
-    """DataFrame of a_k: model, family, method, order, seed, stage, value, stderr over documents, n."""
+    """DataFrame of a_k: model, family, method, order, seed, stage, value, stderr over groups of documents,
+    n (documents), groups (of the domain that has fewest)."""
     cells = r_matrices[(r_matrices["metric"] == score) & (r_matrices["position"] > 0)]
     cells = cells[(cells["stage"] > 0) & (cells["position"] <= cells["stage"])].copy()
     cells["value"] = signed(cells)
-    errors = scores.loc[scores["metric"] == score, [*RUN, "stage", "domain", "stderr", "n"]]
+    errors = scores.loc[scores["metric"] == score, [*RUN, "stage", "domain", "stderr", "n", "groups"]]
     cells = cells.merge(errors, on=[*RUN, "stage", "domain"], how="left")
     cells["square"] = cells["stderr"] ** 2
     cells["family"] = [families.get(name, {}).get("family", name) for name in cells["method"]]
     result = cells.groupby(["model", "family", "method", "order", "seed", "stage"], sort=False).agg(
-        value=("value", "mean"), square=("square", "sum"), domains=("value", "size"), n=("n", "sum")
+        value=("value", "mean"),
+        square=("square", "sum"),
+        domains=("value", "size"),
+        n=("n", "sum"),
+        groups=("groups", "min"),
     )
     result["stderr"] = np.sqrt(result["square"]) / result["domains"]
     return result.reset_index().drop(columns=["square", "domains"])
@@ -40,12 +45,13 @@ def best_settings(curves):
 
 
 def ahead(part, method: str, against: str):
-    """Of one model and order: seed, stage, value (a_k of ``method`` less that of ``against``), stderr, n."""
+    """Of one model and order: seed, stage, value (a_k of ``method`` less that of ``against``), stderr, n,
+    groups."""
     mine, theirs = (part[part["family"] == name] for name in (method, against))
     both = mine.merge(theirs, on=["seed", "stage"], suffixes=("", "_other"))
     both["value"] = both["value"] - both["value_other"]
     both["stderr"] = np.hypot(both["stderr"], both["stderr_other"])
-    return both[["seed", "stage", "value", "stderr", "n"]]
+    return both[["seed", "stage", "value", "stderr", "n", "groups"]]
 
 
 def pairs(r_matrices, families: dict, family: str, score: str = "loss", covariate: str = "kl_base"):

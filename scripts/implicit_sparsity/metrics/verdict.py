@@ -6,7 +6,8 @@ nothing (or, with ``neutral`` at the threshold, how finely it is measured). It
 
     SUPPORTS      if the whole interval is on the claim's side and |effect - neutral| > noise floor
     refutes       (NOT SUPPORTED) if the whole interval is on the other side, the threshold included
-    is INCONCLUSIVE otherwise: the interval holds the threshold, is not known, or the effect is noise
+    is INCONCLUSIVE otherwise: the interval holds the threshold, is not known, or the effect is noise; and
+                    whatever it is where fewer than 10 groups of documents make it (``clusters``)
 
 A unit (one model; of methods, one model, order and method) may have several pieces, all of which the claim
 needs: SUPPORTED if all support it, NOT SUPPORTED if one refutes it. A claim is SUPPORTED or NOT SUPPORTED if
@@ -18,6 +19,8 @@ import math
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
+
+from .clusters import FEWEST_GROUPS
 
 SUPPORTED, REFUTED, OPEN, NOT_RUN = "SUPPORTED", "NOT SUPPORTED", "INCONCLUSIVE", "NOT RUN"
 Z, POWER = 1.959963984540054, 0.8416212335729143  # 97.5 % and 80 % of a normal
@@ -36,6 +39,7 @@ class Evidence:
     noise: float
     neutral: float = 0.0
     n: int = 0
+    groups: int | None = None  # independent groups of its documents; None: the interval is over no documents
     order: str = ""
     subject: str = ""  # of a claim about methods: which
     what: str = ""  # which effect, where a claim needs several
@@ -51,6 +55,8 @@ class Evidence:
         """(word, why)."""
         if not all(map(math.isfinite, (self.effect, self.low, self.high))):
             return OPEN, "no interval"
+        if self.groups is not None and self.groups < FEWEST_GROUPS:
+            return OPEN, f"fewer than {FEWEST_GROUPS} groups of documents: the interval is not to be trusted"
         above = self.side == "above"
         inside = self.low > self.threshold if above else self.high < self.threshold
         outside = self.high <= self.threshold if above else self.low >= self.threshold

@@ -130,16 +130,16 @@ def _heading(name) -> str:
 
 
 def verdicts(judged) -> str:
-    """Verdicts with every piece of evidence; MDE: minimum detectable effect, from the threshold."""
+    """Verdicts with every piece of evidence; MDE: minimum detectable effect, off the threshold; G: groups."""
     if not judged["claims"]:
         return none("claim")
     groups = []
     for name, claim in judged["claims"].items():
-        statement = f"\\multicolumn{{6}}{{p{{0.68\\linewidth}}}}{{{escape(claim['statement'])}}}"
+        statement = f"\\multicolumn{{7}}{{p{{0.68\\linewidth}}}}{{{escape(claim['statement'])}}}"
         word = f"\\textbf{{{escape(claim['verdict'].lower())}}}"
         groups.append([[f"\\textbf{{{escape(name)}}}", statement, word], *map(_piece, claim["evidence"])])
-    head = ["", "effect", r"95\,\% interval", "threshold", "noise", "MDE", "$n$", "verdict"]
-    return HEAD + tabular(r"p{0.15\linewidth}rlrrrrl", head, groups)
+    head = ["", "effect", r"95\,\% interval", "threshold", "noise", "MDE", "$n$", "$G$", "verdict"]
+    return HEAD + tabular(r"p{0.15\linewidth}rlrrrrrl", head, groups)
 
 
 def _piece(row) -> list:
@@ -153,5 +153,6 @@ def _piece(row) -> list:
         number(row["noise"]),
         number(row["detectable"]),
         str(row["n"]),
+        NONE if row["groups"] is None else str(row["groups"]),
         escape(row["verdict"].lower()),
     ]

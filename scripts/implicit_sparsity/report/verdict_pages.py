@@ -19,12 +19,24 @@ COLOURS = {
     "INCONCLUSIVE": "#555555",
     "NOT RUN": "#888888",
 }
-HEAD = ["model", "of", "effect", "95 % interval", "threshold", "noise floor", "detectable", "n", "verdict"]
+HEAD = [
+    "model",
+    "of",
+    "effect",
+    "95 % interval",
+    "threshold",
+    "noise floor",
+    "detectable",
+    "n",
+    "groups",
+    "verdict",
+]
 RULE = (
     "SUPPORTED: the whole 95 % interval is on the claim's side of the threshold, and the effect exceeds the "
-    "noise floor. NOT SUPPORTED: the whole interval is on the other side. INCONCLUSIVE: anything else. NOT "
-    "RUN: what the claim asks for is not there. A claim has a verdict other than INCONCLUSIVE where all its "
-    "models, orders and methods agree; rows of one model, order and method are all needed."
+    "noise floor. NOT SUPPORTED: the whole interval is on the other side. INCONCLUSIVE: anything else, and "
+    "whatever fewer than 10 independent groups of documents make. NOT RUN: what the claim asks for is not "
+    "there. A claim has a verdict other than INCONCLUSIVE where all its models, orders and methods agree; "
+    "rows of one model, order and method are all needed."
 )
 
 
@@ -65,6 +77,10 @@ def counted(row) -> str:
     return f"{row['n']}" + (f", {row['seeds']} seed{'s' * (row['seeds'] != 1)}" if row["seeds"] else "")
 
 
+def grouped(row) -> str:
+    return "--" if row["groups"] is None else str(row["groups"])
+
+
 def of(row) -> str:
     order = f"order {row['order']}" if row["order"] else ""
     return ", ".join(filter(None, (row["subject"], order, row["what"])))
@@ -73,7 +89,7 @@ def of(row) -> str:
 def evidence_rows(claim) -> list:
     return [
         [row["model"], of(row), number(row["effect"]), span(row), sign(row), number(row["noise"])]
-        + [number(row["detectable"]), counted(row), row["verdict"]]
+        + [number(row["detectable"]), counted(row), grouped(row), row["verdict"]]
         for row in claim["evidence"]
     ]
 
