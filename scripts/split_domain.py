@@ -1,5 +1,6 @@
 """Split the documents of one domain: by group, deduplicated, eval free of what the others hold."""
 
+import logging
 from collections import Counter
 from pathlib import Path
 
@@ -7,8 +8,12 @@ from implicit_sparsity.corpora import manifest
 from implicit_sparsity.corpora.records import read_jsonl, write_jsonl
 from implicit_sparsity.corpora.splits import Options, split
 from implicit_sparsity.errors import InputError
+from implicit_sparsity.metrics.clusters import FEWEST_GROUPS, trusted
 from implicit_sparsity.storage.files import new_folder, write_json
 from implicit_sparsity.workflow import job
+
+log = logging.getLogger(__name__)
+WARNING = "%s: the %d documents of %s are of %d groups: below %d no interval is to be trusted"
 
 
 def split_domain(splits, sources, options, domain=None):
@@ -25,7 +30,11 @@ def split_domain(splits, sources, options, domain=None):
     with new_folder(splits) as folder:
         for name, documents in result.documents.items():
             write_jsonl(folder / f"{name}.jsonl", documents)
-        write_json(folder / "manifest.json", manifest.of_splits(domain, result, chosen, sources, folder))
+        described = manifest.of_splits(domain, result, chosen, sources, folder)
+        write_json(folder / "manifest.json", described)
+    for name, n in described["groups"].items():
+        if described["documents"][name] and not trusted(n):
+            log.warning(WARNING, domain, described["documents"][name], name, n, FEWEST_GROUPS)
 
 
 def _options(options):

@@ -10,7 +10,7 @@ from corpora_samples import SIZES, grouped, quoting, record, run_python
 from split_domain import split_domain
 
 from implicit_sparsity.corpora.records import read_jsonl, write_jsonl
-from implicit_sparsity.corpora.splits import SPLITS, Options, deal, split
+from implicit_sparsity.corpora.splits import SPLITS, Options, split
 from implicit_sparsity.errors import InputError
 
 
@@ -54,10 +54,61 @@ def test_one_large_group_does_not_break_the_sizes():
     assert [len(result.documents[name]) for name in SPLITS] == [40, 6, 6, 6, 10]
 
 
-def test_deal_gives_every_group_to_one_split():
-    groups = {f"g{i}": 1 + i % 5 for i in range(30)}
-    dealt = deal(groups, {"train": 10, "probe_a": 0, "eval": 5}, seed=1)
-    assert sorted(g for result in dealt.values() for g in result) == sorted(groups) and dealt["probe_a"] == []
+def test_a_group_has_no_more_documents_than_its_cap():
+    """Groups of 1 to 9 documents: which of them stay is drawn by seed, whatever the order of input."""
+    sizes = {f"g{i}": 1 + i % 9 for i in range(60)}
+    records = [record(i * 10 + j, g, "two") for i, (g, n) in enumerate(sizes.items()) for j in range(n)]
+    plain, capped, other = (
+        split(records, Options(**SIZES, per_group=cap, seed=seed), "d")
+        for cap, seed in ((False, 0), (3, 0), (3, 1))
+    )
+    assert plain.dropped["over_group_cap"] == 0
+    over = sum(max(0, n - 3) for n in sizes.values())
+    assert capped.dropped["over_group_cap"] == other.dropped["over_group_cap"] == over
+    assert capped.by_source == {"two": {"over_group_cap": over}}
+    for result in (capped, other):
+        everything = [r for documents in result.documents.values() for r in documents]
+        assert max(Counter(r["group"] for r in everything).values()) == 3
+    assert where(capped, lambda r: r["id"]) != where(other, lambda r: r["id"])
+    assert split(records[::-1], Options(**SIZES, per_group=3), "d") == capped
+    with pytest.raises(InputError, match=r"d: split .* wants"):
+        split(records, Options(**SIZES, per_group=1), "d")
+
+
+def test_what_is_left_out_is_counted_by_source():
+    records = [record(i, f"g{i}", source) for source in ("one", "two") for i in range(60)]
+    copies = [r | {"id": f"{r['id']} again"} for r in records[:3] + records[60:61]]
+    long = [record(900 + i, "x", "two", n_words=500) for i in range(2)]
+    result = split(records + copies + long, Options(**SIZES, max_chars=600), "d")
+    assert result.by_source == {
+        "one": {"exact duplicate": 3},
+        "two": {"exact duplicate": 1, "too short or too long": 2},
+    }
+    assert result.dropped == {"exact duplicate": 4, "too short or too long": 2}
+
+
+def test_a_source_that_has_too_little_leaves_its_share_to_others():
+    """Of 10 documents in one group of "few" a split but one has none."""
+    records = [record(i, f"g{i}", "many") for i in range(90)] + [record(i, "g", "few") for i in range(10)]
+    result = split(records, Options(**SIZES), "d")
+    assert [len(result.documents[name]) for name in SPLITS] == [40, 6, 6, 6, 10]
+    assert len(where(result, lambda r: r["source"])["few"]) == 1
+
+
+def test_few_groups_are_warned_of(tmp_path, caplog):
+    few = [record(i, f"g{i % 12}") for i in range(90)]
+    write_jsonl(tmp_path / "one.jsonl", few)
+    split_domain(str(tmp_path / "d" / "splits"), str(tmp_path / "one.jsonl"), SIZES)
+    manifest = json.loads((tmp_path / "d" / "splits" / "manifest.json").read_text())
+    lines = [r.getMessage() for r in caplog.records if r.name == "split_domain"]
+    assert len(lines) == sum(n < 10 for n in manifest["groups"].values()) > 0
+    n = manifest["groups"]["eval"]
+    assert f"d: the 10 documents of eval are of {n} groups: below 10 no interval is to be trusted" in lines
+    caplog.clear()
+    write_jsonl(tmp_path / "two.jsonl", [record(i, f"g{i}") for i in range(90)])
+    sizes = SIZES | {"probe": 10, "select": 10}
+    split_domain(str(tmp_path / "e" / "splits"), str(tmp_path / "two.jsonl"), sizes)
+    assert not [r for r in caplog.records if r.name == "split_domain"]
 
 
 def test_documents_run_out():

@@ -57,7 +57,7 @@ def unique(records: list[dict], threshold: float) -> tuple[list[dict], list[Drop
         text = words(record)
         joined = " ".join(text)
         if joined in seen:
-            dropped.append(Dropped("exact duplicate"))
+            dropped.append(Dropped("exact duplicate", record["source"]))
         else:
             seen.add(joined)
             retained.append(record)
@@ -65,7 +65,9 @@ def unique(records: list[dict], threshold: float) -> tuple[list[dict], list[Drop
     if threshold >= 1:
         return retained, dropped
     is_near = _later_near_duplicates(signatures(texts), threshold)
-    dropped += [Dropped("near duplicate")] * sum(is_near)
+    dropped += [
+        Dropped("near duplicate", record["source"]) for record, near in zip(retained, is_near) if near
+    ]
     return [record for record, near in zip(retained, is_near) if not near], dropped
 
 

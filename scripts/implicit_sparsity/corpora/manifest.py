@@ -34,6 +34,7 @@ def of_splits(domain: str, result, options, sources: list, folder: Path) -> dict
         "licences": _count(everything, "licence"),
         "dropped": dict(sorted(result.dropped.items())),
         "contamination": result.contamination,
+        "dropped_by_source": result.by_source,
         "unused": result.unused,
         "sources": of_sources(sources),
         "versions": {

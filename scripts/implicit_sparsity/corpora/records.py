@@ -35,9 +35,10 @@ class BadRecord(ValueError):
 
 @dataclass(frozen=True)
 class Dropped:
-    """What a loader yields in place of a record that it leaves out, so that it is counted."""
+    """What stands in place of a record that is left out, so that it is counted."""
 
     reason: str
+    source: str = ""  # of the record, where that is not clear
 
 
 @dataclass(frozen=True)

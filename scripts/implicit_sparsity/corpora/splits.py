@@ -4,6 +4,7 @@ train        what a stage learns           probe_a, probe_b   two disjoint halve
 select       for choosing masks            eval               for scores, free of text seen in the others
 
 Sizes are exact: a split takes its documents group by group in turn, and what is over is left out and counted.
+dealing.py says which groups go where.
 Everything is ordered by SHA-256 of the seed and the record's id, so the files depend on no order of input.
 """
 
@@ -14,23 +15,28 @@ from implicit_sparsity.errors import InputError
 from implicit_sparsity.randomness import derive_seed
 
 from .contamination import contaminated
+from .dealing import deal
 from .dedupe import unique
 from .distractors import with_choices
+from .records import Dropped
 from .sampling import order_key
 
 SPLITS = ("train", "probe_a", "probe_b", "select", "eval")
-EVAL_MARGIN = 1.5  # eval gets more groups than its size asks for: some of its documents will be contaminated
 
 
 @dataclass(frozen=True)
 class Options:
-    """Sizes in documents (``probe``: of each half); thresholds of duplicates; lengths in characters."""
+    """Sizes in documents (``probe``: of each half); thresholds of duplicates; lengths in characters.
+
+    ``per_group``: most documents of one group; False: all.
+    """
 
     train: int
     probe: int
     select: int
     eval: int
     seed: int = 0
+    per_group: int | bool = False
     near_duplicate: float = 0.8
     ngram: int = 13
     distractors: int = 3
@@ -45,12 +51,13 @@ class Options:
 
 @dataclass
 class Split:
-    """The documents of each split, what was left out and why."""
+    """The documents of each split, what was left out and why; ``by_source``: the same of each source."""
 
     documents: dict[str, list[dict]]
     dropped: Counter
     unused: int
     contamination: dict[str, int] = field(default_factory=dict)
+    by_source: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
 def split(records: list[dict], options: Options, domain: str) -> Split:
@@ -59,12 +66,16 @@ def split(records: list[dict], options: Options, domain: str) -> Split:
     ordered = sorted(records, key=lambda record: (record["source"], order_key(seed, record["id"])))
     fitting = [record for record in ordered if _fits(record, options)]
     retained, duplicates = unique(fitting, options.near_duplicate)
-    dropped = Counter(item.reason for item in duplicates)
-    dropped["too short or too long"] = len(ordered) - len(fitting)
+    retained, over = _capped(retained, options.per_group)
+    lost = [Dropped("too short or too long", r["source"]) for r in ordered if not _fits(r, options)]
+    lost += [*duplicates, *over]
 
     sizes = options.sizes()
+    weights = Counter(record["source"] for record in retained)
     queues = _queues(retained, sizes, seed)
-    taken = {name: _take(queues[name], sizes[name], domain, name) for name in SPLITS if name != "eval"}
+    taken = {
+        name: _take(queues[name], sizes[name], weights, domain, name) for name in SPLITS if name != "eval"
+    }
     rest = [record for name in taken for record in taken[name]]
     candidates = [record for source in sorted(queues["eval"]) for record in queues["eval"][source]]
     reasons = contaminated(candidates, rest, retained, options.ngram, options.near_duplicate)
@@ -74,12 +85,33 @@ def split(records: list[dict], options: Options, domain: str) -> Split:
             clean[record["source"]].append(record)
     hits = Counter(reason for reason in reasons if reason)
     note = f", {sum(hits.values())} more contaminated by the other splits" if hits else ""
-    chosen = _take(clean, sizes["eval"], domain, "eval", note)
+    chosen = _take(clean, sizes["eval"], weights, domain, "eval", note)
     taken["eval"] = with_choices(chosen, options.distractors, options.distractor_chars, seed)
     for name in SPLITS:
         taken[name].sort(key=lambda record: order_key(seed, f"order:{record['id']}"))
     unused = len(retained) - sum(map(len, taken.values())) - sum(hits.values())
-    return Split({name: taken[name] for name in SPLITS}, dropped, unused, dict(sorted(hits.items())))
+    dropped = Counter(item.reason for item in lost)
+    lost += [Dropped(reason, record["source"]) for record, reason in zip(candidates, reasons) if reason]
+    taken = {name: taken[name] for name in SPLITS}
+    return Split(taken, dropped, unused, dict(sorted(hits.items())), _by_source(lost))
+
+
+def _by_source(lost: list[Dropped]) -> dict[str, dict[str, int]]:
+    """source -> reason -> documents."""
+    counts = sorted(Counter((item.source, item.reason) for item in lost).items())
+    return {source: {reason: n for (of, reason), n in counts if of == source} for (source, _), _ in counts}
+
+
+def _capped(records: list[dict], most: int | bool) -> tuple[list[dict], list[Dropped]]:
+    """The first ``most`` of every group, in the order given, and the others."""
+    seen, retained, over = Counter(), [], []
+    for record in records:
+        seen[record["source"], record["group"]] += 1
+        if not most or seen[record["source"], record["group"]] <= most:
+            retained.append(record)
+        else:
+            over.append(Dropped("over_group_cap", record["source"]))
+    return retained, over
 
 
 def _fits(record: dict, options: Options) -> bool:
@@ -94,34 +126,12 @@ def _queues(records: list[dict], sizes: dict[str, int], seed: int) -> dict[str, 
         by_source.setdefault(record["source"], {}).setdefault(record["group"], []).append(record)
     queues = {name: {} for name in SPLITS}
     for source, groups in sorted(by_source.items()):
-        dealt = deal({group: len(members) for group, members in groups.items()}, sizes, seed)
+        share = sum(map(len, groups.values())) / len(records)
+        wanted = {name: size * share for name, size in sizes.items()}
+        dealt = deal({group: len(members) for group, members in groups.items()}, wanted, seed)
         for name in SPLITS:
             queues[name][source] = _in_turn([groups[group] for group in dealt[name]])
     return queues
-
-
-def deal(groups: dict[str, int], sizes: dict[str, int], seed: int) -> dict[str, list[str]]:
-    """Groups (name -> documents) to splits, each to the one that is emptiest for its size.
-
-    In an order drawn by seed; where that leaves a split shorter than its share, the largest groups first.
-    """
-    total, wanted = sum(groups.values()), sum(sizes.values())
-    weights = {name: size * (EVAL_MARGIN if name == "eval" else 1) for name, size in sizes.items() if size}
-    by_seed = sorted(groups, key=lambda group: order_key(seed, f"group:{group}"))
-    best: tuple[float, dict] | None = None
-    for order in (by_seed, sorted(by_seed, key=lambda group: -groups[group])):
-        dealt, filled = {name: [] for name in sizes}, dict.fromkeys(weights, 0)
-        for group in order:
-            name = min(weights, key=lambda name: (filled[name] + groups[group]) / weights[name])
-            dealt[name].append(group)
-            filled[name] += groups[group]
-        share = min(1.0, total / wanted)
-        short = sum(max(0.0, sizes[name] * share - filled[name]) for name in weights)
-        if best is None or short < best[0]:
-            best = (short, dealt)
-        if short < 1:
-            break
-    return best[1]
 
 
 def _in_turn(groups: list[list[dict]]) -> list[dict]:
@@ -130,8 +140,8 @@ def _in_turn(groups: list[list[dict]]) -> list[dict]:
     return [group[i] for i in range(longest) for group in groups if i < len(group)]
 
 
-def _take(queues: dict[str, list[dict]], size: int, domain: str, name: str, note: str = "") -> list[dict]:
-    """``size`` documents, each source in proportion to what it has (largest remainders)."""
+def _take(queues: dict, size: int, weights: dict, domain: str, name: str, note: str = "") -> list[dict]:
+    """``size`` documents, each source in proportion to its weight as far as it has them (Sainte-Lague)."""
     available = {source: len(queue) for source, queue in sorted(queues.items())}
     total = sum(available.values())
     if total < size:
@@ -141,11 +151,8 @@ def _take(queues: dict[str, list[dict]], size: int, domain: str, name: str, note
             "the sources or lower the sizes of the splits",
             key=domain,
         )
-    if not size:
-        return []
-    exact = {source: size * n / total for source, n in available.items()}
-    quota = {source: int(value) for source, value in exact.items()}
-    by_remainder = sorted(quota, key=lambda source: (quota[source] - exact[source], source))
-    for source in by_remainder[: size - sum(quota.values())]:
-        quota[source] += 1
-    return [record for source in sorted(quota) for record in queues[source][: quota[source]]]
+    quota = dict.fromkeys(available, 0)
+    for _ in range(size):
+        left = [source for source in available if quota[source] < available[source]]
+        quota[min(left, key=lambda source: (quota[source] + 0.5) / weights[source])] += 1
+    return [record for source, n in quota.items() for record in queues[source][:n]]

@@ -46,6 +46,11 @@ class Splits(Section):
     select: Count = key("Documents that choose masks and subspaces.", "more for a steadier choice.")
     eval: Count = key("Documents to score.", "more for narrower intervals; at least what evals takes.")
     seed: Natural = key("Seed of the draw of documents and of the splits.", "another one is a replication.")
+    per_group: Literal[False] | Count = key(
+        "Most documents of one group (a template, a module, an article); false: all.",
+        "where few groups have most documents: as few as leave every split its size.",
+        allowed="integer >= 1, or false",
+    )
     near_duplicate: Share = key(
         "MinHash similarity from which two documents count as one.",
         "higher drops fewer; 1: exact copies only.",
