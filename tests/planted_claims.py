@@ -144,12 +144,13 @@ def runs(method="lora", seeds=SEEDS, orders=ORDERS, model="big", stage=4):
 
 
 def written(effect, reach, noise, seeds=SEEDS, orders=ORDERS):
-    """Hubs have a fifth of the weights, without an interval; neurons renamed give a fifth of the update."""
+    """Hubs have a sixth of the weights; their share of an update that is dealt anew is a fifth."""
     rows = []
     for _, at in runs(seeds=seeds, orders=orders):
         at |= {"layer": -1, "write": "total", "set": "hubs", "k": 0.1, "n": 128}
         rows.append(at | {"quantity": "signal"} | three(0.2 * effect, 0.2 * reach))
-        rows.append(at | {"quantity": "weights", "value": 0.2, "low": np.nan, "high": np.nan})
+        rows.append(at | {"quantity": "corrected"} | three(effect, reach))
+        rows.append(at | {"quantity": "weights", "value": 1 / 6, "low": np.nan, "high": np.nan})
         rows.append(at | {"quantity": "permuted"} | three(0.2, 0.2 * noise))
     return {"write_interference": pd.DataFrame(rows)}
 

@@ -46,12 +46,13 @@ def written(rng, model, methods, seeds):
                                 "domain": domain if name in ("old", "new") else "",
                                 "interval": "documents",
                             }
-                            for quantity, value in (
-                                ("signal", signal),
-                                ("floor", share),
-                                ("weights", 1.1 * share),
+                            for quantity, value, reach in (
+                                ("signal", signal, 0),
+                                ("permuted", share, 0.2),
+                                ("weights", 1.1 * share, 0),
                             ):
-                                yield at | {"quantity": quantity, "value": value, "low": value, "high": value}
+                                ends = {"low": (1 - reach) * value, "high": (1 + reach) * value}
+                                yield at | {"quantity": quantity, "value": value} | ends
 
 
 def task_store(path, rng, model, checkpoint, slower, steps=8, domains=DOMAINS, left=7):
@@ -59,14 +60,20 @@ def task_store(path, rng, model, checkpoint, slower, steps=8, domains=DOMAINS, l
     with it.
     """
     fall = 7 * 0.5 ** (np.arange(steps + 1) / 2 / slower) + 0.05 * rng.normal(size=(2, 1))
-    layers = np.arange(LAYERS)
+    pairs = fall[:, [0, -1], None] + 0.1 * rng.normal(size=(2, 2, 6))
+    learned = {"before": pairs[:, 0], "after": pairs[:, 1], "curve": fall}
+    return write_task(path, learned, model, checkpoint, slower, domains, left)
+
+
+def write_task(path, learned, model, checkpoint, slower=1.0, domains=DOMAINS, left=7):
+    """A store of plasticity_task; ``learned``: ``before`` and ``after`` [task, pair], ``curve`` [task, step]."""
+    rng, layers = np.random.default_rng(0), np.arange(LAYERS)
     rank = (10 + 3 * layers[:, None]) / slower + 0.1 * rng.normal(size=(len(domains), LAYERS, left))
     dormant = np.clip(0.02 * slower + 0.01 * rng.random((len(domains), 2, LAYERS, left)), 0, 1)
-    pairs = fall[:, [0, -1], None] + 0.1 * rng.normal(size=(2, 2, 6))
     arrays = {
-        "before": (("task", "pair"), pairs[:, 0], metadata()),
-        "after": (("task", "pair"), pairs[:, 1], metadata()),
-        "curve": (("task", "step"), fall, metadata()),
+        "before": (("task", "pair"), learned["before"], metadata()),
+        "after": (("task", "pair"), learned["after"], metadata()),
+        "curve": (("task", "step"), learned["curve"], metadata()),
         "effective_rank": (("domain", "layer", "left_out"), rank, metadata()),
         "stable_rank": (("domain", "layer", "left_out"), rank / 3, metadata()),
         "dormant_share": (("domain", "tau", "layer", "left_out"), dormant, metadata()),

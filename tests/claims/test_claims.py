@@ -210,7 +210,7 @@ def test_sweeps_are_taken_together(tmp_path):
     frames = planted.written(3.0, 0.5, 0.2)
     table = frames["write_interference"]
     slow = table.assign(checkpoint=table["checkpoint"].str.replace("lora.", "lora_slow.", regex=False))
-    slow.loc[slow["quantity"] == "signal", ["value", "low", "high"]] -= 0.2
+    slow.loc[slow["quantity"] == "corrected", ["value", "low", "high"]] -= 1.0
     families = planted.FAMILIES | {"lora_slow": planted.FAMILIES["lora"]}
     study = planted.Study(families, ORDERS)
     both = on_disk(tmp_path, {"write_interference": pd.concat([table, slow])})

@@ -65,6 +65,8 @@ def test_writes_draw_the_frame_by_set_and_method(one):
             rows = part[(part["quantity"] + part["method"]) == line.get_gid()].sort_values("layer")
             np.testing.assert_array_equal(line.get_ydata(), rows["mean"])
         assert len(lines(ax)) == 3 + 2  # methods, and two shares that are no method's
+    null = frame[frame["quantity"] == "permuted"]
+    np.testing.assert_allclose(null[["low", "high"]], np.outer(null["mean"], [0.8, 1.2]))
     assert set(frame.loc[(frame["set"] == "old") & (frame["quantity"] == "signal"), "n"]) == {3}
     last = drawn("write_interference", one, write="total")[0]
     assert set(last.loc[last["quantity"] == "signal", "n"]) == {1}

@@ -1,6 +1,7 @@
 """Plasticity: planted dead neurons are found, a dead half learns slower, base against itself is zero."""
 
 import numpy as np
+import planted_learning
 import pytest
 from measure import measure as run_measurement
 from planted import DOMAINS
@@ -91,10 +92,11 @@ def test_base_against_itself_is_zero_and_the_same_bytes(nano, tmp_path, kind):
     assert set(difference["checkpoint"]) == {"x.y"}
     known = difference["value"].dropna()
     assert len(known) > 20 and (known == 0).all() and (difference["high"].dropna() == 0).all()
-    floor = one(frame, quantity="floor", measure="loss_after", checkpoint="base")["value"]
-    assert floor > 0
+    floor = one(frame, quantity="floor", measure="loss_after")
+    assert (floor["checkpoint"], floor["value"]) == ("x.y", 0)
     learned = one(frame, quantity="signal", measure="learned", checkpoint="base")
-    assert learned["low"] > 0 and learned["n"] == 12, "the task is learned"
+    assert learned["value"] > 0 and learned["n"] == 12, "the task is learned"
+    assert learned["groups"] == 2 and not learned["trusted"], "two tasks are two groups of pairs"
     curve = frame[(frame["measure"] == "curve") & (frame["checkpoint"] == "base") & (frame["task"] == 0)]
     after = open_store(stores[0])["after"].values
     assert curve["step"].tolist() == list(range(7)) and curve["value"].iloc[-1] == pytest.approx(
@@ -119,8 +121,30 @@ def test_a_half_that_is_dead_is_found_and_learns_slower(nano, tmp_path):
     assert set(share.loc[share["checkpoint"] == "d.x", "value"]) == {0.5}
     assert set(share.loc[share["checkpoint"] == "base", "value"]) == {0.0}
     worse = one(frame, measure="loss_after", quantity="difference")
-    floor = one(frame, measure="loss_after", quantity="floor", checkpoint="base")["value"]
+    floor = one(frame, measure="loss_after", quantity="floor")["value"]
     assert worse["low"] > 0 and worse["value"] > floor
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.2])
+def test_the_floor_is_that_of_the_paired_difference(tmp_path, spread):
+    """Tasks lie nats apart, and are slower by 0.3 each (give or take ``spread``): their levels drop out."""
+    rng, effects = np.random.default_rng(0), 0.3 + spread * np.array([-1.0, 0, 1, 0, -1, 1])
+    level = np.linspace(1, 5, 6)[:, None] + rng.normal(size=(6, 4))
+    stores = []
+    for name, after in (("base", level), ("x.y", level + effects[:, None])):
+        curve = np.linspace(7, after.mean(axis=1), 4).T
+        arrays = {"before": level + 2, "after": after, "curve": curve}
+        stores.append(planted_learning.write_task(tmp_path / f"{name}.zarr", arrays, "nano", name))
+    frame = table(tmp_path, *stores)
+    difference = one(frame, measure="loss_after", quantity="difference")
+    floor = one(frame, measure="loss_after", quantity="floor")
+    assert difference["value"] == pytest.approx(0.3)
+    assert floor["value"] == pytest.approx(effects.std(ddof=1), abs=1e-12)
+    reach = 2.5706 * effects.std(ddof=1) / 6**0.5  # Student's t of six tasks
+    assert difference["high"] - difference["value"] == pytest.approx(reach, rel=1e-4, abs=1e-9)
+    assert (difference["n"], difference["groups"]) == (24, 6) == (floor["n"], floor["groups"])
+    levels = one(frame, measure="loss_after", quantity="signal", checkpoint="base")
+    assert levels["high"] - levels["low"] > 2, "which scatter"
 
 
 def test_steps_are_read_off_between_two_steps():

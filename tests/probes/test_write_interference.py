@@ -95,6 +95,8 @@ def test_planted_writes_are_found_in_their_sets(tmp_path):
     assert value(frame, set="hubs", stage=2, write="increment") == pytest.approx(0, abs=1e-12)
     assert value(frame, "floor", set="hubs") == 5 / 64 and value(frame, "floor", set="idle") == 14 / 64
     assert value(frame, "ratio", set="hubs") == pytest.approx(64 / 5)
+    assert value(frame, "corrected", set="hubs") == pytest.approx(64 / 5)
+    assert value(frame, "corrected", set="hubs", stage=2) == pytest.approx(64 / 5 / 4)
     outside = frame[(frame["set"] == "elsewhere") & (frame["quantity"] == "signal")]
     assert (outside["value"] == 0).all() and len(outside) == 4
     roles = frame[frame["set"] == "top"].groupby(["checkpoint", "domain"])["role"].first()
@@ -127,6 +129,59 @@ def test_a_random_update_lies_in_its_own_range(tmp_path):
             inside += ((wide[("low", null)] <= signal) & (signal <= wide[("high", null)])).tolist()
     assert len(inside) == 12 * 2 * 6 * 3 and np.mean(inside) > 0.88
     assert wide[("value", "signal")].sub(wide[("value", "floor")]).abs().max() < 0.2
+
+
+@pytest.mark.parametrize("onto_hubs", [0, 6])
+def test_the_null_corrects_what_hubs_get_without_being_asked(tmp_path, onto_hubs):
+    """Hubs are small, layers unequal, energy is dealt evenly within a layer: over their share of the weights
+    hubs get far too much, over the null exactly 1; with six times the others' energy as much as that is."""
+    import torch
+
+    _, network = make_and_load(tmp_path)
+    with torch.no_grad():
+        for layer in network.model.layers:
+            for weight in (layer.mlp.gate_proj.weight, layer.mlp.up_proj.weight):
+                weight[:5] = 0.1
+                weight[5:] = 0.2
+            layer.mlp.down_proj.weight.zero_()
+    network.save_pretrained(str(tmp_path / "models" / "nano"))
+
+    def even(name, a, b):
+        a.zero_(), b.zero_()
+        if name.endswith("up_proj"):
+            a[0, 0, 0], b[0, :, 0] = 1.0, (5.0 if "layers.1" in name else 1.0)
+            b[0, :5, 0] *= (1 + onto_hubs) ** 0.5
+
+    folder = tmp_path / "adapters" / "nano" / "m.o.seed0.stage1"
+    make_adapter(network, folder, even)
+    frame = table(tmp_path, [study(folder, 1, previous=False)])
+    times = (1 + onto_hubs) * 64 / (64 + 5 * onto_hubs)
+    assert value(frame, "corrected", set="hubs") == pytest.approx(times)
+    assert value(frame, "corrected", set="hubs", layer=1) == pytest.approx(times)
+    assert value(frame, "permuted", set="hubs") == pytest.approx(5 / 64)
+    against_weights = value(frame, set="hubs") / value(frame, "weights", set="hubs")
+    assert against_weights > 3 * times, "which is the null of another question"
+
+
+def test_an_update_that_asks_nothing_of_neurons_is_1_within_its_null(tmp_path):
+    import torch
+
+    _, network = make_and_load(tmp_path)
+    place, corrected, noise = tmp_path / "adapters" / "nano", [], []
+    references = stores(tmp_path / "stores", planted_scores())
+    for seed in range(16):
+        torch.manual_seed(seed)
+        folder = place / "m.o.seed0.stage1"
+        # energies of single neurons scatter by an order of magnitude
+        make_adapter(network, folder, lambda name, a, b: (a.normal_(), b.normal_().pow_(3)))
+        frame = table(tmp_path, [study(folder, 1, previous=False)], references)
+        corrected.append(value(frame, "corrected", set="hubs"))
+        null = frame[(frame["quantity"] == "permuted") & (frame["set"] == "hubs") & (frame["layer"] == -1)]
+        null = null[null["write"] == "total"].iloc[0]
+        noise.append(null["high"] / null["value"] - 1)
+    corrected, noise = np.array(corrected), np.array(noise)
+    assert abs(corrected.mean() - 1) < 3 * corrected.std(ddof=1) / 4
+    assert (abs(corrected - 1) < noise).mean() >= 14 / 16
 
 
 def grouped_store(path, rng, domain, mean, groups, noise):

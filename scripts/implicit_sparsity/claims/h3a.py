@@ -1,8 +1,9 @@
 """H3a: plain fine-tuning writes mostly onto hub neurons, those that every domain uses.
 
-effect: the hubs' share of the update's energy after the last stage, divided by their share of ||W||^2 before
-any training (``write_interference``, all layers): 1, it writes there as where the weights are. The interval
-takes the far end of both shares.
+effect: the hubs' share of the update's energy after the last stage, over their mean share where this very
+energy is dealt anew to the neurons of each layer (``write_interference``, ``corrected``, all layers): 1 for
+an update that does not ask what a neuron is used for. Their share of the weights, which has another null
+(hubs are smaller than others in some models), stands in the detail.
 """
 
 from dataclasses import dataclass
@@ -19,14 +20,14 @@ from .base import OfMethods, by_seed, last_stages, of_family
 class H3a(OfMethods):
     QUESTION = "Does plain fine-tuning write onto the neurons that all domains use?"
     STATEMENT = "Plain fine-tuning writes mostly onto hub neurons."
-    REFUTED = "hubs' share of the update no larger than their share of the weights before training"
+    REFUTED = "hubs' share of the update no larger than if its energy is dealt anew to the neurons of a layer"
     TABLES = ("write_interference",)
     FIGURE = "write_interference"
-    EFFECT = "hubs' share of the update over their share of the weights"
-    NOISE = "upper end of the same where neurons are renamed at random, about its mean; or SD over seeds"
+    EFFECT = "hubs' share of the update over their share where its energy is dealt anew"
+    NOISE = "how far 95 % of the ways to deal it anew lie from 1; or SD over seeds"
     MEAN = "settings of a sweep averaged, then seeds (Student's interval added to the documents')"
 
-    threshold: float = option(..., low=1, high=1000, help="share of the update over share of the weights")
+    threshold: float = option(..., low=1, high=1000, help="share of the update over its null: 1 is none")
     methods: tuple = option(("lora",), help="entries of methods that count as plain fine-tuning")
     k: float = option(0.1, low=0, help="size of the sets, as under probes.write_interference.k")
 
@@ -44,25 +45,18 @@ class H3a(OfMethods):
                 self.ask(finding, rows_seeds(here), here["order"], f"{method} on {model}")
 
     def _one(self, finding, part, model, order, method):
-        keys = ["method", "seed"]
-        shares = {name: rows.set_index(keys) for name, rows in part.groupby("quantity")}
-        if not {"signal", "weights", "permuted"} <= set(shares):
-            finding.skip(f"{model}: no share of the weights before training")
+        rows = {name: some.set_index(["method", "seed"]) for name, some in part.groupby("quantity")}
+        if not {"signal", "corrected", "permuted", "weights"} <= set(rows):
+            finding.skip(f"{model}: no null of where the stages wrote")
             return
-        wrote, had, renamed = (shares[name] for name in ("signal", "weights", "permuted"))
-        # where the interval of the weights' share is not known, its value stands for both ends
-        low, high = had["low"].fillna(had["value"]), had["high"].fillna(had["value"])
-        ratio = wrote[[]].assign(
-            value=wrote["value"] / had["value"], low=wrote["low"] / high, high=wrote["high"] / low
-        )
-        *three, spread = verdict.over_seeds(*by_seed(ratio.reset_index(), "value", "low", "high"))
-        neutral = (renamed["value"] / had["value"]).mean()
-        null = (renamed["high"] / had["value"]).mean() - neutral
-        seeds = part["seed"].nunique()
-        detail = f"{wrote['value'].mean():.1%} of the update, {had['value'].mean():.1%} of the weights"
-        metadata = {"n": part["n"].max(), "seeds": seeds, "neutral": float(neutral), "detail": detail}
+        wrote, corrected, null, had = (rows[name] for name in ("signal", "corrected", "permuted", "weights"))
+        *three, spread = verdict.over_seeds(*by_seed(corrected.reset_index(), "value", "low", "high"))
+        dealt = (null["high"] / null["value"] - 1).mean()
+        shares = [some["value"].mean() for some in (wrote, null, had)]
+        detail = "{:.1%} of the update, {:.1%} dealt anew, {:.1%} of the weights".format(*shares)
+        metadata = {"n": part["n"].max(), "seeds": part["seed"].nunique(), "neutral": 1.0, "detail": detail}
         metadata |= {"order": order, "subject": method}
-        finding.evidence.append(self.piece(model, three, np.nanmax([null, spread]), **metadata))
+        finding.evidence.append(self.piece(model, three, np.nanmax([dealt, spread]), **metadata))
 
 
 def rows_seeds(rows) -> int:

@@ -23,8 +23,8 @@ class H3b(OfMethods):
     TABLES = ("plasticity",)
     FIGURE = "plasticity"
     EFFECT = "loss on the probe task after training on it, from the last stage less from base"
-    NOISE = "how far two draws of the task lie apart at one checkpoint; or SD over seeds"
-    MEAN = "settings of a sweep averaged, then seeds (Student's interval added to the pairs')"
+    NOISE = "SD between tasks of each task's own effect, by which levels of tasks drop out; or SD over seeds"
+    MEAN = "settings of a sweep averaged, then seeds (Student's interval added to that over tasks)"
 
     threshold: float = option(..., low=0, high=1000, help="nats per token by which it has to be slower")
     methods: tuple = option(("lora",), help="entries of methods that count as dense updates")

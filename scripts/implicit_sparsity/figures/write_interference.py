@@ -1,6 +1,7 @@
 """Where stages wrote, by layer: on hubs, on old domains' neurons, on the new one's, on idle ones.
 
-Rows of panels are models, columns sets of neurons; lines are methods, beside the sets' share of parameters.
+Rows of panels are models, columns sets of neurons; lines are methods, beside the null: what a set gets where
+a stage's energy is dealt anew to the neurons of a layer.
 """
 
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from .base import Figure
 
 SETS = {"hubs": "hubs", "old": "old domains' top", "new": "the new domain's top", "idle": "idle"}
 NULLS = {
-    "floor": ("share of parameters (floor)", {"color": "#000000", "linestyle": (0, (1, 1)), "marker": None}),
+    "permuted": ("dealt anew (null)", {"color": "#000000", "linestyle": (0, (1, 1)), "marker": None}),
     "weights": ("share of weights before", {"color": "#777777", "linestyle": (0, (5, 1.5)), "marker": None}),
 }
 
@@ -45,7 +46,9 @@ class WriteInterference(Figure):
         table = table[table["quantity"].isin(["signal", *NULLS])]
         table.loc[table["quantity"] != "signal", "method"] = ""
         by = ["model", "revision", "set", "quantity", "method", "k", "top", "layer"]
-        return base.spread(table, by, units="documents")
+        frame = base.spread(table, by, units="documents").set_index(by)
+        frame.update(table[table["quantity"] == "permuted"].groupby(by)[["low", "high"]].mean())
+        return frame.reset_index()
 
     def draw(self, frame):
         names = [name for name in SETS if (frame["set"] == name).any()]
@@ -72,7 +75,9 @@ class WriteInterference(Figure):
         size = base.size_of_set(frame["k"].iloc[0])
         return (
             f"{base.origin_note(frame)}{what}. Line: mean; band: lowest to highest over stages, runs and, of "
-            f"old domains, domains (up to {most.max()} values). Sets: the {size} ({base.span(frame['top'])} "
-            f"neurons a layer) by mean |h| of the base on n = {base.span(frame['documents'])} documents "
-            "of all domains; hubs are in the set of every domain, idle neurons in none."
+            f"old domains, domains (up to {most.max()} values); of the null: 95 % of the ways to deal a "
+            f"stage's energy to a layer's neurons, mean over stages. Sets: the {size} "
+            f"({base.span(frame['top'])} neurons a layer) by mean |h| of the base on "
+            f"n = {base.span(frame['documents'])} documents of all domains; hubs are in the set of every "
+            "domain, idle neurons in none."
         )

@@ -7,20 +7,19 @@ reached), and the ``curve``, by step and task. Of the reference documents, by la
 ``effective_rank`` and ``stable_rank`` of hidden states less their mean, and ``dormant_share``.
 
 ``signal``: the checkpoint's own; ``difference``: less the base model's, on the same pairs or documents;
-``floor``: how far two draws of the task lie apart at one checkpoint (mean over pairs of tasks), below which
-a difference says nothing; ``ceiling``: the largest rank that so many sampled tokens can have. Intervals are
-over pairs (Student's t; the pairs of a task are learned together, so other tasks scatter more: see
-``floor``) or, of ranks and dormant shares, over documents (jackknife).
+``floor`` of a difference: SD between tasks of each task's own difference, so that a task which is harder at
+both checkpoints adds nothing; ``ceiling``: the largest rank that so many sampled tokens can have. The pairs
+of a task are learned together, so intervals are over tasks (``groups``; ``clusters.clustered_mean``) or, of
+ranks and dormant shares, over documents (jackknife).
 """
 
 from dataclasses import dataclass
-from itertools import combinations
 from typing import ClassVar
 
 import numpy as np
 
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.metrics import intervals
+from implicit_sparsity.metrics import clusters, intervals
 from implicit_sparsity.options import option
 
 from .base import Probe, where
@@ -46,7 +45,7 @@ class Plasticity(Probe):
         "low",
         "high",
     )
-    COLUMNS += ("n", "unit")
+    COLUMNS += ("n", "groups", "trusted", "unit")
 
     target: float = option(0.5, low=0, high=1, help="share of ln V that the loss has to fall to")
 
@@ -66,21 +65,13 @@ class Plasticity(Probe):
 
     def _learning(self, now, before):
         values, paired = self._scores(now), self._scores(before) if before is not None else None
-        tasks, pairs = now.sizes["task"], now.sizes["task"] * now.sizes["pair"]
         for measure, score in values.items():
-            steps = measure == "steps_to_target"
-            common = {
-                "measure": measure,
-                "unit": "steps" if steps else NATS,
-                "n": tasks if steps else pairs,
-            }
+            common = {"measure": measure, "unit": "steps" if measure == "steps_to_target" else NATS}
             yield common | {"quantity": "signal"} | _mean(score)
-            each = score if steps else score.mean(axis=1)
-            apart = [abs(each[a] - each[b]) for a, b in combinations(range(tasks), 2)]
-            floor = float(np.mean(apart)) if apart else np.nan
-            yield common | {"quantity": "floor", "value": floor, "low": np.nan, "high": np.nan, "n": tasks}
             if paired is not None:
-                yield common | {"quantity": "difference"} | _mean(score - paired[measure])
+                change = score - paired[measure]
+                yield common | {"quantity": "difference"} | _mean(change)
+                yield common | {"quantity": "floor"} | _mean(change) | _spread(change)
 
     def _scores(self, store) -> dict:
         """measure -> [task, pair], or [task] for steps."""
@@ -105,14 +96,19 @@ def steps_to(curve, target: float) -> float:
 
 
 def _mean(score) -> dict:
-    """Mean and 95 % interval over pairs; of one number a task, no interval."""
-    from scipy.stats import t
+    """Mean of [task, pair] or [task] and its 95 % interval, tasks being the groups of pairs."""
+    tasks = np.repeat(np.arange(len(score)), score[0].size)
+    mean = clusters.clustered_mean(score.ravel(), tasks)
+    low, high = clusters.interval(mean)
+    known = {"value": mean.value, "low": low, "high": high, "n": mean.n, "groups": mean.groups}
+    return known | {"trusted": clusters.trusted(mean.groups)}
 
-    value, n = float(score.mean()), score.size
-    if score.ndim == 1 or n < 2:
-        return {"value": value, "low": np.nan, "high": np.nan}
-    reach = float(t.ppf(0.975, n - 1) * score.std(ddof=1) / np.sqrt(n))
-    return {"value": value, "low": value - reach, "high": value + reach}
+
+def _spread(change) -> dict:
+    """SD between tasks of each task's mean; one task has none."""
+    each = change.reshape(len(change), -1).mean(axis=1)
+    value = float(each.std(ddof=1)) if len(each) > 1 else np.nan
+    return {"value": value, "low": np.nan, "high": np.nan}
 
 
 def _curves(store):

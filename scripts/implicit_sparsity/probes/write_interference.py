@@ -8,9 +8,11 @@ layers together.
 
 ``signal``: the share; ``floor``: the set's share of parameters, which a random update gives; ``ratio``:
 signal / floor; ``random``: floor, with the range of 95 % of Gaussian matrices of the stage's rank and
-shape; ``permuted``: the same for this very energy with neurons renamed within layers; ``weights``: the
-set's share of ||W||_F^2 before any training. Set ``elsewhere``: the share of the whole update outside these
-neurons (attention, embeddings, routers), of all layers together.
+shape; ``permuted``, the null: the share where this very energy is dealt anew to the neurons of each layer,
+mean and 95 % range of all ways to deal (exact mean and variance: nothing is drawn); ``corrected``: signal
+over the null's mean, 1 for an update that does not ask what a neuron is used for, however unequal layers
+are; ``weights``: the set's share of ||W||_F^2 before any training. Set ``elsewhere``: the share of the whole
+update outside these neurons (attention, embeddings, routers), of all layers together.
 
 Intervals are over the groups of documents that define the sets, or over layers where a store has no groups:
 the column ``interval`` says which. A stage that wrote nothing has no shares (NaN).
@@ -32,6 +34,9 @@ from implicit_sparsity.storage.files import read_json
 from .base import ActivityProbe, check_comparable, group_sums, per_token
 
 COUNT, WEIGHTS, WRITES = 0, 1, {"increment": 2, "total": 3}  # columns of what a neuron has
+OVER = ("ratio", "corrected")
+SHARES = ("signal", "floor", "weights", *OVER)
+DEALT = len(WRITES)  # so many columns further: the mean over the layer's neurons, as if dealt anew
 
 
 @dataclass
@@ -78,7 +83,8 @@ class WriteInterference(ActivityProbe):
             layers = []
             for i in range(layout.layers):
                 halves = {d: _half(dataset, scores[d][i], i) for d, dataset in reference.items()}
-                has = np.column_stack([np.ones(layout.neurons), weights[i], energy[i]])
+                dealt = np.broadcast_to(energy[i].mean(axis=0), energy[i].shape)
+                has = np.column_stack([np.ones(layout.neurons), weights[i], energy[i], dealt])
                 layers.append(neuron_sets.sums(halves, top, has, self.draws))
             common = {"k": k, "top": top, "n": n, "unit": "1", "neurons": layout.neurons}
             for row in self._rows(layers, energy, first["layer"].values, energies, study):
@@ -112,7 +118,7 @@ class WriteInterference(ActivityProbe):
         for more in layers[1:]:
             pooled = pooled + more
         for write, column in WRITES.items():
-            shares = {name: _share(name, column) for name in ("signal", "floor", "ratio", "weights")}
+            shares = {name: _share(name, column) for name in SHARES}
             for key in pooled.inside:
                 common = {"write": write, "set": key[0], "domain": key[1], "role": _role(key[1], study)}
                 for number, sums in [*zip(numbers, layers), (-1, pooled)]:
@@ -175,12 +181,15 @@ def _share(name, column):
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.where(total[at] > 0, inside[..., at] / total[at], np.nan)
 
-    def ratio(inside, total):
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return part(inside, total, column) / part(inside, total, COUNT)
+    def over(other):
+        def ratio(inside, total):
+            with np.errstate(invalid="ignore", divide="ignore"):
+                return part(inside, total, column) / part(inside, total, other)
 
-    if name == "ratio":
         return ratio
+
+    if name in OVER:
+        return over(COUNT if name == "ratio" else column + DEALT)
     at = {"signal": column, "floor": COUNT, "weights": WEIGHTS}[name]
     return lambda inside, total: part(inside, total, at)
 
