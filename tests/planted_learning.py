@@ -66,7 +66,7 @@ def task_store(path, rng, model, checkpoint, slower, steps=8, domains=DOMAINS, l
 
 
 def write_task(path, learned, model, checkpoint, slower=1.0, domains=DOMAINS, left=7):
-    """A store of plasticity_task; ``learned``: ``before`` and ``after`` [task, pair], ``curve`` [task, step]."""
+    """A store of plasticity_task; ``learned``: before and after [task, pair], curve [task, step]."""
     rng, layers = np.random.default_rng(0), np.arange(LAYERS)
     rank = (10 + 3 * layers[:, None]) / slower + 0.1 * rng.normal(size=(len(domains), LAYERS, left))
     dormant = np.clip(0.02 * slower + 0.01 * rng.random((len(domains), 2, LAYERS, left)), 0, 1)
