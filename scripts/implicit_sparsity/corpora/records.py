@@ -5,11 +5,12 @@ A line of a corpus file is one JSON object, its keys in this order (those in bra
     {"id": "hpo:HP:0000107", "group": "HP:0000077 Abnormality of the kidney", "source": "hpo",
      "prompt": "Which clinical finding is defined as follows? A fluid filled sac in the kidney.",
      "completion": "Renal cyst", ["choices": ["Renal cyst", ...], "answer": "Renal cyst", "correct": 0,]
-     "licence": "HPO licence"}
+     "licence": "HPO licence", ["open": true]}
 
 ``group`` is the unit that never straddles two splits. ``answer`` is a text; where there are ``choices`` it is
 one of them, except after a split, where ``correct`` (an index into ``choices``) takes that role and
-``answer`` may be the number a worked solution ends in.
+``answer`` may be the number a worked solution ends in. ``open`` marks what has many good answers, so that no
+wrong ones are drawn for it.
 """
 
 import json
@@ -20,7 +21,7 @@ from pathlib import Path
 
 from implicit_sparsity.errors import InputError
 
-FIELDS = ("id", "group", "source", "prompt", "completion", "choices", "answer", "correct", "licence")
+FIELDS = ("id", "group", "source", "prompt", "completion", "choices", "answer", "correct", "licence", "open")
 REQUIRED = ("id", "group", "source", "prompt", "completion", "licence")
 MAX_CHARS = 100_000  # a longer prompt or completion is a broken file, not a document
 
@@ -63,6 +64,8 @@ def check(record: dict, limits: Limits = Limits()) -> dict:
         _choices(record, limits)
     elif "correct" in record:
         raise BadRecord("missing field", "'correct' needs 'choices'", "correct")
+    if not isinstance(record.get("open", False), bool):
+        raise BadRecord("wrong type", "must be true or false", "open")
     return {key: record[key] for key in FIELDS if key in record}
 
 

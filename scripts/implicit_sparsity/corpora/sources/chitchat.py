@@ -4,7 +4,8 @@ r"""Human conversations of the BYU chit-chat data set: the turns so far -> the n
     prompt      "A: Hello\nHow are you doing today?\nB: whats up MD\nim doing good\nhow are you doing?"
     completion  "Im alright, I just took a nap. But it was one of those naps that doesnt help anything. ..."
 
-A turn is what one person sent before the other replied, a message a line.
+A turn is what one person sent before the other replied, a message a line. Nobody could guess a reply, so the
+records are ``open``: for losses, not for choices.
 """
 
 import json
@@ -40,7 +41,8 @@ def _record(name, messages, seed, turns, min_chars, max_chars) -> dict | Dropped
     for i in range(1, len(texts)):
         context = texts[max(0, i - turns) : i]
         prompt = "\n".join(f"{'AB'[place % 2]}: {text}" for place, text in enumerate(context))
-        record = {"id": name, "group": name, "prompt": prompt, "completion": texts[i], "licence": LICENCE}
+        record = {"id": name, "group": name, "prompt": prompt, "completion": texts[i]}
+        record |= {"licence": LICENCE, "open": True}
         if all(context) and len(texts[i]) >= min_chars and not too_long(record, max_chars):
             fitting.append(record)
     if not fitting:
