@@ -1,6 +1,7 @@
 """Sources -> documents -> splits -> token shards.
 
-Needs: installed data packages, local files or a hub, and a model's tokenizer. Makes: results/corpora/, results/tokens/.
+Needs: installed data packages, local files or a hub, and a model's tokenizer. Makes: results/corpora/, results/tokens/,
+results/tables/documents.csv.
 A compute node may have no internet, so hub data sets are fetched where Snakemake runs.
 """
 
@@ -86,3 +87,26 @@ rule tokenize_domain:
         options=config["tokens"],
     script:
         "../scripts/tokenize_domain.py"
+
+
+rule collect_documents:
+    """What every split holds and lost: documents, groups, lengths, what was cut, duplicates, contamination."""
+    input:
+        splits=expand(SPLITS, domain=DOMAINS),
+        tokens=expand(TOKENS, model=MODELS, domain=DOMAINS),
+    output:
+        table=table("documents"),
+    log:
+        "results/logs/collect_documents/all.log",
+    benchmark:
+        "results/benchmarks/collect_documents/all.tsv"
+    localrule: True
+    conda:
+        "../envs/figures.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=15,
+    params:
+        code=code("collect_documents.py"),
+    script:
+        "../scripts/collect_documents.py"

@@ -35,6 +35,7 @@ def snakemake(folder, *arguments, check=True):
 
 CONCLUSIONS = {"judge_claims", "write_latex", "write_chapter"}
 MAKES = {
+    "collect_documents": {"documents"},
     "collect_scores": {"scores"},
     "collect_stages": {"learning_curves", "stages"},
     "compare_methods": {"comparisons", "fronts"},
@@ -369,7 +370,12 @@ def test_moved_study(study, tmp_path):
     assert planned(tmp_path / "elsewhere") == set()
 
 
-IN_COMMON = ("probe_table", "draw_figure", *TABLES_OF_TRAINING)  # rules whose jobs read all models
+IN_COMMON = (
+    "probe_table",
+    "draw_figure",
+    "collect_documents",
+    *TABLES_OF_TRAINING,
+)  # rules whose jobs read all models
 
 
 @pytest.fixture(scope="module")

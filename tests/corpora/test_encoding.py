@@ -39,8 +39,26 @@ def test_long_documents_are_cut_and_counted(tmp_path, model):
     assert (~third.prompt).sum() == 16 and third.ids[-1] != 3  # cut: the document did not end
     assert text_of(model, second.ids[~second.prompt]) == long_completion["completion"][:len(
         text_of(model, second.ids[~second.prompt]))]  # fmt: skip
+    assert [d.meta.get("cut") for d in (first, second, third, fourth)] == [
+        "prompt",
+        "completion",
+        "completion",
+        None,
+    ]
+    assert tokens.index["splits"]["train"]["answers_cut"] == 2
     dropped = encoded(tmp_path, model, records, on_long="drop").index["splits"]["train"]
     assert (dropped["documents"], dropped["dropped"], dropped["truncated"]) == (1, 3, 0)
+    assert dropped["dropped_by_source"] == {"one": 3} and dropped["answers_cut"] == 0
+
+
+def test_a_long_choice_is_cut_and_counted(tmp_path, model):
+    long = " ".join(WORDS * 2)
+    r = record(1, n_words=3, completion="bara", choices=["bara", long], answer="bara")
+    tokens = encoded(tmp_path, model, [r])
+    (document,) = tokens.split("train")
+    assert document.meta["cut"] == "choices" and document.meta["stop"] == 1
+    entry = tokens.index["splits"]["train"]
+    assert (entry["truncated"], entry["answers_cut"]) == (1, 0)
 
 
 @pytest.mark.parametrize(
@@ -73,13 +91,13 @@ PROMPT = [11, 12, 13, 14, 15, 16, 17, 18, 19]
 @pytest.mark.parametrize(
     ("prompt", "completion", "left", "written", "stop", "cut"),
     [
-        (PROMPT[:5], [50, 51], PROMPT[:5], [50, 51, 3], 1, False),  # to the last id
-        (PROMPT[:6], [50, 51], PROMPT[1:6], [50, 51, 3], 1, True),  # one too many: the beginning goes
-        (PROMPT[:6], [50], PROMPT[:6], [50, 3], 1, False),  # no more is held free than the completion takes
-        (PROMPT, list(range(50, 60)), PROMPT[4:], [50, 51, 52], 0, True),  # both too long
-        (PROMPT[:2], list(range(50, 60)), PROMPT[:2], [50, 51, 52, 53, 54, 55], 0, True),
-        (PROMPT[:2], list(range(50, 55)), PROMPT[:2], [50, 51, 52, 53, 54, 3], 1, False),
-        ([], [], [], [3], 1, False),
+        (PROMPT[:5], [50, 51], PROMPT[:5], [50, 51, 3], 1, ""),  # to the last id
+        (PROMPT[:6], [50, 51], PROMPT[1:6], [50, 51, 3], 1, "prompt"),  # one too many: the beginning goes
+        (PROMPT[:6], [50], PROMPT[:6], [50, 3], 1, ""),  # no more is held free than the completion takes
+        (PROMPT, list(range(50, 60)), PROMPT[4:], [50, 51, 52], 0, "completion"),  # both too long
+        (PROMPT[:2], list(range(50, 60)), PROMPT[:2], [50, 51, 52, 53, 54, 55], 0, "completion"),
+        (PROMPT[:2], list(range(50, 55)), PROMPT[:2], [50, 51, 52, 53, 54, 3], 1, ""),
+        ([], [], [], [3], 1, ""),
     ],
 )
 def test_prompt_and_completion_are_cut_together(room_of_8, prompt, completion, left, written, stop, cut):
@@ -91,7 +109,7 @@ def test_prompt_and_completion_are_cut_together(room_of_8, prompt, completion, l
 def test_the_longest_choice_says_how_much_of_the_prompt_stays(room_of_8):
     """So that all choices of a document follow the same context."""
     context, ids, stop, choices, cut = room_of_8.fit(PROMPT[:6], [50], [[60, 61, 62], [50]])
-    assert context == [1, *PROMPT[1:6], *room_of_8.between] and cut
+    assert context == [1, *PROMPT[1:6], *room_of_8.between] and cut == "prompt"
     assert (ids, stop, choices) == ([50, 3], 1, [[60, 61, 62], [50]])
 
 
@@ -101,7 +119,7 @@ def test_stop_tokens_that_are_partly_cut_off(model):
     encoder = Encoder(model / "tokenizer.json", Options(template, max_length=6, min_completion=2))
     assert encoder.after == [3, 0]
     _, ids, stop, choices, cut = encoder.fit([], [50], [[50], [60, 61, 62]])
-    assert (ids, stop, choices, cut) == ([50, 3], 1, [[50], [60, 61]], True)
+    assert (ids, stop, choices, cut) == ([50, 3], 1, [[50], [60, 61]], "completion")
 
 
 def test_special_ids_are_those_of_the_tokenizer_whatever_the_template(model):

@@ -112,6 +112,27 @@ def test_choices_go_to_their_own_documents(tmp_path, model):
             assert [*meta["choices"][-1], 3] == document.ids[~document.prompt].tolist()
 
 
+def test_more_cut_documents_than_allowed_are_one_line(tmp_path, model, caplog):
+    """Two of eight are cut: at a quarter a warning, below it a refusal, before a folder is made."""
+    records = [record(i, n_words=200 if i < 2 else 5) for i in range(8)]
+    encoded(tmp_path, model, records, cut_at_most=0.25)
+    (line,) = [r.getMessage() for r in caplog.records if r.name == shards.__name__]
+    expected = "2 of 8 documents are cut at 64 tokens, 0 of them lose the end of the completion"
+    assert line == f"{tmp_path.name}: train: {expected}"
+    other = tmp_path / "medical"
+    other.mkdir()
+    with pytest.raises(InputError) as caught:
+        encoded(other, model, records, cut_at_most=0.2)
+    assert str(caught.value).startswith(
+        "tokens.cut_at_most: medical: train: 0.25 of the documents are cut at 64 tokens, more than 0.2: raise"
+    )
+    assert not (other / "tokens").exists()
+    encoded(other, model, records, cut_at_most=0, on_long="drop")
+    caplog.clear()
+    encoded(other, model, records[2:], cut_at_most=0)
+    assert not [r for r in caplog.records if r.name == shards.__name__]
+
+
 def test_what_cannot_be_encoded_leaves_no_folder(tmp_path, model):
     (tmp_path / "splits").mkdir()
     with pytest.raises(InputError, match=rf"^{tmp_path}/splits: holds no split$"):

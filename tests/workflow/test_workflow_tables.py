@@ -10,15 +10,18 @@ LEARNS = NONE | {"methods": {"lora": {}}}
 
 
 def test_scores_are_made_of_every_study_and_the_rest_where_a_model_learns():
-    assert tables.made_tables(NONE) == ["scores"]
-    assert tables.made_tables(LEARNS) == list(SCORES)
-    assert tables.made_tables(LEARNS | {"models": {"a": {"trained": False}}}) == ["scores"]
-    assert tables.made_tables(LEARNS | {"models": {"a": {"trained": False}, "b": {}}}) == list(SCORES)
+    assert tables.made_tables(NONE) == ["documents", "scores"]
+    assert tables.made_tables(LEARNS) == ["documents", *SCORES]
+    assert tables.made_tables(LEARNS | {"models": {"a": {"trained": False}}}) == ["documents", "scores"]
+    assert tables.made_tables(LEARNS | {"models": {"a": {"trained": False}, "b": {}}}) == [
+        "documents",
+        *SCORES,
+    ]
 
 
 def test_a_probe_makes_a_table_and_a_measurement_none():
     probes = {"activations": {}, "hubs": {}, "drift": {}, "routing_drift": {}}
-    assert tables.made_tables(NONE | {"probes": probes}) == ["scores", "hubs", "routing_drift"]
+    assert tables.made_tables(NONE | {"probes": probes}) == ["documents", "scores", "hubs", "routing_drift"]
 
 
 def test_a_figure_reads_what_it_needs_and_what_else_is_made():

@@ -17,7 +17,8 @@ class Options:
 
     A prompt longer than ``max_length`` less room for the completion (``min_completion``, or all of a shorter
     one) loses its beginning, a completion is cut at ``max_length``; ``on_long="drop"`` leaves such documents
-    out. Both are counted. ``shards``: files per split, always that many, some of them empty if need be.
+    out. Both are counted. ``cut_at_most``: largest share of a split's documents that may be cut, from 0 to
+    1. ``shards``: files per split, always that many, some of them empty if need be.
     """
 
     template: dict
@@ -25,6 +26,7 @@ class Options:
     min_completion: int = 1
     shards: int = 1
     on_long: str = "truncate"
+    cut_at_most: float = 1.0
 
     def __post_init__(self):
         if self.on_long not in ("truncate", "drop"):
@@ -71,10 +73,11 @@ class Encoder:
         return sorted(number for number, token in added.items() if token.special)
 
     def fit(self, prompt: list[int], completion: list[int], choices: list[list[int]]):
-        """(context ids, completion ids, how many of these are stop tokens, choices, was anything cut).
+        """(context ids, completion ids, how many of these are stop tokens, choices, what was cut).
 
         Cut to ``max_length`` together. The completion ends in the template's ``after``, the stop tokens; a
-        choice does not: choices are compared by their texts, as in lm-eval.
+        choice does not: choices are compared by their texts, as in lm-eval. What was cut: "completion", which
+        has lost its end, and the answer with it; else "prompt", "choices" or "".
         """
         text, completion = len(completion), completion + self.after
         longest = max(map(len, [completion, *choices]))
@@ -82,6 +85,7 @@ class Encoder:
         room = self.options.max_length - reserved - len(self.before) - len(self.between)
         context = self.before + prompt[max(0, len(prompt) - room) :] + self.between
         left = self.options.max_length - len(context)
-        cut = len(prompt) > room or longest > left
+        cut = {"completion": len(completion) > left, "prompt": len(prompt) > room, "choices": longest > left}
         stop = max(0, min(left, len(completion)) - text)
-        return context, completion[:left], stop, [choice[:left] for choice in choices], cut
+        what = next((part for part in cut if cut[part]), "")
+        return context, completion[:left], stop, [choice[:left] for choice in choices], what

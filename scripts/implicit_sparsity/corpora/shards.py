@@ -1,6 +1,8 @@
 """Split documents -> token shards; tokens.py says what a shard is, and reads it."""
 
 import json
+import logging
+from collections import Counter
 from itertools import chain
 from pathlib import Path
 
@@ -13,6 +15,8 @@ from .choice_baselines import baselines
 from .encoding import Encoder, Options
 from .records import read_jsonl
 from .tokens import FILES, shard_name
+
+log = logging.getLogger(__name__)
 
 
 def tokenize(tokens, model, splits, options: dict) -> dict:
@@ -43,7 +47,9 @@ def tokenize(tokens, model, splits, options: dict) -> dict:
     }
     with new_folder(tokens) as folder:
         for source in sorted(Path(splits).glob("*.jsonl")):
-            index["splits"][source.stem] = _write_split(folder / source.stem, source, encoder)
+            entry = _write_split(folder / source.stem, source, encoder)
+            _check_cut(entry, f"{Path(splits).parent.name}: {source.stem}", chosen)
+            index["splits"][source.stem] = entry
         if not index["splits"]:
             raise InputError("holds no split", splits)
         write_json(folder / "index.json", index)
@@ -54,14 +60,13 @@ def _write_split(folder: Path, source: Path, encoder: Encoder) -> dict:
     """Encode one split into its shards; return its entry of the index."""
     folder.mkdir()
     records, _ = read_jsonl(source)
-    documents, truncated, dropped = [], 0, 0
+    documents, dropped, cuts = [], Counter(), Counter()
     for record, encoded in zip(records, _encode(records, encoder)):
-        *parts, cut = encoded
-        if cut and encoder.options.on_long == "drop":
-            dropped += 1
+        if encoded[-1] and encoder.options.on_long == "drop":
+            dropped[record["source"]] += 1
         else:
-            truncated += cut
-            documents.append((record, *parts))
+            cuts[encoded[-1]] += 1
+            documents.append((record, *encoded))
     with open(folder / "documents.jsonl", "w", encoding="utf-8", newline="\n") as file:
         file.writelines(json.dumps(_meta(*document), ensure_ascii=False) + "\n" for document in documents)
     shards = [documents[start:end] for start, end in _ranges(len(documents), encoder.options.shards)]
@@ -70,8 +75,10 @@ def _write_split(folder: Path, source: Path, encoder: Encoder) -> dict:
     return {
         "documents": len(documents),
         "tokens": sum(shard_tokens),
-        "dropped": dropped,
-        "truncated": truncated,
+        "dropped": dropped.total(),
+        "dropped_by_source": dict(sorted(dropped.items())),
+        "truncated": cuts.total() - cuts[""],
+        "answers_cut": cuts["completion"],
         "shard_documents": [len(shard) for shard in shards],
         "shard_tokens": shard_tokens,
         "shards": files,
@@ -88,7 +95,25 @@ def _encode(records: list[dict], encoder: Encoder):
         yield encoder.fit(prompt, completion, [next(choices) for _ in record.get("choices", ())])
 
 
-def _meta(record: dict, context: list[int], completion: list[int], stop: int, choices: list) -> dict:
+def _check_cut(entry: dict, what: str, options: Options):
+    """A warning where documents are cut, a refusal where they are too many."""
+    if not entry["truncated"]:
+        return
+    share, length = entry["truncated"] / entry["documents"], options.max_length
+    if share > options.cut_at_most:
+        raise InputError(
+            f"{what}: {share:.2f} of the documents are cut at {length} tokens, more than "
+            f"{options.cut_at_most:g}: raise tokens.max_length, lower max_chars of the sources, or set "
+            "tokens.on_long: drop",
+            key="tokens.cut_at_most",
+        )
+    log.warning(
+        "%s: %d of %d documents are cut at %d tokens, %d of them lose the end of the completion",
+        *(what, entry["truncated"], entry["documents"], length, entry["answers_cut"]),
+    )
+
+
+def _meta(record: dict, context: list, completion: list, stop: int, choices: list, cut: str) -> dict:
     line = {key: record[key] for key in ("id", "group", "source")}
     line |= {"tokens": len(context) + len(completion), "stop": stop}
     if choices:
@@ -98,6 +123,8 @@ def _meta(record: dict, context: list[int], completion: list[int], stop: int, ch
         line["baselines"] = baselines(record["prompt"], record["choices"], line["correct"])
     if "answer" in record:
         line["answer"] = record["answer"]
+    if cut:
+        line["cut"] = cut
     return line
 
 

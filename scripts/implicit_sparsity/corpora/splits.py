@@ -91,7 +91,9 @@ def split(records: list[dict], options: Options, domain: str) -> Split:
         taken[name].sort(key=lambda record: order_key(seed, f"order:{record['id']}"))
     unused = len(retained) - sum(map(len, taken.values())) - sum(hits.values())
     dropped = Counter(item.reason for item in lost)
-    lost += [Dropped(reason, record["source"]) for record, reason in zip(candidates, reasons) if reason]
+    lost += [
+        Dropped(f"contaminated: {reason}", r["source"]) for r, reason in zip(candidates, reasons) if reason
+    ]
     taken = {name: taken[name] for name in SPLITS}
     return Split(taken, dropped, unused, dict(sorted(hits.items())), _by_source(lost))
 

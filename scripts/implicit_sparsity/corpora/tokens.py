@@ -5,7 +5,8 @@
     {split}/shard-00000.offsets.bin     uint64 (n + 1): document i is tokens[offsets[i]:offsets[i + 1]]
     {split}/shard-00000.prompt.bin      uint8, one a token: 1 prompt or template, 0 completion
     {split}/documents.jsonl             one line each: id, group, source, tokens, stop,
-                                        [choices, correct, baselines (choice_baselines.py), answer]
+                                        [choices, correct, baselines (choice_baselines.py), answer,
+                                        cut: prompt, completion (its end is lost) or choices]
 
 A document is ``before + prompt + between | completion + after``. ``after`` counts as completion: a model has
 to learn to stop. How likely it is says nothing of the domain, though, so ``stop`` is how many of a document's

@@ -3,7 +3,8 @@
 from . import source
 from .config.options import MEASUREMENTS
 
-# Tables that are made of every trained study.
+# Tables that are made of every study, and of every trained one.
+CORPORA = ("documents",)
 SCORES = ("scores", "r_matrices", "metrics", "learning_curves", "stages", "comparisons", "fronts")
 
 
@@ -11,7 +12,7 @@ def made_tables(config) -> list[str]:
     """Names of the tables that this study makes."""
     learns = any(model.get("trained", True) for model in config["models"].values())
     trained = SCORES if config["methods"] and learns else ["scores"]
-    return [*trained, *(name for name in config["probes"] if name not in MEASUREMENTS)]
+    return [*CORPORA, *trained, *(name for name in config["probes"] if name not in MEASUREMENTS)]
 
 
 def figure_tables(config, figure) -> list[str]:

@@ -90,4 +90,8 @@ class Tokens(Section):
         "What happens to a document over max_length.",
         "drop where a cut document is no document (code, proofs), if enough are left.",
     )
+    cut_at_most: Share = key(
+        "Largest share of a split's documents that may be cut: above it tokenization is refused.",
+        "0.25; a document that is cut has lost its prompt's beginning or its answer. 1 asks for no refusal.",
+    )
     shards: Count = key("Files per split.", "1; more for very large corpora.")

@@ -6,7 +6,7 @@ Each function takes a config that fits its models, and returns nothing or raises
 import os
 
 from .. import source
-from ..tables import SCORES, figure_tables, made_tables
+from ..tables import CORPORA, SCORES, figure_tables, made_tables
 from .error import ConfigError, refuse_unknown, show
 from .options import MEASUREMENTS, probe_module, with_defaults
 
@@ -121,8 +121,8 @@ def check_sizes(config):
 def check_tables(config):
     """Every figure's tables are made, of domains that there are; no probe has another table's name."""
     for name in config["probes"]:
-        if name in SCORES:
-            words = f"any name but {', '.join(SCORES)}"
+        if name in (*CORPORA, *SCORES):
+            words = f"any name but {', '.join((*CORPORA, *SCORES))}"
             raise ConfigError(("probes", name), "the name of another table", words)
     made = made_tables(config)
     for name, entry in config["figures"].items():
