@@ -119,9 +119,9 @@ def test_every_job_of_the_study_is_listed(whole):
     probed = 3 * 2 * 2 * 3  # of each model: the three methods of the claims
     expected = {
         "fetch_model": 2,
-        "fetch_source": 8,
-        "split_domain": 4,
-        "tokenize_domain": 2 * 4,
+        "fetch_source": 10,
+        "split_domain": 5,
+        "tokenize_domain": 2 * 5,
         "train_adapter": sum(runs.values()) * 4,
         "activations": 2 * (probed * 4 + 1) * 4,
         "evaluate_checkpoint": sum(runs.values()) * 4 + 2,
@@ -220,7 +220,7 @@ def test_the_users_own_file_and_the_ladder_go_on_top(clone):
 
 def test_every_revision_is_a_commit():
     entries = [*models(), *rungs().values(), *(entry for *_, entry in sources())]
-    assert len(entries) == 2 + 4 + 8
+    assert len(entries) == 2 + 4 + 10
     for entry in entries:
         assert re.fullmatch("[0-9a-f]{40}", entry["revision"])
         assert len(set(entry["revision"])) > 4, entry["repo"]  # a placeholder is no commit
@@ -230,7 +230,7 @@ def test_every_revision_is_a_commit():
 
 def test_two_licensed_hub_sets_a_domain_and_none_of_the_small_study():
     result = Counter(domain for domain, *_ in sources())
-    assert result == {"code": 2, "math": 2, "medical": 2, "general": 2}
+    assert result == {"code": 2, "math": 2, "medical": 2, "general": 2, "knowledge": 2}
     assert all(entry["loader"] == "hub" and entry["licence"] for *_, entry in sources())
     for domain, content in CONFIG["domains"].items():
         assert all(THESIS["domains"][domain]["sources"][name] is False for name in content["sources"])
@@ -238,7 +238,8 @@ def test_two_licensed_hub_sets_a_domain_and_none_of_the_small_study():
 
 def test_two_orders_three_seeds_and_a_front_of_every_method():
     assert sorted(order[-1] == "general" for order in THESIS["orders"].values()) == [False, True]
-    assert all(sorted(order) == sorted(THESIS["domains"]) for order in THESIS["orders"].values())
+    trained = set(THESIS["domains"]) - {THESIS["reference"]}
+    assert all(sorted(order) == sorted(trained) for order in THESIS["orders"].values())
     assert len(set(THESIS["seeds"])) == 3
     whole = THESIS["optional"]["whole"]["methods"]
     assert set(THESIS["methods"]) | set(whole) <= set(source.available("methods"))
@@ -340,6 +341,16 @@ ROWS = {
         {"prompt": "c#", "response": "A language.", "helpfulness": 3, "correctness": 4, "coherence": 4}
         | {"complexity": 2, "verbosity": 1},
         {"group": "c#", "prompt": "c#", "completion": "A language."},
+    ),
+    "nq_open": (
+        {"question": "who wrote it", "answer": ["A. Bee", "Ann Bee"]},
+        {"prompt": "who wrote it", "completion": "A. Bee\nAnn Bee"},
+    ),
+    "commonsense_qa": (
+        {"id": "1afa", "question": "Where?", "question_concept": "fox", "answerKey": "B"}
+        | {"choices": {"label": ["A", "B", "C"], "text": ["pen", "den", "sea"]}},
+        {"id": "1afa", "group": "fox", "prompt": "Where?", "completion": "den", "answer": "den"}
+        | {"choices": ["pen", "den", "sea"]},
     ),
 }
 
