@@ -34,7 +34,7 @@ def measure_control(stores, model, tokens, base, domains, control, options, name
         result = []
         for half in ("a", "b"):
             bar, where = progress(f"{domain} {half}, {control}"), shards[domain].folder
-            result.append(activation_pass.measure(network, blocks, *taken[domain, half], options, bar, where))
+            result.append(activation_pass.measure(network, blocks, taken[domain, half], options, bar, where))
         metadata = {"domain": domain, "control": control}
         metadata |= {"tokens_sha256": identity.digest(shards[domain].index)}
         attrs = identity.attributes(title, model, name, "base", options, code, "measure_control", **metadata)

@@ -30,6 +30,7 @@ def _groups(scores, tokens, groups):
     sampled = np.full((2, groups, scores.shape[1]), 20 * scores.shape[2])
     return {
         "documents": (("half",), np.array([groups, groups]), metadata()),
+        "document_groups": (("half",), np.array([groups, groups]), metadata()),
         "group_tokens": (("half", "group"), each, metadata()),
         "group_sum_abs": (("half", "group", "layer", "neuron"), sums.astype(np.float32), metadata()),
         "group_sampled": (("half", "group", "layer"), sampled, metadata()),

@@ -57,10 +57,17 @@ def separated(rows, at, effect, reach, noise, layers):
     """SEP and its null of every pair, layers around the mean."""
     for layer, shift in enumerate(np.linspace(-0.05, 0.05, layers)):
         for domain in DOMAINS:
-            own = {"layer": layer, "domain_a": domain, "domain_b": domain, "quantity": "ceiling", "n": 64}
+            own = {
+                "layer": layer,
+                "domain_a": domain,
+                "domain_b": domain,
+                "quantity": "ceiling",
+                "n": 64,
+                "groups": 16,
+            }
             rows.append(at | own | three(0.8, 0.01))
         for a, b in PAIRS:
-            pair = at | {"layer": layer, "domain_a": a, "domain_b": b, "n": 128}
+            pair = at | {"layer": layer, "domain_a": a, "domain_b": b, "n": 128, "groups": 16}
             rows.append(pair | {"quantity": "sep"} | three(effect + shift, reach))
             rows.append(pair | {"quantity": "signal"} | three(0.8 - 0.7 * effect, reach))
             null = {"quantity": "sep_permuted", "value": 0.0, "low": -noise, "high": noise}
@@ -147,7 +154,7 @@ def written(effect, reach, noise, seeds=SEEDS, orders=ORDERS):
     """Hubs have a sixth of the weights; their share of an update that is dealt anew is a fifth."""
     rows = []
     for _, at in runs(seeds=seeds, orders=orders):
-        at |= {"layer": -1, "write": "total", "set": "hubs", "k": 0.1, "n": 128}
+        at |= {"layer": -1, "write": "total", "set": "hubs", "k": 0.1, "n": 128, "groups": 16}
         rows.append(at | {"quantity": "signal"} | three(0.2 * effect, 0.2 * reach))
         rows.append(at | {"quantity": "corrected"} | three(effect, reach))
         rows.append(at | {"quantity": "weights", "value": 1 / 6, "low": np.nan, "high": np.nan})

@@ -41,6 +41,7 @@ def written(rng, model, methods, seeds):
                                 "top": 20,
                             }
                             at |= {"set": name if name in ("hubs", "idle") else "top", "n": 256, "unit": "1"}
+                            at |= {"groups": 16, "trusted": True}
                             at |= {"role": name if name in ("old", "new") else "", "neurons": 200}
                             at |= {
                                 "domain": domain if name in ("old", "new") else "",

@@ -127,7 +127,7 @@ def test_documents_are_counted_once_a_domain():
 
 def overlaps(*rows):
     columns = ["quantity", "layer", "domain_a", "domain_b", "value", "low", "high", "n"]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=columns).assign(groups=range(20, 20 + len(rows)))
 
 
 OVERLAPS = overlaps(
@@ -153,6 +153,7 @@ def test_a_separation_is_a_mean_over_layers_and_pairs_that_have_one():
     (piece,) = separation(OVERLAPS).evidence
     assert (piece.effect, piece.low, piece.high) == pytest.approx((0.5, 0.4, 1.9 / 3))
     assert (piece.noise, piece.n, piece.what) == (pytest.approx(0.15), 12, "w")
+    assert piece.groups == 20, "of the domain that has fewest"
     assert piece.detail == "2 layers, 2 pairs, 1 without a SEP left out; pairs 0.30 to 0.90"
 
 

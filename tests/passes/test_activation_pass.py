@@ -13,7 +13,7 @@ from implicit_sparsity.corpora.tokens import Tokens
 from implicit_sparsity.metrics import overlap
 from implicit_sparsity.models import ffn, loading
 from implicit_sparsity.models.hooks.watching import ffn_activations
-from implicit_sparsity.passes import accumulators, activation_pass
+from implicit_sparsity.passes import accumulators, activation_pass, document_groups
 
 OPTIONS = {"tokens": 120, "skip_first": 1, "top_k": [0.1, 3], "thresholds": [0.01, 0.5], "batch_tokens": 64}
 
@@ -42,7 +42,7 @@ def test_sums_equal_those_of_whole_activations(nano, kind):
     model, shards = loading.load(folder), Tokens(tokens["code"])
     blocks, split = ffn.feed_forwards(model), shards.split("probe_a")
     got = activation_pass.measure_half(model, blocks, split, shards.index["special_ids"], OPTIONS)
-    ids, keeps, _ = activation_pass.take_tokens(split, 120, 1, shards.index["special_ids"])
+    ids, keeps, *_ = activation_pass.take_tokens(split, 120, 1, shards.index["special_ids"])
     assert got["tokens"] == sum(k.sum() for k in keeps) == 120
     for layer, h in enumerate(whole(model, ids, keeps)):
         np.testing.assert_allclose(got["sum_abs"][layer], np.nansum(h, 0), rtol=1e-4, atol=1e-6)
@@ -65,9 +65,9 @@ def test_sums_equal_those_of_whole_activations(nano, kind):
 
 
 @pytest.mark.parametrize("kind", ["dense", "mixture"])
-@pytest.mark.parametrize("groups", [4, 64])
-def test_groups_are_documents_dealt_in_turn(nano, kind, groups):
-    """Sums over each group equal those of its documents measured alone, and together those of all."""
+@pytest.mark.parametrize("groups", [2, 64])
+def test_parts_are_whole_groups_of_documents(nano, kind, groups):
+    """Sums over each part equal those of its documents measured alone, and together those of all."""
     folder, tokens = nano(kind)
     model, shards = loading.load(folder), Tokens(tokens["code"])
     blocks, split = ffn.feed_forwards(model), shards.split("probe_a")
@@ -76,33 +76,44 @@ def test_groups_are_documents_dealt_in_turn(nano, kind, groups):
     assert not [name for name in plain if name.startswith("group_")]
     for name, value in plain.items():
         np.testing.assert_array_equal(got[name], value, err_msg=name)
-    ids, keeps, _ = activation_pass.take_tokens(split, 120, 1, [])
-    number = min(groups, len(ids))
+    taken = activation_pass.take_tokens(split, 120, 1, [])
+    part = document_groups.deal(taken.documents, [keep.sum() for keep in taken.keeps], groups)
+    number = part.max() + 1
+    assert got["document_groups"] == len(set(document_groups.names(taken.documents))) >= number
     assert got["group_sum_abs"].shape == (number, len(blocks), blocks[0].size)
     np.testing.assert_allclose(got["group_sum_abs"].sum(0), got["sum_abs"], rtol=1e-5, atol=1e-6)
-    for group in range(number):
-        one = activation_pass.measure(model, blocks, ids[group::number], keeps[group::number], {}, OPTIONS)
-        assert got["group_tokens"][group] == one["tokens"]
-        np.testing.assert_allclose(got["group_sum_abs"][group], one["sum_abs"], rtol=1e-3, atol=1e-5)
-        np.testing.assert_array_equal(got["group_routed_tokens"][group], one["routed_tokens"])
+    for p in range(number):
+        own = only(taken, part == p)
+        one = activation_pass.measure(model, blocks, own, OPTIONS)
+        assert got["group_tokens"][p] == one["tokens"]
+        np.testing.assert_allclose(got["group_sum_abs"][p], one["sum_abs"], rtol=1e-3, atol=1e-5)
+        np.testing.assert_array_equal(got["group_routed_tokens"][p], one["routed_tokens"])
+        assert got["source"][p] in ("", *(d.meta["source"] for d in own.documents))
     assert (got["group_sampled"].sum(0) > 0).all()
     assert (got["group_above"][..., 0] >= got["group_above"][..., 1]).all()
     assert got["group_sampled"].sum(0)[0] == got["histogram"][0].sum()
 
 
-def test_halves_of_unequal_numbers_of_documents_share_a_store(nano):
+def only(taken, here):
+    """Of what was taken, the documents that are ``here``, bool [D]."""
+    parts = taken.ids, taken.keeps, taken.documents
+    ids, keeps, documents = ([x for x, yes in zip(values, here) if yes] for values in parts)
+    return activation_pass.Taken(ids, keeps, {"first": 0, "special": 0}, documents)
+
+
+def test_halves_of_unequal_numbers_of_groups_share_a_store(nano):
     folder, tokens = nano("dense")
     model, split = loading.load(folder), Tokens(tokens["math"]).split("probe_a")
     blocks, options = ffn.feed_forwards(model), OPTIONS | {"groups": 64}
-    ids, keeps, _ = activation_pass.take_tokens(split, 120, 1, [])
-    halves = [
-        activation_pass.measure(model, blocks, ids[:n], keeps[:n], {"first": 0, "special": 0}, options)
-        for n in (2, 4)
-    ]
-    arrays, _ = activation_pass.as_store(halves, blocks, options)
+    taken = activation_pass.take_tokens(split, 120, 1, [])
+    order = np.arange(len(taken.ids))
+    halves = [activation_pass.measure(model, blocks, only(taken, order < n), options) for n in (2, 4)]
+    arrays, coords = activation_pass.as_store(halves, blocks, options)
     dims, values, _ = arrays["group_sum_abs"]
     assert dims == ("half", "group", "layer", "neuron") and values.shape[:2] == (2, 4)
     assert (values[0, 2:] == 0).all() and (arrays["group_tokens"][1][0, 2:] == 0).all()
+    assert arrays["document_groups"][1].tolist() == [2, 4]
+    assert coords["source"][1].shape == (2, 4) and set(coords["source"][1][0, 2:]) == {""}
 
 
 def test_batching_does_not_change_the_sums(nano):
@@ -127,8 +138,9 @@ def test_histogram_counts_every_sampled_value(nano):
 
 
 def test_budget_is_exact_and_exclusions_are_counted():
-    documents = [SimpleNamespace(ids=np.array([9, 1, 5, 5, 9, 5], np.uint32)) for _ in range(3)]
-    ids, keeps, excluded = activation_pass.take_tokens(documents, 5, 1, {9})
+    given = np.array([9, 1, 5, 5, 9, 5], np.uint32)
+    documents = [SimpleNamespace(ids=given, meta={"group": i}) for i in range(3)]
+    ids, keeps, excluded, _ = activation_pass.take_tokens(documents, 5, 1, {9})
     assert [len(x) for x in ids] == [6, 2] and sum(k.sum() for k in keeps) == 5
     assert excluded == {"first": 2, "special": 1}
 

@@ -46,10 +46,10 @@ def test_matched_tokens_are_equally_many_of_each_id():
     taken = {}
     for number, key in enumerate([("x", "a"), ("x", "b"), ("y", "a"), ("y", "b")]):
         ids = [rng.integers(number // 2, 8, 30) for _ in range(4)]
-        taken[key] = (ids, [rng.random(30) > 0.3 for _ in ids], {"first": 2})
+        taken[key] = (ids, [rng.random(30) > 0.3 for _ in ids], {"first": 2}, ids)
     result = controls.matched(taken)
     counts = []
-    for key, (ids, keeps, excluded) in result.items():
+    for key, (ids, keeps, excluded, _) in result.items():
         before = np.concatenate([i[k] for i, k in zip(*taken[key][:2], strict=True)])
         after = np.concatenate([i[k] for i, k in zip(ids, keeps, strict=True)])
         counts.append(np.bincount(after, minlength=8))
@@ -58,14 +58,14 @@ def test_matched_tokens_are_equally_many_of_each_id():
         assert firsts == after.tolist(), "the first occurrences, in their order"
     whole = [
         np.bincount(np.concatenate([i[k] for i, k in zip(x, y, strict=True)]), minlength=8)
-        for x, y, _ in taken.values()
+        for x, y, *_ in taken.values()
     ]
     assert all((c == np.min(whole, axis=0)).all() for c in counts) and counts[0][0] == 0 < counts[0][5]
 
 
 def test_domains_without_a_common_token_are_refused():
-    one = ([np.array([1, 2])], [np.array([True, True])], {})
-    other = ([np.array([3, 4])], [np.array([True, True])], {})
+    one = ([np.array([1, 2])], [np.array([True, True])], {}, [None])
+    other = ([np.array([3, 4])], [np.array([True, True])], {}, [None])
     with pytest.raises(errors.InputError, match="no token occurs in both halves of every domain"):
         controls.matched({("x", "a"): one, ("y", "a"): other})
     with pytest.raises(errors.InputError, match="bare, matched"):
@@ -106,7 +106,7 @@ def test_bare_documents_are_those_of_the_pass(nano):
     halves = {(d, h): shards[d].split(f"probe_{h}") for d in shards for h in "ab"}
     result = controls.budgets("bare", halves, template, index["special_ids"], OPTIONS)
     specials = set(index["special_ids"])
-    for key, (ids, _, excluded) in result.items():
+    for key, (ids, _, excluded, _) in result.items():
         assert not specials & {int(token) for tokens in ids for token in tokens}
         for number, tokens_ in enumerate(ids[:-1]):  # the last one may be cut at the budget
             text = SimpleNamespace(ids=halves[key][number].ids)

@@ -107,6 +107,7 @@ def grouped(**more):
         "group_sum_abs": (("half", "group", "layer", "neuron"), sums),
         "group_tokens": (("half", "group"), [[4, 6], [5, 15]]),
         "documents": ("half", [2, 3]),
+        "document_groups": ("half", [2, 2]),
     }
     return dense(sums.sum(axis=1), **groups, **more)
 
@@ -115,8 +116,9 @@ def test_groups_of_a_dense_store_have_one_count():
     sums, counts, owner = base.group_sums(grouped(), 0)
     np.testing.assert_array_equal(sums, [[[0, 1], [2, 3]], [[4, 5], [6, 7]]])
     np.testing.assert_array_equal(counts, [[[4], [6]], [[5], [15]]])
-    assert owner is None and base.documents(grouped()) == 5
-    assert base.documents(dense(np.ones((2, 1, 2)))) == 0, "the store does not say"
+    assert owner is None and base.counted(grouped()) == {"n": 5, "groups": 2, "trusted": False}
+    silent = base.counted(grouped(), dense(np.ones((2, 1, 2))))
+    assert silent == {"n": 5, "groups": 0, "trusted": False}, "a store does not say"
 
 
 def test_groups_of_a_mixture_have_a_count_an_expert_and_the_last_is_that_of_all_tokens():

@@ -207,8 +207,8 @@ def separations(claim: Claim, finding: Finding, part, model: str, what: str = ""
     detail += f", {lost} without a SEP left out" if lost else ""
     each = known.groupby(["domain_a", "domain_b"])["value"].mean()
     detail += f"; pairs {each.min():.2f} to {each.max():.2f}"
-    n = own_documents(part)
-    finding.evidence.append(claim.piece(model, three, noise, n, what=what, detail=detail + origin(part)))
+    metadata = {"n": own_documents(part), "groups": part["groups"].min(), "what": what}
+    finding.evidence.append(claim.piece(model, three, noise, **metadata, detail=detail + origin(part)))
 
 
 def origin(part) -> str:

@@ -52,7 +52,11 @@ class H1d(Claim):
         width, sep, low, high = np.array(sorted(rungs), dtype=np.float64).T
         three, noise = slope(np.log2(width), 1 - sep, (high - low) / (2 * verdict.Z))
         detail = "; ".join(f"width {w:.0f}: {1 - s:.2f}" for w, s in zip(width, sep))
-        metadata = {"n": len(rungs), "detail": f"{detail} (n: models){origin(table)}"}
+        metadata = {
+            "n": len(rungs),
+            "groups": table["groups"].min(),
+            "detail": f"{detail} (n: models){origin(table)}",
+        }
         finding.evidence.append(self.piece("ladder", three, noise, **metadata))
 
 

@@ -25,7 +25,7 @@ class H3a(OfMethods):
     FIGURE = "write_interference"
     EFFECT = "hubs' share of the update over their share where its energy is dealt anew"
     NOISE = "how far 95 % of the ways to deal it anew lie from 1; or SD over seeds"
-    MEAN = "settings of a sweep averaged, then seeds (Student's interval added to the documents')"
+    MEAN = "settings of a sweep averaged, then seeds (Student's interval added to the groups')"
 
     threshold: float = option(..., low=1, high=1000, help="share of the update over its null: 1 is none")
     methods: tuple = option(("lora",), help="entries of methods that count as plain fine-tuning")
@@ -55,7 +55,7 @@ class H3a(OfMethods):
         shares = [some["value"].mean() for some in (wrote, null, had)]
         detail = "{:.1%} of the update, {:.1%} dealt anew, {:.1%} of the weights".format(*shares)
         metadata = {"n": part["n"].max(), "seeds": part["seed"].nunique(), "neutral": 1.0, "detail": detail}
-        metadata |= {"order": order, "subject": method}
+        metadata |= {"order": order, "subject": method, "groups": part["groups"].min()}
         finding.evidence.append(self.piece(model, three, np.nanmax([dealt, spread]), **metadata))
 
 

@@ -231,8 +231,13 @@ def span(counts) -> str:
 
 def documents(frame) -> str:
     """How many documents, and groups of them, the rows of ``frame`` (n, groups) are measured on."""
-    few = " (below 10: not to be trusted)" if frame["groups"].min() < FEWEST_GROUPS else ""
-    return f"{span(frame['n'])} documents in {span(frame['groups'])} groups{few}"
+    return f"{span(frame['n'])} documents in {grouped(frame)}"
+
+
+def grouped(frame) -> str:
+    """How many groups of documents (column ``groups``), and whether those are too few."""
+    few = f" (below {FEWEST_GROUPS}: not to be trusted)" if frame["groups"].min() < FEWEST_GROUPS else ""
+    return f"{span(frame['groups'])} groups{few}"
 
 
 def spread(table, by, units: str = ""):

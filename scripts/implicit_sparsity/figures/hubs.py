@@ -26,7 +26,18 @@ class Hubs(Figure):
     def frame(self, tables):
         table = tables["hubs"]
         table = table[(table["checkpoint"] == self.checkpoint) & table["quantity"].isin(list(LABELS))]
-        columns = ["model", "revision", "checkpoint", "k", "top", "domains", "neurons", "tokens", "n"]
+        columns = [
+            "model",
+            "revision",
+            "checkpoint",
+            "k",
+            "top",
+            "domains",
+            "neurons",
+            "tokens",
+            "n",
+            "groups",
+        ]
         return table[[*columns, "quantity", "layer", "value", "low", "high"]].reset_index(drop=True)
 
     def draw(self, frame):
@@ -46,7 +57,7 @@ class Hubs(Figure):
     def _note(self, frame):
         return (
             f"{base.origin_note(frame)}Checkpoint {self.checkpoint}. Neurons that are in the set of each of "
-            f"{base.span(frame['domains'])} domains; band: 95 % over {base.span(frame['n'])} documents "
+            f"{base.span(frame['domains'])} domains; band: 95 % over {base.documents(frame)} "
             f"(of the ceiling: over deals). n = {base.span(frame['tokens'])} tokens per half of a domain; "
             "in brackets: neurons in a set."
         )

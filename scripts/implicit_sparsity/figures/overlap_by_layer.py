@@ -35,7 +35,7 @@ class OverlapByLayer(Figure):
         # A pair's ceiling is the mean of two domains' own: drawn are the domains' own.
         table = table[own | table["quantity"].isin(["signal", "floor", "floor_hub"])]
         by = ["model", "checkpoint", "k", "top", "neurons", "tokens", "quantity", "layer"]
-        return base.spread(table, by)
+        return base.spread(table, by, units="documents")
 
     def draw(self, frame):
         size = {"height": 1.75, "extra": 0.45, "sharex": "row", "sharey": True}
@@ -57,5 +57,6 @@ class OverlapByLayer(Figure):
             f"Checkpoint {self.checkpoint}.{control} Line: mean; band: lowest to highest over "
             f"{most.get('signal', 0)} pairs of domains (between) and "
             f"{most.get('ceiling', 0)} domains (within). "
-            f"n = {base.span(frame['tokens'])} tokens per half of a domain; in brackets: neurons in a set."
+            f"n = {base.span(frame['tokens'])} tokens per half of a domain, in {base.grouped(frame)} of "
+            "documents; in brackets: neurons in a set."
         )

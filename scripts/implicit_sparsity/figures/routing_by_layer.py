@@ -39,7 +39,7 @@ class RoutingByLayer(Figure):
         # A pair's ceiling is the mean of two domains' own: drawn are the domains' own.
         table = table[own | table["quantity"].isin(["signal", "floor"])]
         by = ["model", "revision", "checkpoint", "measure", "k", "top", "experts", "active", "tokens"]
-        return base.spread(table, [*by, "score", "quantity", "layer"])
+        return base.spread(table, [*by, "score", "quantity", "layer"], units="documents")
 
     def draw(self, frame):
         pairs = frame[["measure", "top"]].drop_duplicates().itertuples(index=False)
@@ -62,7 +62,8 @@ class RoutingByLayer(Figure):
             f"{base.origin_note(frame)}Checkpoint {self.checkpoint}. Line: mean; band: lowest to highest "
             f"over {most.get('signal', 0)} pairs of domains (between, random) and "
             f"{most.get('ceiling', 0)} domains (within). Experts by {frame['score'].iloc[0]}; "
-            f"n = {base.span(frame['tokens'])} tokens per half of a domain. "
+            f"n = {base.span(frame['tokens'])} tokens per half of a domain, in {base.grouped(frame)} of "
+            "documents. "
             "Of the divergence, less is more alike."
         )
 

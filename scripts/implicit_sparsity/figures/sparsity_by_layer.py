@@ -37,7 +37,9 @@ class SparsityByLayer(Figure):
         by = ["model", "checkpoint", "measure", "parameter", "domain", "layer"]
         grouped = table.dropna(subset=["value"]).groupby(by, sort=False, dropna=False)
         columns = {"mean": ("value", "mean"), "low": ("value", "min"), "high": ("value", "max")}
-        return grouped.agg(**columns, n=("value", "count"), tokens=("tokens", "sum")).reset_index()
+        return grouped.agg(
+            **columns, n=("value", "count"), tokens=("tokens", "sum"), groups=("groups", "min")
+        ).reset_index()
 
     def draw(self, frame):
         models, domains = list(frame["model"].unique()), list(frame["domain"].unique())
@@ -64,7 +66,8 @@ class SparsityByLayer(Figure):
                     ax.set_ylabel(base.readable(model, 20))
         note = (
             f"Checkpoint {self.checkpoint}. Mean of the two halves of a domain; band: the two halves. "
-            f"n = {base.span(frame['tokens'])} tokens per domain."
+            f"n = {base.span(frame['tokens'])} tokens per domain, "
+            f"each half in {base.grouped(frame)} of documents."
         )
         base.annotate(figure, note, base.handles(plot_styles))
         return figure

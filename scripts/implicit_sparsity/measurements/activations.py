@@ -21,7 +21,10 @@ class Activations(Measurement):
 
     tokens: int = option(2048, low=1, help="tokens per half and domain")
     groups: int = option(
-        32, low=4, high=4096, help="of documents, for intervals; a document each where there are as many"
+        32,
+        low=4,
+        high=4096,
+        help="parts for intervals, of whole groups of documents: one each where there are as many",
     )
     controls: tuple = option(
         (),

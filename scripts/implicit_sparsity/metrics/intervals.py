@@ -1,9 +1,9 @@
-"""Means, and intervals over documents and repeated runs: NumPy in, NumPy out.
+"""Means, and intervals over groups of documents and repeated runs: NumPy in, NumPy out.
 
-The document is the unit. Documents come as groups (one document each, where there are few) of each half of
-each domain. What is estimated is the expectation of a statistic of sums over groups at the same budget. Its
-interval is theta +- t * sqrt(var), by the delete-d jackknife (Shao & Wu 1989): random draws leave out d of
-G groups, and the variance over draws is multiplied by (G - d) / d.
+The group of documents is the unit (``clusters``). Groups come as parts (one group each, where there are few;
+here called groups) of each half of each domain. What is estimated is the expectation of a statistic of sums
+over groups at the same budget. Its interval is theta +- t * sqrt(var), by the delete-d jackknife (Shao & Wu
+1989): random draws leave out d of G groups, and the variance over draws is multiplied by (G - d) / d.
 
 * Of top-k sets (``half_samples``): half of the groups of one half of one domain is left out, the others kept
   whole; var is the sum over the halves of domains, t has G - 1 degrees of freedom.

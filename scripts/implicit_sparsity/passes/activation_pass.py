@@ -1,28 +1,40 @@
 """The activation pass: a domain's documents through a checkpoint, both halves, into the arrays of one store.
 
-Shapes: T tokens of a document, D documents of a half, G groups they are dealt into; the others as in
-``accumulators``.
+Shapes: T tokens of a document, D documents of a half, G parts that their groups are dealt into (``group`` in
+a store, see ``document_groups``); the others as in ``accumulators``.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.models.hooks.watching import ffn_activations
 
+from . import document_groups
 from .accumulators import ActivationStatistics, bin_edges
 from .document_loop import over_documents
 
 
-def take_tokens(documents, budget: int, skip_first: int, special_ids) -> tuple[list, list, dict]:
-    """The first documents with exactly ``budget`` tokens that count, the last one cut.
+class Taken(NamedTuple):
+    """``ids``, uint32 [T], and ``keeps``, bool [T], of each of ``documents``; ``excluded``: tokens left out,
+    by reason."""
 
-    Returns (ids, one uint32 [T] a document; keep, one bool [T] a document; excluded, the counts by reason).
+    ids: list
+    keeps: list
+    excluded: dict
+    documents: list
+
+
+def take_tokens(documents, budget: int, skip_first: int, special_ids) -> Taken:
+    """The first documents, their groups in turn, with exactly ``budget`` tokens that count; the last one cut.
+
     The first ``skip_first`` tokens of a document and special tokens do not count: they are attention sinks
     and format. ``sum(keep) < budget`` where the documents do not suffice: the caller says whose they are.
     """
     special = np.asarray(sorted(special_ids), dtype=np.int64)
-    ids, keeps, excluded, total = [], [], {"first": 0, "special": 0}, 0
-    for document in documents:
+    taken, excluded, total = Taken([], [], {}, []), {"first": 0, "special": 0}, 0
+    for document in document_groups.in_turn(documents):
         if total >= budget:
             break
         tokens = np.asarray(document.ids)
@@ -34,9 +46,10 @@ def take_tokens(documents, budget: int, skip_first: int, special_ids) -> tuple[l
         total += int(keep.sum())
         excluded["first"] += int(early.sum())
         excluded["special"] += int((~early & ~keep).sum())
-        ids.append(tokens)
-        keeps.append(keep)
-    return ids, keeps, excluded
+        taken.ids.append(tokens)
+        taken.keeps.append(keep)
+        taken.documents.append(document)
+    return taken._replace(excluded=excluded)
 
 
 def run(model, ids, keeps, statistics, batch_tokens: int, progress=iter, groups=None) -> int:
@@ -58,9 +71,8 @@ def measure_half(model, blocks, split, special_ids, options: dict, progress=iter
 
     Raises InputError where the documents do not hold that many tokens, or an activation is not finite.
     """
-    documents = (split[i] for i in range(len(split)))
-    ids, keeps, excluded = take_tokens(documents, options["tokens"], options["skip_first"], special_ids)
-    counted = int(sum(keep.sum() for keep in keeps))
+    taken = take_tokens(split, options["tokens"], options["skip_first"], special_ids)
+    counted = int(sum(keep.sum() for keep in taken.keeps))
     if counted < options["tokens"]:
         raise InputError(
             f"a probe half holds {counted} tokens that count, {options['tokens']} are wanted: "
@@ -68,22 +80,27 @@ def measure_half(model, blocks, split, special_ids, options: dict, progress=iter
             path=path,
             key="probes.activations.tokens",
         )
-    return measure(model, blocks, ids, keeps, excluded, options, progress, path)
+    return measure(model, blocks, taken, options, progress, path)
 
 
-def measure(model, blocks, ids, keeps, excluded: dict, options: dict, progress=iter, path=None) -> dict:
-    """Arrays of documents ``ids`` (one int [T] each) at the tokens that ``keeps`` (bool [T]) says.
+def measure(model, blocks, taken: Taken, options: dict, progress=iter, path=None) -> dict:
+    """Arrays of documents at the tokens that ``taken.keeps`` says.
 
-    Documents are dealt in turn to ``options["groups"]`` groups; a group is one document where there are as
+    Groups of documents are dealt whole to ``options["groups"]`` parts; a part is one group where there are as
     many.
     """
-    device = next(model.parameters()).device
-    groups = min(options.get("groups", 0), len(ids))
+    ids, keeps, excluded, documents = taken
+    device, dealt, groups = next(model.parameters()).device, None, 0
+    if options.get("groups", 0):
+        dealt = document_groups.deal(documents, [keep.sum() for keep in keeps], options["groups"])
+        groups = int(dealt.max()) + 1
     statistics = ActivationStatistics(blocks, options["top_k"], options["thresholds"], device, groups)
-    dealt = np.arange(len(ids)) % groups if groups else None
     padding = run(model, ids, keeps, statistics, options["batch_tokens"], progress, dealt)
-    arrays = statistics.arrays()
-    bad = [name for name, value in arrays.items() if not np.isfinite(value).all()]
+    arrays = statistics.arrays() | {"document_groups": np.int64(len(set(document_groups.names(documents))))}
+    if groups:
+        arrays["source"] = document_groups.sources(documents, dealt)
+    numbers = {name: value for name, value in arrays.items() if name != "source"}
+    bad = [name for name, value in numbers.items() if not np.isfinite(value).all()]
     if bad:
         raise InputError(f"activations are not finite ({', '.join(bad)})", path=path)
     excluded = {"control": 0, **excluded, "padding": padding}
@@ -93,6 +110,7 @@ def measure(model, blocks, ids, keeps, excluded: dict, options: dict, progress=i
 UNITS = {  # variable: (dims after half, long name, units)
     "tokens": ((), "tokens that count", "tokens"),
     "documents": ((), "documents", "documents"),
+    "document_groups": ((), "groups that the documents come in, the unit of intervals", "groups"),
     "histogram_tokens": ((), "tokens sampled for the histogram", "tokens"),
     "excluded_first": ((), "leading tokens left out", "tokens"),
     "excluded_special": ((), "special tokens left out", "tokens"),
@@ -116,16 +134,20 @@ UNITS = {  # variable: (dims after half, long name, units)
     "histogram": (("layer", "bin"), "sampled activations by |h|", "activations"),
     "routed_tokens": (("layer", "expert_id"), "tokens routed to the expert", "tokens"),
     "routed_weight": (("layer", "expert_id"), "sum of routing weights", "1"),
-    "group_tokens": (("group",), "tokens that count, by group of documents", "tokens"),
-    "group_sum_abs": (("group", "layer", "neuron"), "sum of |h|, by group", "activation"),
-    "group_routed_tokens": (("group", "layer", "expert_id"), "tokens routed there, by group", "tokens"),
+    "group_tokens": (
+        ("group",),
+        "tokens that count, by part: whole groups of documents",
+        "tokens",
+    ),
+    "group_sum_abs": (("group", "layer", "neuron"), "sum of |h|, by part", "activation"),
+    "group_routed_tokens": (("group", "layer", "expert_id"), "tokens routed there, by part", "tokens"),
     "group_above": (
         ("group", "layer", "threshold"),
-        "sampled activations at least eps times the token's largest, by group",
+        "sampled activations at least eps times the token's largest, by part",
         "activations",
     ),
-    "group_zero": (("group", "layer"), "sampled exact zeros, by group", "activations"),
-    "group_sampled": (("group", "layer"), "sampled activations, by group", "activations"),
+    "group_zero": (("group", "layer"), "sampled exact zeros, by part", "activations"),
+    "group_sampled": (("group", "layer"), "sampled activations, by part", "activations"),
 }
 
 
@@ -147,6 +169,9 @@ def as_store(halves: list, blocks, options: dict) -> tuple[dict, dict]:
         "threshold": np.asarray(options["thresholds"], dtype=np.float64),
         "bin": bin_edges(),
     }
+    if all("source" in half for half in halves):
+        text = {"long_name": "source of the part's documents, empty where there are several", "units": "1"}
+        coords["source"] = (("half", "group"), np.stack(_padded([half["source"] for half in halves])), text)
     if block.experts:
         routed = block.experts * block.width
         neuron = np.arange(block.size)
@@ -157,6 +182,7 @@ def as_store(halves: list, blocks, options: dict) -> tuple[dict, dict]:
 
 
 def _padded(parts: list) -> list:
-    """Arrays with equally many groups: groups of no document, all zeros, at the end of the shorter one."""
+    """Arrays with equally many parts: parts of no document, zeros or "", at the end of the shorter."""
     groups = max(len(part) for part in parts)
-    return [np.pad(part, [(0, groups - len(part)), *[(0, 0)] * (part.ndim - 1)]) for part in parts]
+    rest = (np.zeros((groups - len(part), *part.shape[1:]), part.dtype) for part in parts)
+    return [np.concatenate(pair) for pair in zip(parts, rest)]

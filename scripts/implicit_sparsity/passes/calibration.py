@@ -124,9 +124,6 @@ def by_expert(model, blocks, calibration, split, special_ids, options, batch_tok
     options: those of the store.
     """
     counted = ExpertHistogram(blocks, next(model.parameters()).device)
-    documents = (split[i] for i in range(len(split)))
-    ids, keeps, _ = activation_pass.take_tokens(
-        documents, options["tokens"], options["skip_first"], special_ids
-    )
+    ids, keeps, *_ = activation_pass.take_tokens(split, options["tokens"], options["skip_first"], special_ids)
     activation_pass.run(model, ids, keeps, counted, batch_tokens)
     return Calibration(counted.counts.cpu().numpy(), calibration.score)

@@ -13,13 +13,13 @@ import numpy as np
 
 from implicit_sparsity.errors import InputError
 
-from .activation_pass import take_tokens
+from .activation_pass import Taken, take_tokens
 
 NAMES = ("bare", "matched")
 
 
 def budgets(name: str, halves: dict, template, special_ids, options: dict) -> dict:
-    """(domain, half) -> (ids, keeps, excluded) as ``take_tokens`` gives them, of the documents it takes.
+    """(domain, half) -> ``Taken`` as ``take_tokens`` gives it, of the documents it takes.
 
     halves: (domain, half) -> documents; template: ids (before, between, after). Raises InputError where no
     token is left.
@@ -29,17 +29,16 @@ def budgets(name: str, halves: dict, template, special_ids, options: dict) -> di
     rules = options["tokens"], options["skip_first"], special_ids
     taken = {key: take_tokens(documents, *rules) for key, documents in halves.items()}
     if name == "matched":
-        return matched({key: (ids, keeps, excluded) for key, (ids, keeps, excluded) in taken.items()})
+        return matched(taken)
     plain, cut = {}, {}
-    for key, documents in halves.items():
-        first = [document for document, _ in zip(documents, taken[key][0])]
+    for key, (_, _, _, first) in taken.items():
         plain[key] = [without_template(document, template) for document in first]
         cut[key] = sum(len(document.ids) for document in first) - sum(len(p.ids) for p in plain[key])
-    fewest = min(_count(take_tokens(documents, *rules)[1]) for documents in plain.values())
+    fewest = min(_count(take_tokens(documents, *rules).keeps) for documents in plain.values())
     if not fewest:
         raise InputError("without the template no token is left", key="probes.activations.controls")
     again = {key: take_tokens(documents, fewest, *rules[1:]) for key, documents in plain.items()}
-    return {key: (ids, keeps, out | {"control": cut[key]}) for key, (ids, keeps, out) in again.items()}
+    return {key: x._replace(excluded=x.excluded | {"control": cut[key]}) for key, x in again.items()}
 
 
 def without_template(document, template):
@@ -61,7 +60,7 @@ def without_template(document, template):
 
 def matched(taken: dict) -> dict:
     """Of each id, keep the first occurrences, as many as the half that has fewest of it has."""
-    counts = [np.unique(_retained(ids, keeps), return_counts=True) for ids, keeps, _ in taken.values()]
+    counts = [np.unique(_retained(ids, keeps), return_counts=True) for ids, keeps, *_ in taken.values()]
     size = 1 + max((int(ids[-1]) for ids, _ in counts if len(ids)), default=0)
     table = np.zeros((len(counts), size), dtype=np.int64)
     for row, (ids, count) in zip(table, counts):
@@ -73,7 +72,7 @@ def matched(taken: dict) -> dict:
             key="probes.activations.controls",
         )
     result = {}
-    for key, (ids, keeps, excluded) in taken.items():
+    for key, (ids, keeps, excluded, documents) in taken.items():
         left, narrowed = share.copy(), []
         for tokens, keep in zip(ids, keeps):
             here = np.zeros(len(tokens), dtype=bool)
@@ -85,7 +84,8 @@ def matched(taken: dict) -> dict:
             narrowed.append(here)
         out = _count(keeps) - _count(narrowed)
         some = [i for i, keep in enumerate(narrowed) if keep.any()]
-        result[key] = ([ids[i] for i in some], [narrowed[i] for i in some], excluded | {"control": out})
+        ids, narrowed, documents = ([values[i] for i in some] for values in (ids, narrowed, documents))
+        result[key] = Taken(ids, narrowed, excluded | {"control": out}, documents)
     return result
 
 

@@ -6,9 +6,9 @@ mean of the two), signal the mean over the four pairings of a half of one domain
 so that all compare equally many tokens. SEP = (ceiling - signal) / (ceiling - floor). ``permuted`` and
 ``sep_permuted`` are signal and SEP where labels mean nothing: documents dealt anew to two pseudo-domains.
 Threshold-free beside it: Spearman's rank correlation (floor 0), weighted Jaccard (floor: neurons of one
-renamed at random) and Jensen-Shannon divergence (no floor). Intervals are over documents, see
-``intervals``. The column ``control``: "" as trained, "bare" without template, "matched" on equally many
-tokens of each id.
+renamed at random) and Jensen-Shannon divergence (no floor). Intervals are over groups of
+documents, see ``intervals``. The column ``control``: "" as trained, "bare" without template, "matched" on
+equally many tokens of each id.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from implicit_sparsity.errors import InputError
 from implicit_sparsity.metrics import hub_floor, inference, overlap, separation
 from implicit_sparsity.options import option
 
-from .base import Probe, by_control, by_kind, check_comparable, documents, halves_of, per_token, where
+from .base import COUNTED, Probe, by_control, by_kind, check_comparable, counted, halves_of, per_token, where
 
 
 @dataclass
@@ -49,8 +49,8 @@ class ActivationOverlap(Probe):
         return tuple(dict.fromkeys(("tokens", "sum_abs", self._variable())))
 
     def optional(self):
-        groups = ("group_sum_abs", "group_tokens", "group_routed_tokens")
-        return ("routed_tokens", "documents", *(groups if self.score != "top_count" else ()))
+        groups = ("group_sum_abs", "group_routed_tokens")
+        return ("routed_tokens", *COUNTED, *(groups if self.score != "top_count" else ()))
 
     def rows(self, datasets, controls):
         result = [{"control": "", **row} for row in self._rows(datasets)] if datasets else []
@@ -66,7 +66,6 @@ class ActivationOverlap(Probe):
         scores = {domain: self._scores(dataset) for domain, dataset in datasets.items()}
         layers = next(iter(datasets.values()))["layer"].values
         neurons = next(iter(scores.values())).shape[-1]
-        count = {domain: documents(dataset) for domain, dataset in datasets.items()}
         shape = {"score": self.score, "neurons": neurons, "tokens": tokens}
         rows = []
         for i, layer in enumerate(layers):
@@ -76,9 +75,9 @@ class ActivationOverlap(Probe):
             for measure in self._measures(neurons, pooled):
                 keys = {"measure": measure.name, "k": measure.k, "top": measure.top}
                 for a, b, parts in separation.compared(here, measure):
-                    n = count[a] + (count[b] if a != b else 0)
+                    numbers = counted(*(datasets[domain] for domain in {a: None, b: None}))
                     common = {"layer": int(layer), "domain_a": a, "domain_b": b, **keys}
-                    rows += [common | row | {"n": n} | shape for row in long(parts, measure.unit)]
+                    rows += [common | row | numbers | shape for row in long(parts, measure.unit)]
         return by_kind(rows, "layer")
 
     def _scores(self, dataset):

@@ -4,7 +4,7 @@ Per token: ``zero_share`` (exactly 0) and ``below_share`` (|h| < threshold * the
 by outliers). Per domain, on the vector of mean |h| over neurons: ``hoyer`` (sqrt n - l1/l2) / (sqrt n - 1),
 ``gini``, ``participation_ratio`` (sum x^2)^2 / sum x^4 / n, and ``top_p_share``, the smallest share of
 neurons that carries the share p of l1. In an MoE layer only neurons of experts that the token was routed to
-count. Intervals are over documents, see ``intervals``; those per token from the sampled tokens' spread.
+count. Intervals are over groups of documents, see ``intervals``; those per token from the sampled tokens.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ import numpy as np
 from implicit_sparsity.metrics import intervals, separation, sparsity
 from implicit_sparsity.options import option
 
-from .base import Probe, group_sums, per_token, routed_per_neuron
+from .base import COUNTED, Probe, counted, group_sums, per_token, routed_per_neuron
 
 
 @dataclass
@@ -28,15 +28,14 @@ class ActivationSparsity(Probe):
         return ("tokens", "sum_abs", "above_count", "zero_count")
 
     def optional(self):
-        groups = ("group_sum_abs", "group_tokens", "group_routed_tokens")
-        groups += ("group_above", "group_zero", "group_sampled")
-        return ("routed_tokens", "documents", *groups)
+        groups = ("group_sum_abs", "group_routed_tokens", "group_above", "group_zero", "group_sampled")
+        return ("routed_tokens", *COUNTED, *groups)
 
     def rows(self, datasets):
         rows = []
         for domain, dataset in datasets.items():
             halves, layers = dataset["half"].values, dataset["layer"].values
-            documents = dataset["documents"].values if "documents" in dataset else np.zeros(2, int)
+            numbers = [counted(dataset, halves=slice(h, h + 1)) for h in range(len(halves))]
             spread = self._intervals(dataset)
             for scope, measure, parameter, values in self._measures(dataset):
                 keys = {"domain": domain, "scope": scope, "measure": measure, "parameter": parameter}
@@ -49,7 +48,7 @@ class ActivationSparsity(Probe):
                         "value": float(values[h, i]),
                         "low": float(values[h, i] + low[h, i]),
                         "high": float(values[h, i] + high[h, i]),
-                        "n": int(documents[h]),
+                        **numbers[h],
                         "unit": "1",
                         "tokens": int(dataset["tokens"].values[h]),
                     }

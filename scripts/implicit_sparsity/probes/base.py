@@ -12,9 +12,11 @@ from typing import ClassVar
 import numpy as np
 
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.metrics import separation
+from implicit_sparsity.metrics import clusters, separation
 from implicit_sparsity.options import Options
 from implicit_sparsity.storage import store
+
+COUNTED = ("documents", "document_groups", "group_tokens")  # what ``counted`` reads of a store of activations
 
 
 @dataclass
@@ -57,7 +59,7 @@ class ActivityProbe(Probe):
         return ("tokens", "sum_abs")
 
     def optional(self):
-        return ("routed_tokens", "documents", "group_sum_abs", "group_tokens", "group_routed_tokens")
+        return ("routed_tokens", *COUNTED, "group_sum_abs", "group_routed_tokens")
 
 
 def routed_per_neuron(dataset) -> np.ndarray:
@@ -105,9 +107,24 @@ def halves_of(dataset, scores, layer: int, factor=None) -> list:
     return [separation.Half(score, *parts, owner) for score, *parts in zip(scores[:, layer], sums, counts)]
 
 
-def documents(dataset) -> int:
-    """Documents of both halves; 0 where the store does not say."""
-    return int(dataset["documents"].values.sum()) if "documents" in dataset else 0
+def counted(*datasets, halves=slice(None)) -> dict:
+    """Columns ``n``, documents of these halves of the stores; ``groups``, independent groups that they come
+    in, of the half that has fewest; ``trusted``, whether there are enough of them, and of the parts that a
+    store has them in. 0 where a store does not say."""
+    none = np.zeros(1, int)
+    n, groups = (
+        [dataset[name].values[halves] if name in dataset else none for dataset in datasets]
+        for name in ("documents", "document_groups")
+    )
+    parts = [
+        (dataset["group_tokens"].transpose("half", "group").values[halves] > 0).sum(axis=1)
+        if "group_tokens" in dataset
+        else none
+        for dataset in datasets
+    ]
+    fewest = int(np.concatenate(groups).min())
+    trusted = clusters.trusted([fewest, *np.concatenate(parts)])
+    return {"n": int(np.concatenate(n).sum()), "groups": fewest, "trusted": trusted}
 
 
 def by_kind(rows: list, *but: str) -> list:

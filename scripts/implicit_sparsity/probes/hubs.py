@@ -4,8 +4,8 @@ Per layer and size k of the sets of D domains: ``signal``, the share of the k th
 two halves; ``floor``, (k / n)^(D - 1), where each of n neurons is chosen independently in each domain;
 ``ceiling``, the same share where labels mean nothing, documents dealt anew to D pseudo-domains (mean and
 central 95 %); ``count``, hubs; ``use_share``, the share of all activity (mean |h|, domains weighed equally)
-that hubs carry, beside ``neuron_share``, their share of the neurons. Intervals are over documents, see
-``metrics.intervals``.
+that hubs carry, beside ``neuron_share``, their share of the neurons. Intervals are over groups of documents
+(``metrics.intervals``).
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ import numpy as np
 from implicit_sparsity.metrics import intervals, overlap, separation
 from implicit_sparsity.options import option
 
-from .base import ActivityProbe, check_comparable, documents, halves_of, per_token
+from .base import ActivityProbe, check_comparable, counted, halves_of, per_token
 
 
 @dataclass
@@ -37,7 +37,7 @@ class Hubs(ActivityProbe):
         layers = next(iter(datasets.values()))["layer"].values
         neurons = next(iter(scores.values())).shape[-1]
         common = {"domains": len(datasets), "neurons": neurons, "tokens": tokens}
-        common["n"] = sum(documents(dataset) for dataset in datasets.values())
+        common |= counted(*datasets.values())
         rows = []
         for i, layer in enumerate(layers):
             halves = [halves_of(dataset, scores[domain], i) for domain, dataset in datasets.items()]

@@ -16,8 +16,8 @@ all domains
     the expert of one routed token tells; floor: the same between the halves of one domain, mean over domains
 
 Only routed experts are compared; the shared one sees every token. A dense model gives no rows. Intervals
-are over documents (``metrics.intervals``), for ``score: tokens`` alone; ``permuted`` and ``sep_permuted`` are
-signal and SEP where labels mean nothing, documents dealt anew to two pseudo-domains.
+are over groups of documents (``metrics.intervals``), for ``score: tokens`` alone; ``permuted`` and
+``sep_permuted`` are signal and SEP where labels mean nothing, groups dealt anew to two pseudo-domains.
 """
 
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ from implicit_sparsity.errors import InputError
 from implicit_sparsity.metrics import intervals, overlap, separation
 from implicit_sparsity.options import option
 
-from .base import Probe, by_kind, check_comparable, documents, where
+from .base import COUNTED, Probe, by_kind, check_comparable, counted, where
 
 VARIABLES = {"tokens": "routed_tokens", "weight": "routed_weight"}
 
@@ -40,7 +40,7 @@ class RoutingOverlap(Probe):
     """Overlap of the experts that domains use."""
 
     COLUMNS: ClassVar[tuple] = ("layer", "domain_a", "domain_b", "measure", "k", "top", "quantity", "value")
-    COLUMNS += ("low", "high", "unit", "n", "score", "experts", "active", "tokens")
+    COLUMNS += ("low", "high", "unit", "n", "groups", "trusted", "score", "experts", "active", "tokens")
 
     k: tuple = option(
         (0,),
@@ -62,7 +62,7 @@ class RoutingOverlap(Probe):
         return ("tokens",)
 
     def optional(self):
-        names = ("routed_tokens", VARIABLES[self.score], "documents", "group_routed_tokens")
+        names = ("routed_tokens", VARIABLES[self.score], *COUNTED, "group_routed_tokens")
         return tuple(dict.fromkeys(names))
 
     def rows(self, datasets):
@@ -75,7 +75,6 @@ class RoutingOverlap(Probe):
         tokens = check_comparable(datasets, self.tolerance, axis="expert_id")
         routed = {domain: self._routed(dataset) for domain, dataset in datasets.items()}
         groups = {domain: self._groups(dataset) for domain, dataset in datasets.items()}
-        count = {domain: documents(dataset) for domain, dataset in datasets.items()}
         first = next(iter(datasets.values()))
         experts, active = first.sizes["expert_id"], _active(first)
         shape = {"score": self.score, "experts": experts, "active": active, "tokens": tokens}
@@ -86,8 +85,8 @@ class RoutingOverlap(Probe):
                 for domain, both in ((d, (routed[d], groups[d])) for d in datasets)
             }
             for keys, parts in self._measured(halves, experts, active):
-                chosen = {keys["domain_a"], keys["domain_b"]} - {""} or set(count)
-                common = {"layer": int(layer), **keys, "n": sum(count[domain] for domain in chosen)}
+                chosen = {keys["domain_a"], keys["domain_b"]} - {""} or set(datasets)
+                common = {"layer": int(layer), **keys, **counted(*(datasets[domain] for domain in chosen))}
                 for quantity, (value, low, high) in parts.items():
                     numbers = {"value": float(value), "low": float(low), "high": float(high)}
                     rows.append(common | {"quantity": quantity} | numbers | shape)

@@ -31,7 +31,7 @@ from implicit_sparsity.options import option
 from implicit_sparsity.passes import write_energy
 from implicit_sparsity.storage.files import read_json
 
-from .base import ActivityProbe, check_comparable, group_sums, per_token
+from .base import ActivityProbe, check_comparable, counted, group_sums, per_token
 
 COUNT, WEIGHTS, WRITES = 0, 1, {"increment": 2, "total": 3}  # columns of what a neuron has
 OVER = ("ratio", "corrected")
@@ -56,7 +56,7 @@ class WriteInterference(ActivityProbe):
         "value",
         "low",
     )
-    COLUMNS += ("high", "n", "unit", "interval", "neurons")
+    COLUMNS += ("high", "n", "groups", "trusted", "unit", "interval", "neurons")
 
     k: tuple = option((0.1,), low=0, help="sizes of the sets: shares (< 1) or counts of a layer's neurons")
     tolerance: float = option(
@@ -76,7 +76,7 @@ class WriteInterference(ActivityProbe):
         energy = np.stack([energies[write].neurons for write in WRITES], axis=-1)
         weights = _weights(model, layout)
         scores = {d: per_token(dataset, dataset["sum_abs"])[0] for d, dataset in reference.items()}
-        n = sum(int(d["documents"].values[0]) for d in reference.values() if "documents" in d)
+        numbers = counted(*reference.values(), halves=slice(1))
         rows = []
         for k in self.k:
             top = overlap.size_of(k, layout.neurons)
@@ -86,7 +86,7 @@ class WriteInterference(ActivityProbe):
                 dealt = np.broadcast_to(energy[i].mean(axis=0), energy[i].shape)
                 has = np.column_stack([np.ones(layout.neurons), weights[i], energy[i], dealt])
                 layers.append(neuron_sets.sums(halves, top, has, self.draws))
-            common = {"k": k, "top": top, "n": n, "unit": "1", "neurons": layout.neurons}
+            common = {"k": k, "top": top, **numbers, "unit": "1", "neurons": layout.neurons}
             for row in self._rows(layers, energy, first["layer"].values, energies, study):
                 rows.append(common | row)
         rows += [
@@ -211,7 +211,15 @@ def _elsewhere(write, energies):
         "k": np.nan,
         "top": np.nan,
     }
-    common |= {"low": np.nan, "high": np.nan, "n": 0, "unit": "1", "interval": ""}
+    common |= {
+        "low": np.nan,
+        "high": np.nan,
+        "n": 0,
+        "groups": 0,
+        "trusted": False,
+        "unit": "1",
+        "interval": "",
+    }
     total = energies.neurons.sum() + energies.elsewhere
     size = energies.parameters + energies.parameters_elsewhere
     yield common | {"quantity": "signal", "value": energies.elsewhere / total if total > 0 else np.nan}

@@ -26,7 +26,7 @@ COORDINATES = {
     "expert_id": ("expert_id", "index of the routed expert", "1"),
     "top_k": ("top_k", "size of the token's top set, as the config gives it", "share (< 1) or count"),
     "threshold": ("threshold", "threshold as a share of the token's largest |h|", "1"),
-    "group": ("group", "group of documents within the half", "1"),
+    "group": ("group", "whole groups of documents within the half", "1"),
     "bin": ("bin", "lower edge of the bin of |h|", "activation"),
 }
 CHUNK_BYTES = 16 * 2**20  # a chunk is at most about this large; split along `layer` only

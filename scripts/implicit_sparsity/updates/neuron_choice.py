@@ -4,13 +4,12 @@ Shapes: L layers, N neurons of a layer (numbered as in ``ffn``), K chosen ones, 
 are float64 [L, N], larger is chosen first. Sets of neurons are {layer: int64 [K], ascending}.
 """
 
-import numpy as np
 import torch
 
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.models import ffn
 from implicit_sparsity.models.forward import plain_weight
-from implicit_sparsity.passes import activation_pass
+from implicit_sparsity.passes import activation_pass, document_groups
 from implicit_sparsity.passes.accumulators import ActivationStatistics
 
 
@@ -26,7 +25,7 @@ def activity(model, documents, tokens: int, skip_first: int = 1, batch_tokens: i
 def grouped_activity(
     model, documents, tokens: int, groups: int, skip_first: int = 1, batch_tokens: int = 512
 ):
-    """sum |h| of each of ``groups`` groups of those documents (one document each, where there are no more),
+    """sum |h| of each of ``groups`` parts of those documents, whole groups of them (``document_groups``),
     float32 [G, L, N].
 
     Held at once: 4 * G * L * N bytes.
@@ -37,11 +36,12 @@ def grouped_activity(
 
 
 def _watched(model, documents, tokens, skip_first, batch_tokens, groups=0):
-    ids, keeps, _ = activation_pass.take_tokens(documents, tokens, skip_first, ())
-    groups = min(groups, len(ids))
-    device = next(model.parameters()).device
+    ids, keeps, _, taken = activation_pass.take_tokens(documents, tokens, skip_first, ())
+    device, dealt = next(model.parameters()).device, None
+    if groups:
+        dealt = document_groups.deal(taken, [keep.sum() for keep in keeps], groups)
+        groups = int(dealt.max()) + 1
     statistics = ActivationStatistics(ffn.feed_forwards(model), device=device, groups=groups)
-    dealt = np.arange(len(ids)) % groups if groups else None
     activation_pass.run(model, ids, keeps, statistics, batch_tokens, groups=dealt)
     return statistics
 

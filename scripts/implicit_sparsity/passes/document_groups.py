@@ -1,0 +1,75 @@
+"""Whole groups of documents: in which order documents are taken, and how they are dealt into parts.
+
+Documents of one group (``meta["group"]``) are nearly one observation. So where not all documents are
+measured, as many groups as possible have a part in it, and what is summed up by parts has each group in one
+of them alone. Shapes: D documents, G groups, P parts.
+"""
+
+import numpy as np
+
+from implicit_sparsity.metrics.clusters import places
+
+
+def names(documents) -> list:
+    """The group of each document."""
+    return [document.meta["group"] for document in documents]
+
+
+def in_turn(documents) -> list:
+    """The first document of every group, then the second of every group that has one, and so on.
+
+    Groups come in the order of their first documents; so of a split in random order the first are a random
+    sample of groups, the same one for every checkpoint.
+    """
+    documents, seen, rounds = list(documents), {}, []
+    for name in names(documents):
+        seen[name] = seen.get(name, -1) + 1
+        rounds.append(seen[name])
+    place = places(names(documents))
+    return [documents[i] for i in np.lexsort((place, rounds))]
+
+
+def deal(documents, tokens, parts: int) -> np.ndarray:
+    """The part of each document, int64 [D] of 0 .. P - 1: a part a group where there are as many parts.
+
+    Else several groups share a part: groups of one source as far as that goes, so many parts a source as it
+    has tokens, and the largest groups first, each to the part of its source with the fewest ``tokens`` [D].
+    """
+    place = places(names(documents))
+    count = int(place.max(initial=-1)) + 1
+    if count <= parts:
+        return place
+    sizes = np.bincount(place, tokens)
+    owner = _owners(documents, place, count, parts)
+    room = _shares(np.bincount(owner, sizes), np.bincount(owner), parts)
+    first, filled, part = np.cumsum([0, *room]), np.zeros(parts), np.empty(count, np.int64)
+    for group in np.argsort(-sizes, kind="stable"):
+        here = slice(first[owner[group]], first[owner[group] + 1])
+        part[group] = here.start + int(np.argmin(filled[here]))
+        filled[part[group]] += sizes[group]
+    return part[place]
+
+
+def sources(documents, part) -> np.ndarray:
+    """The source of each part's documents [P], "" where they have several."""
+    found = [{} for _ in range(int(np.max(part, initial=-1)) + 1)]
+    for document, number in zip(documents, part, strict=True):
+        found[number][document.meta["source"]] = None
+    return np.array([next(iter(some)) if len(some) == 1 else "" for some in found], dtype=np.str_)
+
+
+def _owners(documents, place, count, parts) -> np.ndarray:
+    """The number of each group's source [G]; all 0 where there are more sources than parts."""
+    found = places(sources(documents, place))
+    return found if found.max() < parts else np.zeros(count, np.int64)
+
+
+def _shares(sizes, most, parts: int) -> np.ndarray:
+    """``parts`` dealt in proportion to ``sizes`` [S]: at least 1 each, at most as many as ``most`` [S]."""
+    exact = parts * sizes / max(sizes.sum(), 1)
+    share = np.clip(exact.astype(np.int64), 1, most)
+    while share.sum() != parts:
+        step = 1 if share.sum() < parts else -1
+        free = share < most if step > 0 else share > 1
+        share[np.argmax(np.where(free, step * (exact - share), -np.inf))] += step
+    return share
