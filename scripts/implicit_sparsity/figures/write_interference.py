@@ -78,6 +78,6 @@ class WriteInterference(Figure):
             f"old domains, domains (up to {most.max()} values); of the null: 95 % of the ways to deal a "
             f"stage's energy to a layer's neurons, mean over stages. Sets: the {size} "
             f"({base.span(frame['top'])} neurons a layer) by mean |h| of the base on "
-            f"n = {base.span(frame['documents'])} documents of all domains, of each in {base.grouped(frame)}; "
+            f"n = {base.span(frame['documents'])} documents of all domains, in {base.grouped(frame)} each; "
             "hubs are in the set of every domain, idle neurons in none."
         )
