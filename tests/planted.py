@@ -250,21 +250,35 @@ def noisy_gradients(rng, cosine, documents=8, modules=4, dim=64, noise=1.0, doma
 
 
 LEVELS = {"levels": [0.25, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.99], "cross": [0.5], "random_masks": 2}
+LEVELS |= {"cross_thresholds": True, "numerical_floor": "eager"}
+BARE = {"special_ids": [], "template_tokens": {"before": 0, "between": 0, "after": 0}}
 SHARES = np.array([0.0, *LEVELS["levels"]])
 
 
 def noisy_losses(
-    rng, domain, critical=0.5, own=1.1, other=1.5, chance=3.0, documents=12, layers=4, noise=0.02
+    rng,
+    domain,
+    critical=0.5,
+    own=1.1,
+    other=1.5,
+    chance=3.0,
+    documents=12,
+    layers=4,
+    noise=0.02,
+    numerical=0.0,
 ):
-    """What ``thresholding.measure`` gives: losses that are 1 % up at ``critical``, and ratios under masks."""
+    """What ``thresholding.measure`` gives: content losses that are 1 % up at ``critical``, and ratios under
+    masks; of the completion twice as far up. Another kernel's losses are ``numerical`` of dense higher."""
     dense = 2 * np.exp(0.3 * rng.normal(size=documents))
 
-    def cell(ratio, share):
-        return dense * (ratio + noise * (ratio - 1) * rng.normal(size=documents)), np.full(layers, share)
+    def cell(ratio, share, off=0.0):
+        content = dense * (ratio + noise * (ratio - 1) * rng.normal(size=documents) + off)
+        return np.stack([content, 2 * content - dense, 3 * content - dense]), np.full(layers, share)
 
-    result = {("curve", 0, ""): (dense, np.zeros(layers))}
+    result = {("curve", 0, ""): cell(1, 0), ("again", 0, ""): cell(1, 0)}
     for i, s in enumerate(LEVELS["levels"], 1):
-        result["curve", i, ""] = cell(1 + 0.01 * (s / critical) ** 4, s)
+        losses, zeros = result["curve", i, ""] = cell(1 + 0.01 * (s / critical) ** 4, s)
+        result["again", i, ""] = losses + numerical * dense, zeros
     for maker in DOMAINS:
         result["threshold", 0, maker] = cell(1.01 if maker == domain else 1.02, 0.5)
         result["mask", 0, maker] = cell(own if maker == domain else other, 0.5)
@@ -273,16 +287,15 @@ def noisy_losses(
 
 def write_thresholds(path, result, domain, model="nano", **more):
     """A store of losses under thresholds and masks: ``result`` as ``noisy_losses`` gives it."""
-    from types import SimpleNamespace
-
-    from implicit_sparsity.passes import thresholding
+    from implicit_sparsity.corpora.tokens import Document
+    from implicit_sparsity.passes import threshold_store
     from implicit_sparsity.passes.calibration import Calibration
 
     losses, zeros = result["curve", 0, ""]
-    one = SimpleNamespace(prompt=np.arange(9) < 3, meta={})
+    groups = more.pop("groups", range(losses.shape[1]))
+    documents = [Document(np.arange(9), np.arange(9) < 3, {"group": f"g{group}"}) for group in groups]
     made = Calibration(np.ones((len(zeros), 1, 96), int), np.ones((len(zeros), 5)))
-    arrays, coords = thresholding.as_store(
-        result, [one] * len(losses), domain, dict.fromkeys(DOMAINS, made), LEVELS
-    )
+    given = documents, domain, dict.fromkeys(DOMAINS, made), LEVELS, BARE
+    arrays, coords = threshold_store.as_store(result, *given)
     attrs = {"model": model, "checkpoint": "base", "domain": domain, "revision": "r", "model_sha256": "s"}
     return write_store(path, arrays, coords, attrs | more)

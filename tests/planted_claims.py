@@ -39,17 +39,24 @@ def around(middle, spread):
     return [middle - spread, middle, middle + spread]
 
 
-def critical(effect, reach, noise, model="big"):
-    """Levels lie 2 * noise apart around the critical sparsity; four independent domains halve the reach."""
+def critical(effect, reach, noise, model="big", kernel=0.0, completion=0.4):
+    """Levels lie 2 * noise apart around the critical sparsity; four independent domains halve the reach.
+
+    kernel: how far another attention kernel moves it; completion: where it is over other tokens."""
     rows = []
     for domain in DOMAINS:
         at = {"model": model, **BASE, "layer": -1, "domain_a": domain, "domain_b": domain, "n": 16}
+        at |= {"groups": 12, "tokens": "content"}
         rows += [
             at | {"measure": "curve", "quantity": "loss", "realised": share, "value": 1.0}
             for share in (0.0, effect - noise, effect + noise)
         ]
-        ends = three(effect, 2 * reach)
-        rows.append(at | {"measure": "critical_sparsity", "quantity": "signal", "realised": effect} | ends)
+        point = at | {"measure": "critical_sparsity", "realised": effect}
+        rows.append(point | {"quantity": "signal"} | three(effect, 2 * reach))
+        rows.append(point | {"quantity": "numerical", "value": kernel})
+        for tokens in ("completion", "all"):
+            rows.append(point | {"tokens": tokens, "quantity": "signal"} | three(completion, 0.1))
+            rows.append(point | {"tokens": tokens, "quantity": "numerical", "value": 0.5})
     return {"critical_sparsity": pd.DataFrame(rows)}
 
 
@@ -165,7 +172,7 @@ def written(effect, reach, noise, seeds=SEEDS, orders=ORDERS):
 def slower(effect, reach, noise, seeds=SEEDS, orders=ORDERS, floor=True):
     rows = []
     for _, at in runs(seeds=seeds, orders=orders):
-        at |= {"layer": -1, "domain": "", "measure": "loss_after", "n": 24}
+        at |= {"layer": -1, "domain": "", "measure": "loss_after", "n": 24, "groups": 12}
         rows.append(at | {"quantity": "difference"} | three(effect, reach))
         rows.append(at | {"quantity": "floor", "value": noise if floor else np.nan, "low": np.nan})
     return {"plasticity": pd.DataFrame(rows)}

@@ -186,6 +186,20 @@ def test_models_that_disagree_leave_it_open(tmp_path):
     assert word("h1a", frames, tmp_path, models=["one"]) == "SUPPORTED"
 
 
+def test_critical_sparsity_is_known_no_finer_than_by_another_kernel(tmp_path):
+    def of(**more):
+        return found_of("h1a", planted.critical(0.98, 0.01, 0.01, **more), tmp_path)
+
+    (piece,) = of(kernel=0.02).evidence
+    assert piece.noise == pytest.approx(0.02) and piece.verdict == "SUPPORTED"
+    assert "over completion tokens 0.40" in piece.detail and piece.groups == 12
+    assert conclude(of(kernel=0.05))[0] == "INCONCLUSIVE"
+    frame = planted.critical(0.98, 0.01, 0.01)["critical_sparsity"]
+    without = frame[frame["quantity"] != "numerical"]
+    (piece,) = found_of("h1a", {"critical_sparsity": without}, tmp_path).evidence
+    assert piece.effect == pytest.approx(0.98) and "not known" in piece.judged()[1]
+
+
 def test_what_a_ladder_takes(tmp_path):
     frames = planted.ladder(-0.06, 0.02, 0.005)
     assert "h1d.models" in conclude(found_of("h1d", frames, tmp_path, models=None))[1]

@@ -18,6 +18,8 @@ DOMAINS = ("code", "math", "medical")
         {"levels": [0.9], "cross": [0.5, 0.9]},  # one level is on the curve, the other is not
         {"levels": [0, 0.5]},  # 0 is measured once, asked for or not
         {"levels": [0.25, 0.5], "cross": [0.5, 0], "random_masks": 3},
+        {"numerical_floor": "none", "cross_thresholds": False},
+        {"cross": [0.3], "cross_thresholds": False},
     ],
 )
 def test_as_many_passes_are_planned_as_there_are_ways_to_run_the_network(options):

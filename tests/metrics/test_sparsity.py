@@ -57,50 +57,81 @@ def test_top_p_of_equal_parts_is_not_off_by_rounding():
             top_p_share(FLAT, p)
 
 
+def critical(shares, losses, groups=None, **more):
+    """``critical_sparsity``, each document a group of its own where none are named."""
+    groups = range(np.shape(losses)[1]) if groups is None else groups
+    return sparsity.critical_sparsity(shares, losses, groups, **more)
+
+
 def curve(power, growth, documents=1):
     return np.tile(2 * (1 + growth * SHARES[:, None] ** power), documents)
 
 
 @pytest.mark.parametrize("power, growth", [(1, 0.02), (2, 0.1), (4, 0.3), (8, 5.0)])
 def test_a_smooth_curve_is_inverted(power, growth):
-    value, low, high = sparsity.critical_sparsity(SHARES, curve(power, growth, 6))
+    value, low, high = critical(SHARES, curve(power, growth, 6))
     assert value == pytest.approx((0.01 / growth) ** (1 / power), abs=0.01)
     assert low == pytest.approx(value, abs=1e-6) and high == pytest.approx(value, abs=1e-6)
-    more = sparsity.critical_sparsity(SHARES, curve(power, growth, 6), tolerance=0.02)[0]
+    more = critical(SHARES, curve(power, growth, 6), tolerance=0.02)[0]
     assert more == pytest.approx(min((0.02 / growth) ** (1 / power), 0.99), abs=0.01)
 
 
 def test_what_gets_better_first_and_what_recovers_later():
     """Within tolerance means at every share up to there; a dip below dense gives room, no loss of it."""
     losses = np.array([1, 0.97, 0.98, 1.0, 1.05, 1.0, 1.2, 1.5, 2])[:, None]
-    value = sparsity.critical_sparsity(SHARES, losses)[0]
+    value = critical(SHARES, losses)[0]
     assert 0.5 < value < 0.6
 
 
 def test_never_and_always():
     flat = np.ones((len(SHARES), 6))
-    assert sparsity.critical_sparsity(SHARES, flat) == (0.99, 0.99, 1.0)
+    assert critical(SHARES, flat) == (0.99, 0.99, 1.0)
     jump = flat.copy()
     jump[1:] = 5
-    value, low, high = sparsity.critical_sparsity(SHARES, jump)
+    value, low, high = critical(SHARES, jump)
     assert 0 <= low <= value <= high < 0.05
     already = np.maximum(SHARES, 0.6)  # exact zeros, as with ReLU: the first shares are one
-    value, *_ = sparsity.critical_sparsity(already, np.where(already > 0.75, 2.0, 1.0)[:, None])
+    value, *_ = critical(already, np.where(already > 0.75, 2.0, 1.0)[:, None])
     assert 0.7 < value < 0.8
-    assert np.isnan(sparsity.critical_sparsity(SHARES, curve(4, 0.3, 3))[1:]).all()
+    assert np.isnan(critical(SHARES, curve(4, 0.3, 3))[1:]).all()
 
 
-@pytest.mark.parametrize("documents", [8, 32])
+@pytest.mark.parametrize("documents, each", [(8, 1), (32, 1), (36, 3)])
 @pytest.mark.parametrize("heavy", [0.2, 0.5])
-def test_interval_covers_the_planted_critical_sparsity(documents, heavy):
-    """Documents differ in length, in how much they suffer, and by noise that goes on from level to level."""
-    truth = sparsity.critical_sparsity(SHARES, curve(4, 0.3))[0]
+def test_interval_covers_the_planted_critical_sparsity(documents, each, heavy):
+    """Documents differ in length, in how much they suffer, and by noise that goes on from level to level;
+    ``each`` of a group suffer alike, which an interval over documents would take for as many witnesses."""
+    truth = critical(SHARES, curve(4, 0.3))[0]
     draw, covered = np.random.default_rng(3), []
     for _ in range(600):
         dense = 2 * np.exp(heavy * draw.standard_normal(documents) - heavy**2 / 2)
-        suffer = 0.3 * np.exp(0.6 * draw.standard_normal(documents) - 0.18)
+        suffer = 0.3 * np.exp(0.6 * np.repeat(draw.standard_normal(documents // each), each) - 0.18)
         noise = 0.04 * draw.standard_normal((len(SHARES), documents)).cumsum(0) * SHARES[:, None]
         losses = dense * (1 + suffer * SHARES[:, None] ** 4 + noise)
-        _, low, high = sparsity.critical_sparsity(SHARES, losses)
+        _, low, high = critical(SHARES, losses, np.arange(documents) // each)
         covered.append(low <= truth <= high)
     assert 0.92 <= np.mean(covered) <= 0.98
+
+
+def test_few_groups_of_many_documents_have_no_interval():
+    assert np.isnan(critical(SHARES, curve(4, 0.3, 12), np.arange(12) % 3)[1:]).all()
+
+
+@pytest.mark.parametrize("off", [0.0005, -0.0005])
+def test_the_numerical_floor_is_that_of_the_loss_over_the_slope(off):
+    losses = np.tile(1 + 0.01 / 0.55 * SHARES[:, None], 6)  # crosses at 0.55, between two shares
+    again = losses + off * (SHARES[:, None] > 0)
+    assert sparsity.numerical_floor(SHARES, losses, losses) == 0
+    expected = pytest.approx(0.0005 * 0.55 / 0.01, rel=0.01)
+    assert sparsity.numerical_floor(SHARES, losses, again) == expected
+    again[4] = losses[4]  # two kernels that agree at one share by chance
+    assert sparsity.numerical_floor(SHARES, losses, again) == expected
+    one, two = critical(SHARES, losses)[0], critical(SHARES, losses + off * (SHARES[:, None] > 0))[0]
+    assert abs(one - two) <= sparsity.numerical_floor(SHARES, losses, again) * (1 + 1e-9)
+
+
+def test_the_numerical_floor_of_a_lower_bound():
+    losses = np.tile(1 + 0.005 * SHARES[:, None] ** 4, 6)
+    again = losses + 0.02 * (SHARES[:, None] > 0.8)
+    floor = sparsity.numerical_floor(SHARES, losses, again)
+    assert 0.09 < floor < 0.2, "the other kernel crosses between the shares around 0.8"

@@ -37,3 +37,15 @@ def test_the_first_documents_that_are_wanted_and_no_fewer():
     with pytest.raises(InputError, match="2 documents with a completion, 3 are wanted") as error:
         reference_documents.first_documents(split, 3, "probes.here.documents", "folder")
     assert str(error.value).startswith("folder: probes.here.documents: ")
+
+
+def test_documents_in_turn_of_their_groups():
+    """One of every group, then the second ones: as many groups as can be."""
+    from types import SimpleNamespace
+
+    class Split(list):
+        meta = property(lambda self: [document.meta for document in self])
+
+    groups = ["a", "a", "a", "b", "a", "c", "b"]
+    split = Split(SimpleNamespace(meta={"group": group}, place=i) for i, group in enumerate(groups))
+    assert [document.place for document in reference_documents.in_turn(split)] == [0, 3, 5, 1, 6, 2, 4]

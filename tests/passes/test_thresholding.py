@@ -1,14 +1,15 @@
 """Activations set to zero: networks whose idle neurons and whose domains' own neurons are planted."""
 
 import math
-from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
 from measure import measure as run_measurement
+from planted import BARE
 from torch.nn.functional import linear
 
+from implicit_sparsity.corpora.tokens import Document
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.metrics import sparsity
 from implicit_sparsity.models import ffn, forward, loading
@@ -16,12 +17,12 @@ from implicit_sparsity.models.hooks.changing import sparsified
 from implicit_sparsity.models.hooks.watching import ffn_activations
 from implicit_sparsity.models.losses import completion_nats
 from implicit_sparsity.passes import activation_pass, calibration, thresholding
-from implicit_sparsity.passes.scoring import Sequence
 from implicit_sparsity.storage import store
 
 KINDS = ("llama", "dense", "mixture")
 PASS = {"tokens": 300, "skip_first": 1, "top_k": [0.1], "thresholds": [0.1], "batch_tokens": 512, "groups": 4}
 OPTIONS = {"levels": [0.25, 0.5, 0.9], "cross": [0.5], "random_masks": 1, "per": "layer", "batch_tokens": 256}
+OPTIONS |= {"cross_thresholds": True, "numerical_floor": "none"}
 
 
 # Hooks
@@ -152,11 +153,7 @@ def documents(model, domain, count, seed, length=16):
         pick = torch.randint(0, 3, (count, 1), generator=draw)
         ids = torch.cat([ids, first + logits.topk(3).indices.gather(1, pick)], 1)
     prompt = np.arange(length) < 4
-    return [Document(row.numpy(), prompt) for row in ids]
-
-
-class Document(Sequence):
-    meta: ClassVar[dict] = {}
+    return [Document(row.numpy(), prompt, {}) for row in ids]
 
 
 def calibrated(model, documents):
@@ -176,10 +173,10 @@ def calibrated(model, documents):
 
 
 def measured(model, tested, made, domain="a", **options):
-    """{name of a condition: (loss ratio to dense [D], share of zeros)}"""
-    result = thresholding.measure(model, tested, domain, made, OPTIONS | options)
-    dense = result["curve", 0, ""][0]
-    return {name: (nats / dense, zeros.mean(), nats) for name, (nats, zeros) in result.items()}
+    """{name of a condition: (ratio of content losses to dense [D], share of zeros, content losses)}"""
+    result = thresholding.measure(model, tested, domain, made, OPTIONS | options, BARE)
+    dense = result["curve", 0, ""][0][0]
+    return {name: (nats[0] / dense, zeros.mean(), nats[0]) for name, (nats, zeros) in result.items()}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -194,7 +191,7 @@ def test_idle_neurons_are_found_and_cost_nothing(nano, kind):
     assert result["curve", 4, ""][0].mean() > 1.1, "the others matter"
     nats = np.stack([result["curve", i, ""][2] for i in range(5)])
     shares = [result["curve", i, ""][1] for i in range(5)]
-    value, low, high = sparsity.critical_sparsity(shares, nats)
+    value, low, high = sparsity.critical_sparsity(shares, nats, range(8))
     assert 0.42 < low <= value <= high < 0.9
     # the mask leaves out exactly the idle half
     np.testing.assert_allclose(result["mask", 0, "a"][0], 1, atol=1e-4)
@@ -214,7 +211,8 @@ def test_activations_that_are_zero_already_count(nano):
         assert result["curve", i, ""][1] == pytest.approx(38 / 64)
         assert (result["curve", i, ""][0] == 1).all()
     nats = np.stack([result["curve", i, ""][2] for i in range(4)])
-    assert sparsity.critical_sparsity([result["curve", i, ""][1] for i in range(4)], nats)[0] >= 38 / 64
+    shares = [result["curve", i, ""][1] for i in range(4)]
+    assert sparsity.critical_sparsity(shares, nats, range(8))[0] >= 38 / 64
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -274,7 +272,7 @@ def test_store_holds_every_condition_and_the_same_bytes_again(nano, stores, kind
         (tmp_path / "a.zarr" / f).read_bytes() == (tmp_path / "b.zarr" / f).read_bytes() for f in files
     )
     assert dict(first.sizes) == {
-        "level": 3, "document": 6, "cross": 1, "calibration": 3, "draw": 1, "part": 1,
+        "level": 3, "document": 6, "cross": 1, "calibration": 3, "draw": 1, "part": 1, "tokens": 3,
         "layer": len(first["layer"]),
     }  # fmt: skip
     assert first.attrs["passes"] == 3 + 2 + 3 + 1 and first.attrs["calibrated_at"] == "base"
@@ -292,10 +290,34 @@ def test_dense_losses_are_those_of_the_plain_network_on_the_other_half(nano, sto
         result = measure(nano, stores, kind, tmp_path / f"{kind}.zarr")
         folder, tokens = nano(kind)
         model, split = loading.load(folder), Tokens(tokens["code"]).split("probe_b")
+        by_id = {document.meta["id"]: document for document in split}
+        chosen = [by_id[name] for name in result["document_id"].values.tolist()]
+        assert result["group"].values.tolist() == [document.meta["group"] for document in chosen]
         with torch.no_grad():
-            alone = [completion_nats(model, collate([split[i]]))[0].mean() for i in range(6)]
-        np.testing.assert_allclose(result["curve_loss"].values[0], alone, rtol=1e-4)
-        assert result["document_id"].values.tolist() == [split[i].meta["id"] for i in range(6)]
+            alone = [completion_nats(model, collate([document]))[0].mean() for document in chosen]
+        completion = result["curve_loss"].sel(tokens="completion").values
+        np.testing.assert_allclose(completion[0], alone, rtol=1e-4)
+        assert (result["token_count"].sel(tokens="content") < result["token_count"].sel(tokens="all")).all()
+
+
+@pytest.mark.parametrize("kind", ["llama", "mixture"])
+def test_another_kernel_runs_the_same_network(nano, kind):
+    """The curve once more: equal to rounding where nothing is near a threshold, and the kernel is put back."""
+    model = planted(nano, kind)
+    usual, seen = model.config._attn_implementation, []
+    made = {"a": calibrated(model, documents(model, "a", 24, 0))}
+    model.model.layers[-1].register_forward_pre_hook(
+        lambda *_: seen.append(model.config._attn_implementation)
+    )
+    tested = documents(model, "a", 4, 1)
+    options = OPTIONS | {"numerical_floor": "eager", "cross_thresholds": False}
+    result = thresholding.measure(model, tested, "a", made, options, BARE)
+    assert set(seen) == {usual, "sdpa" if usual == "eager" else "eager"}
+    assert model.config._attn_implementation == usual
+    assert {name for name, *_ in result} == {"curve", "again", "mask", "random"}
+    for i in range(4):
+        np.testing.assert_allclose(result["again", i, ""][0], result["curve", i, ""][0], rtol=0.05)
+    np.testing.assert_allclose(result["again", 0, ""][0], result["curve", 0, ""][0], rtol=1e-4)
 
 
 def test_each_expert_can_have_its_own_threshold(nano, stores, tmp_path):
@@ -341,7 +363,8 @@ def test_what_cannot_be_measured_is_one_line(nano, stores, tmp_path):
     model.lm_head.weight.data[:] = math.nan
     made = {"code": calibration.calibrate(broken, weights, blocks)}
     with pytest.raises(InputError, match="not finite"):
-        thresholding.measure(model, [Document(np.arange(9), np.arange(9) < 3)], "code", made, OPTIONS)
+        alone = [Document(np.arange(9), np.arange(9) < 3, {})]
+        thresholding.measure(model, alone, "code", made, OPTIONS, BARE)
 
 
 def test_a_layer_of_zeros_is_measured(nano):
@@ -350,7 +373,7 @@ def test_a_layer_of_zeros_is_measured(nano):
         for _, _, _, up, _ in ffn.feed_forwards(model)[0].parts():
             up.zero_()
     made = {"a": calibrated(model, documents(model, "a", 8, 0))}
-    result = thresholding.measure(model, documents(model, "a", 4, 1), "a", made, OPTIONS)
+    result = thresholding.measure(model, documents(model, "a", 4, 1), "a", made, OPTIONS, BARE)
     for _, zeros in result.values():
         assert zeros[0] == 1
     assert result["curve", 0, ""][1][1] == 0

@@ -52,5 +52,6 @@ class H3b(OfMethods):
         apart = part.loc[part["quantity"] == "floor", "value"].mean()
         noise = np.nan if np.isnan(apart) else np.nanmax([apart, spread])
         metadata = {"n": slower["n"].max(), "seeds": slower["seed"].nunique(), "unit": "nat", "order": order}
-        metadata |= {"subject": method, "detail": "n: pairs of the task"}
+        metadata |= {"subject": method, "groups": slower["groups"].min()}
+        metadata |= {"detail": "n: pairs, groups: tasks"}
         finding.evidence.append(self.piece(model, three, noise, **metadata))

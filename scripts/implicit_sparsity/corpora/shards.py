@@ -43,6 +43,7 @@ def tokenize(tokens, model, splits, options: dict) -> dict:
         "dtype": "uint32",
         "vocab_size": encoder.tokenizer.get_vocab_size(with_added_tokens=True),
         "special_ids": encoder.special_ids(),
+        "template_tokens": {part: len(getattr(encoder, part)) for part in ("before", "between", "after")},
         "splits": {},
     }
     with new_folder(tokens) as folder:

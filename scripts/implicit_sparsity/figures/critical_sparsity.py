@@ -1,7 +1,8 @@
 """How the loss grows as activations are set to zero, and whose neurons a domain needs.
 
 A row of panels is a model. Left: a curve per domain over the share that is zero, with the tolerance and the
-critical points. Right: the loss on a domain (column) with the mask of another (row) and with a random one.
+critical points; how far another attention kernel moves these is in the note. Right: the loss on a domain
+(column) with the mask of another (row) and with a random one.
 """
 
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from . import base
 from .base import Figure
 
 TICKS = (-1, -0.1, -0.01, 0, 0.01, 0.1, 1, 10, 100)  # increase of the loss, as a share
+TOKENS = {"content": "content tokens", "completion": "tokens of the completion", "all": "all tokens"}
 KEEP = ("model", "revision", "checkpoint", "measure", "domain_a", "domain_b", "level", "realised", "quantity")
 
 
@@ -23,15 +25,18 @@ class CriticalSparsity(Figure):
     TABLES = ("critical_sparsity",)
 
     checkpoint: str = option("base", help="checkpoint whose losses are drawn")
+    tokens: str = option("content", choices=("content", "completion", "all"), help="of which the losses are")
     level: float = option(0.5, low=0, high=1, help="level of the masks, one that was measured")
 
     def frame(self, tables):
         table = tables["critical_sparsity"]
-        table = table[table["checkpoint"] == self.checkpoint]
+        table = table[(table["checkpoint"] == self.checkpoint) & (table["tokens"] == self.tokens)]
         curve = (table["measure"] == "curve") & (table["quantity"] == "ratio")
         mask = (table["measure"] == "cross_mask") & (table["level"].sub(self.level).abs() < 1e-9)
         shown = curve | (table["measure"] == "critical_sparsity") | (mask & (table["quantity"] != "sep"))
-        result = table.loc[shown, [*KEEP, "value", "low", "high", "n", "tolerance"]].reset_index(drop=True)
+        result = table.loc[shown, [*KEEP, "value", "low", "high", "n", "groups", "tolerance"]].reset_index(
+            drop=True
+        )
         increase = result["measure"] != "critical_sparsity"
         result.loc[increase, ["value", "low", "high"]] -= 1  # increase of the loss, as a share of dense
         return result
@@ -55,6 +60,7 @@ class CriticalSparsity(Figure):
     @staticmethod
     def _curves(ax, part, plot_styles):
         tolerance = part["tolerance"].iloc[0]
+        part = part[part["quantity"] != "numerical"]
         curve, critical = (part[part["measure"] == name] for name in ("curve", "critical_sparsity"))
         for i, (name, look) in enumerate(plot_styles.items()):
             line = curve[curve["domain_b"] == name].sort_values("level")
@@ -89,10 +95,13 @@ class CriticalSparsity(Figure):
 
     def _note(self, frame):
         tolerance = 100 * frame["tolerance"].iloc[0]
+        kernel = frame.loc[frame["quantity"] == "numerical", "value"].max()
+        moved = f"Another attention kernel moves it by up to {kernel:.2g}. " if kernel == kernel else ""
         return (
-            f"{base.origin_note(frame)}Checkpoint {self.checkpoint}. Left: loss against the dense network's; "
-            f"dotted: {tolerance:g} %; markers: critical sparsity, one above the other about that line. "
-            "Band and bar: 95 % over documents. "
+            f"{base.origin_note(frame)}Checkpoint {self.checkpoint}, {TOKENS[self.tokens]}. Left: loss "
+            f"against the dense network's; dotted: {tolerance:g} %; markers: critical sparsity, one above "
+            f"the other about that line. {moved}Band and bar: 95 % over groups of documents "
+            f"({base.span(frame['groups'])} of a domain). "
             "Right: only the neurons that the row's domain uses most are kept, or as many drawn at random; "
             f"losses on the column's documents. n = {base.span(frame['n'])} documents of a domain, none of "
             "which made a threshold or a mask."

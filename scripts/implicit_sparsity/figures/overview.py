@@ -121,8 +121,8 @@ def _routing(table, figure):
 
 
 def _critical(table, figure):
-    table = table[table["checkpoint"] == "base"]
-    points = table[table["measure"] == "critical_sparsity"]
+    table = table[(table["checkpoint"] == "base") & (table["tokens"] == "content")]
+    points = table[(table["measure"] == "critical_sparsity") & (table["quantity"] != "numerical")]
     points = points.assign(line="signal", name=points["domain_b"], parameter=100 * points["tolerance"])
     yield "critical", points
     masks = table[table["measure"] == "cross_mask"]

@@ -6,7 +6,13 @@ from typing import ClassVar
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.models import ffn
 from implicit_sparsity.options import option
-from implicit_sparsity.passes import calibration, reference_documents, thresholding
+from implicit_sparsity.passes import (
+    calibration,
+    reference_documents,
+    threshold_store,
+    thresholding,
+    token_losses,
+)
 from implicit_sparsity.provenance import identity
 from implicit_sparsity.storage.store import open_store
 
@@ -18,7 +24,7 @@ class Thresholds(Measurement):
     """A pass over the same documents for each level, mask and pair of domains."""
 
     documents: int = option(
-        8, low=4, help="documents of half b whose losses are taken; no more than splits.probe"
+        10, low=4, help="documents of half b whose losses are taken, in turn from its groups"
     )
     levels: tuple = option(
         (0.25, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99),
@@ -33,7 +39,11 @@ class Thresholds(Measurement):
         empty=True,
         help="levels at which thresholds and masks of every domain meet every domain",
     )
+    cross_thresholds: bool = option(True, help="thresholds at these levels, too, and not masks alone")
     random_masks: int = option(1, low=1, help="masks of random neurons at each of these levels")
+    numerical_floor: str = option(
+        "eager", choices=("eager", "none"), help="the curve once more by the other attention kernel, or not"
+    )
     per: str = option("layer", choices=("layer", "expert"), help="what has a threshold of its own")
     batch_tokens: int = option(1024, low=1, help="tokens of one forward pass; memory grows with it")
 
@@ -49,12 +59,19 @@ class Thresholds(Measurement):
         if domain not in calibrations:
             raise InputError(f"no store of {domain} among those that calibrate")
         documents = reference_documents.first_documents(
-            subject.halves()["b"], self.documents, "probes.thresholds.documents", subject.where()
+            reference_documents.in_turn(subject.halves()["b"]),
+            self.documents,
+            "probes.thresholds.documents",
+            subject.where(),
+            wanted=token_losses.has_content,
+            what="two completion tokens and more",
         )
+        index = subject.shards[domain].index
         bar = subject.progress(f"{domain} b, thresholds")
         subject.attrs["passes"] = len(thresholding.conditions(domain, calibrations, options))
-        losses = thresholding.measure(network, documents, domain, calibrations, options, bar, subject.where())
-        return thresholding.as_store(losses, documents, domain, calibrations, options)
+        given = documents, domain, calibrations, options, index
+        losses = thresholding.measure(network, *given, bar, subject.where())
+        return threshold_store.as_store(losses, *given)
 
     def _calibrations(self, subject, network) -> dict:
         """domain -> what its half a says, from the activation stores of all domains."""
@@ -72,6 +89,10 @@ class Thresholds(Measurement):
 
     def passes(self, domains, length, stage):
         curve = thresholding.curve_levels(self.settings())  # a cross level on it has its own domain's pass
-        crossed = sum(2 * domains - (level in curve) + self.random_masks for level in self.cross)
-        tokens = self.documents * length * float(len(curve) + crossed)
+        again = len(curve) * (self.numerical_floor != "none")
+        crossed = sum(
+            domains + self.random_masks + (domains - (level in curve)) * self.cross_thresholds
+            for level in self.cross
+        )
+        tokens = self.documents * length * float(len(curve) + again + crossed)
         return [Forward(tokens, self.batch_tokens)]

@@ -23,6 +23,20 @@ def evenly(places, count: int) -> np.ndarray:
     return places[(2 * np.arange(count) + 1) * len(places) // (2 * count)] if count else places[:0]
 
 
+def in_turn(split):
+    """The documents of a split, one of every group, then a second of every group that has one, and so on.
+
+    As many groups as documents where there are as many, for groups and not documents make an interval narrow;
+    a large group weighs no more than a small one.
+    """
+    seen, order = {}, []
+    for i, meta in enumerate(split.meta):
+        group = meta.get("group", i)
+        seen[group] = seen.get(group, -1) + 1
+        order.append((seen[group], i))
+    return (split[i] for _, i in sorted(order))
+
+
 def first_documents(
     split, count: int, key: str, path=None, wanted=completion_tokens, what="a completion"
 ) -> list:

@@ -1,18 +1,21 @@
 """Loss of a network while feed-forward activations are zero: those below a threshold, or of some neurons.
 
 Thresholds and masks are made from one half of a domain's documents (``calibration``), losses taken on the
-other half of this or another domain. Shapes: L layers, N neurons of a layer, P parts of a layer, D documents.
+other half of this or another domain, over three choices of tokens (``token_losses``). A threshold is a step:
+what rounding moves across it moves the loss, so the curve is measured by a second attention kernel, too.
+Shapes: L layers, N neurons of a layer, P parts of a layer, D documents.
 """
+
+from contextlib import contextmanager, nullcontext
 
 import numpy as np
 import torch
 
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.models.batching import collate, completion_tokens, sorted_batches, to_device
+from implicit_sparsity.models import forward
 from implicit_sparsity.models.hooks.changing import sparsified
-from implicit_sparsity.models.losses import completion_nats
 
-from . import calibration
+from . import calibration, token_losses
 
 
 class Zeroing:
@@ -52,32 +55,20 @@ class Zeroing:
         return (self.zeros / self.seen).cpu().numpy().astype(np.float64)
 
 
-def losses(model, batches, change) -> np.ndarray:
-    """Mean nats of each document's completion tokens, [D], while ``change`` is at work; batches: (numbers of
-    the documents, their tensors)."""
-    result = np.zeros(sum(len(rows) for rows, _ in batches))
-    with torch.inference_mode(), sparsified(model, change):
-        for rows, batch in batches:
-            change.begin_batch(batch["attention_mask"].flatten().bool())
-            nats, row = completion_nats(model, batch)
-            sums = torch.zeros(len(rows), dtype=torch.float64, device=nats.device)
-            counts = (batch["labels"] != -100).sum(1).cpu().numpy()
-            result[rows] = sums.index_add_(0, row, nats.double()).cpu().numpy() / counts
-    return result
-
-
 def conditions(domain: str, calibrations: dict, options: dict) -> dict:
     """Every way to run the network, {name: (thresholds or None, retained or None)}, the dense one first.
 
-    Names: (measure, place of the level, domain or number of the mask). The domain's own thresholds at a cross
-    level are one of its curve's where that has the level.
+    Names: (measure, place of the level, domain or number of the mask); of measure ``again`` with the other
+    kernel. The domain's own thresholds at a cross level are one of its curve's where that has the level.
     """
     layers, neurons = calibrations[domain].score.shape
     levels = curve_levels(options)
     result = {("curve", i, ""): (calibrations[domain].thresholds(s), None) for i, s in enumerate(levels)}
+    if options["numerical_floor"] != "none":
+        result |= {("again", i, ""): result["curve", i, ""] for i in range(len(levels))}
     for c, s in enumerate(options["cross"]):
         for name, made in calibrations.items():
-            if name != domain or s not in levels:
+            if options["cross_thresholds"] and (name != domain or s not in levels):
                 result["threshold", c, name] = made.thresholds(s), None
             result["mask", c, name] = None, made.retained(s)
         for r in range(options["random_masks"]):
@@ -90,69 +81,35 @@ def curve_levels(options: dict) -> list[float]:
     return sorted({0.0, *map(float, options["levels"])})
 
 
-def measure(model, documents, domain: str, calibrations: dict, options: dict, progress=iter, path=None):
-    """{name of ``conditions``: (losses [D], shares of zeros [L])}: a pass over the documents for each."""
+@contextmanager
+def other_attention(model):
+    """Run the network with another attention kernel than its own: eager, or sdpa where it is eager."""
+    network = forward.base_network(model)
+    usual = network.config._attn_implementation
+    network.set_attn_implementation("sdpa" if usual == "eager" else "eager")
+    try:
+        yield
+    finally:
+        network.set_attn_implementation(usual)
+
+
+def measure(model, documents, domain: str, calibrations, options: dict, index, progress=iter, path=None):
+    """{name of ``conditions``: (losses [3, D], shares of zeros [L])}: a pass over the documents for each.
+
+    index: that of the documents' token shards.
+    """
     device, layers = next(model.parameters()).device, len(calibrations[domain].score)
-    numbers = sorted_batches([len(document.ids) for document in documents], options["batch_tokens"])
-    batches = [(rows, to_device(collate([documents[i] for i in rows]), device)) for rows in numbers]
+    batches = token_losses.batches(documents, index, options["batch_tokens"], device)
     result = {}
     asked = conditions(domain, calibrations, options)
     for name in progress(list(asked)):
         change = Zeroing(layers, device, *asked[name])
-        result[name] = losses(model, batches, change), change.shares()
-        if not np.isfinite(result[name][0]).all():
+        with sparsified(model, change), other_attention(model) if name[0] == "again" else nullcontext():
+            nats = token_losses.losses(model, batches, change.begin_batch)
+        result[name] = nats, change.shares()
+        if not np.isfinite(nats).all():
             raise InputError(f"a loss is not finite ({' '.join(map(str, name))})", path=path)
     for c, s in enumerate(options["cross"]):
-        if ("threshold", c, domain) not in result:
+        if options["cross_thresholds"] and ("threshold", c, domain) not in result:
             result["threshold", c, domain] = result["curve", curve_levels(options).index(s), ""]
     return result
-
-
-METADATA = {  # measure: (dims before document or layer, what is set to zero)
-    "curve": (("level",), "|h| below the domain's own threshold"),
-    "threshold": (("cross", "calibration"), "|h| below another domain's threshold"),
-    "mask": (("cross", "calibration"), "neurons out of another domain's mask"),
-    "random": (("cross", "draw"), "neurons out of a random mask"),
-}
-COORDINATES = {  # name: (dimension, long name)
-    "level": ("level", "share of |h| that the threshold is above on the calibrating half"),
-    "cross": ("cross", "the same, or share of neurons that a mask leaves out"),
-    "calibration": ("calibration", "domain whose half a made the thresholds and the mask"),
-    "draw": ("draw", "number of the random mask"),
-    "document_id": ("document", "identifier of the document"),
-    "part": ("part", "routed expert; -1 the shared one, or all of the layer"),
-}
-
-
-def as_store(measured: dict, documents, domain: str, calibrations: dict, options: dict) -> tuple[dict, dict]:
-    """(arrays, coordinates) for ``store.write_store`` from what ``measure`` returned."""
-    own = np.stack([calibrations[domain].thresholds(s) for s in curve_levels(options)])
-    layers, parts = own.shape[1:]
-    along = {
-        "level": np.array(curve_levels(options)),
-        "cross": np.array(options["cross"], dtype=np.float64),
-        "calibration": np.array(list(calibrations)),
-        "draw": np.array([str(r) for r in range(options["random_masks"])]),
-    }
-    arrays = {}
-    for name, (dims, what) in METADATA.items():
-        last = along[dims[1]].tolist() if len(dims) > 1 else [""]
-        shape = tuple(len(along[dim]) for dim in dims)
-        cells = [measured[name, i, item] for i in range(shape[0]) for item in last]
-        nats = np.array([cell[0] for cell in cells]).reshape(*shape, len(documents))
-        zeros = np.array([cell[1] for cell in cells]).reshape(*shape, layers)
-        words = f"mean nats of a completion token, {what} set to zero"
-        arrays[f"{name}_loss"] = ((*dims, "document"), nats, {"long_name": words, "units": "nats"})
-        words = f"share of h that is zero, {what} set to zero"
-        arrays[f"{name}_zeros"] = ((*dims, "layer"), zeros, {"long_name": words, "units": "1"})
-    words = {"long_name": "the domain's own threshold on |h|", "units": "activation"}
-    arrays["thresholds"] = (("level", "layer", "part"), own, words)
-    tokens = np.array([completion_tokens(document) for document in documents])
-    arrays["tokens"] = (("document",), tokens, {"long_name": "completion tokens", "units": "tokens"})
-    along["document_id"] = np.array([str(document.meta.get("id", i)) for i, document in enumerate(documents)])
-    along["part"] = np.append(np.arange(parts - 1), -1)
-    coords = {
-        name: ((COORDINATES[name][0],), values, {"long_name": COORDINATES[name][1], "units": "1"})
-        for name, values in along.items()
-    }
-    return arrays, coords | {"layer": np.arange(layers)}
