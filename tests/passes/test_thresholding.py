@@ -302,7 +302,7 @@ def test_dense_losses_are_those_of_the_plain_network_on_the_other_half(nano, sto
 
 @pytest.mark.parametrize("kind", ["llama", "mixture"])
 def test_another_kernel_runs_the_same_network(nano, kind):
-    """The curve once more: equal to rounding where nothing is near a threshold, and the kernel is put back."""
+    """The curve once more: the same to rounding without thresholds, and the kernel is put back."""
     model = planted(nano, kind)
     usual, seen = model.config._attn_implementation, []
     made = {"a": calibrated(model, documents(model, "a", 24, 0))}
@@ -346,7 +346,7 @@ def test_each_expert_can_have_its_own_threshold(nano, stores, tmp_path):
 
 
 def test_what_cannot_be_measured_is_one_line(nano, stores, tmp_path):
-    with pytest.raises(InputError, match="24 documents with a completion, 30 are wanted"):
+    with pytest.raises(InputError, match=r"24 documents with two completion tokens .*, 30 are wanted"):
         measure(nano, stores, "llama", tmp_path / "a.zarr", documents=30)
     with pytest.raises(InputError, match="other weights"):
         measure(nano, stores, "llama", tmp_path / "a.zarr", given=list(stores("dense").values()))
