@@ -75,7 +75,7 @@ def make_tables(folder, models, methods, seeds):
         str(
             write_thresholds(
                 folder / "stores" / f"{model}.{domain}.losses.zarr",
-                noisy_losses(rng, domain, 0.3 + 0.1 * i),
+                noisy_losses(rng, domain, 0.3 + 0.1 * i, numerical=1e-3),
                 domain,
                 model,
             )

@@ -23,12 +23,15 @@ def test_critical_sparsity_draws_the_frame(tables):
     axes = picture.axes[::2]
     assert {tuple(line.get_ydata()) for ax in axes for line in lines(ax)} == expected
     points = [bars for ax in axes for bars in ax.containers]
-    critical = frame[frame["measure"] == "critical_sparsity"]
+    critical = frame[(frame["measure"] == "critical_sparsity") & (frame["quantity"] != "numerical")]
     assert sorted(bars[0].get_xdata().item() for bars in points) == sorted(critical["value"])
     written = sorted(float(text.get_text()) for ax in picture.axes[1::2] for text in ax.texts)
     masks = frame[frame["measure"] == "cross_mask"]
     np.testing.assert_allclose(written, sorted(100 * masks["value"]), atol=0.51)
     assert len(masks) == 5 * 4 * frame["model"].nunique()
+    moved = frame.loc[frame["quantity"] == "numerical", "value"].max()
+    reported = " ".join(text.get_text() for text in picture.texts).replace("\n", " ")
+    assert moved > 0 and f"moves it by up to {moved:.2g}" in reported and "(12 of a domain)" in reported
 
 
 def test_drift_shows_the_last_stage_with_the_interval_of_one_domain(one):
