@@ -52,9 +52,9 @@ def trimmed(measured=PROBES, **changes) -> dict:
         "domains": {
             "code": {"sources": {"human_eval": False}},
             "math": {"sources": {"champ": False}},
-            "medical": False,
-            "general": False,
+            **{name: False for name in base["domains"] if name not in ("code", "math")},
         },
+        "reference": False,
         "orders": {"forward": ["code", "math"]},
         "splits": {"train": 16, "probe": 6, "select": 4, "eval": 4},
         **changes,

@@ -1,13 +1,15 @@
 """What a measurement takes: work and memory, told from its class's passes."""
 
 import pytest
-from planned import shape, study
+from planned import CONFIG, shape, study
 
 from implicit_sparsity.options import load
 from implicit_sparsity.planning import measuring, work
 from implicit_sparsity.workflow import measures, source
 
-LENGTH, DOMAINS = 128, 4  # of config.yaml
+LENGTH = CONFIG["tokens"]["max_length"]
+DOMAINS = len(CONFIG["domains"])
+COMPARED = DOMAINS - bool(CONFIG["reference"])
 SPEED = 67e12 * 0.4  # of an H200 in float32, at the share of its FLOP/s that is assumed for passes
 H200 = {"card": "h200"}
 
@@ -47,17 +49,17 @@ def test_training_and_a_pass_add_up():
     """Two tasks of six steps on eight rows of 16 tokens, then six documents of each domain."""
     plan = study(hardware=H200)
     tokens, flops, seconds = measuring.cost(plan, "dense", "plasticity_task", 0)
-    assert tokens == 2 * 6 * 8 * 16 + 6 * DOMAINS * LENGTH
-    passing = 6 * DOMAINS * LENGTH * work.body_flops(shape("dense"), LENGTH / 2)
+    assert tokens == 2 * 6 * 8 * 16 + 6 * COMPARED * LENGTH
+    passing = 6 * COMPARED * LENGTH * work.body_flops(shape("dense"), LENGTH / 2)
     trained = flops - passing
     assert 2 < trained / (2 * 6 * 8 * 16 * work.body_flops(shape("dense"), 8)) < 6
     assert seconds == pytest.approx(passing / SPEED + trained / (67e12 * 0.35)), "each at its own utilisation"
 
 
 def test_documents_that_were_counted_count():
-    long, short = study(), study(lengths={"dense": 32.0})
+    long, short = study(), study(lengths={"dense": LENGTH / 4})
     assert measuring.cost(long, "dense", "drift", 1)[0] == 4 * measuring.cost(short, "dense", "drift", 1)[0]
-    own, rest = 2 * 6 * 8 * 16, 6 * DOMAINS * 32  # the rows of the task have their own length
+    own, rest = 2 * 6 * 8 * 16, 6 * COMPARED * LENGTH / 4  # the rows of the task have their own length
     assert measuring.cost(short, "dense", "plasticity_task", 0)[0] == own + rest
 
 
@@ -77,7 +79,9 @@ def test_a_batch_holds_at_least_one_document():
     """h of 64 neurons: kept in 4 bytes, |h| and its square in 4, a mark, and a tenth of 8."""
     small = measuring.peak(study(probes={"activations": {"batch_tokens": 1}}), "dense", "activations")
     assert small["observed"] == pytest.approx(LENGTH * 64 * (4 + 8 + 1 + 0.8))
-    large = measuring.peak(study(probes={"activations": {"batch_tokens": 1024}}), "dense", "activations")
+    large = measuring.peak(
+        study(probes={"activations": {"batch_tokens": 8 * LENGTH}}), "dense", "activations"
+    )
     assert large["observed"] == 8 * small["observed"] and large["statistics"] == small["statistics"]
 
 

@@ -1,11 +1,13 @@
 """Bytes on disk, counted by hand."""
 
 import pytest
-from planned import shape, study
+from planned import CONFIG, shape, study
 
 from implicit_sparsity.planning.costs import Job
 from implicit_sparsity.planning.storage import rooms, tokens
 
+LENGTH = CONFIG["tokens"]["max_length"]
+COMPARED = len(CONFIG["domains"]) - bool(CONFIG["reference"])  # all but the reference set
 DOCUMENTS = 256 + 32 + 48 + 2 * 64  # of a domain of config.yaml: train, select, eval, both probe halves
 
 
@@ -23,12 +25,12 @@ def test_models_and_tokens_are_there_before_any_job():
     result = rooms(study(), [])
     assert result == {
         "models": 4 * shape("dense").total,
-        "tokens": 5 * DOCUMENTS * 4 * 128,
+        "tokens": 5 * DOCUMENTS * len(CONFIG["domains"]) * LENGTH,
         "adapters": 0,
         "state of methods": 0,
     }
     assert tokens(10) == 50
-    counted = rooms(study(lengths={"dense": 64.0}), [])
+    counted = rooms(study(lengths={"dense": LENGTH / 2}), [])
     assert counted["tokens"] == result["tokens"] / 2
     both = rooms(study(("dense", "mixture")), [])
     assert both["models"] == 4 * (shape("dense").total + shape("mixture").total)
@@ -46,7 +48,7 @@ def test_every_store_counts_and_a_control_has_one_of_each_domain():
     assert one > 0
     assert rooms(study(), [measured(0, "activations"), measured(1, "activations")])["activations"] == 2 * one
     control = Job(2, "measure_control", {"model": "dense", "control": "bare"})
-    assert rooms(study(), [measured(0, "activations"), control])["activations"] == (1 + 4) * one
+    assert rooms(study(), [measured(0, "activations"), control])["activations"] == (1 + COMPARED) * one
     assert "drift" not in rooms(study(), [measured(0, "drift")]), "not worth planning"
 
 

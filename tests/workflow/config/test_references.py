@@ -70,7 +70,7 @@ WRONG = {  # overlay of config.yaml -> key, found, allowed (parts of the line)
     "reference: maths": ("reference", "'maths', which is no domain", "did you mean math?"),
     "reference: math": ("reference", "'math', which orders.forward trains", "a domain in no order"),
     "reference: 3": ("reference", "3", "an entry of domains, or false"),
-    "domains: {general: false}": ("orders.forward[3]", "'general'", "code, math, medical"),
+    "domains: {general: false}": ("orders.forward[3]", "'general'", "math, medical"),
     "figures: {drift_by_layer: {domain: maths}}": (
         "figures.drift_by_layer.domain",
         "'maths'",
