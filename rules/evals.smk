@@ -121,6 +121,7 @@ rule collect_stages:
             for model in MODELS
             for checkpoint in study.stages(model)
         ],
+        protection="results/tables/protection.csv" if "protection" in TABLES else [],
     output:
         curves=table("learning_curves"),
         stages=table("stages"),

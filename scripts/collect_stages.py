@@ -1,6 +1,7 @@
 """Collect what every training stage recorded: learning curves, and one row per stage."""
 
 import json
+from pathlib import Path
 
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.workflow import job
@@ -9,17 +10,19 @@ KEYS = ("model", "method", "order", "seed", "stage", "domain")
 CURVE = ("step", "loss")
 
 
-def collect_stages(curves: str, stages: str, adapters: list[str]) -> None:
+def collect_stages(curves: str, stages: str, adapters: list[str], protection: str | None = None) -> None:
     """Write ``curves`` (a row per logged step) and ``stages`` (a row per stage, its record flattened with
     dots).
 
-    adapters: stage folders with ``stage.json`` (key ``study`` names the stage) and ``learning_curve.csv``.
+    protection: table of the probe of that name, where the study makes it. adapters: stage folders with
+    ``stage.json`` (key ``study`` names the stage) and ``learning_curve.csv``.
     Raises InputError for a folder without them, for a damaged one, and for a stage given twice.
     """
     import pandas as pd
 
     from implicit_sparsity.storage import tables
 
+    promises = kept_promises(tables.read_table(protection, empty=True)) if protection else {}
     records, steps, seen = [], [], {}
     for folder in [adapters] if isinstance(adapters, str) else adapters:
         record = read_stage(folder)
@@ -27,13 +30,24 @@ def collect_stages(curves: str, stages: str, adapters: list[str]) -> None:
         if tuple(identity.values()) in seen:
             raise InputError(f"the same stage as {seen[tuple(identity.values())]}", path=folder)
         seen[tuple(identity.values())] = folder
-        records.append(record)
+        records.append(record | promises.get((record["model"], Path(folder).name), {}))
         curve = tables.read_table(f"{folder}/learning_curve.csv", needs=CURVE)
         for position, key in enumerate(KEYS):
             curve.insert(position, key, identity[key])
         steps.append(curve)
     tables.write_table(curves, pd.concat(steps, ignore_index=True))
     tables.write_table(stages, pd.DataFrame(records))
+
+
+def kept_promises(table) -> dict:
+    """(model, checkpoint) -> {protection.<kind>.<measure>_<inputs>: value}: of all layers and all old domains
+    together, of all weights ("all") and of each kind."""
+    table = table[(table["layer"] == -1) & (table["domain"].isna() | (table["domain"] == ""))]
+    result: dict = {}
+    for row in table.to_dict("records"):
+        column = f"protection.{row['kind']}.{row['measure']}_{row['inputs']}"
+        result.setdefault((row["model"], row["checkpoint"]), {})[column] = row["value"]
+    return result
 
 
 def read_stage(folder) -> dict:

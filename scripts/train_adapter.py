@@ -19,6 +19,7 @@ def train_adapter(adapter, model, tokens, recipe, previous=None, code="", gpu=1,
     ``domains``, which is new, or of all of them. A killed attempt is continued, on as many GPUs (``gpu``) as
     this one has. ``launcher``: accelerate's settings where there are several.
     """
+    from implicit_sparsity.passes import stage_change
     from implicit_sparsity.training import stage_record
     from implicit_sparsity.training.launcher import launch_stage
 
@@ -40,6 +41,7 @@ def train_adapter(adapter, model, tokens, recipe, previous=None, code="", gpu=1,
     record = stage_record.record(study | {"form": form}, options, training, result)
     with new_folder(adapter) as folder:
         stage.save(method, folder, result["state"])
+        record |= stage_change.norms(folder, previous, model)
         stage_record.write(folder, record, result, time.monotonic() - started)
     shutil.rmtree(scratch)
 

@@ -1,11 +1,11 @@
-"""Tables of write_interference, plasticity and capacity whose contents are known by construction."""
+"""Tables of write_interference, plasticity, capacity and protection, known by construction."""
 
 import numpy as np
 import pandas as pd
 from planted import DOMAINS, metadata
 from probe_table import probe_table
 
-from implicit_sparsity.measurements import input_spectra
+from implicit_sparsity.measurements import functional_change, input_spectra
 from implicit_sparsity.probes.write_interference import WriteInterference
 from implicit_sparsity.storage.store import write_store
 from implicit_sparsity.storage.tables import write_table
@@ -98,8 +98,23 @@ def spectra_store(path, rng, model, domains=DOMAINS):
     return str(write_store(path, arrays, coords, attrs(model, "base") | {"options": BUDGET}))
 
 
+def change_store(path, rng, model, checkpoint, size, domains=DOMAINS):
+    """A stage whose weights change outputs by ``size``, and keep off three quarters of what they read."""
+    names = [
+        f"layers.{layer}.{part}" for layer in range(LAYERS) for part in ("self_attn.q_proj", "mlp.down_proj")
+    ]
+    splits = [(domain, split) for domain in domains[:-1] for split in ("select", "held_out")]
+    splits += [(domains[-1], "held_out")]
+    scale = np.array([4.0, 3.0, 1.0, 0.0, size**2])
+    values = {key: scale * rng.uniform(0.8, 1.2, size=(12, len(names), 5)) for key in splits}
+    groups = {key: [str(i) for i in range(12)] for key in splits}
+    arrays, coords = functional_change.as_store(values, groups, names, list(domains))
+    roles = {"old": list(domains[:-1]), "new": domains[-1], "protected": names}
+    return str(write_store(path, arrays, coords, attrs(model, checkpoint) | {"options": {}} | roles))
+
+
 def write_tables(out, stores, rng, models, methods, seeds):
-    """The three tables of these models in ``out``; stores go to ``stores``."""
+    """The four tables of these models in ``out``; stores go to ``stores``."""
     rows = [row for model in models for row in written(rng, model, methods, seeds)]
     columns = ["model", "revision", "checkpoint", *WriteInterference.COLUMNS]
     write_table(out / "write_interference.csv", pd.DataFrame(rows, columns=columns))
@@ -115,3 +130,16 @@ def write_tables(out, stores, rng, models, methods, seeds):
         str(out / "plasticity.csv"), probe="plasticity", plasticity_task=tasks, plasticity_task_base=bases
     )
     probe_table(str(out / "capacity.csv"), probe="capacity", input_spectra=spectra)
+    changed = [
+        change_store(
+            stores / f"{model}.{method}.{seed}.change.zarr",
+            rng,
+            model,
+            f"{method}.main.seed{seed}.stage4",
+            0.002 * (1 + place),
+        )
+        for model in models
+        for place, method in enumerate(methods)
+        for seed in seeds
+    ]
+    probe_table(str(out / "protection.csv"), probe="protection", functional_change=changed)

@@ -12,8 +12,11 @@ import torch
 from safetensors.torch import load_file
 
 from implicit_sparsity import methods
-from implicit_sparsity.models import ffn, forward, loading
+from implicit_sparsity.measurements import functional_change
+from implicit_sparsity.measurements.base import Subject
+from implicit_sparsity.models import adapters, ffn, forward, loading
 from implicit_sparsity.options import load
+from implicit_sparsity.passes import stage_change, write_energy
 from implicit_sparsity.storage import files, tensors
 from implicit_sparsity.training import audit, fit, trainer
 from implicit_sparsity.training.stage import Stage
@@ -255,3 +258,61 @@ def test_killed_stage_resumes_to_the_same_bytes(trained, nano, kind, name, tmp_p
     for file in files:
         assert (folder / file).read_bytes() == (undisturbed / file).read_bytes()
     assert result["curve"] == wanted["curve"] and result["audit"] == wanted["audit"]
+
+
+def changed(trained, nano, kind, name):
+    """(method, dW by weight, network before, record) of the second stage."""
+    (first, *_), (second, method, *_) = trained(kind, name)
+    before = first if method.STARTS == "previous" else None
+    model = nano(kind)[0]
+    changes = stage_change.changes(second, before, model)
+    study = {"method": name, "trained_domains": DOMAINS, "seed": 0}
+    record = {"study": study, "options": OPTIONS.get(name, {}), "training": networks.TRAINING}
+    network = adapters.load_checkpoint(model, before and str(before))
+    return method, changes, network, record, before
+
+
+@pytest.mark.parametrize(("kind", "name"), PAIRS)
+def test_what_a_stage_changed_is_the_difference_of_merged_weights(trained, nano, kind, name):
+    _, changes, network, *_ = changed(trained, nano, kind, name)
+    after = adapters.load_checkpoint(nano(kind)[0], str(trained(kind, name)[1][0]))
+    new, old = (dict(model.named_parameters()) for model in (after, network))
+    wrote = 0
+    for plain, change in changes.items():
+        names = [f"model.{plain}", f"model.{plain}.weight"]
+        key = next(n for n in names if n in old)
+        grown = old[key].shape != new[key].shape  # a side branch
+        assert not grown or name == "side_branch"
+        wanted = new[key].detach().double()
+        wanted[tuple(map(slice, old[key].shape))] -= old[key].detach().double()
+        got = change.matrix().double().reshape(wanted.shape)
+        assert (got - wanted).norm() <= 1e-5 * wanted.norm() + 1e-6 * old[key].norm()
+        assert change.energy() ** 0.5 == pytest.approx(float(got.norm()), rel=1e-5, abs=1e-9)
+        wrote += got.norm() > 0
+    assert wrote > 4
+    same = [n for n, p in old.items() if n in new and p.shape == new[n].shape and (p != new[n]).any()]
+    assert {write_energy.plain(n) for n in same} <= changes.keys()
+
+
+PROMISES = {"orthogonal", "osf", "expert_mask", "activation_mask"}
+
+
+@pytest.mark.parametrize(("kind", "name"), PAIRS)
+def test_nothing_is_written_where_a_method_says_that_it_keeps_off(trained, nano, kind, name):
+    _, changes, network, record, before = changed(trained, nano, kind, name)
+    subject = Subject(str(nano(kind)[0]), {}, "x", {})
+    protected = functional_change.protection(record, network, changes, subject, before and str(before))
+    assert bool(protected) == (name in PROMISES | {"curvature", "o_lora"})
+    for weight, guard in protected.items():
+        assert ((guard.weights >= 0) & (guard.weights <= 1 + 1e-9)).all()
+        if name not in PROMISES:
+            continue
+        dw = changes[weight].matrix().double()
+        if guard.basis is not None:
+            written, used = dw @ guard.basis.double(), guard.weights > 0
+            assert used.any()
+        else:
+            written = dw if guard.side == "input" else dw.mT
+            used = guard.weights.expand(len(dw), written.shape[2]) > 0
+            assert name == "expert_mask" or used.any()
+        assert (written * used[:, None, :]).norm() <= 1e-4 * dw.norm()

@@ -24,6 +24,7 @@ FIGURES = (
     "write_interference",
     "plasticity",
     "capacity",
+    "protection",
     "method_comparison",
     "overview",
     "rounds",

@@ -4,10 +4,13 @@ import networks
 import pytest
 import torch
 
+from implicit_sparsity.corpora.tokens import Tokens
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.methods.orthogonal import Orthogonal
 from implicit_sparsity.models import adapters, loading, lowrank
+from implicit_sparsity.models.protected import whole_subspace
 from implicit_sparsity.options import load
+from implicit_sparsity.passes import functional_change, stage_change, write_energy
 from implicit_sparsity.storage import files, tensors
 from implicit_sparsity.training import audit, fit, stage
 from implicit_sparsity.updates import subspace
@@ -121,3 +124,32 @@ def test_options_that_contradict_each_other_are_one_clear_line():
         load("methods", "orthogonal", fixed_rank=9, max_rank=8)
     with pytest.raises(InputError, match="neither 0 nor 1"):
         load("methods", "orthogonal", form="frozen", strength=0.5)
+
+
+def test_the_change_of_old_outputs_is_bounded_by_the_energy_that_is_not_held(nano, tmp_path, caplog):
+    """||dW x||^2 <= ||dW||^2 (1 - energy) ||x||^2 on the select documents that made the subspace, of a real
+    stage; and the share that was reached is what the state holds."""
+    options = {"energy": 0.8, "max_rank": 64, "sample_tokens": 10**6}
+    _, _, first = train(nano, "dense", options, 1, tmp_path / "1")
+    train(nano, "dense", options, 2, tmp_path / "2", tmp_path / "1")
+    reached = first["report"]["subspace"]
+    assert reached["asked"] == 0.8 and reached["capped"] == 0 and "binds" not in caplog.text
+    assert {"q", "in_proj_qkv", "down"} < reached.keys() and reached["down"]["min"] >= 0.8 - 1e-6
+    model, tokens = nano("dense")
+    changes = stage_change.changes(tmp_path / "2", tmp_path / "1", model)
+    bases = {write_energy.plain(name): basis for name, basis in tensors.load_state(tmp_path / "1").items()}
+    guards = {name: whole_subspace(basis) for name, basis in bases.items()}
+    network = adapters.load_checkpoint(model, str(tmp_path / "1"))
+    ids = [document.ids for document in Tokens(tokens["code"]).split("select")]
+    names, sums = functional_change.measure(network, changes, guards, ids, 0, 512)
+    for name, (x, held, _, _, change) in zip(names, sums.sum(0), strict=True):
+        norm = float(torch.linalg.matrix_norm(changes[name].matrix()[0], 2))
+        assert held / x >= 0.8 - 1e-3, name
+        assert change <= norm**2 * (x - held) * (1 + 1e-6) + 1e-9 * x
+
+
+def test_a_cap_that_binds_is_reported(nano, tmp_path, caplog):
+    _, _, result = train(nano, "dense", {"energy": 0.999, "max_rank": 2}, 1, tmp_path / "1")
+    reached = result["report"]["subspace"]
+    assert reached["capped"] == 1 and reached["q"]["median"] < 0.9
+    assert "max_rank binds" in caplog.text and "raise max_rank" in caplog.text

@@ -94,6 +94,7 @@ class Measurement(Options):
     NEEDS: ClassVar[tuple] = ()  # measurements whose stores (of all domains) are read; "tokens": documents of
     # all domains; "previous": the stage before; "orders": those of the config; "reference": the
     # reference set, which is then among the domains
+    FIRST_STAGE = 1  # of an order that is measured; 2: those before which there was another
     TITLE = "{model} ({checkpoint}) on {domain}"  # of the store
     PLANNED: ClassVar[tuple] = ("stages",)  # options that say what is measured, and not how
     MULTIPLES: ClassVar[dict] = {}  # option -> option of which it is a multiple

@@ -112,5 +112,9 @@ class ActivationMask(Method):
         protected = neuron_choice.union(self.guarded, claimed, written)
         return state | {f"protected.{layer}": index for layer, index in protected.items()}
 
+    def protected(self, stage, changes):
+        """Inputs of down (neurons) and outputs of gate and up that this stage did not write."""
+        return neuron_deltas.unwritten(changes) if self.constrained else {}
+
     def save(self, stage, folder):
         self.old.joined_with(self.deltas).save_as_lora(stage.model, folder)

@@ -8,9 +8,10 @@ The loop owns the optimisation. A method answers only what it wants to:
     gradients(model)             after clipping, before the optimizer's step
     step(model)                  after the optimizer's step
     end(stage) -> tensors        what later stages need; kept beside the adapter as state.safetensors
+    report() -> numbers          what the stage's record says of it
 
 and, if it promises not to write somewhere, ``constraint_violation``: how much of a step was written there
-all the same.
+all the same, and ``protected``: where that is.
 What the workflow has to know of a method before it runs stands in literals of its class.
 """
 
@@ -35,6 +36,9 @@ class Method(Options):
     TRAINS = "lora"  # "neurons" (of a share) | "partitions" (of freed positions) | "all" weights
     STACKED = False  # True: each stage has a LoRA of its own, and is saved with the earlier ones' beside it
     STATE = (0, 0)  # bytes kept for later stages of each trained number: in all, and with every stage
+    CAP = (
+        None  # (option that wins over ``energy``, share of an input's width below which it was seen to bind)
+    )
     ROUTED = False  # True: chooses among experts, so there is nothing for it to do in a dense model
     # name -> options that make this method its own control, under `controls: true`
     CONTROLS: ClassVar[dict] = {}
@@ -81,6 +85,16 @@ class Method(Options):
         """(||P dW||, ||dW||) since the snapshot ``before``, P the part not to be written; None: nothing
         promised."""
         return None
+
+    def protected(self, stage, changes: dict) -> dict:
+        """{weight: models.protected.Protected} of what this stage kept off, for measurements: from the state
+        of the stage before, from ``stage.model``, the network before it, and from ``changes``, dW of each
+        weight that it wrote (``passes.stage_change``). Names as in the state. {}: nothing is promised."""
+        return {}
+
+    def report(self) -> dict:
+        """Numbers about the stage for its record, after ``end``."""
+        return {}
 
     def save(self, stage, folder) -> None:
         """Write the adapter so that PEFT alone loads it."""

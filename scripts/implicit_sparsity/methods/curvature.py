@@ -29,7 +29,7 @@ from dataclasses import dataclass
 
 from implicit_sparsity.models import adapters, lowrank
 from implicit_sparsity.options import option
-from implicit_sparsity.updates import curvature_mask, kfac
+from implicit_sparsity.updates import curvature_mask, energy_report, kfac
 
 from .base import LoraMethod
 
@@ -63,11 +63,29 @@ class Curvature(LoraMethod):
             return self.new_adapter(stage)
         stage.keep_previous()
         model = self.new_adapter(stage)
-        seeds = (lambda *names: stage.stream("eigenbasis", *names)) if self.basis == "random" else None
-        options = {"energy": self.energy, "max_rank": self.max_rank, "rank": self.rank, "seeds": seeds}
-        self.masks = curvature_mask.build(self.state, lowrank.factors(model), options)
+        devices = {name: factor.weights[0].device for name, factor in lowrank.factors(model).items()}
+        self.masks = self.build(stage, devices)
         self.step(model)  # A starts where it may stay
         return model
+
+    def build(self, stage, devices: dict) -> dict:
+        """The mask of each adapted weight, on its device."""
+        seeds = (lambda *names: stage.stream("eigenbasis", *names)) if self.basis == "random" else None
+        options = {"energy": self.energy, "max_rank": self.max_rank, "rank": self.rank, "seeds": seeds}
+        return curvature_mask.build(self.state, devices, options)
+
+    def protected(self, stage, changes):
+        """Eigenvectors of old inputs, each by the share of the outputs' curvature that it is zeroed for."""
+        self.state = stage.previous_state()
+        names = [name.removesuffix(f".{kfac.INPUTS}") for name in self.state if name.endswith(kfac.INPUTS)]
+        masks = self.build(stage, dict.fromkeys(names, "cpu"))
+        return {name: mask.protected(self.state[f"{name}.{kfac.TRACES}"]) for name, mask in masks.items()}
+
+    def report(self):
+        if not self.masks:
+            return {}
+        held = {name: mask.held for name, mask in self.masks.items()}
+        return {"curvature_held": energy_report.reached(held, self.energy, "max_rank")}
 
     def step(self, model):
         if self.masks:

@@ -24,6 +24,7 @@ import torch
 
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.models import ffn, lowrank
+from implicit_sparsity.models.protected import Protected
 from implicit_sparsity.options import option
 from implicit_sparsity.updates import expert_selection
 
@@ -104,6 +105,14 @@ class ExpertMask(LoraMethod):
     def constraint_violation(self, model, before):
         """What changed in experts that were not chosen."""
         return lowrank.expert_change_norms(model, before, self.slices.trained)
+
+    def protected(self, stage, changes):
+        """All inputs of the experts that this stage did not write."""
+        return {
+            name: Protected((change.matrix().flatten(1) == 0).all(1, keepdim=True).double())
+            for name, change in changes.items()
+            if "mlp.experts." in name
+        }
 
     def end(self, stage):
         return {f"experts.{layer}": torch.tensor(experts) for layer, experts in enumerate(self.chosen)}

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import torch
 
 from implicit_sparsity.models import lowrank
+from implicit_sparsity.models.protected import row_span
 from implicit_sparsity.options import option
 
 from .base import LoraMethod
@@ -56,6 +57,10 @@ class OLora(LoraMethod):
     def end(self, stage):
         new = {name: factor.views[0].detach() for name, factor in lowrank.factors(stage.model).items()}
         return {name: torch.cat([self.old[name], a], 1) if self.old else a for name, a in new.items()}
+
+    def protected(self, stage, changes):
+        """What the A of old domains span, which the penalty presses the new one off."""
+        return {name: row_span(rows) for name, rows in stage.previous_state().items()} if self.weight else {}
 
     def save(self, stage, folder):
         if self.old:

@@ -83,6 +83,18 @@ class Osf(Method):
     def constraint_violation(self, model, before):
         return singular_subspaces.change_norms(self.layers, before)
 
+    def protected(self, stage, changes):
+        """The large singular directions that stayed, as inputs."""
+        if not self.reproject:
+            return {}
+        lost, share = stage.previous_state(), self.share(len(stage.domains))
+        weights = {name: p.detach() for name, p in stage.model.named_parameters() if p.dim() == 2}
+        return {
+            name: singular_subspaces.high_inputs(weights[f"{name}.weight"], lost.get(name), share)
+            for name in (f"model.{plain}" for plain in changes)
+            if f"{name}.weight" in weights
+        }
+
     def end(self, stage):
         """With a bfloat16 base, what the saved model's rounding loses: the next stage adds it back."""
         if stage.training.get("precision", "fp32") == "fp32":

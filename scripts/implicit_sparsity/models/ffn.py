@@ -54,10 +54,10 @@ class FeedForward:
         """||W_down[:, i]||_2 of every neuron, float64 [N]: what one unit of activation writes, adapters
         included."""
         if not self.experts:
-            return _column_norms(_effective(self.mlp.down_proj))
-        routed = _effective(self.mlp.experts, "down_proj")  # [X, H, n]
+            return _column_norms(effective_weight(self.mlp.down_proj))
+        routed = effective_weight(self.mlp.experts, "down_proj")  # [X, H, n]
         norms = [_column_norms(down) for down in routed]
-        return torch.cat([*norms, _column_norms(_effective(self.mlp.shared_expert.down_proj))])
+        return torch.cat([*norms, _column_norms(effective_weight(self.mlp.shared_expert.down_proj))])
 
 
 def _column_norms(weight):
@@ -71,7 +71,7 @@ def base_layer(module):
     return module
 
 
-def _effective(module, parameter: str | None = None):
+def effective_weight(module, parameter: str | None = None):
     """A weight with the adapters that are at work on it, float32: ``parameter`` of fused experts, or a linear
     layer's."""
     total = plain_weight(base_layer(module), parameter or "weight")

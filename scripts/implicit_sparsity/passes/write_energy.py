@@ -65,30 +65,39 @@ class Whole:
 
     def __init__(self, folder, before=None):
         self.now, self.before = Tensors(folder), before and Tensors(before)
-        self.earlier = {_plain(name): name for name in self.before} if before else {}
+        self.earlier = {plain(name): name for name in self.before} if before else {}
 
-    def weights(self, neurons_only: bool):
-        """(plain name, values or what they changed by) of every weight."""
+    def weights(self, neurons_only: bool, grown: bool = False):
+        """(plain name, values or what they changed by) of every weight; ``grown``: a matrix may have got rows
+        and columns at its end, which were zero before."""
         for name in self.now:
-            plain = _plain(name)
-            if neurons_only and _place(plain) is None:
+            if neurons_only and _place(plain(name)) is None:
                 continue
-            values = self.now[name]
-            if self.before is not None:
-                old = self._earlier(plain)
-                if old is None and plain == "lm_head":  # tied to the embedding in the other folder
-                    continue
-                if old is None or old.shape != values.shape:
-                    earlier = "nothing" if old is None else old.shape
-                    raise InputError(f"{name} is {values.shape}, before {earlier}", path=self.now.path)
-                values = values - old
-            yield plain, values
+            values = self.change(name, grown)
+            if values is not None:
+                yield plain(name), values
 
-    def _earlier(self, plain):
+    def change(self, name, grown: bool = False):
+        """One weight's values, or what they changed by; None: the other folder has it tied to another."""
+        values = self.now[name]
+        if self.before is None:
+            return values
+        old = self._earlier(plain(name))
+        if old is None and plain(name) == "lm_head":  # tied to the embedding in the other folder
+            return None
+        if grown and old is not None and old.ndim == values.ndim == 2:
+            more = np.subtract(values.shape, old.shape)
+            old = np.pad(old, [(0, n) for n in more]) if (more >= 0).all() else old
+        if old is None or old.shape != values.shape:
+            earlier = "nothing" if old is None else old.shape
+            raise InputError(f"{name} is {values.shape}, before {earlier}", path=self.now.path)
+        return values - old
+
+    def _earlier(self, name):
         """The same weight before; an expert's may have been part of a fused one. None: there is none."""
-        if plain in self.earlier:
-            return self.before[self.earlier[plain]]
-        match = NEURON.search(plain)
+        if name in self.earlier:
+            return self.before[self.earlier[name]]
+        match = NEURON.search(name)
         kind = match and ("down" if match[4] == "down" else "gate_up")
         fused = match and match[2] and self.earlier.get(f"layers.{match[1]}.mlp.experts.{kind}_proj")
         if not fused:
@@ -179,7 +188,7 @@ def _place(name):
     return NEURON.search(name) or FUSED.search(name)
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
     """A weight's name without prefixes and ``.weight``, the same for text and vision-language checkpoints.
 
     Layers outside the language model (vision, multi-token prediction) keep a prefix that no pattern ends in.
@@ -221,5 +230,5 @@ def _factors(folder, layout) -> tuple[dict, int]:
             experts = 1
         a = a.reshape(experts, -1, a.shape[1])
         b = b.reshape(len(b), -1, experts).transpose(2, 0, 1)
-        result[_plain(name.replace(".base_layer", ""))] = a, scale * b.astype(np.float64)
+        result[plain(name.replace(".base_layer", ""))] = a, scale * b.astype(np.float64)
     return result, int(config["r"])

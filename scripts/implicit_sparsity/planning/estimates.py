@@ -1,6 +1,6 @@
 """The estimate of a whole study as text: per rule, in all, on N GPUs, still to do, and how it grows."""
 
-from . import costs, feasibility, growth, measured, plan, report, schedule, storage
+from . import costs, feasibility, growth, measured, plan, promises, report, schedule, storage
 
 GPUS = (1, 2, 4, 8)
 AROUND = ("all",)  # rules that make nothing
@@ -21,6 +21,7 @@ def text(
     parts += ["On disk: " + ", ".join(f"{room} {size / 1e9:.2f} GB" for room, size in rooms.items()) + "."]
     for model in study.shapes:
         made = plan.of_model(study, model, checkpoints[model], notes)
+        parts += [f"{model}, {line}." for line in promises.lines(study, model)]
         if study.hardware:
             parts += [f"## {model}", *budgets(study, model, made), report.assumed(made)]
     return "\n\n".join([*parts, growth.text(study, everything)])

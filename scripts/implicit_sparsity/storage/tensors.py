@@ -17,11 +17,15 @@ DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 
 
 class Tensors:
-    """Floating-point tensors of one file, or of all files of a folder, by name."""
+    """Floating-point tensors of a file, or of a folder's weights (all but a stage's state), by name."""
 
     def __init__(self, path):
         self.path, self._places = Path(path), {}
-        files = sorted(self.path.glob("*.safetensors")) if self.path.is_dir() else [self.path]
+        files = (
+            sorted(p for p in self.path.glob("*.safetensors") if p.name != STATE)
+            if self.path.is_dir()
+            else [self.path]
+        )
         if not files:
             raise InputError("holds no safetensors file", path=path)
         for file in files:

@@ -106,7 +106,12 @@ def run_stage(stage, method, scratch) -> dict:
     leaves for the next; the model keeps its adapter."""
     result = train_model(stage, method, scratch)
     with method.running(stage.model):
-        return result | {"state": method.end(stage)}
+        return result | finished(stage, method)
+
+
+def finished(stage, method) -> dict:
+    """What a trained stage leaves: {state: tensors for the next one, report: numbers for its record}."""
+    return {"state": method.end(stage), "report": method.report()}
 
 
 def train_model(stage, method, scratch) -> dict:

@@ -80,7 +80,7 @@ def launch_stage(work: dict, gpu: int, launcher: str, scratch):
     stage.model = method.begin(stage)
     sharding.load_weights(Path(scratch) / DONE, stage.model)
     with method.running(stage.model):
-        return stage, method, result | {"state": method.end(stage)}
+        return stage, method, result | fit.finished(stage, method)
 
 
 def train_on_workers(work: dict, count: int, launcher: str, scratch) -> dict:

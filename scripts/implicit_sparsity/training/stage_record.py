@@ -39,6 +39,7 @@ def record(study: dict, options: dict, training: dict, result: dict) -> dict:
         "training": training | spent,
         "audit": result["audit"],
         "versions": identity.versions(),
+        **result.get("report", {}),
     }
 
 

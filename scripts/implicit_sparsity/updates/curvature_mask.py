@@ -13,6 +13,7 @@ import torch
 
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.models import lowrank
+from implicit_sparsity.models.protected import Protected
 
 from .kfac import GRADIENTS, INPUTS, TRACES
 
@@ -96,6 +97,14 @@ class CurvatureMask:
             a.copy_(a.double() - ((a.double() @ v) * self.off_a) @ v.T)
             b.copy_(b.double() - u @ ((u.T @ b.double()) * self.off_b.T))
 
+    def protected(self, traces) -> Protected:
+        """Of each input direction the share of the outputs' curvature tr G on whose entries nothing is
+        written; ``traces``: tr A, tr G."""
+        values, total = self.gradients.values, float(traces[1])
+        shares = torch.cat([values, values.new_tensor([max(0.0, total - float(values.sum()))])]) / total
+        weights = shares @ self.zeroed.double()  # [k_i + 1]
+        return Protected(weights[None, :-1], self.inputs.basis[None], float(weights[-1]))
+
     def norms(self, left, right) -> tuple[float, float]:
         """(||zeroed entries of dW||^2, ||dW||^2) of dW = left [o, m] right [m, i], both float64."""
         v, u = self.inputs.basis, self.gradients.basis
@@ -127,12 +136,11 @@ def _square(left, right) -> float:
     return max(0.0, float((left.T @ left * (right @ right.T)).sum()))
 
 
-def build(state: dict, factors: dict, options) -> dict:
-    """A mask for each adapted weight {name: CurvatureMask}, on its device. ``factors``: lowrank.factors;
+def build(state: dict, devices: dict, options) -> dict:
+    """A mask for each adapted weight {name: CurvatureMask}, on its device. ``devices``: name -> device;
     ``options``: energy, max_rank, rank, and seeds, a function of names or None for the measured bases."""
     result = {}
-    for name, factor in factors.items():
-        device = factor.weights[0].device
+    for name, device in devices.items():
         sides = [
             Side.of(state[f"{name}.{side}"].to(device), options["max_rank"]) for side in (INPUTS, GRADIENTS)
         ]

@@ -12,6 +12,7 @@ import torch
 
 from implicit_sparsity.models import adapters, ffn, lowrank
 from implicit_sparsity.models.hooks.changing import neuron_deltas
+from implicit_sparsity.models.protected import INPUT, OUTPUT, Protected
 
 
 @dataclass
@@ -152,3 +153,14 @@ def _fill(name, block, tensors, a, b) -> None:
         else:
             rows = gate if name.endswith("gate_proj") else up
             a[expert, : len(here)], b[expert, unit, rank] = rows[here], 1.0
+
+
+def unwritten(changes: dict) -> dict:
+    """{weight: Protected} of coordinates that dW has zero: inputs of down, outputs of gate and up.
+    ``changes``: ``passes.stage_change.changes`` of an adapter that ``save_as_lora`` wrote."""
+    result = {}
+    for name, change in changes.items():
+        down = name.endswith("down_proj")
+        free = (change.matrix() == 0).all(1 if down else 2).double()
+        result[name] = Protected(free, side=INPUT if down else OUTPUT)
+    return result

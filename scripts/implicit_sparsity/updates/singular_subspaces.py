@@ -9,6 +9,7 @@ V_low [r, i]. PEFT keeps U_high (V_high) only where U (V) is not square; else U_
 import torch
 
 from implicit_sparsity.models.lowrank import summed
+from implicit_sparsity.models.protected import Protected, whole_subspace
 
 ADAPTER = "default"
 
@@ -36,6 +37,18 @@ def high_columns(layer, x):
         return (x @ high.T) @ high
     low = layer._osf_V_low_init[ADAPTER].double()
     return x - (x @ low.T) @ low
+
+
+def high_inputs(weight, lost, share: float) -> Protected:
+    """V_high of a weight [o, i] (and ``lost``, what rounding took of it, or None) as PEFT parts it: the
+    ``share`` of min(o, i) directions."""
+    values = weight.double() + (0 if lost is None else lost.to(weight.device).double())
+    count = int(share * min(values.shape))
+    wide = values.shape[1] > values.shape[0]  # the smaller moment matrix has all that is needed
+    _, vectors = torch.linalg.eigh(values @ values.T if wide else values.T @ values)
+    vectors = vectors[:, vectors.shape[1] - count :]
+    basis = torch.linalg.qr(values.T @ vectors).Q if wide else vectors
+    return whole_subspace(basis[None].to(weight.dtype))
 
 
 def reproject(layers: dict) -> None:

@@ -133,15 +133,14 @@ def extend(basis, samples, energy: float, max_rank: int, seed: int, fixed_rank: 
 
     ``basis`` [X, i, k] (or None), ``samples`` [X, T, i]. Adds the fewest leading right singular vectors of
     the samples' residual with which basis and addition together hold ``energy`` of ||samples||^2, at most
-    ``max_rank`` of them; or, where ``fixed_rank`` is given, so many, whatever they hold. Columns that an
-    expert does not need are zero, so that one tensor serves all experts; U'U is the identity but for those.
+    ``max_rank`` of them, which wins; or, where ``fixed_rank`` is given, so many, whatever they hold. Columns
+    that an expert does not need are zero, so that one tensor serves all experts; U'U is the identity but for
+    those.
     """
     total = samples.double().square().sum((1, 2))
     residual = samples if basis is None else samples - (samples @ basis) @ basis.transpose(1, 2)
     q = min(max_rank, *residual.shape[1:])
-    torch.manual_seed(seed)
-    _, values, directions = torch.svd_lowrank(residual, q=min(q + 8, *residual.shape[1:]), niter=4)
-    values, directions = values[:, :q].double(), directions[:, :, :q]
+    values, directions = _leading(residual, q, seed)
     left = residual.double().square().sum((1, 2))
     held = (total - left)[:, None] + torch.cat(
         [torch.zeros_like(values[:, :1]), values.square().cumsum(1)], 1
@@ -161,6 +160,20 @@ def extend(basis, samples, energy: float, max_rank: int, seed: int, fixed_rank: 
     grown = _orthonormal(grown)
     reached = float(held.gather(1, wanted[:, None]).sum() / total.sum().clamp(min=1e-300))
     return grown, reached
+
+
+def _leading(rows, count: int, seed: int):
+    """The ``count`` leading singular values, float64 [X, count], and right singular vectors [X, i, count]."""
+    if 4 * count < min(rows.shape[1:]):
+        torch.manual_seed(seed)
+        _, values, directions = torch.svd_lowrank(rows, q=count + 8, niter=4)
+        return values[:, :count].double(), directions[:, :, :count]
+    if rows.shape[1] < rows.shape[2]:
+        _, values, directions = torch.linalg.svd(rows.double(), full_matrices=False)
+        return values[:, :count], directions.mT[:, :, :count].to(rows.dtype)
+    squares, directions = torch.linalg.eigh(rows.double().mT @ rows.double())  # a fraction of the time
+    squares, directions = squares.flip(1)[:, :count], directions.flip(2)[:, :, :count]
+    return squares.clamp(min=0).sqrt(), directions.to(rows.dtype)
 
 
 def _orthonormal(basis):

@@ -18,6 +18,7 @@ class Measure(NamedTuple):
     needs: tuple  # what its jobs read besides the model and documents
     minutes: int  # of a job on a cluster's GPU
     of_base: bool  # whether the base model is measured
+    first_stage: int  # of an order that is measured
 
 
 def domains_of(needs, domains, reference) -> list[str]:
@@ -33,11 +34,12 @@ def of(probes) -> dict[str, Measure]:
 def _measure(name, entry) -> Measure:
     module = probe_module(name)
     options = with_defaults(module, entry)
-    scope, needs, planned, minutes = (
-        source.class_literal(module, literal) for literal in ("SCOPE", "NEEDS", "PLANNED", "MINUTES")
+    scope, needs, planned, minutes, first = (
+        source.class_literal(module, literal)
+        for literal in ("SCOPE", "NEEDS", "PLANNED", "MINUTES", "FIRST_STAGE")
     )
     if scope not in SCOPES:
         raise ConfigError(("probes", name), f"a measurement of SCOPE {show(scope)}", " | ".join(SCOPES))
     how = {key: value for key, value in options.items() if key not in planned}
     of_base = "base" in source.option_fields(module)["stages"].choices
-    return Measure(options, how, scope, needs, minutes, of_base)
+    return Measure(options, how, scope, needs, minutes, of_base, first)

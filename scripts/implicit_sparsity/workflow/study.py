@@ -66,7 +66,10 @@ class Study:
         """Base is not among them where it is no choice of the measurement's class."""
         measure = self.measures[measurement]
         checkpoints = self.checkpoints(model, measure.options["stages"], self.probed_methods)
-        return checkpoints if measure.of_base else checkpoints[1:]
+        stages = [
+            name for name in checkpoints[1:] if int(name.rpartition(".stage")[2]) >= measure.first_stage
+        ]
+        return [*checkpoints[: measure.of_base], *stages]
 
     def known_checkpoint(self, model, checkpoint) -> bool:
         """True; ConfigError where a user asks for a checkpoint that the study does not have."""

@@ -114,3 +114,16 @@ def module_inputs(modules: dict, observe):
 
             stack.callback(module.register_forward_pre_hook(hook, with_kwargs=True).remove)
         yield
+
+
+@contextmanager
+def module_calls(modules: dict, observe):
+    """Show what named modules read and say, ``observe(name, x, y)``: as ``module_inputs``, y as returned."""
+    with ExitStack() as stack:
+        for name, module in modules.items():
+
+            def hook(_, args, kwargs, output, name=name):
+                observe(name, args[0] if args else kwargs["hidden_states"], output)
+
+            stack.callback(module.register_forward_hook(hook, with_kwargs=True).remove)
+        yield

@@ -1,0 +1,124 @@
+"""What a stage changed, weight by weight, from its folder and that of what it started from.
+
+Of an adapter dW = L R is held as factors, L = [s B, -s0 B0], R = [A; A0], float64; of a whole model one
+matrix at a time is read and subtracted, when it is asked for. Names are ``write_energy.plain``. Shapes: X
+experts or 1, T tokens, r rank, i input and o output width.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from implicit_sparsity.storage.files import read_json
+
+from . import write_energy
+
+EXPERT = re.compile(r"\.(\d+)\.(?:gate|up|down)_proj$")
+FUSED = {"gate_up_proj": ("gate_proj", "up_proj"), "down_proj": ("down_proj",)}
+
+
+@dataclass(frozen=True)
+class Factored:
+    """dW = left [X, o, r] right [X, r, i], float64."""
+
+    left: torch.Tensor
+    right: torch.Tensor
+
+    def apply(self, x, expert: int = 0):
+        """dW x of each row of x [T, i], float64 [T, o]."""
+        left, right = (part[expert].to(x.device) for part in (self.left, self.right))
+        return (x.double() @ right.T) @ left.T
+
+    def matrix(self):
+        """dW, float64 [X, o, i]."""
+        return self.left @ self.right
+
+    def energy(self) -> float:
+        """||dW||_F^2"""
+        gram = self.left.mT @ self.left
+        return max(0.0, float((gram * (self.right @ self.right.mT)).sum()))
+
+
+@dataclass(frozen=True)
+class Whole:
+    """dW of a weight of whole models, read when it is asked for. ``names``: of each expert (1 of a linear
+    layer) its tensors, one below the other."""
+
+    folder: write_energy.Whole
+    names: tuple
+
+    def apply(self, x, expert: int = 0):
+        """dW x, [T, o]; of a matrix that grew what it was before: neither new rows nor new columns."""
+        matrix = self._part(expert).to(x.device, torch.promote_types(x.dtype, torch.float32))
+        return x.to(matrix.dtype) @ matrix[:, : x.shape[1]].T
+
+    def matrix(self):
+        """dW, [X, o, i]."""
+        return torch.stack([self._part(expert) for expert in range(len(self.names))])
+
+    def energy(self) -> float:
+        """||dW||_F^2"""
+        parts = (self.folder.change(name, grown=True) for names in self.names for name in names)
+        return float(sum(np.square(part, dtype=np.float64).sum() for part in parts))
+
+    def _part(self, expert):
+        parts = [self.folder.change(name, grown=True) for name in self.names[expert]]
+        return torch.from_numpy(np.concatenate(parts) if len(parts) > 1 else np.array(parts[0]))
+
+
+def layout_of(model) -> write_energy.Layout:
+    """Of the config.json of a model folder: what tells an adapter's fused weights apart."""
+    config = read_json(Path(model) / "config.json")
+    text = config.get("text_config", config)
+    experts, width = int(text.get("num_experts") or 0), int(text.get("moe_intermediate_size") or 0)
+    return write_energy.Layout(0, 0, int(text["hidden_size"]), experts, width)
+
+
+def changes(folder, before, model) -> dict:
+    """Plain name -> dW of every weight that a stage changed since ``before``, the folder of the stage that it
+    went on from; None: the base ``model``. Weights that are as they were are left out."""
+    if (Path(folder) / "adapter_config.json").is_file():
+        factors = write_energy.Adapter(folder, layout_of(model), before).factors
+        wide = {n: [torch.from_numpy(np.array(x, np.float64)) for x in pair] for n, pair in factors.items()}
+        return {name: Factored(left, right) for name, (right, left) in wide.items()}
+    whole, names = write_energy.Whole(folder, before or model), {}
+    for name in whole.now:
+        change = whole.change(name, grown=True)
+        if change is not None and change.any():
+            names[write_energy.plain(name)] = name
+    result = {plain: Whole(whole, ((name,),)) for plain, name in names.items() if not EXPERT.search(plain)}
+    return result | _fused(whole, names)
+
+
+def _fused(whole, changed: dict) -> dict:
+    """The changes of experts that a folder has one by one, as the fused weights that a network has."""
+    result = {}
+    for block in dict.fromkeys(EXPERT.sub("", plain) for plain in changed if EXPERT.search(plain)):
+        here = [n for n in whole.now if EXPERT.sub("", write_energy.plain(n)) == block]
+        count = 1 + max(int(EXPERT.search(write_energy.plain(n))[1]) for n in here)
+        for fused, parts in FUSED.items():
+            names = [[_of(here, expert, part) for part in parts] for expert in range(count)]
+            result[f"{block}.{fused}"] = Whole(whole, tuple(map(tuple, names)))
+    return result
+
+
+def _of(names, expert: int, part: str) -> str:
+    return next(n for n in names if write_energy.plain(n).endswith(f".{expert}.{part}"))
+
+
+def norms(folder, before, model) -> dict:
+    """||dW||_F over all weights, of this stage (since ``before``, as in ``changes``) and since the base
+    ``model``, and both over ||W||_F of the base."""
+    base = write_energy.Whole(model)
+    size = (
+        sum(float(np.square(x, dtype=np.float64).sum()) for _, x in base.weights(neurons_only=False)) ** 0.5
+    )
+    total = sum(change.energy() for change in changes(folder, None, model).values()) ** 0.5
+    own = (
+        sum(change.energy() for change in changes(folder, before, model).values()) ** 0.5 if before else total
+    )
+    names = ("update_norm", "update_norm_since_base", "update_share", "update_share_since_base")
+    return dict(zip(names, map(float, (own, total, own / size, total / size)), strict=True))

@@ -1,0 +1,104 @@
+"""Is what a method promises kept? What each stage's update does to outputs on old inputs, by kind of weight.
+
+Of the measurement ``functional_change``, at the network before the stage, by ``inputs``: ``held_out`` (old
+domains' probe documents), ``made`` (old domains' select documents, from which a method reads what it
+protects) and ``new`` (the new domain's probe documents: there the stage is to write):
+
+    change   ||dW x|| / ||W x||, root of summed squares over tokens: 0 where outputs stay as they were
+    energy   ||P x||^2 / ||x||^2, the share of the inputs' energy that the method keeps its update off; empty
+             where it promises nothing of inputs
+    output_energy   of the outputs W x instead, where the promise is on rows (gate and up of activation_mask)
+
+Layer -1: all layers of a kind together, kind ``all``: all weights. Old domains are pooled, and by themselves
+in rows of their ``domain``. Intervals leave out one group of documents at a time (jackknife, t over groups).
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from implicit_sparsity.errors import InputError
+from implicit_sparsity.metrics import clusters
+from implicit_sparsity.options import option
+
+from .base import Probe, where
+
+MEASURES = {"change": ("change", "output"), "energy": ("protected_input", "input")}
+MEASURES["output_energy"] = ("protected_output", "output")
+INPUTS = {"held_out": "held_out", "made": "select", "new": "held_out"}  # inputs: split
+
+
+@dataclass
+class Protection(Probe):
+    """Functional change and energy held, of old domains and of the new one."""
+
+    NEEDS: ClassVar[tuple] = ("functional_change",)
+    COLUMNS: ClassVar[tuple] = ("layer", "kind", "domain", "inputs", "measure", "value", "low", "high")
+    COLUMNS += ("n", "groups", "trusted", "unit", "weights")
+
+    level: float = option(0.95, low=0.5, high=0.999, help="share of intervals that cover the truth")
+
+    def rows(self, here):
+        return [row for dataset in here.values() for row in self._rows(dataset)]
+
+    def _rows(self, dataset):
+        sums = dataset["sums"].transpose("domain", "split", "document", "weight", "quantity").values
+        group = dataset["group"].transpose("domain", "split", "document").values
+        there = group >= 0
+        if not np.isfinite(sums[there]).all():
+            raise InputError("a sum of squares is not finite", key=where(dataset))
+        place = {name: i for i, name in enumerate(dataset["domain"].values.tolist())}
+        splits, quantities = dataset["split"].values.tolist(), dataset["quantity"].values
+        for inputs, split in INPUTS.items():
+            chosen = [dataset.attrs["new"]] if inputs == "new" else dataset.attrs["old"]
+            alone = {domain: [domain] for domain in chosen if len(chosen) > 1}
+            for name, members in ({"": chosen} | alone).items():
+                at = [(place[domain], splits.index(split)) for domain in members]
+                part = np.concatenate([sums[here][there[here]] for here in at])
+                owner = [(i, int(g)) for i, here in enumerate(at) for g in group[here][there[here]]]
+                for (layer, kind), which in sets_of(dataset).items():
+                    if name and layer != -1:  # of single domains all layers together
+                        continue
+                    keys = {"layer": layer, "kind": kind, "domain": name, "inputs": inputs}
+                    total = dict(zip(quantities, part[:, which].sum(axis=1).T, strict=True))
+                    for row in self._measures(total, owner):
+                        yield keys | row | {"weights": int(which.sum())}
+
+    def _measures(self, total: dict, owner: list):
+        """Rows of sums [document] by quantity, over the weights of one kind."""
+        for measure, (above, below) in MEASURES.items():
+            if measure != "change" and not total[above].any():
+                continue
+            value, low, high, groups = ratio(total[above], total[below], owner, self.level)
+            if measure == "change":
+                value, low, high = (float(np.sqrt(max(x, 0.0))) for x in (value, low, high))
+            numbers = {"measure": measure, "value": value, "low": low, "high": high, "unit": "1"}
+            yield numbers | {"n": len(owner), "groups": groups, "trusted": clusters.trusted(groups)}
+
+
+def sets_of(dataset) -> dict:
+    """(layer, kind) -> which weights, bool [weight]; layer -1: of all layers, kind "all": every weight."""
+    kinds, layers = dataset["kind"].values, dataset["layer"].values
+    result = {(-1, "all"): np.ones(len(kinds), bool)}
+    for kind in dict.fromkeys(kinds.tolist()):
+        result[-1, kind] = kinds == kind
+    for layer, kind in dict.fromkeys(zip(layers.tolist(), kinds.tolist())):
+        result[layer, kind] = (layers == layer) & (kinds == kind)
+    return result
+
+
+def ratio(above, below, groups, level: float = 0.95):
+    """(sum of ``above`` / sum of ``below``, low, high, groups): of values [n] of documents, by the jackknife
+    that leaves out one group at a time and Student's t."""
+    from scipy.special import stdtrit
+
+    counted = clusters.left_out(groups)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        values = (counted @ above) / (counted @ below)
+    count = len(counted) - 1
+    if count < 2 or not np.isfinite(values).all():
+        return float(values[0]), np.nan, np.nan, count
+    error = np.sqrt((count - 1) / count * np.square(values[1:] - values[1:].mean()).sum())
+    reach = float(stdtrit(count - 1, (1 + level) / 2) * error)
+    return float(values[0]), float(values[0] - reach), float(values[0] + reach), count

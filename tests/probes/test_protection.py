@@ -1,0 +1,81 @@
+"""Protection: planted sums give exact ratios, groups are the unit, old domains are pooled and told apart."""
+
+import numpy as np
+import pytest
+from probe_table import probe_table
+
+from implicit_sparsity.measurements.functional_change import as_store
+from implicit_sparsity.metrics import clusters
+from implicit_sparsity.passes.functional_change import QUANTITIES
+from implicit_sparsity.probes.protection import ratio
+from implicit_sparsity.storage.store import write_store
+from implicit_sparsity.storage.tables import read_table
+
+NAMES = ["layers.0.mlp.down_proj", "layers.1.mlp.down_proj", "layers.1.self_attn.q_proj"]
+DOMAINS = ["code", "math", "medical"]
+SPLITS = [(domain, split) for domain in DOMAINS for split in ("select", "held_out")][:-2]
+SPLITS += [("medical", "held_out")]
+
+
+def planted(documents=12):
+    """Every document reads 4 and says 1 a weight; down changes it by .1, q by .2 (.5 of medical, which is
+    new); of down 3 of 4 are held on select, 2 of 4 held out, of math 1 of 4."""
+    values = {}
+    for domain, split in SPLITS:
+        part = np.zeros((documents, len(NAMES), len(QUANTITIES)))
+        part[..., QUANTITIES.index("input")], part[..., QUANTITIES.index("output")] = 4, 1
+        held = 3 if split == "select" else 1 if domain == "math" else 2
+        part[:, :2, QUANTITIES.index("protected_input")] = held
+        part[..., QUANTITIES.index("change")] = [0.01, 0.01, 0.25 if domain == "medical" else 0.04]
+        values[domain, split] = part
+    return values
+
+
+def table(tmp_path, values, groups=None):
+    groups = groups or {key: [f"g{i}" for i in range(len(part))] for key, part in values.items()}
+    attrs = {"model": "nano", "checkpoint": "orthogonal.o.seed0.stage3", "domain": "", "revision": "r"}
+    attrs |= {"model_sha256": "s", "old": DOMAINS[:2], "new": DOMAINS[2], "protected": NAMES[:2]}
+    store = write_store(tmp_path / "s.zarr", *as_store(values, groups, NAMES, DOMAINS), attrs)
+    probe_table(str(tmp_path / "t.csv"), probe="protection", functional_change=[str(store)])
+    return read_table(tmp_path / "t.csv")
+
+
+def value(frame, kind, measure, inputs, layer=-1, domain=""):
+    chosen = (frame["kind"] == kind) & (frame["measure"] == measure) & (frame["inputs"] == inputs)
+    return frame[chosen & (frame["layer"] == layer) & (frame["domain"] == domain)]
+
+
+def test_planted_ratios_are_exact_and_old_domains_pooled(tmp_path):
+    frame = table(tmp_path, planted())
+    for layer in (0, 1, -1):
+        assert value(frame, "down", "change", "held_out", layer)["value"].item() == pytest.approx(0.1)
+    assert value(frame, "q", "change", "new")["value"].item() == pytest.approx(0.5)
+    assert value(frame, "all", "change", "made")["value"].item() == pytest.approx(0.02**0.5)
+    assert value(frame, "down", "energy", "made")["value"].item() == pytest.approx(0.75)
+    assert value(frame, "down", "energy", "held_out")["value"].item() == pytest.approx(3 / 8)
+    assert value(frame, "down", "energy", "held_out", domain="math")["value"].item() == pytest.approx(1 / 4)
+    assert (
+        value(frame, "q", "energy", "held_out").empty and value(frame, "down", "output_energy", "made").empty
+    )
+    row = value(frame, "down", "change", "held_out")
+    assert row[["n", "groups", "weights"]].values.tolist() == [[24, 24, 2]] and row["trusted"].all()
+    assert row["low"].item() == pytest.approx(0.1) == row["high"].item(), "documents that are all alike"
+
+
+def test_few_groups_are_counted_and_not_trusted(tmp_path):
+    values = planted(6)
+    frame = table(tmp_path, values, {key: list("aabbcc") for key in values})
+    row = value(frame, "down", "change", "held_out")
+    assert row["groups"].item() == 6 and row["n"].item() == 12 and not row["trusted"].any()
+
+
+def test_the_interval_of_a_ratio_is_that_of_the_mean_where_denominators_are_equal():
+    groups = list("aaabbcdddeefghij")
+    above = np.random.default_rng(0).normal(size=len(groups)) + 3
+    got, low, high, count = ratio(above, np.full(len(groups), 2.0), groups)
+    mean = clusters.clustered_mean(above / 2, groups)
+    apart = clusters.leave_one_out(above / 2, groups)[1:]
+    error = np.sqrt((count - 1) / count * ((apart - apart.mean()) ** 2).sum())
+    assert (got, count) == (pytest.approx(mean.value), 10)
+    assert high - got == pytest.approx(2.2621571628540993 * error)  # t of 9 degrees of freedom
+    assert got - low == pytest.approx(high - got)
