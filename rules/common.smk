@@ -90,7 +90,8 @@ def readable(need):
         return [
             path
             for model in MODELS
-            for checkpoint in (["base"] if need != measurement else study.probed(model, measurement))
+            for checkpoint in study.probed(model, measurement)
+            if checkpoint == "base" or need == measurement
             for path in stores(measurement, model=model, checkpoint=checkpoint)
         ]
     if need == "adapters":
@@ -111,6 +112,10 @@ def measured_from(wildcards):
         inputs["previous"] = (
             f"results/adapters/{model}/{run}.stage{int(stage) - 1}" if int(stage or 1) > 1 else []
         )
+    if "earlier" in needs:
+        run, _, stage = checkpoint.rpartition(".stage")
+        stages = range(1, int(stage)) if run else ()  # the base model has none
+        inputs["earlier"] = [f"results/adapters/{model}/{run}.stage{number}" for number in stages]
     for need in needs:
         if need in study.measures:  # at the checkpoint, or at the base model where it has none
             at = checkpoint if checkpoint in study.probed(model, need) else "base"

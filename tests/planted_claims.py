@@ -178,6 +178,21 @@ def slower(effect, reach, noise, seeds=SEEDS, orders=ORDERS, floor=True):
     return {"plasticity": pd.DataFrame(rows)}
 
 
+def recovered(effect, reach, noise, seeds=SEEDS, orders=ORDERS, groups=12):
+    """Two nats are forgotten; the base model gains ``noise`` of it with the same documents."""
+    rows = []
+    for _, at in runs(seeds=seeds, orders=orders):
+        at |= {"domain": "all", "source": "own", "documents": 50, "n": 48, "groups": groups}
+        rows.append(at | {"quantity": "share"} | three(effect, reach))
+        rows.append(at | {"documents": 10, "quantity": "share"} | three(effect / 2, reach))
+        rows.append(at | {"source": "unrelated", "quantity": "share"} | three(effect / 4, reach))
+        rows.append(at | {"source": "", "documents": 0, "quantity": "forgotten"} | three(2, 0.1))
+    for domain in DOMAINS:
+        at = {"model": "big", **BASE, "domain": domain, "source": "own", "documents": 50, "n": 24}
+        rows.append(at | {"groups": groups, "quantity": "recovered"} | three(2 * noise, 0.01))
+    return {"recovery": pd.DataFrame(rows)}
+
+
 def growth(effect, reach, noise, width=400):
     """The floor grows by ``noise`` of the width; signal and floor err equally, and together by ``reach``."""
     own = reach / np.sqrt(2)
@@ -264,6 +279,7 @@ STUDIES = {
     "h3c": growth,
     "h4": crossing,
     "h5": predicted,
+    "h8": recovered,
 }
 OPTIONS = {
     "h1a": {"threshold": 0.95},
@@ -278,6 +294,7 @@ OPTIONS = {
     "h3c": {"threshold": 0.01},
     "h4": {"threshold": 0.02},
     "h5": {"threshold": 0.1, "predictor": "gradient"},
+    "h8": {"threshold": 0.5},
 }
 
 

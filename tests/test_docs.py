@@ -205,7 +205,7 @@ def test_a_domain_is_an_entry(study):
     over = {  # the study has one nano model and two domains where config.yaml has SmolLM2 and four
         "models": {"nano_dense": False, "smollm2": model},
         "orders": {"forward": ["code", "math", "cooking"]},
-        "probes": dict.fromkeys(("gradients", "drift", "thresholds", "plasticity_task"), False),
+        "probes": dict.fromkeys(("gradients", "drift", "thresholds", "plasticity_task", "relearning"), False),
     }
     (study / "over.yaml").write_text(yaml.safe_dump(over))
     call(study, [*translated(command)[0], "over.yaml"])

@@ -132,6 +132,8 @@ def trained(*runs, stages=STAGES, models=MODELS):
                 jobs.add(f"evaluate_checkpoint {model}.{run}.stage{stage}")
             jobs.add(f"plasticity_task {model}.{run}.stage{max(stages)}")
             jobs.add(f"drift {model}.{run}.stage{max(stages)}")
+            if method == "lora":  # probes.relearning.methods
+                jobs |= {f"relearning {model}.{run}.stage{max(stages)}"} | tables_and_figures("recovery")
     jobs |= OF_DRIFT
     return jobs | tables_and_figures("plasticity", "write_interference")
 
@@ -287,7 +289,7 @@ def test_levels_of_the_thresholds(study, edit):
             "write_interference: {k: [4]",
             "write_interference: {k: [5]",
         ),
-        ("plasticity", "config.yaml", "  plasticity: {}\n  input", "  plasticity: {target: 0.4}\n  input"),
+        ("plasticity", "config.yaml", "  plasticity: {}\n  rel", "  plasticity: {target: 0.4}\n  rel"),
         ("capacity", "config.yaml", "  capacity: {}\n  crit", "  capacity: {scale: log}\n  crit"),
     ],
 )
@@ -301,6 +303,19 @@ def test_budget_of_the_plasticity_task(study, edit):
     jobs = {f"plasticity_task {model}.{method}.forward.seed0.stage2" for model, method in RUNS}
     jobs |= {f"plasticity_task {model}.base" for model in MODELS}
     assert planned(study) == drawn(jobs | tables_and_figures("plasticity"))
+
+
+def test_what_is_taught_again(study, edit):
+    edit("tests/nano.yaml", "documents: [2, 4]", "documents: [2, 6]")
+    jobs = {f"relearning {model}.{at}" for model in MODELS for at in ("base", "lora.forward.seed0.stage2")}
+    assert planned(study) == drawn(jobs | tables_and_figures("recovery"))
+
+
+def test_more_methods_to_teach_again(study, edit):
+    """What was measured stays."""
+    edit("config.yaml", "methods: [lora] # whose", "methods: [lora, orthogonal] # whose")
+    jobs = {"relearning nano_dense.orthogonal.forward.seed0.stage2"} | tables_and_figures("recovery")
+    assert planned(study) == drawn(jobs)
 
 
 def test_budget_of_the_input_spectra(study, edit):
@@ -342,7 +357,8 @@ def test_new_variant_of_a_method(study, edit):
 def test_domain_appended_to_an_order(study, edit):
     edit("tests/nano.yaml", "[code, math]", "[code, math, medical]")
     runs = [f"{method}.forward.seed0" for method in METHODS]
-    jobs = {f"input_spectra {model}.base" for model in MODELS} | tables_and_figures("capacity")
+    jobs = {f"{name} {model}.base" for name in ("input_spectra", "relearning") for model in MODELS}
+    jobs |= tables_and_figures("capacity")
     assert planned(study) == drawn(trained(*runs, stages=(3,)) | jobs)
 
 
@@ -350,7 +366,7 @@ def test_model_that_is_no_longer_trained(study, edit):
     """Its base is neither made nor measured nor scored again."""
     edit("tests/nano.yaml", "  nano_moe:\n", "  nano_moe:\n    trained: false\n")
     tables = set(TABLES_OF_TRAINING)
-    tables |= tables_and_figures("plasticity", "write_interference")
+    tables |= tables_and_figures("plasticity", "write_interference", "recovery")
     assert planned(study) == drawn(tables | OF_DRIFT | {f"draw_figure {figure}" for figure in OF_TRAINING})
 
 

@@ -76,6 +76,12 @@ CASES = {
         "NOT SUPPORTED": (-1, 0.0, 0.02),
         "INCONCLUSIVE": (1, 1.5, 0.02),
     },
+    "h8": {
+        "SUPPORTED": (0.8, 0.1, 0.05),
+        "NOT SUPPORTED": (0.3, 0.1, 0.05),
+        "INCONCLUSIVE": (0.55, 0.1, 0.05),
+        "noise": (0.8, 0.1, 0.9),
+    },
 }
 CASES["h2b"] = CASES["h2a"]
 ALL = [(claim, word) for claim, cases in CASES.items() for word in cases]
@@ -90,7 +96,7 @@ def word(claim, frames, folder, **options):
 
 
 def test_every_claim_of_the_science_is_here():
-    ids = ["h1a", "h1b", "h1c", "h1d", "h1e", "h2a", "h2b", "h3a", "h3b", "h3c", "h4", "h5"]
+    ids = ["h1a", "h1b", "h1c", "h1d", "h1e", "h2a", "h2b", "h3a", "h3b", "h3c", "h4", "h5", "h8"]
     assert source.available("claims") == ids == sorted(CASES)
     for name in ids:
         claim = load("claims", name, threshold=OPTIONS[name]["threshold"])
@@ -138,7 +144,7 @@ def test_a_claim_whose_tables_are_not_made_is_not_run(claim, tmp_path):
     assert "rows of the table" in conclude(found_of(claim, empty, tmp_path))[1]
 
 
-@pytest.mark.parametrize("claim", ["h2a", "h2b", "h3a", "h3b", "h4", "h5"])
+@pytest.mark.parametrize("claim", ["h2a", "h2b", "h3a", "h3b", "h4", "h5", "h8"])
 def test_claims_about_methods_take_seeds_and_orders(claim, tmp_path):
     case = CASES[claim]["SUPPORTED"]
     few = 1 if claim in ("h2a", "h2b") else (0,)
@@ -151,7 +157,7 @@ def test_claims_about_methods_take_seeds_and_orders(claim, tmp_path):
     assert verdict == "NOT RUN" and ("2 orders" in why or "10 ordered pairs" in why)
     # a pilot may ask for less: the number stands, but one seed has no noise floor
     pilot = word(claim, STUDIES[claim](*case, seeds=few), tmp_path, seeds=1)
-    assert pilot == ("SUPPORTED" if claim in ("h3a", "h3b") else "INCONCLUSIVE")
+    assert pilot == ("SUPPORTED" if claim in ("h3a", "h3b", "h8") else "INCONCLUSIVE")
 
 
 @pytest.mark.parametrize("claim", ["h2a", "h2b"])
@@ -238,3 +244,27 @@ def test_sweeps_are_taken_together(tmp_path):
         frames[name] = pd.concat([frame, worse])
     result = load("claims", "h4", **OPTIONS["h4"]).judge(on_disk(tmp_path, frames), study)
     assert [piece.effect for piece in result.evidence] == pytest.approx([0.3] * len(result.evidence))
+
+
+def test_h8_says_what_it_lacks_and_trusts_no_few_groups(tmp_path):
+    make, case = STUDIES["h8"], CASES["h8"]["SUPPORTED"]
+    result = found_of("h8", make(*case), tmp_path)
+    assert {piece.order for piece in result.evidence} == set(ORDERS)
+    for piece in result.evidence:
+        assert (piece.n, piece.groups, piece.seeds) == (48, 12, 3)
+        assert piece.detail == "2 nats forgotten; 0.40 after 10 own, 0.20 after 50 unrelated"
+    verdict, why = conclude(found_of("h8", make(*case, groups=6), tmp_path))
+    assert verdict == "INCONCLUSIVE" and "fewer than 10 groups" in why
+    verdict, why = conclude(found_of("h8", make(*case), tmp_path, documents=20))
+    assert verdict == "NOT RUN" and "taught 20 documents" in why
+    frame = make(*case)["recovery"]
+    without = {"recovery": frame[frame["checkpoint"] != "base"]}
+    verdict, why = conclude(found_of("h8", without, tmp_path))
+    assert verdict == "INCONCLUSIVE" and "noise floor is not known" in why
+    shares = frame["quantity"] == "share"
+    nothing = {"recovery": frame.assign(value=frame["value"].mask(shares))}
+    verdict, why = conclude(found_of("h8", nothing, tmp_path))
+    assert verdict == "NOT RUN" and "forgets nothing for certain" in why
+    other = {"recovery": frame.assign(checkpoint=frame["checkpoint"].str.replace("lora", "replay"))}
+    verdict, why = conclude(found_of("h8", other, tmp_path))
+    assert verdict == "NOT RUN" and "taught again after lora" in why

@@ -25,6 +25,7 @@ FIGURES = (
     "plasticity",
     "capacity",
     "protection",
+    "recovery",
     "method_comparison",
     "overview",
     "rounds",

@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import planted_fronts
 import planted_learning
+import planted_recovery
 from collect_scores import collect_scores
 from collect_stages import collect_stages
 from continual_metrics import continual_metrics
@@ -105,6 +106,9 @@ def make_tables(folder, models, methods, seeds):
     continual_metrics(*arranged, str(out / "scores.csv"), {"main": list(DOMAINS)})
     collect_stages(str(out / "learning_curves.csv"), str(out / "stages.csv"), stages)
     planted_learning.write_tables(out, folder / "stores", rng, models, methods, seeds)
+    planted_recovery.write_table(
+        out / "recovery.csv", folder / "stores", np.random.default_rng(0), models, methods, seeds, DOMAINS
+    )
     planted_fronts.write_tables(out, folder / "stores", models, methods, seeds)
     shutil.rmtree(folder / "stores")
     return out

@@ -177,3 +177,30 @@ def test_many_fronts_have_a_panel_a_method_with_its_controls(one, tmp_path):
     assert len({panels[f"m{i}"].get_xlim() for i in range(1, 9)}) == 1
     assert [text.get_text() for text in panels["m9"].texts] == ["own scale"]
     assert [text.get_text() for text in panels["m0"].get_legend().get_texts()] == ["method", "random"]
+
+
+def test_recovery_falls_from_what_was_forgotten_to_what_does_not_come_back(one):
+    frame, picture = drawn("recovery", one)
+    table = read_table(one / "recovery.csv")
+    domains = ["code", "math", "medical", "all"]
+    assert list(dict.fromkeys(frame["domain"])) == domains
+    for ax, domain in zip(picture.axes, domains):
+        part = frame[frame["domain"] == domain]
+        shown = {line.get_gid(): line for line in ax.lines if len(line.get_xdata()) > 1 and line.get_gid()}
+        methods = ("lora", "activation_mask", "orthogonal")
+        assert set(shown) == {f"{m} {s}" for m in methods for s in ("own", "unrelated")} | {"base base"}
+        for method in methods:
+            rows = table[(table["domain"] == domain) & table["checkpoint"].str.startswith(f"{method}.")]
+            rows = rows.set_index([rows["source"].fillna(""), "documents", "quantity"])["value"]
+            own = shown[f"{method} own"]
+            assert own.get_xdata().tolist() == [0, 10, 50]
+            wanted = rows["", 0, "forgotten"], *(rows["own", n, "remaining"] for n in (10, 50))
+            np.testing.assert_allclose(own.get_ydata(), wanted)
+            other = shown[f"{method} unrelated"]
+            assert other.get_xdata().tolist() == [0, 50]
+            np.testing.assert_allclose(other.get_ydata()[-1], rows["unrelated", 50, "remaining"])
+            difference = rows["", 0, "forgotten"] - own.get_ydata()[-1]
+            assert difference == pytest.approx(rows["own", 50, "recovered"])
+        assert set(part["n"]) == {72 if domain == "all" else 24} and set(part["groups"]) == {12}
+    note = " ".join(text.get_text() for text in picture.texts).replace("\n", " ")
+    assert "n = 24 documents of a domain in 12 groups" in note and "Unrelated: knowledge" in note

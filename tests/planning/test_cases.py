@@ -6,8 +6,14 @@ from planned import study
 from implicit_sparsity.planning.cases import cases
 
 ALONE = {"evaluate_checkpoint", "activations", "gradients", "drift", "thresholds", "plasticity_task"}
-ALONE |= {"input_spectra"}
-TRAINED = {"evaluate_checkpoint", "train_adapter", "drift", "plasticity_task"}  # the others are of base
+ALONE |= {"input_spectra", "relearning"}
+TRAINED = {
+    "evaluate_checkpoint",
+    "train_adapter",
+    "drift",
+    "plasticity_task",
+    "relearning",
+}  # the others: base
 
 
 def test_every_job_is_a_case_of_the_base_model_or_of_a_method():

@@ -49,6 +49,7 @@ def study(sizes, gradients_again=True, **changes):
     config["probes"]["activations"]["batch_tokens"] = config["evals"]["batch_tokens"] = 16384
     config["probes"]["gradients"] |= {"rank": 4, "gradient_checkpointing": gradients_again}
     config["probes"]["plasticity_task"] |= {"rank": 4, "gradient_checkpointing": gradients_again}
+    config["probes"]["relearning"] |= {"rank": 4, "gradient_checkpointing": gradients_again}
     config["probes"]["drift"]["batch_tokens"] = 16384
     config["probes"]["input_spectra"]["down"] = True
     config["methods"] = {"lora": {"rank": 512}, "activation_mask": {"fraction": 0.5}}

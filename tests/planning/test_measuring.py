@@ -56,6 +56,20 @@ def test_training_and_a_pass_add_up():
     assert seconds == pytest.approx(passing / SPEED + trained / (67e12 * 0.35)), "each at its own utilisation"
 
 
+@pytest.mark.parametrize("stage", [0, 3])
+def test_what_is_taught_again_is_counted_by_the_domains_that_are_old(stage):
+    """Stage 3: two old domains and an unrelated one are taught 50 documents; 12 of each old one are scored
+    before, after 10 and after 50, after the unrelated ones, and at its own stage. Base: 10 of all but one."""
+    plan = study(hardware=H200)
+    tokens, flops, seconds = measuring.cost(plan, "dense", "relearning", stage)
+    old, taught, scorings = (2, 3 * 50, 5) if stage else (DOMAINS - 1, (DOMAINS - 1) * 10, 2)
+    scored = old * scorings * 12
+    assert tokens == (taught + scored) * LENGTH
+    each = work.evaluation_flops(shape("dense"), scored * LENGTH, LENGTH)
+    loads = old * 4 * shape("dense").total / 1e9 if stage else 0
+    assert seconds == pytest.approx(each / SPEED + (flops - each) / (67e12 * 0.35) + loads)
+
+
 def test_documents_that_were_counted_count():
     long, short = study(), study(lengths={"dense": LENGTH / 4})
     assert measuring.cost(long, "dense", "drift", 1)[0] == 4 * measuring.cost(short, "dense", "drift", 1)[0]

@@ -21,11 +21,11 @@ evals: {generate: []}
 probes: {drift: false, representation_drift: false, routing_drift: false,
   activation_overlap: false, thresholds: false, critical_sparsity: false,
   gradients: false, gradient_overlap: false, plasticity_task: false, plasticity: false, hubs: false,
-  input_spectra: false, capacity: false, write_interference: false}
+  input_spectra: false, capacity: false, write_interference: false, relearning: false, recovery: false}
 figures: {drift_by_layer: false, critical_sparsity: false, overlap_by_layer: false,
   sparsity_by_layer: false, gradients_by_layer: false, r_heatmaps: false,
   forgetting_learning: false, loss_curves: false, overview: false, hubs: false, plasticity: false,
-  capacity: false, write_interference: false}
+  capacity: false, write_interference: false, recovery: false}
 optional: {ladder: false}
 """
 HARDWARE = "hardware: {card: a100_80gb, cards: 4, price_per_hour: 2.5, currency: USD}\n"

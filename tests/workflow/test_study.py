@@ -100,6 +100,25 @@ def test_checkpoints_that_are_probed(study):
     assert len(result.stages("smollm2", methods=["lora"])) == 2 * 4
 
 
+def test_what_is_taught_again_is_what_has_something_old(study):
+    """The second stage is the first with an old domain; base goes with those that are compared with it."""
+    entry = {"methods": {"swept": {"uses": "lora", "sweep": {"rank": [2, 4]}}}}
+
+    def probed(**more):
+        options = {"stages": "all", "methods": ["lora", "swept"]} | more.pop("options", {})
+        return study(**entry, **more, probes={"relearning": options}).probed("smollm2", "relearning")
+
+    found = probed()
+    assert found[0] == "base" and len(found) == 1 + 3 * 3
+    assert {name.split(".")[0] for name in found[1:]} == {"lora", "swept_rank_2", "swept_rank_4"}
+    assert {name.rpartition(".")[2] for name in found[1:]} == {"stage2", "stage3", "stage4"}
+    everything = probed(options={"methods": []})
+    assert len(everything) == 1 + 5 * 3 and set(found) < set(everything)
+    assert len(probed(options={"methods": []}, probed_methods=["orthogonal"])) == 1 + 3
+    assert probed(options={"stages": "base"}) == [], "no checkpoint is compared with it"
+    assert probed(orders={"forward": ["code"]}) == [], "an order of one domain has nothing old"
+
+
 def test_a_reference_set_is_a_domain_that_few_measurements_take(study):
     sources = {"rows": {"loader": "chitchat", "limit": 40}}
     without = study(domains={"apart": {"sources": sources}}, reference=False)

@@ -26,6 +26,7 @@ class Subject:
     domain: str = ""  # whose documents are measured; "": those of all domains
     adapter: str | None = None  # folder of the checkpoint's stage; None: the base model
     previous: str | None = None  # of the stage before, where NEEDS has "previous" and there is one
+    earlier: list = field(default_factory=list)  # of all stages before, where NEEDS has "earlier"
     stores: dict = field(default_factory=dict)  # measurement in NEEDS -> paths, a domain each
     orders: dict = field(default_factory=dict)  # name -> domains, where NEEDS has "orders"
     reference: str = ""  # the domain that is never trained, where NEEDS has "reference" and there is one
@@ -92,12 +93,13 @@ class Measurement(Options):
     # Read from source while the workflow is parsed, so each must be a literal.
     SCOPE = "domain"  # a store of each checkpoint and domain; "checkpoint": one of all domains
     NEEDS: ClassVar[tuple] = ()  # measurements whose stores (of all domains) are read; "tokens": documents of
-    # all domains; "previous": the stage before; "orders": those of the config; "reference": the
-    # reference set, which is then among the domains
-    FIRST_STAGE = 1  # of an order that is measured; 2: those before which there was another
+    # all domains; "previous": the stage before; "earlier": all stages before; "orders": those of the config;
+    # "reference": the reference set, which is then among the domains
     TITLE = "{model} ({checkpoint}) on {domain}"  # of the store
     PLANNED: ClassVar[tuple] = ("stages",)  # options that say what is measured, and not how
-    MULTIPLES: ClassVar[dict] = {}  # option -> option of which it is a multiple
+    MULTIPLES: ClassVar[dict] = {}  # option -> option of which it, or each of its values, is a multiple
+    SPLITS: ClassVar[dict] = {"documents": "probe"}  # option -> split that holds so many documents
+    FIRST_STAGE = 1  # of an order that is measured; 2: those before which there was another. Base is where any is
     MINUTES = 20  # of a job on a cluster's GPU; each further attempt gets as many more
     # Options that save memory, the least costly first: the value that does; None: halve it.
     LIGHTER: ClassVar[dict] = {}

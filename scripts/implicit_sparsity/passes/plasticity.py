@@ -16,15 +16,15 @@ from implicit_sparsity.corpora.tokens import Document
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.metrics import spectra
 from implicit_sparsity.metrics.separation import scores
-from implicit_sparsity.models import adapters, batching, forward, losses
+from implicit_sparsity.models import batching, forward, losses
 from implicit_sparsity.models.ffn import feed_forwards
 from implicit_sparsity.models.hooks.watching import module_inputs
 from implicit_sparsity.randomness import stream_seed
-from implicit_sparsity.training import fit
 from implicit_sparsity.training.pretraining import EveryWeight
 
 from . import activation_pass, reference_documents
 from .accumulators import ActivationStatistics
+from .fresh_adapter import FreshAdapter
 
 
 def task(seed: int, vocabulary: int, special_ids, options: dict) -> list:
@@ -42,24 +42,16 @@ def learn(model, tasks: list, options: dict, scratch) -> dict:
     after the last [S, T + 1]} of one fresh LoRA a task. The network is left with the last task's
     adapter.
     """
-    torch.manual_seed(stream_seed(0, "held_out_task", "initialisation"))
-    model = adapters.add_lora(model, options["rank"], 2 * options["rank"])
-    trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
-    start = {name: p.detach().clone() for name, p in trained.items()}
+    adapter = FreshAdapter(model, options["rank"], "held_out_task")
     method = EveryWeight(options["learning_rate"], options["steps"], [])  # asks for nothing of its own
-    budget = {"steps": options["steps"], "learning_rate": options["learning_rate"], "warmup": 1}
-    budget |= {"weight_decay": 0.0, "clip": 1.0, "checkpoint_every": options["steps"]}
-    budget |= {"gradient_checkpointing": options["gradient_checkpointing"]}
     result = {"before": [], "after": [], "curve": []}
     for number, documents in enumerate(tasks):
-        with torch.no_grad():
-            for name, p in trained.items():
-                p.copy_(start[name])
         batch = batching.collate(documents)
-        result["before"].append(pair_losses(model, batch))
-        place = scratch / str(number)
-        curve = fit.optimise(model, method, [batch] * options["steps"], budget, place, number)
-        result["after"].append(pair_losses(model, batch))
+        adapter.reset()
+        result["before"].append(pair_losses(adapter.model, batch))
+        batches = [batch] * options["steps"]
+        curve = adapter.learn(method, batches, options, scratch / str(number), number)
+        result["after"].append(pair_losses(adapter.model, batch))
         result["curve"].append([*(row["loss"] for row in curve), result["after"][-1].mean()])
     return {name: np.array(values) for name, values in result.items()}
 

@@ -38,11 +38,11 @@ def in_turn(split):
 
 
 def first_documents(
-    split, count: int, key: str, path=None, wanted=completion_tokens, what="a completion"
+    split, count: int, key: str, path=None, wanted=completion_tokens, what="a completion", of="probe"
 ) -> list:
     """The first ``count`` documents of a split that are ``wanted``; InputError where there are fewer.
 
-    key: where the config says ``count``; what: what those that are wanted have.
+    key: where the config says ``count``; what: what those that are wanted have; of: the split's name there.
     """
     result = []
     for document in split:
@@ -50,9 +50,10 @@ def first_documents(
             result.append(document)
         if len(result) == count:
             return result
+    name = "a probe half" if of == "probe" else f"the {of} split"
     raise InputError(
-        f"a probe half holds {len(result)} documents with {what}, {count} are wanted: "
-        "raise splits.probe or lower the number",
+        f"{name} holds {len(result)} documents with {what}, {count} are wanted: "
+        f"raise splits.{of} or lower the number",
         path=path,
         key=key,
     )

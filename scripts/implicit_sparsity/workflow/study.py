@@ -7,6 +7,7 @@ import copy
 import glob
 
 from . import measures, source, tables
+from .config import variants
 from .config.error import ConfigError
 
 NEVER = "(?!)"  # a pattern that matches nothing
@@ -63,13 +64,15 @@ class Study:
         return self._probed[model, measurement]
 
     def _taken(self, model, measurement):
-        """Base is not among them where it is no choice of the measurement's class."""
+        """Base is not among them where it is no choice of the measurement's class, nor alone where that has
+        something to measure from a later stage on only."""
         measure = self.measures[measurement]
-        checkpoints = self.checkpoints(model, measure.options["stages"], self.probed_methods)
-        stages = [
-            name for name in checkpoints[1:] if int(name.rpartition(".stage")[2]) >= measure.first_stage
-        ]
-        return [*checkpoints[: measure.of_base], *stages]
+        asked = measure.options.get("methods") or "all"
+        at = ("probes", measurement, "methods")
+        methods = self.probed_methods & variants.those_asked_for(asked, self.families, at)
+        base, *trained = self.checkpoints(model, measure.options["stages"], methods)
+        trained = [name for name in trained if int(name.rpartition(".stage")[2]) >= measure.first_stage]
+        return [base, *trained] if measure.of_base and (trained or measure.first_stage == 1) else trained
 
     def known_checkpoint(self, model, checkpoint) -> bool:
         """True; ConfigError where a user asks for a checkpoint that the study does not have."""

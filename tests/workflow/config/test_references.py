@@ -24,6 +24,28 @@ WRONG = {  # overlay of config.yaml -> key, found, allowed (parts of the line)
     "comparisons: {reference: lroa}": ("comparisons.reference", "'lroa'", "did you mean lora?"),
     "probes: {gradients: {documents: 65}}": ("probes.gradients.documents", "65", "<= splits.probe (64)"),
     "probes: {gradients: {dim: 500}}": ("probes.gradients.dim", "500", "a multiple of rank (16)"),
+    "probes: {relearning: {documents: [10, 258]}}": (
+        "probes.relearning.documents",
+        "[10, 258]",
+        "<= splits.train (256)",
+    ),
+    "probes: {relearning: {scored: 49}}": ("probes.relearning.scored", "49", "<= splits.eval (48)"),
+    "probes: {relearning: {documents: [10, 49]}}": (
+        "probes.relearning.documents",
+        "[10, 49]",
+        "a multiple of batch_size (2)",
+    ),
+    "probes: {relearning: {unrelated: history}}": (
+        "probes.relearning.unrelated",
+        "'history'",
+        "code, general",
+    ),
+    "probes: {relearning: {methods: [lroa]}}": (
+        "probes.relearning.methods[0]",
+        "no method",
+        "did you mean lora?",
+    ),
+    "probes: {relearning: false}": ("probes.recovery", "reads relearning", "entry relearning under"),
     "probes: {drift: {documents: 65}}": ("probes.drift.documents", "65", "<= splits.probe (64)"),
     "probes: {thresholds: {documents: 65}}": ("probes.thresholds.documents", "65", "<= splits.probe (64)"),
     "probes: {plasticity_task: {documents: 65}}": (

@@ -77,21 +77,28 @@ def check_budgets(config):
 
 
 def check_measurements(config):
-    """A probe half has the documents that a measurement takes; what its class calls multiples are."""
-    available = config["splits"]["probe"]
+    """A split has the documents that a measurement takes; what its class calls multiples are."""
     for name in (name for name in MEASUREMENTS if name in config["probes"]):
         module = probe_module(name)
         options = with_defaults(module, config["probes"][name])
-        if options.get("documents", 0) > available:
-            words = f"integer <= splits.probe ({available})"
-            raise ConfigError(("probes", name, "documents"), options["documents"], words)
+        if options.get("unrelated"):
+            refuse_unknown(("probes", name, "unrelated"), options["unrelated"], config["domains"], "domain")
+        for option, split in source.class_literal(module, "SPLITS").items():
+            available = config["splits"][split]
+            if max(_many(options.get(option, 0))) > available:
+                words = f"integer <= splits.{split} ({available})"
+                raise ConfigError(("probes", name, option), options[option], words)
         if options.get("skip_first", 0) >= config["tokens"]["max_length"]:
             words = f"integer < tokens.max_length ({config['tokens']['max_length']})"
             raise ConfigError(("probes", name, "skip_first"), options["skip_first"], words)
         for many, few in source.class_literal(module, "MULTIPLES", default={}).items():
-            if options[many] % options[few]:
+            if any(value % options[few] for value in _many(options[many])):
                 words = f"a multiple of {few} ({options[few]})"
                 raise ConfigError(("probes", name, many), options[many], words)
+
+
+def _many(value) -> list:
+    return value if isinstance(value, list) else [value]
 
 
 def width(model) -> int:

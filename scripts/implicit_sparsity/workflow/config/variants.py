@@ -82,11 +82,11 @@ def laid_out(config) -> tuple[dict, dict]:
     return methods, families
 
 
-def those_asked_for(asked, families) -> set:
-    """Variants that `probed_methods` names, each by its own name or its family's."""
-    if asked == "all":
+def those_asked_for(asked, families, at=("probed_methods",)) -> set:
+    """Variants that the list ``asked`` at ``at`` names, each by its own name or its family's."""
+    if asked == "all" or not families:
         return set(families)
     known = {*families, *(origin["family"] for origin in families.values())}
     for position, name in enumerate(asked):
-        refuse_unknown(("probed_methods", position), name, known, "method")
+        refuse_unknown((*at, position), name, known, "method")
     return {name for name, origin in families.items() if {name, origin["family"]} & set(asked)}

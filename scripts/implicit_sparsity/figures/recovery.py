@@ -1,0 +1,100 @@
+"""What of old domains comes back, over the documents that are taught again.
+
+Rows of panels are models, columns old domains and their mean. Lines are methods after their last stage: loss
+above that after the domain's own stage, whose left end is what was forgotten, whose fall is what comes back
+(spurious), and whose right end is what does not (real).
+"""
+
+from dataclasses import dataclass
+
+from implicit_sparsity.report.style import ordered, styles
+
+from . import base
+from .base import Figure
+
+LINES = {"own": "-", "unrelated": (0, (1, 1)), "base": (0, (5, 1.5))}
+LABELS = {
+    "own": "own documents",
+    "unrelated": "an unrelated domain's",
+    "base": "own, taught to the base model",
+}
+GREY = "#777777"
+ALL = "all"
+
+
+@dataclass
+class Recovery(Figure):
+    """Mean over runs of a method, and of the ends of their intervals."""
+
+    TABLES = ("recovery",)
+    EMPTY = "no domain was trained before another in this study"
+
+    def frame(self, tables):
+        import pandas as pd
+
+        table = tables["recovery"]
+        table = table[table["checkpoint"] != "base"].copy()
+        run = table["checkpoint"].str.rsplit(".stage", n=1)
+        stage = run.str[1].astype(int)
+        table = table[stage == stage.groupby([table["model"], run.str[0]]).transform("max")]
+        table["method"] = table["checkpoint"].str.split(".").str[0]
+        after = table[table["quantity"] == "remaining"]
+        start = table[table["quantity"] == "forgotten"]
+        taught = [source for source in ("own", "unrelated") if (after["source"] == source).any()]
+        rows = pd.concat([*(start.assign(source=source) for source in taught), after])
+        rows.loc[rows["source"] == "base", "method"] = "base"
+        keys = ["model", "revision", "domain", "method", "source", "documents"]
+        return (
+            rows.groupby(keys, sort=False)
+            .agg(
+                value=("value", "mean"),
+                low=("low", "mean"),
+                high=("high", "mean"),
+                runs=("checkpoint", "nunique"),
+                n=("n", "max"),
+                groups=("groups", "min"),
+                unrelated=("unrelated", "first"),
+            )
+            .reset_index()
+        )
+
+    def draw(self, frame):
+        plot_styles = styles(ordered(set(frame["method"]) - {"base"}))
+        domains = [*dict.fromkeys(d for d in frame["domain"] if d != ALL), ALL]
+        label = "loss above that of\nits own stage (nats)"
+        size = {"height": 1.75, "extra": 0.6, "sharey": "row"}
+        figure, cells = base.grid(frame, "domain", domains, label, across="documents taught", **size)
+        for ax, domain, part in cells:
+            ax.axhline(0, color=GREY, linewidth=0.8)
+            for (method, source), line in part.groupby(["method", "source"], sort=False):
+                look = plot_styles.get(method, {"color": GREY, "marker": None})
+                look = look | {"linestyle": LINES[source]}
+                base.line(
+                    ax,
+                    line,
+                    look,
+                    x="documents",
+                    y="value",
+                    band=0.12,
+                    every=slice(None),
+                    gid=f"{method} {source}",
+                )
+            ax.set_title("mean" if domain == ALL else base.readable(domain), loc="left")
+            ax.set_xticks(sorted(set(part["documents"])))
+        sources = [name for name in LINES if (frame["source"] == name).any()]
+        handles = base.handles({name: look | {"linestyle": "-"} for name, look in plot_styles.items()})
+        handles += [base.handle(LABELS[name], color=GREY, linestyle=LINES[name]) for name in sources]
+        base.annotate(figure, self._note(frame), handles)
+        return figure
+
+    def _note(self, frame):
+        each = frame[frame["domain"] != ALL]
+        unrelated = sorted({name for name in frame["unrelated"].dropna() if name})
+        other = f" Unrelated: {', '.join(map(base.readable, unrelated))}." if unrelated else ""
+        runs = base.span(frame.loc[frame["method"] != "base", "runs"])
+        return (
+            f"{base.origin_note(frame)}After the last stage, a fresh LoRA is taught. Left end: forgotten; "
+            "fall: comes back (spurious); right end: does not (real); 0: as after the domain's own stage."
+            f"{other} n = {base.span(each['n'])} documents of a domain in {base.span(each['groups'])} "
+            f"groups; bands: 95 % over groups, mean of {runs} {'run' if runs == '1' else 'runs'}."
+        )
