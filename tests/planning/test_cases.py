@@ -6,21 +6,16 @@ from planned import study
 from implicit_sparsity.planning.cases import cases
 
 ALONE = {"evaluate_checkpoint", "activations", "gradients", "drift", "thresholds", "plasticity_task"}
-ALONE |= {"input_spectra", "relearning"}
-TRAINED = {
-    "evaluate_checkpoint",
-    "train_adapter",
-    "drift",
-    "plasticity_task",
-    "relearning",
-}  # the others: base
+ALONE |= {"functional_change", "relearning", "input_spectra"}
+TRAINED = {"evaluate_checkpoint", "train_adapter", "drift", "plasticity_task"}  # the others are of base
+TRAINED |= {"functional_change"}
 
 
 def test_every_job_is_a_case_of_the_base_model_or_of_a_method():
     result = cases(study(), "dense")
     expected = {(job, "") for job in ALONE}
     expected |= {(job, method) for job in TRAINED for method in ("lora", "activation_mask", "orthogonal")}
-    assert set(result) == expected
+    assert set(result) == expected | {("relearning", "lora")}, "of the methods that it names"
     for case, parts in result.items():
         total = sum(size for part, size in parts.items() if part != "total")
         assert parts["total"] == pytest.approx(total) and min(parts.values()) > 0, case
@@ -35,7 +30,9 @@ def test_a_measurement_of_more_stages_is_a_case_of_every_method():
 
 def test_methods_that_a_model_is_not_trained_with_are_left_out():
     base = {(job, "") for job in ALONE}
-    assert set(cases(study(), "dense", trained_with=("lora",))) == base | {(job, "lora") for job in TRAINED}
+    assert set(cases(study(), "dense", trained_with=("lora",))) == base | {
+        (job, "lora") for job in TRAINED | {"relearning"}
+    }
     assert set(cases(study(), "dense", trained_with=())) == base
     assert set(cases(study(methods={}), "dense")) == base
     assert set(cases(study(orders={}), "dense")) == base, "no stage at all"

@@ -99,7 +99,7 @@ class Measurement(Options):
     PLANNED: ClassVar[tuple] = ("stages",)  # options that say what is measured, and not how
     MULTIPLES: ClassVar[dict] = {}  # option -> option of which it, or each of its values, is a multiple
     SPLITS: ClassVar[dict] = {"documents": "probe"}  # option -> split that holds so many documents
-    FIRST_STAGE = 1  # of an order that is measured; 2: those before which there was another. Base is where any is
+    FIRST_STAGE = 1  # of an order that is measured, and base where any is; 2: those with one before
     MINUTES = 20  # of a job on a cluster's GPU; each further attempt gets as many more
     # Options that save memory, the least costly first: the value that does; None: halve it.
     LIGHTER: ClassVar[dict] = {}

@@ -20,6 +20,7 @@ def cases(study, model: str, trained_with=None) -> dict:
         result["train_adapter", name] = memory.train(shape, method, setting, last)
         result["evaluate_checkpoint", name] = memory.evaluate(shape, setting, method, last)
         for each in measured:
-            if study.measurement(each).stages != "base":
+            only = getattr(study.measurement(each), "methods", ()) or methods
+            if study.measurement(each).stages != "base" and name in only:
                 result[each, name] = measuring.peak(study, model, each, method, last)
     return result

@@ -29,7 +29,8 @@ class Study:
         self.trained_on = {variant: trained_on[origin["of"]] for variant, origin in families.items()}
         self.measures = measures.of(self.config["probes"])
         for name, measure in self.measures.items():  # every option in place, as the plan reads them, too
-            self.config["probes"][name] = measure.options
+            named = {"methods": sorted(self._methods(name))} if measure.options.get("methods") else {}
+            self.config["probes"][name] = measure.options | named
         self.config["figures"] = tables.of_reference(self.config["figures"], self.reference)
         self._probed = {
             (model, name): self._taken(model, name) for model in self.models for name in self.measures
@@ -67,12 +68,15 @@ class Study:
         """Base is not among them where it is no choice of the measurement's class, nor alone where that has
         something to measure from a later stage on only."""
         measure = self.measures[measurement]
-        asked = measure.options.get("methods") or "all"
-        at = ("probes", measurement, "methods")
-        methods = self.probed_methods & variants.those_asked_for(asked, self.families, at)
-        base, *trained = self.checkpoints(model, measure.options["stages"], methods)
+        base, *trained = self.checkpoints(model, measure.options["stages"], self._methods(measurement))
         trained = [name for name in trained if int(name.rpartition(".stage")[2]) >= measure.first_stage]
         return [base, *trained] if measure.of_base and (trained or measure.first_stage == 1) else trained
+
+    def _methods(self, measurement) -> set:
+        """Variants whose checkpoints a measurement takes: all that are probed, or of these what it names."""
+        asked = self.measures[measurement].options.get("methods") or "all"
+        at = ("probes", measurement, "methods")
+        return self.probed_methods & variants.those_asked_for(asked, self.families, at)
 
     def known_checkpoint(self, model, checkpoint) -> bool:
         """True; ConfigError where a user asks for a checkpoint that the study does not have."""
