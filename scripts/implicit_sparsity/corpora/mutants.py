@@ -14,9 +14,9 @@ import re
 import tokenize
 
 PLACES = """
-< <= > | <= < >= | > >= < | >= > <= | == != | != == | and or | or and | True False | False True | 0 1 | 1 0 | 2 1
+< <= > | <= < >= | > >= < | >= > <= | == != | != == | and or | or and | True False | False True
 + - | - + | * + | / * | // / | % // | += -= | -= += | min max | max min | any all | all any
-break continue | continue break
+0 1 | 1 0 | 2 1 | break continue | continue break
 """
 SWAPS = {token: others for token, *others in map(str.split, re.split(r"[|\n]", PLACES.strip()))}
 
