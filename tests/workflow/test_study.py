@@ -62,7 +62,7 @@ def test_what_a_hub_has_is_a_pattern(study):
         "loader": "human_eval",
         "seed": 0,
         "limit": 164,
-        "max_chars": 600,
+        "max_chars": 700,
     }
 
 

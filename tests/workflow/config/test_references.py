@@ -53,10 +53,10 @@ WRONG = {  # overlay of config.yaml -> key, found, allowed (parts of the line)
         "65",
         "<= splits.probe (64)",
     ),
-    "probes: {activations: {skip_first: 128}}": (
+    "probes: {activations: {skip_first: 256}}": (
         "activations.skip_first",
-        "128",
-        "< tokens.max_length (128)",
+        "256",
+        "< tokens.max_length (256)",
     ),
     "probes: {plasticity_task: false}": (
         "probes.plasticity",
@@ -112,7 +112,7 @@ WRONG = {  # overlay of config.yaml -> key, found, allowed (parts of the line)
     "training: {warmup: 20}": ("training.warmup", "20", "integer < training.steps (20)"),
     "evals: {generate: [maths]}": ("evals.generate[0]", "'maths', which is no domain", "did you mean math?"),
     "evals: {documents: 1000}": ("evals.documents", "1000", "<= splits.eval (48)"),
-    "tokens: {min_completion: 128}": ("tokens.min_completion", "128", "< tokens.max_length"),
+    "tokens: {min_completion: 256}": ("tokens.min_completion", "256", "< tokens.max_length"),
     "splits: {min_chars: 9000}": ("splits.min_chars", "9000", "<= splits.max_chars"),
     shaped("nano_dense", num_attention_heads=3, num_key_value_heads=2): (
         "models.x.config.num_attention_heads",
