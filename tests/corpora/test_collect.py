@@ -25,7 +25,7 @@ def test_limit_seed_and_length_choose_documents(tmp_path):
 @pytest.mark.parametrize(
     ("source", "options", "message"),
     [
-        ("no_such", {}, "loader: no loader 'no_such' (there are: champ"),
+        ("no_such", {}, "loader: no loader 'no_such' (there are: algorithms"),
         ("x", {"loader": "../champ"}, "no loader"),
         ("champ", {"turns": 3}, "turns: loader champ has no such option"),
         ("champ", {"limit": 0}, "d.champ.limit: must be a whole number"),
