@@ -5,6 +5,7 @@ from implicit_sparsity.workflow import job
 KEYS = ("model", "order", "score")
 UNITS = {"loss": "nat"}
 BUDGET = ("trainable", "tokens")
+NORM = "update_norm_since_base"
 
 
 def compare_methods(comparisons: str, fronts: str, evals: list[str], stages: str, families, options, orders):
@@ -64,6 +65,7 @@ def entrants_of(evaluated, families, order, domains, score, budgets) -> dict:
             np.array([newest_divergence(evaluated, m, order, seeds, domains) for m in methods]),
             *(np.array([budgets.get((m, order), {}).get(name, np.nan) for m in methods]) for name in BUDGET),
             [families[m]["point"] for m in methods],
+            np.array([budgets.get((m, order), {}).get("update_norm", np.nan) for m in methods]),
         )
     return result
 
@@ -83,7 +85,8 @@ def newest_divergence(evaluated, method, order, seeds, domains) -> float:
 
 
 def read_budgets(path) -> dict:
-    """model -> (method, order) -> {trainable: the most of any stage, tokens: of a run, mean over seeds}."""
+    """model -> (method, order) -> {trainable: the most of any stage; means over seeds: tokens of a run,
+    update_norm}."""
     from implicit_sparsity.storage import tables
 
     columns = {"trainable": "audit.trainable_parameters", "tokens": "training.tokens"}
@@ -95,6 +98,9 @@ def read_budgets(path) -> dict:
             place["trainable"] = float(part[columns["trainable"]].max())
         if columns["tokens"] in part:
             place["tokens"] = float(part.groupby("seed")[columns["tokens"]].sum().mean())
+        if NORM in part:
+            last = part["stage"] == part.groupby("seed")["stage"].transform("max")
+            place["update_norm"] = float(part.loc[last, NORM].mean())
     return result
 
 

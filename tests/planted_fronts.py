@@ -94,6 +94,7 @@ def write_stages(path, models, methods, seeds, order="main", stages=3):
     rows = [
         {"model": model, "method": method, "order": order, "seed": seed, "stage": stage, "domain": "x"}
         | {"audit.trainable_parameters": 1000 * (i + 1), "training.tokens": 512}
+        | {"update_norm_since_base": (i + 1) * stage}
         for model in models
         for i, method in enumerate(methods)
         for seed in seeds

@@ -85,6 +85,14 @@ def test_parameters_tokens_and_the_covariate_stand_beside(compared):
     np.testing.assert_allclose(comparisons["kl_newest"], 0.1 * comparisons["learned_gain"], rtol=1e-6)
 
 
+def test_how_far_each_has_moved_stands_beside(compared):
+    """The i-th variant's norm is i + 1 times the stage: 3, 6, 9 of lora at the last one, 6 at its middle."""
+    comparisons, fronts = compared
+    assert fronts[fronts["family"] == "lora"]["update_norm"].tolist() == [3, 6, 9]
+    norms = comparisons.set_index(["family", "against"])["update_norm"]
+    assert norms["lora", "lora"] == pytest.approx(6, abs=1.5) and norms["mask", "lora"] > 12
+
+
 def test_at_a_gain_that_nobody_reached_all_is_empty(tmp_path):
     comparisons, fronts = compare(tmp_path, evaluations(tmp_path), at=3.0)
     empty = ["forgetting", "difference", "p", "p_holm", "tost_p", "kl_newest"]

@@ -138,6 +138,8 @@ class ForgetsLess(OfMethods):
             if family == self.method:  # the table has what it forgets more
                 three = [-three[0], -three[2], -three[1]]
             detail = f"at a learned gain of {row['learned_gain']:.3g}; p after Holm {row['p_holm']:.2g}"
+            others = part[part["family"] == against]
+            detail += "" if others.empty else beside(row, others.iloc[0])
             metadata = {
                 "n": row["n"],
                 "groups": row["groups"],
@@ -151,6 +153,16 @@ class ForgetsLess(OfMethods):
             }
             pieces.append(self.piece(model, three, noise, **metadata, detail=detail))
         finding.evidence.extend(pieces)
+
+
+MOVED = {"kl_newest": "KL to base", "update_norm": "||dW||"}  # who forgets less may have changed less
+
+
+def beside(row, other) -> str:
+    """How far both have moved from the base at that gain, in words."""
+    pairs = {words: (row.get(column), other.get(column)) for column, words in MOVED.items()}
+    known = {words: pair for words, pair in pairs.items() if None not in pair and np.isfinite(pair).all()}
+    return "".join(f"; {words} {mine:.3g} against {theirs:.3g}" for words, (mine, theirs) in known.items())
 
 
 def parse(checkpoints):

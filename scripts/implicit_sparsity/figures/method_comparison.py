@@ -12,6 +12,7 @@ NOISE = {"color": "0.85", "linewidth": 0, "zorder": 0}
 MARGIN = {"color": "0.35", "linestyle": (0, (1, 1)), "linewidth": 0.8}
 COLUMNS = ["model", "order", "score", "family", "against", "learned_gain", "forgetting", "forgetting_low"]
 COLUMNS += ["forgetting_high", "p_holm", "noise_sd", "margin", "points", "seeds", "n", "groups", "note"]
+COLUMNS += ["kl_newest", "update_norm"]
 
 
 @dataclass
@@ -79,7 +80,9 @@ class MethodComparison(Figure):
         for end in (-1, 1):
             ax.axvline(end * part["margin"].iloc[0], **MARGIN, zorder=1)
         stars = [" *" if row.p_holm < 0.05 else "" for row in part.itertuples()]
-        ax.set_yticks(range(len(part)), [base.readable(f, 34) + s for f, s in zip(part["family"], stars)])
+        norms = [f" [{x:.2g}]" if x == x else "" for x in part["update_norm"]]
+        names = [base.readable(family, 34) for family in part["family"]]
+        ax.set_yticks(range(len(part)), map("".join, zip(names, stars, norms)))
         ax.set_ylim(len(part) - 0.5, -0.5)
         ax.margins(x=0.1)
 
@@ -102,4 +105,6 @@ def note_of(frame) -> str:
         f"{base.documents(frame)}). "
         f"*: differs from {references} in paired tests over groups, p < 0.05 after Holm. "
     )
+    if frame["update_norm"].notna().any():
+        note += "[..]: ||dW|| since the base at that gain. "
     return note + ("Noise floor: SD over seeds of the same settings." if seeds > 1 else "No noise floor.")

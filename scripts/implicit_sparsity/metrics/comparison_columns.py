@@ -27,6 +27,7 @@ COMPARED = {  # column of ``comparisons``: what it is
     "noise_range": "largest range of forgetting over the seeds of one setting",
     "noise_runs": "runs that the noise floor is from",
     "kl_newest": "covariate: mean over stages of KL(base || tuned) on the newest domain, at that gain",
+    "update_norm": "||dW||_F since base after the last stage, mean over seeds, at that gain",
     "trainable": "trainable parameters of a stage, the most of any",
     "trainable_ratio": "that, divided by the reference's",
     "tokens": "tokens trained on in a run",
@@ -51,6 +52,7 @@ POINTS = {  # column of ``fronts``: what it is
     "forgetting_sd": "its SD over seeds, the noise floor",
     "tost_p": "as in `comparisons`, at this point",
     "kl_newest": "mean over stages and seeds of KL(base || tuned) on the newest domain",
+    "update_norm": "||dW||_F since base after the last stage, mean over seeds",
     "trainable": "trainable parameters of a stage, the most of any",
     "tokens": "tokens trained on in a run",
 }
