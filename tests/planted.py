@@ -183,8 +183,13 @@ def write_stages(
     return folders
 
 
-def write_gradients(path, sketches, domain, kinds=("attention", "ffn"), columns=4, model="nano", **more):
-    """A gradient store: ``sketches`` [half, document, module, dim], a module of each kind in every layer."""
+def write_gradients(
+    path, sketches, domain, kinds=("attention", "ffn"), columns=4, model="nano", names=None, **more
+):
+    """A gradient store: ``sketches`` [half, document, module, dim], a module of each kind in every layer.
+
+    names: the group of each document [half, document]; else each has its own.
+    """
     sketches = np.asarray(sketches, np.float32)
     dims, count = ("half", "document", "module"), sketches.shape[2]
     layers = np.arange(count) // len(kinds)
@@ -205,7 +210,10 @@ def write_gradients(path, sketches, domain, kinds=("attention", "ffn"), columns=
         "layer": (("module",), layers, metadata()),
         "kind": (("module",), kind, metadata()),
         "column": (("dim",), column, metadata()),
+        "group": (dims[:2], np.arange(2 * sketches.shape[1]).reshape(2, -1), metadata()),
     }
+    if names is not None:
+        coords["group"] = (dims[:2], np.asarray(names), metadata())
     attrs = {"model": model, "checkpoint": "base", "domain": domain, "revision": "r", "model_sha256": "s"}
     return write_store(path, arrays, coords, attrs | more)
 
@@ -234,6 +242,7 @@ def write_drift(
     names = {"reference": ["base", "previous"], "domain": list(domains), "measure": list(drift.MEASURES)}
     names |= {"layer": range(layers), "left_out": range(-1, documents), "document": range(documents)}
     coords = {name: ((name,), np.array(labels), metadata()) for name, labels in names.items()}
+    coords["group"] = (sizes, np.tile(np.arange(documents), (len(domains), 1)), metadata())
     attrs = {"model": model, "checkpoint": checkpoint, "revision": "r", "model_sha256": "s"}
     return write_store(path, arrays, coords, attrs | more)
 

@@ -102,7 +102,7 @@ def gradients(effect, reach, noise, model="big"):
     rows = []
     for i, (a, b) in enumerate(PAIRS):
         at = {"model": model, **BASE, "layer": -1, "kind": "all", "domain_a": a, "domain_b": b}
-        at |= {"measure": "cosine", "n": 32}
+        at |= {"measure": "cosine", "n": 32, "groups": 32}
         cosine = (1 if i % 2 else -1) * effect
         rows.append(at | {"quantity": "disattenuated"} | three(cosine, reach))
         rows.append(at | {"quantity": "sketch_error", "value": noise})
@@ -200,7 +200,8 @@ def growth(effect, reach, noise, width=400):
     for order, domains in ORDERS.items():
         for after, domain in enumerate(domains, 1):
             at = {"model": "big", **BASE, "layer": -1, "place": "ffn", "order": order, "after": after}
-            at |= {"domain": domain, "energy": 0.95, "measure": "growth", "n": 4, "width": width}
+            at |= {"domain": domain, "energy": 0.95, "measure": "growth", "n": 60, "width": width}
+            at["groups"] = 12
             grown = {k: width * v for k, v in three(noise + effect, own).items()}
             floor = {k: width * v for k, v in three(noise, own).items()}
             rows += [at | {"quantity": "signal"} | grown, at | {"quantity": "floor"} | floor]

@@ -81,6 +81,8 @@ def write_task(path, learned, model, checkpoint, slower=1.0, domains=DOMAINS, le
         "sampled": (("domain",), np.full(len(domains), 48), metadata()),
     }
     coords = {"domain": (("domain",), np.array(domains), metadata()), "layer": layers}
+    names = np.tile(np.arange(left - 1), (len(domains), 1))
+    coords["group"] = (("domain", "document"), names, metadata())
     coords["tau"] = (("tau",), np.array([0.0, 0.1]), metadata())
     return str(write_store(path, arrays, coords, attrs(model, checkpoint) | {"options": {}}))
 
@@ -95,7 +97,7 @@ def spectra_store(path, rng, model, domains=DOMAINS):
             half[domain] = {("ffn", layer): np.swapaxes(part, -1, -2) @ part for layer, part in enumerate(x)}
     arrays, coords = input_spectra.used(moments, {"main": list(domains)}, [0.95, 0.99])
     coords["layer"] = np.arange(LAYERS)
-    return str(write_store(path, arrays, coords, attrs(model, "base") | {"options": BUDGET}))
+    return str(write_store(path, arrays, coords, attrs(model, "base") | {"options": BUDGET, "documents": 60}))
 
 
 def change_store(path, rng, model, checkpoint, size, domains=DOMAINS):

@@ -6,6 +6,7 @@ import pytest
 from measure import measure
 
 from implicit_sparsity.measurements import input_spectra
+from implicit_sparsity.passes import document_groups
 from implicit_sparsity.probes.capacity import Capacity
 from implicit_sparsity.storage.store import open_store
 
@@ -25,7 +26,9 @@ def test_measured_moments_are_those_of_the_layers_inputs(nano, tmp_path, kind, p
     folder, tokens = nano(kind)
     network, shards = loading.load(folder, device="cpu"), Tokens(tokens["code"])
     split, special = shards.split("probe_a"), shards.index["special_ids"]
-    result = input_spectra.measure(network, [0, 3], split, special, OPTIONS)
+    taken = input_spectra.take(split, special, OPTIONS)
+    part = document_groups.deal(taken[2], [keep.sum() for keep in taken[1]], 4)
+    result = input_spectra.measure(network, [0, 3], taken, OPTIONS)
     assert set(result) == {(place, layer) for place in places for layer in (0, 3)}
     seen, left, total = [], 200, {}
     with module_inputs({3: ffn.feed_forwards(network)[3].mlp}, lambda _, x: seen.append(x[0])):
@@ -37,7 +40,7 @@ def test_measured_moments_are_those_of_the_layers_inputs(nano, tmp_path, kind, p
             with torch.inference_mode():
                 forward.hidden_states(network, torch.from_numpy(ids.astype(np.int64))[None])
             x = seen[-1][keep].double().numpy()
-            total[number % 4] = total.get(number % 4, 0) + x.T @ x
+            total[part[number]] = total.get(part[number], 0) + x.T @ x
             left -= len(keep)
             if not left:
                 break

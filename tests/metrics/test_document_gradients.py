@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.metrics import document_gradients, gradients
+from implicit_sparsity.metrics import clusters, document_gradients, gradients
 
 
 def random(seed=0):
@@ -52,6 +52,22 @@ def test_interval_covers_the_planted_cosine(n, cosine, halves, decay, heavy):
         covered += ((low <= cosine) & (cosine <= high))[known].tolist()
     assert len(covered) > 450
     assert 0.92 <= np.mean(covered) <= 0.98
+
+
+@pytest.mark.parametrize("sizes", [(1, 1, 2, 3) * 3, (3,) * 20], ids=["12 unequal groups", "20 groups"])
+def test_means_of_groups_cover_where_their_documents_do_not(sizes):
+    """Documents of a group have an intraclass correlation of 0.9: the unit is the mean of a group."""
+    draw, hits, naive, cosine = random(8), [], [], 0.5
+    place = np.repeat(np.arange(len(sizes)), sizes)
+    averages = clusters.members(place) / np.array(sizes)[:, None]
+    for seed in range(20):
+        x = documents(draw, 25, len(sizes), cosine, halves=0.5)
+        noise = np.sqrt(len(sizes) / 2 * 0.1 / 100) * draw.standard_normal((2, 25, len(place), 100))
+        x = x[:, :, place] + noise
+        for units, into in ((averages @ x, hits), (x, naive)):
+            low, high = document_gradients.mean_cosine_interval(*grams(*units), resamples=400, seed=seed)
+            into += ((low <= cosine) & (cosine <= high))[np.isfinite(low)].tolist()
+    assert 0.92 <= np.mean(hits) <= 0.985 and np.mean(naive) < 0.85, (np.mean(hits), np.mean(naive))
 
 
 def test_interval_needs_no_luck_with_the_draw_and_narrows_with_documents():

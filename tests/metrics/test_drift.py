@@ -74,15 +74,15 @@ def test_left_out_is_what_is_found_without_the_document():
             assert result[name][1 + document] == pytest.approx(alone[name], rel=1e-9), name
 
 
-def test_documents_cka_is_the_usual_one_with_one_position_a_document():
+def test_groups_cka_is_the_usual_one_with_one_position_a_document():
     random = np.random.default_rng(5)
     x, y = random.standard_normal((2, 12, 30)) + random.standard_normal((12, 30))
-    result = drift.documents_cka(x + 7, y, np.arange(12))
+    result = drift.groups_cka(x + 7, y, np.arange(12))
     assert result[0] == pytest.approx(spectra.linear_cka(x, y))
     without = [spectra.linear_cka(*(np.delete(z, d, 0) for z in (x, y))) for d in range(12)]
     assert result[1:] == pytest.approx(without)
     uneven = np.array([0, 0, 0, 1, 2, 2, 3, 4, 5, 5, 5, 5])
-    assert drift.documents_cka(x + 7, y, uneven) == pytest.approx(drift.documents_cka(x, y, uneven))
+    assert drift.groups_cka(x + 7, y, uneven) == pytest.approx(drift.groups_cka(x, y, uneven))
 
 
 def test_related_positions_of_unrelated_states_are_no_similarity():

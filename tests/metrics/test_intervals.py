@@ -2,9 +2,10 @@
 
 import numpy as np
 import pandas as pd
+import planted
 import pytest
 
-from implicit_sparsity.metrics import intervals
+from implicit_sparsity.metrics import clusters, intervals
 from implicit_sparsity.metrics.intervals import mean_range
 
 
@@ -26,13 +27,26 @@ def test_intervals_of_means_cover(documents):
     random = np.random.default_rng(10)
     nats = random.gamma(4.0, 0.25, (2000, documents))  # mean 1, skewed as divergences are
     for scale in ("log", "linear"):
-        low, high = intervals.jackknife_interval(intervals.leave_one_out(nats), scale)
+        low, high = intervals.jackknife_interval(clusters.leave_one_out(nats, range(documents)), scale)
         assert 0.92 <= np.mean((low <= 1) & (high >= 1)) <= 0.98, scale
-    linear = intervals.jackknife_interval(intervals.leave_one_out(nats[0]))
+    linear = intervals.jackknife_interval(clusters.leave_one_out(nats[0], range(documents)))
     from scipy.stats import sem, t
 
     reach = t.ppf(0.975, documents - 1) * sem(nats[0])
     assert linear == pytest.approx([nats[0].mean() - reach, nats[0].mean() + reach])
+
+
+@pytest.mark.parametrize("sizes", [(4,) * 10, (1, 2, 3, 6) * 4], ids=["10 groups", "16 unequal groups"])
+def test_leaving_out_groups_covers_where_their_documents_are_nearly_one(sizes):
+    """An intraclass correlation of 0.9 of log-normal values; leaving out documents would not do."""
+    random, names = np.random.default_rng(11), np.repeat(np.arange(len(sizes)), sizes)
+    values = np.exp(0.5 * np.array([planted.clustered(random, names, 0.9) for _ in range(2000)]))
+    truth, shares = np.exp(0.125), []
+    for groups, counts in ((names, sizes), (np.arange(len(names)), None)):
+        left = clusters.leave_one_out(values, groups)
+        low, high = intervals.jackknife_interval(left, "log", sizes=counts)
+        shares.append(np.mean((low <= truth) & (truth <= high)))
+    assert 0.92 <= shares[0] <= 0.98 and shares[1] < 0.8, shares
 
 
 def test_range_over_seeds():

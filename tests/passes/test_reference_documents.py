@@ -8,8 +8,8 @@ from implicit_sparsity.errors import InputError
 from implicit_sparsity.passes import reference_documents
 
 
-def document(ids, prompt):
-    return Document(np.array(ids, np.uint32), np.arange(len(ids)) < prompt, {})
+def document(ids, prompt, group="alone"):
+    return Document(np.array(ids, np.uint32), np.arange(len(ids)) < prompt, {"group": group})
 
 
 def test_special_and_leading_tokens_do_not_count():
@@ -34,18 +34,8 @@ def test_the_first_documents_that_are_wanted_and_no_fewer():
     assert [d.ids[0] for d in result] == [3, 6], "the others have no token that follows a prompt"
     short = reference_documents.first_documents(split, 2, "here", wanted=lambda d: len(d.ids) < 3)
     assert [d.ids[0] for d in short] == [1, 3]
+    groups = [document([i, 2], 1, group) for i, group in enumerate("aabac")]
+    assert [d.ids[0] for d in reference_documents.first_documents(groups, 4, "here")] == [0, 2, 4, 1]
     with pytest.raises(InputError, match="2 documents with a completion, 3 are wanted") as error:
         reference_documents.first_documents(split, 3, "probes.here.documents", "folder")
     assert str(error.value).startswith("folder: probes.here.documents: ")
-
-
-def test_documents_in_turn_of_their_groups():
-    """One of every group, then the second ones: as many groups as can be."""
-    from types import SimpleNamespace
-
-    class Split(list):
-        meta = property(lambda self: [document.meta for document in self])
-
-    groups = ["a", "a", "a", "b", "a", "c", "b"]
-    split = Split(SimpleNamespace(meta={"group": group}, place=i) for i, group in enumerate(groups))
-    assert [document.place for document in reference_documents.in_turn(split)] == [0, 3, 5, 1, 6, 2, 4]

@@ -14,8 +14,9 @@ from implicit_sparsity.passes import representations
 OPTIONS = {"documents": 3, "positions": 2, "skip_first": 1}
 
 
-def document(ids, prompt):
-    return SimpleNamespace(ids=np.array(ids, np.uint32), prompt=np.arange(len(ids)) < prompt)
+def document(ids, prompt, group=None):
+    meta = {"group": group or str(ids)}
+    return SimpleNamespace(ids=np.array(ids, np.uint32), prompt=np.arange(len(ids)) < prompt, meta=meta)
 
 
 def test_the_reference_set_is_the_first_documents_with_a_place_and_a_completion():
@@ -30,7 +31,10 @@ def test_the_reference_set_is_the_first_documents_with_a_place_and_a_completion(
     result = representations.reference(split, [1], OPTIONS)
     assert [one.ids[0] for one in result.documents] == [5, 4, 3]
     assert [places.tolist() for places in result.positions] == [[2, 4], [2], [1, 4]]
-    assert result.owner.tolist() == [0, 0, 1, 2, 2]
+    assert result.owner.tolist() == result.group.tolist() == [0, 0, 1, 2, 2]
+    split[4].meta["group"] = split[0].meta["group"]
+    result = representations.reference(split, [1], OPTIONS)
+    assert [one.ids[0] for one in result.documents] == [5, 4, 3] and result.group.tolist() == [0, 0, 1, 0, 0]
     with pytest.raises(InputError, match="holds 3 documents with a completion, 4 are wanted") as error:
         representations.reference(split, [1], OPTIONS | {"documents": 4}, "folder")
     assert str(error.value).startswith("folder: probes.drift.documents: ")

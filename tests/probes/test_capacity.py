@@ -36,7 +36,7 @@ def planted(subspaces, width=30, layers=2, groups=4):
 def rows_of(tmp_path, moments, orders, energy=(0.95, 0.99), **options):
     arrays, coords = input_spectra.used(moments, orders, list(energy))
     layers = sorted({layer for _, layer in next(iter(moments["a"].values()))})
-    attrs = ATTRS | {"options": OPTIONS}
+    attrs = ATTRS | {"options": OPTIONS, "documents": 24}
     store = write_store(tmp_path / "s.zarr", arrays, coords | {"layer": np.array(layers)}, attrs)
     probe_table(str(tmp_path / "t.csv"), probe="capacity", input_spectra=[str(store)], options=options)
     return read_table(tmp_path / "t.csv")
@@ -66,7 +66,12 @@ def test_orthogonal_and_shared_subspaces_give_exact_counts(tmp_path):
     np.testing.assert_allclose(values(frame, "growth", "floor", energy=0.99), 0, atol=0.6)
     bounds = frame[frame["measure"] == "used"]
     assert (bounds["high"] - bounds["low"]).max() < 1e-9, "equal groups leave nothing to chance"
-    assert set(frame["width"]) == {30} and set(frame["n"]) == {4}
+    assert (
+        set(frame["width"]) == {30}
+        and set(frame["groups"]) == {4}
+        and set(frame["n"]) == {24}
+        and not frame["trusted"].any()
+    )
 
 
 def test_the_null_is_the_other_half_and_adds_almost_nothing(tmp_path):
@@ -113,11 +118,12 @@ def test_a_nan_too_few_documents_and_no_store(nano, tmp_path):
     folder, tokens = nano("llama")
     network, split = loading.load(folder, device="cpu"), Tokens(tokens["code"]).split("probe_a")
     with pytest.raises(InputError, match="are wanted"):
-        input_spectra.measure(network, [0], split, [], OPTIONS | {"tokens": 9999}, tokens["code"])
+        input_spectra.take(split, [], OPTIONS | {"tokens": 9999}, tokens["code"])
+    taken = input_spectra.take(split, [], OPTIONS)
     with torch.no_grad():
         network.model.embed_tokens.weight[:] = float("nan")
     with pytest.raises(InputError, match="ffn in layer 0 are not finite"):
-        input_spectra.measure(network, [0], split, [], OPTIONS, tokens["code"])
+        input_spectra.measure(network, [0], taken, OPTIONS, tokens["code"])
     assert Capacity().rows({}) == []
     spans = {"one": range(4), "two": range(4, 8)}
     dead = planted(spans)

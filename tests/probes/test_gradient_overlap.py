@@ -18,10 +18,14 @@ from implicit_sparsity.storage.tables import read_table
 QUICK = {"resamples": 200, "permutations": 40, "k": (2,)}
 
 
-def measure(folder, planted, columns=4, **options):
-    """Table of stores with ``planted``: domain -> sketches [half, document, module, dim]."""
+def measure(folder, planted, columns=4, names=None, **options):
+    """Table of stores with ``planted``: domain -> sketches [half, document, module, dim].
+
+    names: of groups.
+    """
+    how = {"columns": columns, "names": names}
     datasets = {
-        domain: open_store(write_gradients(folder / f"{domain}.zarr", values, domain, columns=columns))
+        domain: open_store(write_gradients(folder / f"{domain}.zarr", values, domain, **how))
         for domain, values in planted.items()
     }
     return pd.DataFrame(load("probes", "gradient_overlap", **QUICK | options).rows(datasets))
@@ -51,6 +55,31 @@ def test_planted_cosine_is_within_its_interval_and_the_raw_one_is_not_it(tmp_pat
         part(frame, "ceiling", own=True)["value"].mean(),
     )
     assert halves == pytest.approx(result["value"].mean(), abs=0.03)
+
+
+def test_documents_of_a_group_are_one_observation(tmp_path):
+    """Copies of a document tell nothing new: the table is that of the documents without their copies."""
+    planted = noisy_gradients(np.random.default_rng(9), 0.4, documents=5)
+    own = np.repeat(np.arange(5), (1, 1, 2, 3, 5))
+    copied = {domain: values[:, own] for domain, values in planted.items()}
+    frame = measure(tmp_path / "copied", copied, names=np.stack([own, own + 5]))
+    assert set(frame["n"]) == {24} and set(frame["groups"]) == {10} and frame["trusted"].all()
+    once = measure(tmp_path / "once", planted)
+    assert set(once["n"]) == {10} and set(once["groups"]) == {10}
+    pd.testing.assert_frame_equal(frame.drop(columns="n"), once.drop(columns="n"), rtol=1e-6, atol=1e-9)
+    alone = measure(tmp_path / "alone", copied)
+    apart = [part(table, "disattenuated", kind="all")["value"].mean() for table in (alone, once)]
+    assert apart[0] < apart[1], "pairs of copies make a mean look longer than it is"
+
+
+def test_few_groups_have_a_value_and_no_interval(tmp_path):
+    planted = noisy_gradients(np.random.default_rng(10), 0.5)
+    names = np.repeat([[0], [1]], 8, axis=1)
+    frame = measure(tmp_path, planted, names=names)
+    assert set(frame["groups"]) == {2} and not frame["trusted"].any()
+    assert np.isfinite(part(frame, "signal")["value"]).all()
+    assert part(frame, "disattenuated")[["low", "high"]].isna().all(axis=None)
+    assert part(frame, "signal", "subspace")["value"].isna().all()
 
 
 def test_labels_that_mean_nothing_give_sep_near_zero_and_no_signal_below_the_deals(tmp_path):

@@ -6,7 +6,7 @@ import xarray as xr
 from scipy import stats
 
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.metrics import drift
+from implicit_sparsity.metrics import clusters, drift
 from implicit_sparsity.options import load
 
 DOCUMENTS, KL = 5, np.array([[0.1, 0.2, 0.4, 0.1, 0.2], [1.0, 2, 3, 4, 5]])
@@ -26,7 +26,9 @@ def store(**attrs):
     }
     names = {"reference": ["base", "previous"], "domain": ["code", "math"], "layer": [0, 1, 2]}
     names |= {"measure": list(drift.MEASURES), "left_out": range(-1, DOCUMENTS)}
-    return xr.Dataset(variables, {name: list(labels) for name, labels in names.items()}, attrs)
+    coords = {name: list(labels) for name, labels in names.items()}
+    coords["group"] = (("domain", "document"), [list(range(DOCUMENTS))] * 2)
+    return xr.Dataset(variables, coords, attrs)
 
 
 def rows(dataset, **options) -> list[dict]:
@@ -79,6 +81,20 @@ def test_intervals_are_over_documents_on_the_measures_scale(level):
     assert [logged["low"], logged["high"]] == pytest.approx([0.2 * np.exp(-reach), 0.2 * np.exp(reach)])
     angle = one(result, **keys, measure="mean_angle")
     assert angle["unit"] == "rad" and angle["low"] < angle["value"] < angle["high"]
+
+
+def test_a_domain_of_fewer_groups_has_fewer_left_out():
+    """Of the second domain two documents are one group: its last place is empty, and does not count."""
+    dataset = store().assign_coords(group=(("domain", "document"), [list("abcde"), list("abcda")]))
+    dataset["drift"][:, 1, :, :, -1] = np.nan
+    result = rows(dataset)
+    signal = one(result, reference="base", domain="math", layer=0, measure="drift_excess", quantity="signal")
+    assert (signal["n"], signal["groups"], signal["trusted"]) == (5, 4, False)
+    spread = np.sqrt(3 / 4 * ((LEFT_OUT[1:5] - LEFT_OUT[1:5].mean()) ** 2).sum())
+    reach = stats.t.ppf(0.975, clusters.freedom([2, 1, 1, 1])) * spread
+    assert signal["high"] - signal["value"] == pytest.approx(reach)
+    kl = one(result, domain="math", measure="kl")
+    assert kl["groups"] == 4 and kl["value"] == pytest.approx(np.mean(KL[1]))
 
 
 def test_divergence_is_the_mean_of_documents_from_base_alone():

@@ -26,6 +26,7 @@ def store():
     }
     names = {"reference": ["base", "previous"], "domain": ["code"], "layer": [0, 1], "split": SPLITS}
     names |= {"network": ["base", "previous", "tuned"], "share": SHARES}
+    names["group"] = (("domain", "document"), [list("abcde")])
     return xr.Dataset(variables, names, {"model": "moe", "checkpoint": "lora.main.seed0.stage2"})
 
 
@@ -41,7 +42,7 @@ def one(rows, **keys) -> dict:
 def test_there_is_a_row_of_everything_and_none_of_a_dense_model():
     result, probe = rows(store()), load("probes", "routing_drift")
     assert len(result) == 2 * 2 * 2 * 2 + 2 * 2 * 2 * 2  # changed and unrelated; shares, new and old
-    assert all(set(row) == set(probe.COLUMNS) and row["n"] == 5 for row in result)
+    assert all(set(row) == set(probe.COLUMNS) and row["n"] == row["groups"] == 5 for row in result)
     assert probe.rows({"": store().drop_vars("rerouted")}) == [] == probe.rows({})
 
 
@@ -62,6 +63,13 @@ def test_the_interval_of_a_mean_is_students(level):
     signal = one(rows(store(), level=level), **keys)
     expected = stats.ttest_1samp(DOCUMENTS, 0).confidence_interval(level)
     assert [signal["low"], signal["high"]] == pytest.approx([expected.low, expected.high])
+
+
+def test_documents_of_one_group_are_left_out_together():
+    dataset = store().assign_coords(group=(("domain", "document"), [list("aabca")]))
+    signal = one(rows(dataset), reference="base", layer=0, split="both", quantity="signal")
+    assert signal["value"] == pytest.approx(0.2) and (signal["n"], signal["groups"]) == (5, 3)
+    assert np.isnan(signal["low"]) and not signal["trusted"]
 
 
 def test_the_shared_experts_share_stands_beside_that_of_each_reference():

@@ -45,7 +45,12 @@ class H1c(Claim):
             noise = pairs.loc[pairs["quantity"] == "sketch_error", "value"].mean()
             listed = "; ".join(f"{r.domain_a}-{r.domain_b} {r.value:.2f}" for r in cosines.itertuples())
             n = own_documents(part) or cosines["n"].max()
-            metadata = {"n": n, "detail": listed + origin(part), "neutral": self.threshold}
+            metadata = {
+                "n": n,
+                "groups": cosines["groups"].min(),
+                "detail": listed + origin(part),
+                "neutral": self.threshold,
+            }
             finding.evidence.append(self.piece(model, three, noise, **metadata))
 
 

@@ -48,6 +48,7 @@ class H3c(Claim):
             three = verdict.together(*np.array(steps).T)
             noise = floor["value"].mean(skipna=False)
             detail = f"{len(steps)} further domains, width {width:.0f}: "
-            detail += ", ".join(f"{step[0] * width:+.0f}" for step in steps) + " dimensions (n: groups)"
+            detail += ", ".join(f"{step[0] * width:+.0f}" for step in steps) + " dimensions"
             metadata = {"n": part["n"].max(), "order": order, "detail": detail}
+            metadata["groups"] = part["groups"].min()
             finding.evidence.append(self.piece(model, three, noise, **metadata))

@@ -247,7 +247,7 @@ def spread(table, by, units: str = ""):
     columns = grouped["value"].agg(mean="mean", low="min", high="max", n="count")
     if units:
         columns = columns.join(grouped["n"].max().rename(units))
-        columns = columns.join(grouped["groups"].min()) if "groups" in table else columns
+        columns = columns.join(grouped["groups"].min())
     return columns.reset_index()
 
 

@@ -18,7 +18,8 @@ STYLES = {
 }
 LABELS = {"used": "domains so far", "null": "old domain again (floor)", "first": "first domain alone"}
 PANELS = {"domains": ("mean over layers", "domains so far"), "layers": ("first domain and all", "layer")}
-COLUMNS = ("model", "revision", "order", "panel", "line", "x", "value", "low", "high", "n", "width", "tokens")
+COLUMNS = ("model", "revision", "order", "panel", "line", "x", "value", "low", "high", "n", "groups")
+COLUMNS += ("width", "tokens")
 
 
 @dataclass
@@ -84,6 +85,6 @@ class Capacity(Figure):
             "energy of all domains' inputs, each domain weighing alike, over the width "
             f"({base.span(frame['width'])}).{each} n = {base.span(frame['tokens'])} tokens of a half domain, "
             "which bound what can be seen; bands: 95 % intervals, leaving out "
-            f"{base.span(frame['n'])} groups of documents in turn. Floor: the other half of "
+            f"{base.grouped(frame)} of {base.span(frame['n'])} documents in turn. Floor: the other half of "
             "the domain before is added instead of a new one."
         )

@@ -6,7 +6,7 @@ so that equally many documents are added; there is none at t = 1.
 
 Inputs are of two places: "ffn", what gate and up read (and the router, in a mixture), width H; "down", what
 ``down_proj`` reads, width N, in dense layers alone, as a mixture's experts read their own tokens each.
-Shapes: G groups of whole documents, R = 1 + G replicates, E energies.
+Shapes: G parts of whole groups of documents, R = 1 + G replicates, E energies.
 """
 
 from dataclasses import dataclass
@@ -22,6 +22,7 @@ from implicit_sparsity.models import loading
 from implicit_sparsity.models.ffn import feed_forwards
 from implicit_sparsity.models.hooks.watching import module_inputs
 from implicit_sparsity.options import option
+from implicit_sparsity.passes import document_groups
 from implicit_sparsity.passes.document_loop import over_documents
 from implicit_sparsity.passes.reference_documents import counting, evenly
 
@@ -38,9 +39,10 @@ class InputSpectra(Measurement):
         512, low=1, help="per half and domain: a half can show no more dimensions than it has tokens"
     )
     groups: int = option(
-        4,
+        10,
         low=4,
-        help="of documents, for intervals; memory: layers * domains * 2 * groups * width^2 * 8 bytes",
+        help="parts, of whole groups of documents, for intervals; memory: layers * domains * 2 * groups * "
+        "width^2 * 8 bytes",
     )
     energy: tuple = option(
         (0.95, 0.99), low=1e-9, high=1, help="shares of a domain's input energy that its dimensions hold"
@@ -60,13 +62,19 @@ class InputSpectra(Measurement):
     def measure(self, subject):
         network, options = subject.load(), self.settings()
         layers = capacity.layers_of(len(feed_forwards(network)), self.layers)
-        moments = {half: {} for half in "ab"}
+        taken = {}
         for domain in subject.shards:
             special, where = subject.special_ids(domain), subject.where(domain)
             for half, split in subject.halves(domain).items():
-                moments[half][domain] = measure(network, layers, split, special, options, where)
+                taken[half, domain] = take(split, special, options, where)
+        parts = min(len(set(document_groups.names(documents))) for _, _, documents in taken.values())
+        options["groups"], moments = min(parts, self.groups), {half: {} for half in "ab"}
+        for (half, domain), documents in taken.items():
+            where = subject.where(domain)
+            moments[half][domain] = measure(network, layers, documents, options, where)
         arrays, coords = used(moments, subject.orders, self.energy)
         subject.attrs["orders"] = subject.orders
+        subject.attrs["documents"] = sum(len(documents[0]) for documents in taken.values())
         return arrays, coords | {"layer": np.array(layers)}
 
     def passes(self, domains, length, stage):
@@ -80,23 +88,25 @@ class InputSpectra(Measurement):
         return {"moments": retained + 4.0 * max(widths) ** 2}
 
 
-def take(split, special_ids, options: dict, path=None) -> tuple[list, list]:
-    """(ids, which tokens count) of the first documents with ``options["tokens"]`` tokens that count.
+def take(split, special_ids, options: dict, path=None) -> tuple[list, list, list]:
+    """(ids, which tokens count, documents) of the first documents, groups in turn, that have as many
+    tokens that count as ``options["tokens"]``.
 
-    Of one document no more than a share of one group in them, evenly spaced: a group has one at least. Raises
-    InputError where there are fewer.
+    Of one document no more than a part's share of them, evenly spaced: a part has one document at
+    least. Raises InputError where there are fewer.
     """
-    left, ids, keeps = options["tokens"], [], []
+    left, ids, keeps, documents = options["tokens"], [], [], []
     most = -(-left // options["groups"])
-    for document in split:
+    for document in document_groups.in_turn(split):
         places = np.flatnonzero(counting(document.ids, special_ids, options["skip_first"]))
         taken = evenly(places, min(most, left))
         if len(taken):
             ids.append(np.asarray(document.ids))
             keeps.append(np.isin(np.arange(len(document.ids)), taken))
+            documents.append(document)
         left -= len(taken)
         if not left:
-            return ids, keeps
+            return ids, keeps, documents
     raise InputError(
         f"a probe half has {options['tokens'] - left} tokens that count, at most {most} of a "
         f"document, {options['tokens']} are wanted: raise splits.probe or lower the budget",
@@ -105,13 +115,11 @@ def take(split, special_ids, options: dict, path=None) -> tuple[list, list]:
     )
 
 
-def measure(model, layers, split, special_ids, options: dict, path=None) -> dict:
-    """{(place, layer): sum of x x' by group, float64 [G, width, width]} of one half of a domain.
-
-    Exactly ``options["tokens"]`` tokens; documents are dealt in turn to ``options["groups"]`` groups.
+def measure(model, layers, taken: tuple, options: dict, path=None) -> dict:
+    """{(place, layer): sum of x x' by part, float64 [G, width, width]} of one half of a domain, of what
+    ``take`` gave; groups are dealt whole to ``options["groups"]`` parts.
     """
-    groups = options["groups"]
-    ids, keeps = take(split, special_ids, options, path)
+    ids, keeps, documents = taken
     blocks = feed_forwards(model)
     modules = {("ffn", layer): blocks[layer].mlp for layer in layers}
     if options["down"]:
@@ -131,7 +139,7 @@ def measure(model, layers, split, special_ids, options: dict, path=None) -> dict
             total[group] = total.get(group, 0) + (part.T @ part).double()
 
     with module_inputs(modules, add):
-        dealt = np.arange(len(ids)) % groups
+        dealt = document_groups.deal(documents, [keep.sum() for keep in keeps], options["groups"])
         over_documents(model, ids, keeps, options["batch_tokens"], begin, groups=dealt)
     result = {name: np.stack([total[g].cpu().numpy() for g in sorted(total)]) for name, total in sums.items()}
     for (place, layer), moments in result.items():

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from implicit_sparsity.metrics import clusters
 from implicit_sparsity.models import ffn
 from implicit_sparsity.options import option
 from implicit_sparsity.passes import plasticity
@@ -61,10 +62,12 @@ class PlasticityTask(Measurement):
             for measure, (dims, long_name, units) in METADATA.items()
         }
         domains = {"long_name": "domain of the documents", "units": "1"}
+        documents = {"long_name": "group of a document; left_out goes through them", "units": "1"}
         tau = {"long_name": "dormant below tau * mean", "units": "1"}
         coords = {
             "domain": (("domain",), np.array(list(subject.shards)), domains),
             "layer": layers,
+            "group": (("domain", "document"), np.array(result["group"]), documents),
             "tau": (("tau",), np.array(self.tau, float), tau),
         }
         return arrays, coords
@@ -72,19 +75,21 @@ class PlasticityTask(Measurement):
     def _observed(self, subject, network) -> tuple[dict, int]:
         """({measure: values of each domain}, hidden width) of ranks and dormant neurons."""
         block, options = ffn.feed_forwards(network)[0], self.settings()
-        result = {name: [] for name in METADATA}
+        result = {name: [] for name in (*METADATA, "group")}
         neuron = np.arange(block.size)
         routed = block.experts * block.width
         experts = np.where(neuron < routed, neuron // block.width, -1) if block.experts else None
         for domain in subject.shards:
             split, special = subject.halves(domain)["a"], subject.special_ids(domain)
-            ids, keeps = plasticity.reference(split, special, options, subject.where(domain))
+            ids, keeps, names = plasticity.reference(split, special, options, subject.where(domain))
             hidden, owner, sums = plasticity.observe(network, ids, keeps, self.positions, self.batch_tokens)
-            for measure, values in plasticity.ranks(hidden, owner).items():
+            for measure, values in plasticity.ranks(hidden, clusters.places(names)[owner]).items():
                 result[measure].append(values)
-            result["dormant_share"].append(plasticity.dormant(sums, experts, self.tau))
+            result["dormant_share"].append(plasticity.dormant(sums, experts, self.tau, names))
             result["sampled"].append(len(owner))
-        return result, hidden.shape[-1]
+            result["group"].append(names)
+        ragged = ("effective_rank", "stable_rank", "dormant_share")
+        return result | {name: clusters.filled(result[name]) for name in ragged}, hidden.shape[-1]
 
     def passes(self, domains, length, stage):
         row, steps, again = (

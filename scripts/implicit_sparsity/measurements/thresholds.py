@@ -59,7 +59,7 @@ class Thresholds(Measurement):
         if domain not in calibrations:
             raise InputError(f"no store of {domain} among those that calibrate")
         documents = reference_documents.first_documents(
-            reference_documents.in_turn(subject.halves()["b"]),
+            subject.halves()["b"],
             self.documents,
             "probes.thresholds.documents",
             subject.where(),

@@ -100,6 +100,13 @@ def leave_one_out(values, groups) -> np.ndarray:
     return np.asarray(values, dtype=np.float64) @ (counted / counted.sum(axis=1, keepdims=True)).T
 
 
+def filled(parts) -> np.ndarray:
+    """Arrays [..., 1 + G] of different numbers of groups G, stacked; NaN at the end of the shorter."""
+    most = max(part.shape[-1] for part in parts)
+    pads = [[(0, 0)] * (part.ndim - 1) + [(0, most - part.shape[-1])] for part in parts]
+    return np.stack([np.pad(part, pad, constant_values=np.nan) for part, pad in zip(parts, pads)])
+
+
 def draw(groups, draws: int, rng) -> np.ndarray:
     """How often each document counts in each of B draws of as many groups, with replacement: int64 [B, n].
 

@@ -1,5 +1,7 @@
 """What the gradients of single documents tell about two domains: NumPy in, NumPy out.
 
+A document here is what is independent of the others: where documents come in groups, the mean of a group.
+
 All is found from inner products, whatever the gradients' length: ``aa [..., n, n]`` of the documents of A
 with each other, ``bb [..., m, m]`` of B's, ``ab [..., n, m]`` of A's with B's. A document with itself says
 how noisy it is, so means are compared over pairs of different documents.
@@ -10,6 +12,8 @@ import numpy as np
 from implicit_sparsity.errors import InputError
 
 from . import gradients
+
+FEWEST = 4  # documents of a domain, below which there is no interval and no dimension of the noise
 
 
 def half_cosines(gram, halves) -> np.ndarray:
@@ -122,8 +126,10 @@ def _centred(gram):
 
 def _sizes(ab):
     """Documents of A and of B; InputError for fewer than four."""
-    if min(ab.shape[-2:]) < 4:
-        raise InputError(f"{min(ab.shape[-2:])} documents of a domain are too few for an interval: 4 or more")
+    if min(ab.shape[-2:]) < FEWEST:
+        raise InputError(
+            f"{min(ab.shape[-2:])} documents of a domain are too few for an interval: {FEWEST} or more"
+        )
     return ab.shape[-2:]
 
 

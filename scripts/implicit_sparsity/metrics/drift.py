@@ -1,8 +1,8 @@
 """How far representations moved between two networks, by layer: NumPy in, NumPy out.
 
-Shapes: n positions of D documents, the same for both networks; H features; k directions of a subspace. The
-document is the unit: every measure comes as ``[1 + D]`` numbers, the value and what it is with each document
-left out in turn, which is what ``intervals.jackknife_interval`` is made of.
+Shapes: n positions of G groups of documents, the same for both networks; H features; k directions of a
+subspace. The group is the unit: every measure comes as ``[1 + G]`` numbers, the value and what it is with
+each group left out in turn, which is what ``intervals.jackknife_interval`` is made of.
 """
 
 from functools import cache
@@ -12,7 +12,7 @@ import numpy as np
 from implicit_sparsity.errors import InputError
 
 from . import gradients, spectra
-from .intervals import retained_documents
+from .intervals import retained_groups
 
 MEASURES = {  # name: (unit, scale of its interval)
     "relative_l2": ("1", "log"),
@@ -24,14 +24,14 @@ MEASURES = {  # name: (unit, scale of its interval)
     "mean_angle": ("rad", "angle"),
     "largest_angle": ("rad", "angle"),
 }
-RESERVE = 4  # directions kept beside each of the k, among which the subspace turns as documents are left out
+RESERVE = 4  # directions kept beside each of the k, among which the subspace turns as groups are left out
 
 
 def moved(old, new, owner, k: int) -> dict:
-    """Every measure of MEASURES between ``old`` and ``new`` ``[n, H]``, ``[1 + D]`` each.
+    """Every measure of MEASURES between ``old`` and ``new`` ``[n, H]``, ``[1 + G]`` each.
 
-    owner: int [n], the document of each position, 0 to D - 1. InputError where a state is not finite. What
-    is undefined is NaN: all of a layer of zeros, subspaces of more directions than there are.
+    owner: int [n], the group of documents of each position, 0 to G - 1. InputError where a state is not
+    finite. What is undefined is NaN: all of a layer of zeros, subspaces of more directions than there are.
     """
     old, new, owner = np.asarray(old, np.float64), np.asarray(new, np.float64), np.asarray(owner)
     if not (np.isfinite(old).all() and np.isfinite(new).all()):
@@ -41,19 +41,19 @@ def moved(old, new, owner, k: int) -> dict:
     plain = spectra.linear_cka(old, new) if len(old) >= 4 else np.nan
     alone = np.full(len(distance), np.nan)
     alone[0] = plain
-    values = distance, cos, documents_cka(old, new, owner), alone, energy, energy - floor
+    values = distance, cos, groups_cka(old, new, owner), alone, energy, energy - floor
     return dict(zip(MEASURES, (*values, angles.mean(axis=-1), angles[:, -1]), strict=True))
 
 
 def unrelated(old, new, owner, k: int) -> dict:
     """What each measure is where the two networks have nothing in common but their states' own means.
 
-    ``relative_l2`` and ``cosine``: every position with the positions of all other documents; CKA: exactly 0,
+    ``relative_l2`` and ``cosine``: every position with the positions of all other groups; CKA: exactly 0,
     as it is debiased; energy and angles: of a random subspace of k directions.
     """
     old, new, owner = np.asarray(old, np.float64), np.asarray(new, np.float64), np.asarray(owner)
     counts = np.bincount(owner).astype(np.float64)
-    square_old, square_new = (_by_document((x * x).sum(axis=1), owner) for x in (old, new))
+    square_old, square_new = (_by_group((x * x).sum(axis=1), owner) for x in (old, new))
     others = counts.sum() - counts
     apart = others @ square_old + others @ square_new - 2 * _across(old, new, owner)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -77,19 +77,19 @@ def random_angles(width: int, k: int, draws: int = 32) -> tuple[float, float]:
     return float(angles.mean()), float(angles[:, -1].mean())
 
 
-def documents_cka(x, y, owner) -> np.ndarray:
-    """Linear CKA, debiased over documents, ``[1 + D]``.
+def groups_cka(x, y, owner) -> np.ndarray:
+    """Linear CKA, debiased over groups of documents, ``[1 + G]``.
 
     ``spectra.linear_cka`` debiased takes positions for independent, and of related ones (those of one
-    document) finds CKA where there is none. Here its averages over 2, 3 and 4 different positions run over
-    positions of different documents, each document with the same weight: with one position a document it is
-    the same number. NaN for fewer than four documents.
+    group) finds CKA where there is none. Here its averages over 2, 3 and 4 different positions run over
+    positions of different groups, each group with the same weight: with one position a group it is
+    the same number. NaN for fewer than four groups.
     """
     k, g = (_centred(np.asarray(z, np.float64)) for z in (x, y))
     k, g = k @ k.T, g @ g.T
     same = _indicator(owner)
-    same = same / same.sum(axis=1, keepdims=True)  # [D, n], averages over a document's positions
-    retained, parts = retained_documents(len(same)), [(m @ same.T, same @ m @ same.T) for m in (k, g)]
+    same = same / same.sum(axis=1, keepdims=True)  # [G, n], averages over a group's positions
+    retained, parts = retained_groups(len(same)), [(m @ same.T, same @ m @ same.T) for m in (k, g)]
     own = [_hsic(m, m, same, p, p, retained) for m, p in zip((k, g), parts)]
     with np.errstate(invalid="ignore", divide="ignore"):
         both = np.where((own[0] > 0) & (own[1] > 0), own[0] * own[1], np.nan)
@@ -97,9 +97,9 @@ def documents_cka(x, y, owner) -> np.ndarray:
 
 
 def _hsic(k, g, same, of_k, of_g, retained):
-    """Unbiased HSIC of the documents each row of ``retained`` marks, from averages over documents."""
+    """Unbiased HSIC of the groups that each row of ``retained`` marks, from averages over groups."""
     (rows_k, a), (rows_g, b) = of_k, of_g
-    pairs = same @ (k * g) @ same.T  # [D, D]
+    pairs = same @ (k * g) @ same.T  # [G, G]
     triples = np.einsum("di,ie,if->def", same, rows_k, rows_g, optimize=True)
     index = np.arange(len(a))
     a, b, pairs = (m - np.diag(np.diagonal(m)) for m in (a, b, pairs))
@@ -120,10 +120,10 @@ def _hsic(k, g, same, of_k, of_g, retained):
 
 
 def _distances(old, new, owner):
-    """Relative L2 ``||X1 - X0|| / ||X0||`` and mean cosine of a position with itself, ``[1 + D]`` each."""
-    retained = retained_documents(owner.max() + 1)
+    """Relative L2 ``||X1 - X0|| / ||X0||`` and mean cosine of a position with itself, ``[1 + G]`` each."""
+    retained = retained_groups(owner.max() + 1)
     sums = [
-        retained @ _by_document(x, owner)
+        retained @ _by_group(x, owner)
         for x in (
             ((new - old) ** 2).sum(axis=1),
             (old * old).sum(axis=1),
@@ -139,9 +139,9 @@ def _distances(old, new, owner):
 def _subspaces(old, new, owner, k):
     """(drift energy, the same of ``old`` itself, principal angles [.., k]) of the top-k subspaces.
 
-    As documents are left out the subspaces turn, within the RESERVE * k leading directions of all.
+    As groups are left out the subspaces turn, within the RESERVE * k leading directions of all.
     """
-    retained = retained_documents(owner.max() + 1)
+    retained = retained_groups(owner.max() + 1)
     bases = [_leading(x, RESERVE * k) for x in (old, new)]
     if min(basis.shape[1] for basis in bases) < k:
         nothing = np.full(len(retained), np.nan)
@@ -151,7 +151,7 @@ def _subspaces(old, new, owner, k):
     turns = [np.linalg.eigh(moments)[1][..., ::-1][..., :k] for moments in inside]
     shares = []
     for x, moments in ((old, inside[0]), (new, _moments(new @ bases[0], same, retained))):
-        total = retained @ _by_document((x * x).sum(axis=1), owner)
+        total = retained @ _by_group((x * x).sum(axis=1), owner)
         shares.append(np.einsum("rak,rab,rbk->r", turns[0], moments, turns[0], optimize=True) / total)
     common, _ = np.linalg.qr(np.hstack(bases))  # [H, 2q]: both subspaces in few coordinates
     spans = [(common.T @ basis) @ turn for basis, turn in zip(bases, turns)]
@@ -169,13 +169,13 @@ def _leading(x, count):
 
 
 def _moments(x, same, retained):
-    """Second moments ``[1 + D, q, q]`` of ``x [n, q]``, of all documents and without each."""
+    """Second moments ``[1 + G, q, q]`` of ``x [n, q]``, of all groups and without each."""
     each = np.stack([x[row > 0].T @ x[row > 0] for row in same])
     return np.tensordot(retained, each, axes=1)
 
 
 def _across(x, y, owner):
-    """Sum of ``x_i . y_j`` over positions of different documents."""
+    """Sum of ``x_i . y_j`` over positions of different groups."""
     a, b = (_indicator(owner) @ z for z in (x, y))
     return float(a.sum(axis=0) @ b.sum(axis=0) - (a * b).sum())
 
@@ -184,7 +184,7 @@ def _indicator(owner):
     return (np.arange(owner.max() + 1)[:, None] == owner).astype(np.float64)
 
 
-def _by_document(values, owner):
+def _by_group(values, owner):
     return np.bincount(owner, weights=values)
 
 

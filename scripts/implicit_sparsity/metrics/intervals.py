@@ -18,6 +18,8 @@ makes intervals twice too wide. How these two cover is measured in tests/metrics
 
 import numpy as np
 
+from . import clusters
+
 DRAWS = 48  # of each half of a domain
 FEWEST = 4  # groups below which no interval is given
 SCALES = {  # name: (to the scale, back)
@@ -120,16 +122,17 @@ def mean_range(frame, by, value="value", over="seed"):
     return pd.concat([columns, runs.rename("n")], axis=1).reset_index()
 
 
-def retained_documents(count: int) -> np.ndarray:
-    """Which documents count: all, then all but each, ``[1 + D, D]``."""
+def retained_groups(count: int) -> np.ndarray:
+    """Which groups of documents count: all, then all but each, ``[1 + G, G]``."""
     return np.vstack([np.ones(count), 1 - np.eye(count)])
 
 
-def jackknife_interval(values, scale: str = "linear", level: float = 0.95):
-    """(low, high) about ``values[..., 0]`` from ``values[..., 1:]``, each with one document left out.
+def jackknife_interval(values, scale: str = "linear", level: float = 0.95, sizes=None):
+    """(low, high) about ``values[..., 0]`` from ``values[..., 1:]``, each with a group of documents left out.
 
-    Jackknife, on a scale where the value scatters about evenly: ``var = (D - 1)/D sum_d (v_d - mean v)^2``,
-    Student's t with D - 1 degrees of freedom; NaN for D < 4. Where the scale has no place for a value (a
+    Jackknife, on a scale where the value scatters about evenly: ``var = (G - 1)/G sum_g (v_g - mean v)^2``,
+    Student's t with G - 1 degrees of freedom, or where the groups' ``sizes`` [G] in documents are given, as
+    few as those leave (``clusters.freedom``); NaN for G < 4. Where the scale has no place for a value (a
     distance of 0, a cosine of 1) the interval is linear.
     """
     from scipy.stats import t
@@ -143,16 +146,10 @@ def jackknife_interval(values, scale: str = "linear", level: float = 0.95):
         scaled = there(values)
         fits = np.isfinite(scaled).all(axis=-1)
         spread = [np.sqrt((count - 1) * np.var(v[..., 1:], axis=-1)) for v in (scaled, values)]
-        reach = t.ppf((1 + level) / 2, count - 1) * np.array(spread)
+        degrees = count - 1 if sizes is None else clusters.freedom(sizes)
+        reach = t.ppf((1 + level) / 2, degrees) * np.array(spread)
         ends = [
             np.where(fits, back(scaled[..., 0] + sign * reach[0]), values[..., 0] + sign * reach[1])
             for sign in (-1, 1)
         ]
     return np.stack(ends)
-
-
-def leave_one_out(means) -> np.ndarray:
-    """``[..., D]`` values of documents -> ``[..., 1 + D]`` means of all, and of all but each."""
-    means = np.asarray(means, dtype=np.float64)
-    retained = retained_documents(means.shape[-1])
-    return means @ (retained / retained.sum(axis=1, keepdims=True)).T

@@ -144,6 +144,9 @@ class GradientSketcher:
         return sketch, norm, loss.item()
 
 
+META = {"document_id": "id", "group": "group", "source": "source"}  # coordinate of a document: in its line
+
+
 def measure_half(sketcher, split, count: int, progress=iter, path=None) -> dict:
     """Arrays of one half of a domain's documents; see ``as_store``."""
     documents = first_documents(split, count, "probes.gradients.documents", path)
@@ -152,7 +155,7 @@ def measure_half(sketcher, split, count: int, progress=iter, path=None) -> dict:
         "sketch": np.stack(sketches),
         "norm": np.stack(norms),
         "loss": np.array(losses),
-        "document_id": np.array([document.meta["id"] for document in documents]),
+        **{name: np.array([document.meta[key] for document in documents]) for name, key in META.items()},
     }
 
 
@@ -176,8 +179,9 @@ def as_store(halves: list, names: list[str], rank: int) -> tuple[dict, dict]:
         name: (("module",), np.array(list(values)), {"long_name": metadata[name], "units": "1"})
         for name, values in columns.items()
     }
-    words = {"long_name": "identifier of the document", "units": "1"}
-    coords["document_id"] = (dims[:2], both["document_id"], words)
+    for name, key in META.items():
+        words = {"long_name": f"{key} of the document", "units": "1"}
+        coords[name] = (dims[:2], both[name], words)
     column = {"long_name": "column of the projection that the number is a sketch of", "units": "1"}
     coords["column"] = (("dim",), np.repeat(np.arange(rank), dim // rank), column)
     return arrays, coords | {"half": np.array(["a", "b"])}

@@ -14,7 +14,7 @@ import torch
 
 from implicit_sparsity.corpora.tokens import Document
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.metrics import spectra
+from implicit_sparsity.metrics import clusters, spectra
 from implicit_sparsity.metrics.separation import scores
 from implicit_sparsity.models import batching, forward, losses
 from implicit_sparsity.models.ffn import feed_forwards
@@ -22,7 +22,7 @@ from implicit_sparsity.models.hooks.watching import module_inputs
 from implicit_sparsity.randomness import stream_seed
 from implicit_sparsity.training.pretraining import EveryWeight
 
-from . import activation_pass, reference_documents
+from . import activation_pass, document_groups, reference_documents
 from .accumulators import ActivationStatistics
 from .fresh_adapter import FreshAdapter
 
@@ -65,8 +65,9 @@ def pair_losses(model, batch) -> np.ndarray:
     return (torch.zeros_like(count).index_add_(0, row, nats.double()) / count).cpu().numpy()
 
 
-def reference(split, special_ids, options: dict, path=None) -> tuple[list, list]:
-    """(ids, which tokens count) of the first documents of a split, as many as ``options["documents"]``."""
+def reference(split, special_ids, options: dict, path=None) -> tuple[list, list, list]:
+    """(ids, which tokens count, groups) of the first documents of a split, as many as
+    ``options["documents"]``."""
 
     def counts(document):
         return reference_documents.counting(document.ids, special_ids, options["skip_first"])
@@ -79,7 +80,8 @@ def reference(split, special_ids, options: dict, path=None) -> tuple[list, list]
         wanted=lambda document: counts(document).any(),
         what="tokens that count",
     )
-    return [np.asarray(document.ids) for document in documents], [counts(document) for document in documents]
+    ids = [np.asarray(document.ids) for document in documents]
+    return ids, [counts(document) for document in documents], document_groups.names(documents)
 
 
 def observe(model, ids, keeps, positions: int, batch_tokens: int) -> tuple[np.ndarray, np.ndarray, dict]:
@@ -119,22 +121,23 @@ def spread(owner, positions: int) -> np.ndarray:
 
 
 def ranks(hidden, owner) -> dict:
-    """{effective_rank, stable_rank: [L, 1 + D]} of hidden states less their mean; then without each
-    document.
+    """{effective_rank, stable_rank: [L, 1 + G]} of hidden states less their mean; then without each group.
+
+    owner: the number of the group of documents of each state, [n].
     """
     result = {"effective_rank": [], "stable_rank": []}
     for x in hidden.astype(np.float64):
         x = np.linalg.qr(x.T, mode="r").T if x.shape[1] > x.shape[0] else x  # turned, which changes no rank
-        retained = [x, *(x[owner != document] for document in np.unique(owner))]
+        retained = [x, *(x[owner != group] for group in np.unique(owner))]
         retained = [part - part.mean(axis=0) for part in retained]
         for name, values in result.items():
             values.append([float(getattr(spectra, name)(part)) for part in retained])
     return {name: np.array(values) for name, values in result.items()}
 
 
-def dormant(arrays: dict, experts, taus) -> np.ndarray:
-    """Dormant share ``[tau, L, 1 + D]`` from sums of |h| by document; ``experts [N]``: whose neurons they
-    are, -1 of the shared expert, None in a dense layer.
+def dormant(arrays: dict, experts, taus, groups) -> np.ndarray:
+    """Dormant share ``[tau, L, 1 + G]`` from sums of |h| by document; ``experts [N]``: whose neurons they
+    are, -1 of the shared expert, None in a dense layer; groups [D]: the name of each document's.
 
     In a mixture a mean is over the tokens that were routed to the neuron; an expert that none reached is
     dormant.
@@ -143,7 +146,7 @@ def dormant(arrays: dict, experts, taus) -> np.ndarray:
     counts = np.broadcast_to(tokens[:, None, None], (*sums.shape[:2], 1))
     if experts is not None:
         counts = np.concatenate([arrays["group_routed_tokens"], counts], axis=-1)
-    retained = np.vstack([np.ones(len(sums)), 1 - np.eye(len(sums))])
+    retained = clusters.left_out(groups)
     result = np.empty((len(taus), sums.shape[1], len(retained)))
     for layer in range(sums.shape[1]):
         means = scores(retained @ sums[:, layer], retained @ counts[:, layer], experts)

@@ -1,6 +1,7 @@
 """The documents that a measurement takes of a split, and which of their tokens.
 
-Splits are in random order, so the first documents are a random sample, the same one for every checkpoint.
+They are taken group by group in turn (``document_groups``), so that as many groups as possible have a part.
+Splits are in random order, so the first are a random sample of groups, the same one for every checkpoint.
 Shapes: T tokens of a document.
 """
 
@@ -8,6 +9,8 @@ import numpy as np
 
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.models.batching import completion_tokens
+
+from . import document_groups
 
 
 def counting(ids, special_ids, skip_first: int) -> np.ndarray:
@@ -23,33 +26,17 @@ def evenly(places, count: int) -> np.ndarray:
     return places[(2 * np.arange(count) + 1) * len(places) // (2 * count)] if count else places[:0]
 
 
-def in_turn(split):
-    """The documents of a split, one of every group, then a second of every group that has one, and so on.
-
-    As many groups as documents where there are as many, for groups and not documents make an interval narrow;
-    a large group weighs no more than a small one.
-    """
-    seen, order = {}, []
-    for i, meta in enumerate(split.meta):
-        group = meta.get("group", i)
-        seen[group] = seen.get(group, -1) + 1
-        order.append((seen[group], i))
-    return (split[i] for _, i in sorted(order))
-
-
 def first_documents(
     split, count: int, key: str, path=None, wanted=completion_tokens, what="a completion", of="probe"
 ) -> list:
-    """The first ``count`` documents of a split that are ``wanted``; InputError where there are fewer.
+    """The first ``count`` documents, groups in turn, of a split's that are ``wanted``; InputError for fewer.
 
     key: where the config says ``count``; what: what those that are wanted have; of: the split's name there.
     """
-    result = []
-    for document in split:
-        if wanted(document):
-            result.append(document)
-        if len(result) == count:
-            return result
+    known = [document for document in split if wanted(document)]
+    result = document_groups.in_turn(known)[:count]
+    if len(result) == count:
+        return result
     name = "a probe half" if of == "probe" else f"the {of} split"
     raise InputError(
         f"{name} holds {len(result)} documents with {what}, {count} are wanted: "

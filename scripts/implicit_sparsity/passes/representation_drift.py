@@ -1,7 +1,7 @@
 """Networks observed on the reference set -> the arrays of one drift store.
 
-Shapes: R references ("base", "previous"), D documents of a domain, L layers; 1 + D numbers of a measure: its
-value, then what it is with each document left out.
+Shapes: R references ("base", "previous"), D documents of a domain, L layers; 1 + G numbers of a measure: its
+value, then what it is with each group of documents left out, NaN where a domain has fewer groups than others.
 """
 
 import gc
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from implicit_sparsity.metrics import drift
+from implicit_sparsity.metrics import clusters, drift
 from implicit_sparsity.models.batching import completion_tokens
 
 from . import representations
@@ -35,7 +35,7 @@ UNITS = {  # variable: (dims, long name, units)
     "positions": (("domain", "document"), "positions compared", "tokens"),
     "completion": (("domain", "document"), "completion tokens", "tokens"),
     "rerouted": ((*ROUTED, "document"), "share of a token's experts that changed", "1"),
-    "rerouted_null": (ROUTED, "the same, between positions of different documents", "1"),
+    "rerouted_null": (ROUTED, "the same, between positions of different groups of documents", "1"),
     "shared": (
         ("network", "domain", "share", "layer", "document"),
         "the shared expert's share of its block's output",
@@ -47,7 +47,7 @@ COORDINATES = {
     "domain": "domain of the documents",
     "layer": "index of the decoder layer, from 0",
     "measure": "what is measured",
-    "left_out": "document left out, -1 for none",
+    "left_out": "group of documents left out, in the order of their first documents, -1 for none",
     "document": "document of the domain",
     "split": "what differs: states, router or both",
     "network": "network",
@@ -85,12 +85,13 @@ def as_store(seen: dict, references: dict, directions: int) -> tuple[dict, dict]
     domains = list(references)
     before = {which: visited for which, visited in seen.items() if which != "tuned"}
     values, documents = _values(seen, before, references, directions), references[domains[0]].documents
+    groups = values["drift"].shape[-1] - 1
     names = {
         "reference": list(before),
         "domain": domains,
         "layer": range(values["drift"].shape[2]),
         "measure": list(drift.MEASURES),
-        "left_out": range(-1, len(documents)),
+        "left_out": range(-1, groups),
         "document": range(len(documents)),
     }
     if seen["tuned"].routers:
@@ -105,6 +106,9 @@ def as_store(seen: dict, references: dict, directions: int) -> tuple[dict, dict]
         name: ((name,), np.array(labels), {"long_name": COORDINATES[name], "units": "1"})
         for name, labels in names.items()
     }
+    for name in ("group", "source"):
+        of = [[document.meta[name] for document in references[domain].documents] for domain in domains]
+        coords[name] = (("domain", "document"), np.array(of), {"long_name": f"{name} of it", "units": "1"})
     return arrays, coords
 
 
@@ -115,11 +119,11 @@ def _values(seen: dict, before: dict, references: dict, directions: int) -> dict
         for domain in domains:
             states = visited.observed[domain].hidden, tuned.observed[domain].hidden
             for name, find in (("drift", drift.moved), ("unrelated", drift.unrelated)):
-                layers = (find(*pair, references[domain].owner, directions) for pair in zip(*states))
-                values[name].append([list(layer.values()) for layer in layers])
+                layers = (find(*pair, references[domain].group, directions) for pair in zip(*states))
+                values[name].append(np.array([list(layer.values()) for layer in layers]))
     shape = len(before), len(domains), -1, len(drift.MEASURES)
-    documents = len(references[domains[0]].documents)
-    values["drift"] = np.reshape(values["drift"], (*shape, 1 + documents))
+    drifted = clusters.filled(values["drift"])
+    values["drift"] = np.reshape(drifted, (*shape, drifted.shape[-1]))
     values["unrelated"] = np.reshape(values["unrelated"], shape)
     values["kl"] = np.array([_divergence(seen["base"], tuned, d, references[d]) for d in domains])
     return values | {name: _counts(references, count) for name, count in COUNTS.items()}
@@ -140,9 +144,9 @@ def _routing(seen, before, references):
     for visited in before.values():
         for domain in domains:
             states = visited.observed[domain].routed, tuned.observed[domain].routed
-            owner = references[domain].owner
+            owners = references[domain].owner, references[domain].group
             layers = [
-                rerouted(tuple(s[i] for s in states), routers, owner)
+                rerouted(tuple(s[i] for s in states), routers, *owners)
                 for i, routers in enumerate(zip(visited.routers, tuned.routers, strict=True))
             ]
             changed.append([each for each, _ in layers])
@@ -160,9 +164,9 @@ def _routing(seen, before, references):
     }
 
 
-def rerouted(states, routers, owner) -> tuple[np.ndarray, np.ndarray]:
-    """Share of a token's experts that changed, [split, D], and between positions of different documents,
-    [split].
+def rerouted(states, routers, owner, group) -> tuple[np.ndarray, np.ndarray]:
+    """Share of a token's experts that changed, [split, D], and between positions of different groups of
+    documents, [split]; owner, group: of each position [n].
 
     states: (old, new) ``[n, H]``; routers: (old, new).
     """
@@ -172,10 +176,10 @@ def rerouted(states, routers, owner) -> tuple[np.ndarray, np.ndarray]:
     for one, other in SPLIT.values():
         retained = (chosen[one] & chosen[other]).sum(axis=1)
         changed.append(_document_means(1 - retained / active, owner))
-        use = [_document_means(chosen[x].T, owner) for x in (one, other)]  # [experts, D]
+        use = [_document_means(chosen[x].T, group) for x in (one, other)]  # [experts, G]
         meet = use[0].sum(axis=1) @ use[1].sum(axis=1) - (use[0] * use[1]).sum()
-        documents = use[0].shape[1]
-        null.append(1 - meet / (documents * (documents - 1) * active[0]) if documents > 1 else np.nan)
+        groups = use[0].shape[1]
+        null.append(1 - meet / (groups * (groups - 1) * active[0]) if groups > 1 else np.nan)
     return np.array(changed), np.array(null)
 
 

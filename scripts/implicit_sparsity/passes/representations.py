@@ -14,11 +14,13 @@ import numpy as np
 import torch
 
 from implicit_sparsity.errors import InputError
+from implicit_sparsity.metrics import clusters
 from implicit_sparsity.models import forward, loading, losses
 from implicit_sparsity.models.batching import collate, completion_tokens, sorted_batches, to_device
 from implicit_sparsity.models.ffn import feed_forwards
 from implicit_sparsity.models.hooks.watching import module_inputs
 
+from . import document_groups
 from .reference_documents import counting, evenly, first_documents
 
 
@@ -28,6 +30,16 @@ class Reference:
 
     documents: list  # tokens.Document
     positions: list  # of each document, the sampled positions, ascending
+
+    @property
+    def place(self) -> np.ndarray:
+        """The number of each document's group, int [D]."""
+        return clusters.places(document_groups.names(self.documents))
+
+    @property
+    def group(self) -> np.ndarray:
+        """The number of the group that each sampled position's document is of, int [n]."""
+        return self.place[self.owner]
 
     @property
     def owner(self) -> np.ndarray:

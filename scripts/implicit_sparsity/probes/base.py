@@ -108,23 +108,28 @@ def halves_of(dataset, scores, layer: int, factor=None) -> list:
 
 
 def counted(*datasets, halves=slice(None)) -> dict:
-    """Columns ``n``, documents of these halves of the stores; ``groups``, independent groups that they come
-    in, of the half that has fewest; ``trusted``, whether there are enough of them, and of the parts that a
-    store has them in. 0 where a store does not say."""
-    none = np.zeros(1, int)
-    n, groups = (
-        [dataset[name].values[halves] if name in dataset else none for dataset in datasets]
-        for name in ("documents", "document_groups")
-    )
-    parts = [
-        (dataset["group_tokens"].transpose("half", "group").values[halves] > 0).sum(axis=1)
-        if "group_tokens" in dataset
-        else none
-        for dataset in datasets
-    ]
-    fewest = int(np.concatenate(groups).min())
-    trusted = clusters.trusted([fewest, *np.concatenate(parts)])
-    return {"n": int(np.concatenate(n).sum()), "groups": fewest, "trusted": trusted}
+    """Columns ``n``, documents of these halves of the stores; ``groups``, independent groups that
+    intervals are over, of the half that has fewest; ``trusted``, whether there are enough. 0 where a
+    store does not say.
+
+    Where a store has several groups in a part, the parts are counted.
+    """
+    documents, groups = [0], []
+    for dataset in datasets:
+        parts = [0]
+        if "document_groups" in dataset and "group_tokens" in dataset:
+            tokens = dataset["group_tokens"].transpose("half", "group").values[halves]
+            parts = np.minimum((tokens > 0).sum(axis=1), dataset["document_groups"].values[halves])
+        groups += map(int, parts)
+        documents += map(int, dataset["documents"].values[halves] if "documents" in dataset else ())
+    return {"n": sum(documents), "groups": min(groups), "trusted": clusters.trusted(groups)}
+
+
+def by_group(names) -> tuple:
+    """(documents of each group, int [G]; columns ``n``, ``groups`` and ``trusted``) of documents whose groups
+    have these names [D]."""
+    sizes = np.bincount(clusters.places(names))
+    return sizes, {"n": len(names), "groups": len(sizes), "trusted": clusters.trusted(len(sizes))}
 
 
 def by_kind(rows: list, *but: str) -> list:

@@ -10,7 +10,8 @@ reading, and both go far beyond what was measured.
 
 Sampling counts: from n tokens no more than n dimensions can be seen, so ``used`` is a lower bound where it
 comes near the number of tokens (column ``tokens``: of the half domain; ceiling: t times that, or the
-width). Intervals leave out one group of documents of all domains at a time (jackknife).
+width). Intervals leave out one part of whole groups of documents of all domains at a time
+(jackknife); ``groups`` is their number.
 """
 
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from typing import ClassVar
 import numpy as np
 
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.metrics import capacity, intervals
+from implicit_sparsity.metrics import capacity, clusters, intervals
 from implicit_sparsity.options import option
 
 from .base import Probe, where
@@ -41,7 +42,7 @@ class Capacity(Probe):
         "quantity",
         "value",
     )
-    COLUMNS += ("low", "high", "n", "unit", "width", "tokens")
+    COLUMNS += ("low", "high", "n", "groups", "trusted", "unit", "width", "tokens")
 
     scale: str = option(
         "linear", choices=("linear", "log"), help="on which intervals of dimensions are symmetric"
@@ -63,7 +64,9 @@ class Capacity(Probe):
             if not width:
                 continue
             common = {"place": str(place), "width": width, "tokens": int(store.attrs["options"]["tokens"])}
-            common |= {"n": used.shape[-1] - 1}
+            groups = used.shape[-1] - 1
+            common |= {"n": int(store.attrs["documents"]), "groups": groups}
+            common["trusted"] = clusters.trusted(groups)
             for row in self._place(store, used[:, p], null[:, p], width):
                 rows.append(common | row)
         return rows

@@ -1,24 +1,26 @@
 """Do gradients of two domains point the same way? Per layer and kind of weight, with nulls and ceilings.
 
 Read are sketches of single documents' gradients (``gradients``), the modules of one kind in a layer
-side by side; layer -1, kind "all": all of them. Rows of a domain with itself have what its own halves give.
+side by side; layer -1, kind "all": all of them. Documents of one group are no two observations: their mean
+gradient is one, and all below is of these. Rows of a domain with itself have what its own halves give.
 
 cosine
     ``signal``: between the mean gradients of a half of one domain and a half of the other, mean of the four
     pairings; ``ceiling``: between two halves of one domain (of a pair: mean of the two); ``floor``: the mean
     absolute cosine of random directions, sqrt(2 / (pi d)), d the numbers of a sketch, and ``floor_d_eff`` the
-    same for the effective dimension of the documents' scatter (``d_eff``); ``permuted``: the signal where
-    documents are dealt to the two domains anew, with the range of 95 % of the deals; ``disattenuated``: what
-    is left without the documents' noise (``document_gradients.mean_cosine``); ``sketch_error``: its standard
+    same for the effective dimension of the groups' scatter (``d_eff``); ``permuted``: the signal where
+    groups are dealt to the two domains anew, with the range of 95 % of the deals; ``disattenuated``: what
+    is left without the groups' noise (``document_gradients.mean_cosine``); ``sketch_error``: its standard
     error that comes from sketching, a jackknife over the columns of the projection; its interval is a
-    bootstrap over documents, widened by that error; ``sep``: 1 - signal / ceiling, as unrelated gradients
+    bootstrap over groups, widened by that error; ``sep``: 1 - signal / ceiling, as unrelated gradients
     have no cosine
 subspace
-    ``||U'V||^2 / k`` of the k leading directions of the documents of a half (not centred); ``floor``: k / d
+    ``||U'V||^2 / k`` of the k leading directions of the groups of a half (not centred); ``floor``: k / d
 angle
     the mean principal angle between these, in radians; no floor in closed form, the null is ``permuted``
 
-NaN: a gradient of zeros, halves that share nothing (no ceiling), or fewer than k directions.
+NaN: a gradient of zeros, halves that share nothing (no ceiling), fewer than k directions, or
+than 4 groups of a domain (no interval, no d_eff).
 """
 
 from dataclasses import dataclass
@@ -26,9 +28,10 @@ from itertools import combinations
 from typing import ClassVar
 
 import numpy as np
+from scipy.linalg import block_diag
 
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.metrics import document_gradients, gradients, overlap
+from implicit_sparsity.metrics import clusters, document_gradients, gradients, overlap
 from implicit_sparsity.options import option
 from implicit_sparsity.randomness import stream_seed
 
@@ -44,11 +47,11 @@ class GradientOverlap(Probe):
 
     NEEDS: ClassVar[tuple] = ("gradients",)
     COLUMNS: ClassVar[tuple] = ("layer", "kind", "domain_a", "domain_b", "measure", "k", "quantity", "value")
-    COLUMNS += ("low", "high", "n", "unit", "d")
+    COLUMNS += ("low", "high", "n", "groups", "trusted", "unit", "d")
 
     k: tuple = option((4,), low=1, help="directions of a half's subspace, at most its documents")
-    resamples: int = option(2000, low=100, high=100000, help="bootstrap resamples of the documents")
-    permutations: int = option(100, low=20, high=100000, help="deals of the documents to two domains")
+    resamples: int = option(2000, low=100, high=100000, help="bootstrap resamples of the groups of documents")
+    permutations: int = option(100, low=20, high=100000, help="deals of the groups to two domains")
 
     def __post_init__(self):
         super().__post_init__()
@@ -57,17 +60,22 @@ class GradientOverlap(Probe):
                 raise InputError(f"{k} is no number of directions", key="k")
 
     def rows(self, datasets):
-        half = self._check(datasets)
-        groups, sizes, grams, errors = _groups(datasets)
-        documents = {domain: slice(2 * half * i, 2 * half * (i + 1)) for i, domain in enumerate(datasets)}
+        documents = 2 * self._check(datasets)
+        places, averages = _units(datasets)
+        groups, sizes, grams, errors = _groups(datasets, places, averages)
         rows = []
         for pair in ((a, b) for i, a in enumerate(datasets) for b in list(datasets)[i:]):
-            places = [np.arange(grams.shape[-1])[documents[domain]] for domain in dict.fromkeys(pair)]
-            index = np.concatenate(places)
+            halves = [half for domain in dict.fromkeys(pair) for half in places[domain]]
+            index, counts = np.concatenate(halves), [len(half) for half in halves]
             gram = grams[:, index[:, None], index]
-            own = len(places) == 1
-            measured = self._own(gram, half) if own else self._pair(gram, half, sizes, pair, *errors[pair])
-            rows += _long(groups, sizes, pair, 2 * half, measured)
+            own = len(halves) == 2
+            measured = (
+                self._own(gram, counts) if own else self._pair(gram, counts, sizes, pair, *errors[pair])
+            )
+            fewest = min(sum(counts[i : i + 2]) for i in range(0, len(counts), 2))
+            numbers = {"n": documents, "groups": fewest, "trusted": clusters.trusted(fewest)}
+            for row in _long(groups, sizes, pair, measured):
+                rows.append({column: (row | numbers)[column] for column in self.COLUMNS})
         return rows
 
     def _check(self, datasets) -> int:
@@ -92,29 +100,34 @@ class GradientOverlap(Probe):
             )
         return half
 
-    def _own(self, gram, half):
-        """(measure, k, quantity, values, (low, high) or None, unit) of one domain, ``gram [group, n, n]``."""
-        d_eff = document_gradients.noise_dimension(gram, gram, gram)
-        result = [("cosine", np.nan, "ceiling", _cosines(gram, half, 1)[1], None, "1")]
+    def _own(self, gram, counts):
+        """(measure, k, quantity, values, (low, high) or None, unit) of one domain, ``gram [group, n, n]``.
+
+        counts: units of each half.
+        """
+        d_eff = _noise_dimension(gram, gram, gram)
+        result = [("cosine", np.nan, "ceiling", _cosines(gram, counts)[1], None, "1")]
         result.append(("cosine", np.nan, "d_eff", d_eff, None, "dimensions"))
         for k in self.k:
-            for measure, ceiling in _subspaces(gram, half, k, 1).items():
+            for measure, ceiling in _subspaces(gram, counts, k).items():
                 result.append((measure, k, "ceiling", ceiling, None, UNITS[measure]))
         return result
 
-    def _pair(self, gram, half, sizes, pair, error, wide):
-        """The same of two domains, documents of the first before those of the second.
+    def _pair(self, gram, counts, sizes, pair, error, wide):
+        """The same of two domains, units of the first before those of the second.
 
         error: standard error by sketching; wide: half of its interval.
         """
-        n = 2 * half
+        n = sum(counts[:2])
         grams = gram[:, :n, n:], gram[:, :n, :n], gram[:, n:, n:]
         random = np.random.default_rng(stream_seed(0, "gradient_overlap", *pair))
-        deals = [random.permutation(2 * n) for _ in range(self.permutations)]
-        signal, ceiling = _cosines(gram, half, 2)
-        d_eff = document_gradients.noise_dimension(*grams)
+        deals = [random.permutation(sum(counts)) for _ in range(self.permutations)]
+        signal, ceiling = _cosines(gram, counts)
+        d_eff = _noise_dimension(*grams)
         cosine = document_gradients.mean_cosine(*grams)
-        low, high = document_gradients.mean_cosine_interval(*grams, resamples=self.resamples)
+        low = high = np.full_like(cosine, np.nan)
+        if min(grams[0].shape[-2:]) >= document_gradients.FEWEST:
+            low, high = document_gradients.mean_cosine_interval(*grams, resamples=self.resamples)
         bounds = (cosine - np.hypot(cosine - low, wide), cosine + np.hypot(high - cosine, wide))
         null = np.where(np.isnan(d_eff), np.nan, gradients.random_cosine(np.nan_to_num(d_eff, nan=1.0)))
         parts = {"signal": signal, "ceiling": ceiling, "floor": gradients.random_cosine(sizes)}
@@ -123,12 +136,13 @@ class GradientOverlap(Probe):
         result.append(("cosine", np.nan, "d_eff", d_eff, None, "dimensions"))
         result.append(("cosine", np.nan, "disattenuated", cosine, bounds, "1"))
         result.append(("cosine", np.nan, "sketch_error", error, None, "1"))
-        dealt = [_cosines(gram[:, deal[:, None], deal], half, 2)[0] for deal in deals]
+        dealt = [_cosines(gram[:, deal[:, None], deal], counts)[0] for deal in deals]
         result.append(("cosine", np.nan, "permuted", *_spread(dealt), "1"))
         for k in self.k:
-            own = [_subspaces(gram[:, at, at], half, k, 1) for at in (slice(n), slice(n, None))]
-            dealt = [_subspaces(gram[:, deal[:, None], deal], half, k, 2) for deal in deals]
-            for measure, signal in _subspaces(gram, half, k, 2).items():
+            parts = (slice(n), counts[:2]), (slice(n, None), counts[2:])
+            own = [_subspaces(gram[:, at, at], some, k) for at, some in parts]
+            dealt = [_subspaces(gram[:, deal[:, None], deal], counts, k) for deal in deals]
+            for measure, signal in _subspaces(gram, counts, k).items():
                 parts = {"signal": signal, "ceiling": (own[0][measure] + own[1][measure]) / 2}
                 if measure == "subspace":
                     floor = np.minimum(k / sizes, 1)
@@ -139,10 +153,26 @@ class GradientOverlap(Probe):
         return result
 
 
-def _groups(datasets):
+def _units(datasets):
+    """(domain -> units of half a and of half b, by number; float64 [units, documents], whose means they are).
+
+    A unit is a group of documents of a half.
+    """
+    places, blocks, first = {}, [], 0
+    for domain, dataset in datasets.items():
+        places[domain] = []
+        for names in dataset["group"].transpose("half", "document").values:
+            inside = clusters.members(names)
+            blocks.append(inside / inside.sum(axis=1, keepdims=True))
+            places[domain].append(np.arange(first, first + len(inside)))
+            first += len(inside)
+    return places, block_diag(*blocks)
+
+
+def _groups(datasets, places, averages):
     """((layer, kind) of each group, numbers of its sketch, inner products [group, n, n], sketch errors).
 
-    Documents are ordered by domain, half and place. A weight's sketches are in float64 one group at a time.
+    Units are ordered by domain, half and group. A weight's sketches are in float64 one group at a time.
     """
     first = next(iter(datasets.values()))
     columns = [np.flatnonzero(first["column"].values == c) for c in np.unique(first["column"].values)]
@@ -155,20 +185,21 @@ def _groups(datasets):
     for group in groups:
         modules = [i for i, key in enumerate(keys) if key == group]
         x = np.concatenate([values[:, modules] for values in sketches]).astype(np.float64)
+        x = np.tensordot(averages, x, axes=1)
         parts = np.stack([(y := x[:, :, c].reshape(len(x), -1)) @ y.T for c in columns])
         whole = whole + parts
         sizes.append(x[0].size)
         grams.append(parts.sum(axis=0))
-        errors.append(_sketch_errors(parts, datasets))
+        errors.append(_sketch_errors(parts, places))
     groups.append(WHOLE)
     sizes.append(sum(sizes))
     grams.append(whole.sum(axis=0))
-    errors.append(_sketch_errors(whole, datasets))
+    errors.append(_sketch_errors(whole, places))
     errors = {pair: np.array([result[pair] for result in errors]).T for pair in errors[0]}
     return groups, np.array(sizes), np.stack(grams), errors
 
 
-def _sketch_errors(parts, datasets):
+def _sketch_errors(parts, places):
     """{pair of domains: (jackknife standard error of the cosine over columns, half of its 95 % interval)}.
 
     parts: inner products by column, ``[column, n, n]``; NaN where one column is all there is.
@@ -176,10 +207,9 @@ def _sketch_errors(parts, datasets):
     from scipy import stats
 
     left, count = parts.sum(axis=0) - parts, len(parts)
-    n = parts.shape[-1] // len(datasets)
-    at = {domain: slice(n * i, n * (i + 1)) for i, domain in enumerate(datasets)}
+    at = {domain: slice(halves[0][0], halves[1][-1] + 1) for domain, halves in places.items()}
     errors = {}
-    for a, b in combinations(datasets, 2):
+    for a, b in combinations(places, 2):
         cosines = document_gradients.mean_cosine(
             left[:, at[a], at[b]], left[:, at[a], at[a]], left[:, at[b], at[b]]
         )
@@ -188,18 +218,28 @@ def _sketch_errors(parts, datasets):
     return errors
 
 
-def _cosines(gram, half, domains):
-    """(signal, ceiling) of each group; the documents of each domain lie side by side, half by half."""
-    cosines = document_gradients.half_cosines(gram, np.kron(np.eye(2 * domains), np.ones(half)))
-    ceiling = np.mean([cosines[:, 2 * i, 2 * i + 1] for i in range(domains)], axis=0)
-    return cosines[:, :2, 2:].mean(axis=(-2, -1)) if domains > 1 else None, ceiling
+def _noise_dimension(ab, aa, bb):
+    if min(ab.shape[-2:]) < document_gradients.FEWEST:
+        return np.full(len(ab), np.nan)
+    return document_gradients.noise_dimension(ab, aa, bb)
 
 
-def _subspaces(gram, half, k, domains):
+def _cosines(gram, counts):
+    """(signal, ceiling) of each group; the units of each domain lie side by side, half by half."""
+    halves = np.repeat(np.eye(len(counts)), counts, axis=1)
+    cosines = document_gradients.half_cosines(gram, halves)
+    ceiling = np.mean([cosines[:, i, i + 1] for i in range(0, len(counts), 2)], axis=0)
+    return cosines[:, :2, 2:].mean(axis=(-2, -1)) if len(counts) > 2 else None, ceiling
+
+
+def _subspaces(gram, counts, k):
     """{measure: signal, or the ceiling of one domain} of the overlap and mean angle of leading directions."""
-    halves = [slice(half * i, half * (i + 1)) for i in range(2 * domains)]
+    if min(counts) < k:
+        return {name: np.full(len(gram), np.nan) for name in UNITS}
+    ends = np.cumsum([0, *counts])
+    halves = [slice(*ends[i : i + 2]) for i in range(len(counts))]
     spans = [document_gradients.leading_directions(gram[:, at, at], k) for at in halves]
-    pairs = [(i, j) for i in (0, 1) for j in (2, 3)] if domains > 1 else [(0, 1)]
+    pairs = [(i, j) for i in (0, 1) for j in (2, 3)] if len(counts) > 2 else [(0, 1)]
     cosines = np.array(
         [
             document_gradients.principal_cosines(gram[:, halves[i], halves[j]], spans[i], spans[j])
@@ -216,7 +256,7 @@ def _spread(values):
     return np.mean(values, axis=0), tuple(np.quantile(values, [0.025, 0.975], axis=0))
 
 
-def _long(groups, sizes, pair, n, measured):
+def _long(groups, sizes, pair, measured):
     return [
         {
             "layer": layer,
@@ -229,7 +269,6 @@ def _long(groups, sizes, pair, n, measured):
             "value": float(values[g]),
             "low": float(bounds[0][g]) if bounds else np.nan,
             "high": float(bounds[1][g]) if bounds else np.nan,
-            "n": n,
             "unit": unit,
             "d": int(sizes[g]),
         }

@@ -22,7 +22,7 @@ from implicit_sparsity.errors import InputError
 from implicit_sparsity.metrics import clusters, intervals
 from implicit_sparsity.options import option
 
-from .base import Probe, where
+from .base import Probe, by_group, where
 
 RANKS = {"effective_rank": "directions", "stable_rank": "directions", "dormant_share": "1"}
 NATS = "nats per token"
@@ -125,7 +125,7 @@ def _curves(store):
 
 
 def _widths(now, before):
-    documents = now.sizes["left_out"] - 1
+    groups = [by_group(names) for names in now["group"].values]
     for measure, unit in RANKS.items():
         dims = (
             ("domain", "tau", "layer", "left_out")
@@ -137,21 +137,16 @@ def _widths(now, before):
             values["difference"] = values["signal"] - before[measure].transpose(*dims).values
         for quantity, value in values.items():
             scale = "log" if quantity == "signal" and unit == "directions" else "linear"
-            low, high = intervals.jackknife_interval(value, scale)
-            for place in np.ndindex(low.shape):
-                yield _at(now, measure, place) | {
-                    "quantity": quantity,
-                    "value": float(value[place][0]),
-                    "low": float(low[place]),
-                    "high": float(high[place]),
-                    "n": documents,
-                    "unit": unit,
-                }
+            for place in np.ndindex(value.shape[:-1]):
+                sizes, counted = groups[place[0]]
+                low, high = intervals.jackknife_interval(value[place][: 1 + len(sizes)], scale, sizes=sizes)
+                numbers = {"value": float(value[place][0]), "low": float(low), "high": float(high)}
+                yield _at(now, measure, place) | {"quantity": quantity, "unit": unit} | numbers | counted
     for i, domain in enumerate(now["domain"].values):
         most = float(min(int(now["sampled"].values[i]) - 1, now.attrs.get("hidden", np.inf)))
         for measure in ("effective_rank", "stable_rank"):
             common = {"measure": measure, "domain": str(domain), "quantity": "ceiling", "value": most}
-            yield common | {"low": np.nan, "high": np.nan, "n": documents, "unit": "directions"}
+            yield common | {"low": np.nan, "high": np.nan, "unit": "directions"} | groups[i][1]
 
 
 def _at(store, measure, place) -> dict:

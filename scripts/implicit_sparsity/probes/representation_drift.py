@@ -5,7 +5,7 @@ domain: ``relative_l2`` ||X1 - X0|| / ||X0||; ``cosine`` of a position's two sta
 over documents; ``cka_positions``, debiased over positions, as it is mostly reported; ``mean_angle`` and
 ``largest_angle`` between the subspaces of the leading directions; ``drift_energy``
 1 - ||P0 X1||^2 / ||X1||^2, P0 the leading directions of the reference, whose own energy outside them is the
-row ``floor``, and ``drift_excess``, energy less floor. Intervals are over documents; ``unrelated`` is what
+row ``floor``, and ``drift_excess``, energy less floor. Intervals are over groups; ``unrelated`` is what
 unrelated states would give. ``kl``: KL(base || tuned), nats per completion token, per document, then their
 mean.
 """
@@ -16,10 +16,10 @@ from typing import ClassVar
 import numpy as np
 
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.metrics import drift, intervals
+from implicit_sparsity.metrics import clusters, drift, intervals
 from implicit_sparsity.options import option
 
-from .base import Probe, where
+from .base import Probe, by_group, where
 
 
 @dataclass
@@ -28,42 +28,49 @@ class RepresentationDrift(Probe):
 
     NEEDS = ("drift",)
     COLUMNS: ClassVar[tuple] = ("reference", "domain", "layer", "measure", "quantity", "value", "low", "high")
-    COLUMNS += ("n", "unit")
+    COLUMNS += ("n", "groups", "trusted", "unit")
 
     level: float = option(0.95, low=0.5, high=0.999, help="share of intervals that cover the truth")
 
     def rows(self, datasets):
-        return [row for dataset in datasets.values() for row in self._rows(dataset)]
+        rows = (row for dataset in datasets.values() for row in self._rows(dataset))
+        return [{name: row[name] for name in self.COLUMNS} for row in rows]
 
     def _rows(self, dataset):
         kl = dataset["kl"].values
         if not np.isfinite(kl).all():
             raise InputError("the divergence from the base model is not finite", key=where(dataset))
-        n = dataset.sizes["document"]
         for domain, of_documents in zip(dataset["domain"].values, kl):
-            values = intervals.leave_one_out(of_documents)
-            ends = intervals.jackknife_interval(values, "log", self.level)
+            names = dataset["group"].sel(domain=domain).values
+            values, (sizes, counted) = clusters.leave_one_out(of_documents, names), by_group(names)
+            ends = intervals.jackknife_interval(values, "log", self.level, sizes)
             keys = {"reference": "base", "domain": str(domain), "layer": None, "measure": "kl"}
-            yield keys | _row("signal", values[0], *ends, n, "nat")
+            yield keys | _row("signal", values[0], *ends, "nat") | counted
         for measure, (unit, scale) in drift.MEASURES.items():
-            part = dataset.sel(measure=measure)
-            values = part["drift"].transpose("reference", "domain", "layer", "left_out").values
-            unrelated = part["unrelated"].transpose("reference", "domain", "layer").values
-            ends = intervals.jackknife_interval(values, scale, self.level)
-            for place in np.ndindex(unrelated.shape):
-                keys = {
-                    name: dataset[name].values[i].item()
-                    for name, i in zip(("reference", "domain", "layer"), place)
-                } | {"measure": measure}
-                value = values[place][0]
-                yield keys | _row("signal", value, *(end[place] for end in ends), n, unit)
-                yield keys | _row("unrelated", unrelated[place], np.nan, np.nan, n, unit)
-                if measure == "drift_energy":
-                    excess = dataset["drift"].sel(measure="drift_excess").transpose(*part["drift"].dims)
-                    floor = value - excess.values[place][0]
-                    yield keys | _row("floor", floor, np.nan, np.nan, n, unit)
+            for domain in dataset["domain"].values:
+                yield from self._moved(dataset.sel(domain=domain), str(domain), measure, unit, scale)
+
+    def _moved(self, dataset, domain, measure, unit, scale):
+        """Rows of a measure of hidden states of one domain."""
+        sizes, counted = by_group(dataset["group"].values)
+        part = dataset.sel(measure=measure)
+        values = part["drift"].transpose("reference", "layer", "left_out").values
+        values = values[..., : 1 + len(sizes)]
+        unrelated = part["unrelated"].transpose("reference", "layer").values
+        ends = intervals.jackknife_interval(values, scale, self.level, sizes)
+        for place in np.ndindex(unrelated.shape):
+            at = zip(("reference", "layer"), place)
+            keys = {"domain": domain, "measure": measure, **counted}
+            keys |= {name: dataset[name].values[i].item() for name, i in at}
+            value = values[place][0]
+            yield keys | _row("signal", value, *(end[place] for end in ends), unit)
+            yield keys | _row("unrelated", unrelated[place], np.nan, np.nan, unit)
+            if measure == "drift_energy":
+                excess = dataset["drift"].sel(measure="drift_excess").transpose(*part["drift"].dims)
+                floor = value - excess.transpose("reference", "layer", "left_out").values[place][0]
+                yield keys | _row("floor", floor, np.nan, np.nan, unit)
 
 
-def _row(quantity, value, low, high, n, unit):
+def _row(quantity, value, low, high, unit):
     numbers = {"value": float(value), "low": float(low), "high": float(high)}
-    return {"quantity": quantity, **numbers, "n": n, "unit": unit}
+    return {"quantity": quantity, **numbers, "unit": unit}
