@@ -19,7 +19,7 @@ class Drift(Measurement):
         "final", choices=("final", "all"), help="trained checkpoints: after the last domain, or every one"
     )
     documents: int = option(
-        8, low=4, help="documents of each domain's half a, the fixed set; no more than splits.probe"
+        10, low=4, help="documents of each domain's half a, the fixed set; no more than splits.probe"
     )
     positions: int = option(
         16, low=1, help="most tokens of a document whose hidden states are compared; held for all layers"

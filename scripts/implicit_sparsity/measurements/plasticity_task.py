@@ -34,7 +34,7 @@ class PlasticityTask(Measurement):
     steps: int = option(6, low=1, help="optimizer steps that a task is learned for")
     rank: int = option(8, low=1, help="of the fresh LoRA that learns")
     learning_rate: float = option(5.0e-3, low=1e-9, help="peak of AdamW's, with one step of warm-up")
-    documents: int = option(6, low=4, help="documents of each domain, for ranks and dormant neurons")
+    documents: int = option(10, low=4, help="documents of each domain, for ranks and dormant neurons")
     positions: int = option(16, low=1, help="tokens sampled from each for the ranks")
     tau: tuple = option(
         (0.0, 0.025, 0.1), low=0, high=0.999999, help="dormant: mean |h| at most this share of the layer's"
