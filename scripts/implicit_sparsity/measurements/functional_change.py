@@ -16,7 +16,7 @@ from implicit_sparsity.errors import InputError
 from implicit_sparsity.models.weight_names import kind_of, layer_of
 from implicit_sparsity.options import load, option
 from implicit_sparsity.passes import functional_change, stage_change, write_energy
-from implicit_sparsity.passes.reference_documents import over_groups
+from implicit_sparsity.passes.document_groups import in_turn
 from implicit_sparsity.storage.files import read_json
 from implicit_sparsity.training.stage import Stage
 
@@ -68,11 +68,11 @@ class FunctionalChange(Measurement):
     def documents_of(self, subject, domain, new: bool) -> dict:
         """split -> documents."""
         halves = subject.halves(domain)
-        held_out = over_groups([d for pair in zip(*halves.values()) for d in pair], self.documents)
+        held_out = in_turn(d for pair in zip(*halves.values()) for d in pair)[: self.documents]
         if new:
             return {"held_out": held_out}
-        select = subject.shards[domain].split("select")
-        return {"select": [select[i] for i in range(min(len(select), self.documents))], "held_out": held_out}
+        select = in_turn(subject.shards[domain].split("select"))[: self.documents]
+        return {"select": select, "held_out": held_out}
 
     def passes(self, domains, length, stage):
         """Two splits of each old domain, one of the new; beside the pass, the products with dW and U."""

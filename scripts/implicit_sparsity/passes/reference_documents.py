@@ -44,16 +44,3 @@ def first_documents(
         path=path,
         key=key,
     )
-
-
-def over_groups(documents, count: int) -> list:
-    """``count`` of the documents, at most, from as many groups as there are: the first of every group, then
-    the second of every group, and so on."""
-    seen: dict = {}
-    turns = []
-    for document in documents:
-        group = document.meta["group"]
-        seen[group] = seen.get(group, -1) + 1
-        turns.append(seen[group])
-    order = sorted(range(len(turns)), key=turns.__getitem__)
-    return [documents[i] for i in order[:count]]
