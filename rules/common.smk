@@ -26,7 +26,9 @@ CONTROLS = config["probes"]["activations"]["controls"]
 
 SOURCE = "results/corpora/{domain}/sources/{source}.jsonl"
 SPLITS = "results/corpora/{domain}/splits"
-MODEL = "results/models/{model}"
+PREPARED = "results/models/{model}"
+# the model that is measured and trained: row 0 of all
+MODEL = "results/models/format_warmup/{model}" if study.format_warmup else PREPARED
 TOKENS = "results/tokens/{model}/{domain}"
 STORES = {  # of a measurement, by its SCOPE
     "domain": "results/{measurement}/{model}/{checkpoint}/{domain}.zarr",

@@ -69,7 +69,8 @@ rule split_domain:
 rule tokenize_domain:
     """Encode a domain's splits with one model's tokenizer."""
     input:
-        model=MODEL,
+        # of a model only its tokenizer, which a format warm-up leaves as it is
+        model=PREPARED,
         splits=SPLITS,
     output:
         tokens=directory(TOKENS),

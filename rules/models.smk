@@ -1,4 +1,4 @@
-"""A model's source -> a local folder of safetensors at a pinned revision.
+"""A model's source -> a local folder of safetensors at a pinned revision -> the same after a format warm-up.
 
 Needs: a package, a hub repository, a folder, or (from scratch) every domain's splits. Makes: results/models/.
 A compute node may have no internet, so a hub model is fetched where Snakemake runs.
@@ -12,7 +12,7 @@ rule prepare_model:
         splits=lambda w: expand(SPLITS, domain=COMPARED if study.from_scratch(w.model) else []),
         weights=lambda w: study.weights_on_disk(w.model),
     output:
-        folder=directory(MODEL),
+        folder=directory(PREPARED),
     log:
         "results/logs/prepare_model/{model}.log",
     benchmark:
@@ -43,3 +43,30 @@ use rule prepare_model as fetch_model with:
     localrule: True
     params:
         online=True,
+
+
+if study.format_warmup:
+
+    rule warm_up_format:
+        """Teach a model the template and its stop token, once for all methods, orders and seeds."""
+        input:
+            model=PREPARED,
+            plan=ancient(PLAN),
+        output:
+            folder=directory(MODEL),
+        log:
+            "results/logs/warm_up_format/{model}.log",
+        benchmark:
+            "results/benchmarks/warm_up_format/{model}.tsv"
+        conda:
+            "../envs/compute.yaml"
+        resources:
+            mem_mb=6000,
+            runtime=60,
+        params:
+            base=entry("models", "model"),
+            code=code("warm_up_format.py"),
+            options=study.format_warmup,
+            tokens=config["tokens"],
+        script:
+            "../scripts/warm_up_format.py"

@@ -34,7 +34,8 @@ rule preflight:
             "reference": study.reference,
             "hardware": config.get("hardware", {}),
             "probes": {name: config["probes"][name] for name in MEASURED},
-        },
+        }
+        | ({"training": study.given["training"]} if study.format_warmup else {}),
     script:
         "../scripts/preflight.py"
 

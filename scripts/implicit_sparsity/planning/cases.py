@@ -1,6 +1,6 @@
 """What runs on a GPU, and what memory it takes there: every job at its fullest stage, every method."""
 
-from . import measuring, memory
+from . import measuring, memory, warming
 
 
 def cases(study, model: str, trained_with=None) -> dict:
@@ -13,6 +13,8 @@ def cases(study, model: str, trained_with=None) -> dict:
     methods = {name: method for (owner, name), method in study.methods.items() if owner == model}
     measured = study.measurements
     result = {(name, ""): measuring.peak(study, model, name) for name in measured}
+    if warming.budget(study):
+        result["warm_up_format", ""] = warming.peak(study, model)
     result["evaluate_checkpoint", ""] = memory.evaluate(shape, setting)
     for name, method in methods.items() if last else ():
         if trained_with is not None and name not in trained_with:

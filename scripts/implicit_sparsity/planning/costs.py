@@ -6,7 +6,7 @@ from functools import cached_property
 from implicit_sparsity.options import load
 from implicit_sparsity.workflow import measures, source
 
-from . import measuring, memory, trained, work
+from . import measuring, memory, trained, warming, work
 from .gpus import GPUS, UTILISATION
 
 DOWNLOAD = 1.0e8  # bytes/s from the hub
@@ -128,6 +128,7 @@ class Study:
             "train_adapter": self._train,
             "measure_control": self._control,
             "evaluate_checkpoint": self._evaluate,
+            "warm_up_format": lambda name, *_: warming.cost(self, name),
         }
         measured = job.rule in MEASURING
         if (measured or job.rule in known) and model in self.shapes:

@@ -108,7 +108,7 @@ def wall_clock(study, everything: list, left: list, ran: dict) -> str:
     """Of all and of what is left, by list scheduling; without a GPU, of so many jobs at a time."""
     if not study.hardware and not ran:
         return "No wall-clock: no `hardware` is configured and no job has run yet."
-    heavy = ("train_adapter", *costs.MEASURING, "measure_control", "evaluate_checkpoint")
+    heavy = ("train_adapter", "warm_up_format", *costs.MEASURING, "measure_control", "evaluate_checkpoint")
     rows = []
     for gpus in sorted({*GPUS, study.hardware.get("cards", 1)}):
         row = [gpus]

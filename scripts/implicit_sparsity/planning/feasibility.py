@@ -27,6 +27,8 @@ def suggested_changes(study, model: str, rule: str, method: str):
             yield ("training", "gradient_checkpointing"), True
         for size in _halvings(config["training"]["batch_size"], 1):
             yield ("training", "batch_size"), size
+    elif rule == "warm_up_format":
+        yield ("training", "format_warmup"), False
     elif rule in config["probes"]:
         yield from _lighter(study, rule)
     else:
@@ -74,7 +76,7 @@ def changed(study, changes):
 
 
 def needed(study, model: str, case: tuple) -> float:
-    return cases(study, model)[case]["total"]
+    return cases(study, model).get(case, {"total": 0.0})["total"]  # a case may be switched off
 
 
 def tried(study, model: str, case: tuple) -> tuple[list, list]:

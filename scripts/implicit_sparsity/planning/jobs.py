@@ -35,12 +35,14 @@ def parse(text: str) -> list[Job]:
     ]
 
 
-def planned(checkpoints: dict, domains: list, reference: str = "") -> list[Job]:
+def planned(checkpoints: dict, domains: list, reference: str = "", warm: bool = False) -> list[Job]:
     """The jobs that ask for a GPU, without order: {model: {"trained": names of checkpoints, "measured":
     {measurement: names of checkpoints}, and where there are any "controls": their names}}; ``reference``:
-    the domain that is measured only where a measurement needs it."""
+    the domain that is measured only where a measurement needs it; ``warm``: after a format warm-up."""
     result = []
     for model, kinds in checkpoints.items():
+        if warm:
+            result.append(("warm_up_format", {"model": model}))
         for name in kinds["trained"]:
             method, order, seed, stage = name.split(".")
             wildcards = {"method": method, "order": order, "seed": seed[4:], "stage": stage[5:]}

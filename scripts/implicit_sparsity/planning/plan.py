@@ -4,7 +4,7 @@ from pathlib import Path
 
 from implicit_sparsity.storage.files import read_json
 
-from . import cases, jobs, kernels, measured, shapes, storage
+from . import cases, jobs, kernels, measured, shapes, storage, warming
 from .costs import Study
 from .gpus import UTILISATION
 
@@ -52,7 +52,8 @@ def methods_of(checkpoints: dict) -> set:
 def of_model(study: Study, model: str, checkpoints: dict, notes: dict) -> dict:
     """What results/plan/<model>.json holds; bytes, tokens, FLOPs, seconds, hours."""
     shape = study.shapes[model]
-    planned = jobs.planned({model: checkpoints}, list(study.config["domains"]), study.config.get("reference"))
+    domains, warm = list(study.config["domains"]), bool(warming.budget(study))
+    planned = jobs.planned({model: checkpoints}, domains, study.config.get("reference"), warm)
     rules: dict = {}
     for job in planned:
         cost, row = (

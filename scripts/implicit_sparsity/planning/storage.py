@@ -16,7 +16,9 @@ def rooms(study, jobs) -> dict:
         result["tokens"] += tokens(documents * len(study.config["domains"]) * study.length(model))
     for job in jobs:
         model = job.wildcards.get("model")
-        if job.kind in result:
+        if job.rule == "warm_up_format":
+            result["models"] += study.model_bytes(model)
+        elif job.kind in result:
             result[job.kind] += study.measurement(job.kind).stored(study.shapes[model])
         elif job.rule == "measure_control":
             each = study.measurement("activations").stored(study.shapes[model])

@@ -32,11 +32,12 @@ class Trained:
     retained: tuple = (0, 0)  # bytes of state for each trained number: in all, and with every stage
     stacked: bool = False  # each stage has a LoRA of its own, saved with the earlier ones'
     per_domain: bool = False  # trains as long again for each domain so far
+    linear: bool = False  # leaves the routed experts alone, which are no linear layers
 
     @property
     def fused(self) -> bool:
         """Whether routed experts are written."""
-        return bool(self.shape.experts)
+        return bool(self.shape.experts) and not self.linear
 
     def adapts(self, name: str) -> bool:
         """Whether the input of linear layers of this name is kept for a gradient."""
@@ -45,7 +46,8 @@ class Trained:
     @property
     def adapted(self) -> list:
         """The weights under a low-rank adapter."""
-        return [w for w in self.shape.weights if w.experts or self.adapts(w.name)] if self.rank else []
+        weights = self.shape.weights if self.rank else ()
+        return [w for w in weights if (self.fused if w.experts else self.adapts(w.name))]
 
     @property
     def chosen(self) -> int:

@@ -48,7 +48,7 @@ def train_flops(shape, trained, setting, tokens: float, steps: int, length: floa
     if trained.everything:
         return result + tokens * (linear_flops(shape) + head)
     result += tokens * (passes + 1) * 2.0 * _met(shape, trained)
-    if trained.rank and shape.experts:  # W + dW is made for the whole layer, and its gradient too
+    if trained.rank and trained.fused:  # W + dW is made for the whole layer, and its gradient too
         fused = [w for w in shape.weights if w.experts]
         result += tokens * 2.0 * shape.active * sum(w.inputs * w.outputs * w.count for w in fused)
         result += steps * (passes + 1) * 2.0 * trained.rank * sum(w.parameters for w in fused)

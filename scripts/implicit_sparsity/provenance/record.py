@@ -82,7 +82,8 @@ def checksum(path) -> str | None:
 
 
 def _union(records, key: str) -> dict:
-    return dict(sorted({k: v for entry in records if entry for k, v in entry.get(key, {}).items()}.items()))
+    """Of all records together; of two revisions of one model the longer, that after its format warm-up."""
+    return dict(sorted((k, v) for entry in records if entry for k, v in entry.get(key, {}).items()))
 
 
 def text() -> str | None:

@@ -15,12 +15,14 @@ NEVER = "(?!)"  # a pattern that matches nothing
 
 class Study:
     """``given``: the config as the files have it. ``config``: with variants laid out, and without what says
-    nothing about how a model or method is made: which models are trained, which methods are probed."""
+    nothing about how a model or method is made: which models are trained, which methods are probed, whether
+    models come from a format warm-up (their weights say that)."""
 
     def __init__(self, given, methods, families, probed):
         self.given, self.families, self.probed_methods = given, families, probed
         self.config = copy.deepcopy(given) | {"methods": methods}
         del self.config["probed_methods"], self.config["controls"]
+        self.format_warmup = self.config["training"].pop("format_warmup", False)
         self.models, self.domains = list(given["models"]), list(given["domains"])
         self.reference = given.get("reference") or ""
         self.compared = measures.domains_of((), self.domains, self.reference)

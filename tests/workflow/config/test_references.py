@@ -21,6 +21,19 @@ def shaped(kind, **changes) -> str:
 
 
 WRONG = {  # overlay of config.yaml -> key, found, allowed (parts of the line)
+    "tokens: {template: {before: '', between: '', after: ''}}\n"
+    "training: {format_warmup: {steps: 8, documents: 8}}": (
+        "training.format_warmup",
+        "tokens.template.after is empty",
+        "false with bare text",
+    ),
+    "training: {format_warmup: {steps: 8, documents: 8}}\n"
+    f"models: {{x: {{source: hub, repo: a/b, revision: {'0' * 39}1, layers: 1, width: 8,"
+    " quantization: nf4}}": (
+        "models.x.quantization",
+        "'nf4'",
+        "none where training.format_warmup is on",
+    ),
     "comparisons: {reference: lroa}": ("comparisons.reference", "'lroa'", "did you mean lora?"),
     "probes: {gradients: {documents: 65}}": ("probes.gradients.documents", "65", "<= splits.probe (64)"),
     "probes: {gradients: {dim: 500}}": ("probes.gradients.dim", "500", "a multiple of rank (16)"),

@@ -54,6 +54,7 @@ def study_of(whole: dict) -> Study:
     options.check_room(config, "figures")
     options.check_room(config, "claims")
     references.check_budgets(config)
+    references.check_format_warmup(config)
     references.check_sizes(config)
     references.check_tables(config)
     references.check_comparisons(config, families)

@@ -76,6 +76,19 @@ def check_budgets(config):
         raise ConfigError(("tokens", "min_completion"), shortest, "integer < tokens.max_length")
 
 
+def check_format_warmup(config):
+    """There is a format to learn, and weights that it can be added into."""
+    if not config["training"].get("format_warmup"):
+        return
+    if not config["tokens"]["template"].get("after"):
+        found = "a warm-up on a format without a stop token: tokens.template.after is empty"
+        raise ConfigError(("training", "format_warmup"), found, "false with bare text")
+    for name, model in config["models"].items():
+        if model.get("quantization", "none") != "none":
+            words = "none where training.format_warmup is on: what it learns is added into the weights"
+            raise ConfigError(("models", name, "quantization"), show(model["quantization"]), words)
+
+
 def check_measurements(config):
     """A split has the documents that a measurement takes; what its class calls multiples are."""
     for name in (name for name in MEASUREMENTS if name in config["probes"]):

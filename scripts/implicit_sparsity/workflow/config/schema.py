@@ -93,6 +93,9 @@ def _resolved(part, content):
         part = {**schema()["$defs"][part["$ref"].rsplit("/", 1)[1]], **part}
         del part["$ref"]
     if "oneOf" in part:
+        named = [branch for branch in part["oneOf"] if "$ref" in branch]
+        if len(named) == 1:  # a mapping or a plain value, which its own words describe
+            return _resolved(named[0], content) if isinstance(content, dict) else part
         kind = KINDS.get(content.get("source")) if isinstance(content, dict) else None
         return _resolved({"$ref": f"#/$defs/{kind.__name__}"}, content) if kind else {"type": "object"}
     return part

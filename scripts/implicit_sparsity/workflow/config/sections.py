@@ -6,7 +6,7 @@ loaders are in the modules that take them.
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Discriminator, Field, Tag
 from pydantic_core import PydanticCustomError
 
 from .corpus_keys import Domain, Splits, Tokens
@@ -52,6 +52,20 @@ class Method(Entry):
     )
 
 
+class FormatWarmup(Section):
+    """A short stage on the template and its stop token, with neutral text of no domain, before the first."""
+
+    steps: Count = key("Optimizer steps, of 8 documents each.", "RECOMMEND")
+    documents: Annotated[int, Field(ge=1, le=4096)] = key(
+        "Neutral documents, made from a grammar.", "RECOMMEND"
+    )
+
+
+def _switch(value):
+    """Which of its two forms a warm-up has: a mapping, or false."""
+    return "=on" if isinstance(value, dict) else "=off"
+
+
 class Training(Section):
     """Budget and optimizer of one stage, that is of one domain of an order."""
 
@@ -81,6 +95,15 @@ class Training(Section):
     constraint_tolerance: Share = key(
         "Largest share of a constrained step that may land where it must not.",
         "1e-3; above it the stage fails. Raising it hides a broken method.",
+    )
+    format_warmup: Annotated[
+        Annotated[Literal[False], Tag("=off")] | Annotated[FormatWarmup, Tag("=on")], Discriminator(_switch)
+    ] = key(
+        "Whether every model learns the format, in one job for all methods, orders and seeds, before "
+        "anything is measured: it is then row 0.",
+        "on where the base model's stop token costs nats (`loss_stop` of the base evaluations).",
+        default=False,
+        allowed="false, or {steps, documents}",
     )
 
 

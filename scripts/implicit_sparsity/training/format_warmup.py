@@ -1,0 +1,129 @@
+"""A format learned before anything is measured: the template and its stop token, on text of no domain.
+
+A model that does not end its answers as the study's template does pays for that in every domain: what a
+stage then learns first, and forgets last, is the stop token. Here a small LoRA on the linear layers
+learns it from neutral documents (corpora/neutral_text.py), whose words carry nothing worth learning, and
+is added into the weights. Routed experts and routers stay as they are. One run for a model, whatever is
+trained on it later: no seed of the study is in it.
+"""
+
+import logging
+import shutil
+from fnmatch import fnmatch
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from implicit_sparsity.corpora import neutral_text
+from implicit_sparsity.corpora.encoding import Encoder, Options
+from implicit_sparsity.corpora.tokens import SCORED, Document
+from implicit_sparsity.errors import InputError
+from implicit_sparsity.models import adapters, batching, loading, losses, sources
+from implicit_sparsity.randomness import stream_seed
+
+from . import fit
+from .pretraining import EveryWeight
+
+log = logging.getLogger(__name__)
+
+HELD_OUT = 64  # documents on which the losses before and after are taken, none of them trained on
+RETAINED = 0.5  # least share of the fall of the stop token's loss that is left with the update in the weights
+
+
+class FormatWarmup(EveryWeight):
+    """How it is trained. The literals are read by the plan, too."""
+
+    RANK = 4
+    ROWS = 8  # documents a step
+    LEARNING_RATE = 1.0e-3
+
+
+def run(folder, model, base: dict, budget: dict, tokens: dict, scratch) -> dict:
+    """Fill ``folder`` with the model of the folder ``model`` after its warm-up.
+
+    A killed run goes on from the folder ``scratch``. ``base``: the model's config entry; ``budget``:
+    {steps, documents}; ``tokens``: the config's section. Returns what is to be recorded: budget, tokens,
+    and on held-out neutral documents the nats per token of each part of a completion before, after (with
+    the LoRA beside the weights) and saved (as read back from ``folder``). Raises InputError where too few
+    documents fit, or the model's precision rounds the update away.
+    """
+    documents = _documents(model, tokens, budget["documents"] + HELD_OUT)
+    train, held_out = documents[: budget["documents"]], documents[budget["documents"] :]
+    torch.manual_seed(stream_seed(0, "format_warmup", "initialisation"))
+    network = loading.load(model, **loading.settings(base))
+    record = {**budget, "before": part_losses(network, held_out)}
+    network = adapters.add_linear_lora(network, FormatWarmup.RANK, 2 * FormatWarmup.RANK, targets="all")
+    record["tokens"] = _learn(network, train, budget["steps"], scratch)
+    record["after"] = part_losses(network, held_out)
+    loading.save(network.merge_and_unload(), folder, base.get("precision", "fp32"))
+    for path in sorted(Path(model).iterdir()):
+        if any(fnmatch(path.name, pattern) for pattern in sources.SMALL) and path.name != "config.json":
+            shutil.copyfile(path, Path(folder) / path.name)
+    del network
+    record["saved"] = part_losses(loading.load(folder, **loading.settings(base)), held_out)
+    _check(record)
+    return record
+
+
+def _documents(model, tokens: dict, count: int) -> list[Document]:
+    """The first ``count`` neutral documents that fit into the template whole."""
+    encoder = Encoder(Path(model) / "tokenizer.json", Options(**tokens))
+    records = list(islice(neutral_text.documents(0), 2 * count))
+    prompts, completions = (encoder.texts([r[part] for r in records]) for part in ("prompt", "completion"))
+    result = []
+    for texts in zip(prompts, completions, strict=True):
+        context, completion, stop, _, cut = encoder.fit(*texts, [])
+        if not cut:
+            ids = np.array([*context, *completion], np.uint32)
+            result.append(Document(ids, np.arange(len(ids)) < len(context), {"stop": stop}))
+    if len(result) < count:
+        raise InputError(
+            f"too short for {count} neutral documents, {len(result)} fit", key="tokens.max_length"
+        )
+    return result[:count]
+
+
+def _learn(network, documents, steps: int, scratch) -> int:
+    """Train the adapter; tokens of all steps."""
+    lengths = [len(document.ids) for document in documents]
+    plan = batching.training_batches(
+        lengths, steps, FormatWarmup.ROWS, stream_seed(0, "format_warmup", "order")
+    )
+    batches = [batching.collate([documents[i] for i in batch]) for batch in plan]
+    settings = {"steps": steps, "learning_rate": FormatWarmup.LEARNING_RATE, "warmup": max(1, steps // 10)}
+    settings |= {"weight_decay": 0.0, "clip": 1.0, "checkpoint_every": max(1, steps // 4)}
+    method = FormatWarmup(FormatWarmup.LEARNING_RATE, steps, [])
+    fit.optimise(network, method, batches, settings, scratch, stream_seed(0, "format_warmup", "dropout"))
+    return sum(batching.tokens(batch) for batch in batches)
+
+
+def part_losses(network, documents, batch_tokens: int = 512) -> dict:
+    """{content, first, stop: nats per token of that part, mean over the documents that have one}."""
+    sums, counts = np.zeros((2, len(documents), len(SCORED)))
+    device = next(network.parameters()).device
+    with torch.inference_mode():
+        for batch in batching.sorted_batches([len(d.ids) for d in documents], batch_tokens):
+            tensors = batching.to_device(batching.collate([documents[i] for i in batch]), device)
+            nats, rows = (values.cpu().numpy() for values in losses.completion_nats(network, tensors))
+            for row, i in enumerate(batch):
+                parts = documents[i].parts[1:][~documents[i].prompt[1:]]
+                for column, part in enumerate(SCORED.values()):
+                    sums[i, column] = nats[rows == row][parts == part].sum()
+                    counts[i, column] = (parts == part).sum()
+    held = counts > 0
+    means = np.divide(sums, counts, out=np.zeros_like(sums), where=held)
+    return {part: float(means[held[:, j], j].mean()) for j, part in enumerate(SCORED) if held[:, j].any()}
+
+
+def _check(record: dict) -> None:
+    """InputError where what was learned of the stop token did not survive its way into the weights."""
+    before, after, saved = (record[when]["stop"] for when in ("before", "after", "saved"))
+    log.info("stop token: %.3f nats before, %.3f after, %.3f in the weights", before, after, saved)
+    if after < before and before - saved < RETAINED * (before - after):
+        raise InputError(
+            f"the stop token's loss fell from {before:.2f} to {after:.2f}, in the saved weights to "
+            f"{saved:.2f}: their precision rounds the update away; more steps make a larger one",
+            key="training.format_warmup",
+        )
