@@ -104,15 +104,16 @@ def stopped_at(step, monkeypatch):
 
 
 def test_sigterm_ends_after_the_step_at_hand_and_the_stage_goes_on_from_there(nano, tmp_path, monkeypatch):
-    method, whole = load("methods", "lora", rank=2), stage(nano)
+    """In the middle of the warm-up: the next step has its own rate, not the first one's."""
+    method, whole = load("methods", "lora", rank=2), stage(nano, warmup=3)
     wanted = fit.run_stage(whole, method, tmp_path / "whole")
     with monkeypatch.context() as patch:
         stopped_at(2, patch)
         with pytest.raises(audit.StageFailed) as caught:
-            fit.run_stage(stage(nano), method, tmp_path / "stopped")
+            fit.run_stage(stage(nano, warmup=3), method, tmp_path / "stopped")
     assert str(caught.value) == "stopped at step 2 of 4; run again to continue"
     assert [path.name for path in (tmp_path / "stopped").glob("checkpoint-*")] == ["checkpoint-2"]
-    here = stage(nano)
+    here = stage(nano, warmup=3)
     assert fit.run_stage(here, method, tmp_path / "stopped") == wanted
     for (name, p), same in zip(here.model.named_parameters(), whole.model.parameters(), strict=True):
         assert torch.equal(p, same), name

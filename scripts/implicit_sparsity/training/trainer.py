@@ -85,6 +85,8 @@ class StageTrainer(Trainer):
         sharding.load_moments(checkpoint, self.model, self.optimizer)
         state = json.loads((Path(checkpoint) / LOOP).read_text())
         self.lr_scheduler.load_state_dict(state["schedule"])
+        for group, rate in zip(self.optimizer.param_groups, self.lr_scheduler.get_last_lr(), strict=True):
+            group["lr"] = rate  # the optimizer was made anew, at the first step's rate
         if self.audit:
             self.audit.restore(state["audit"])
 
