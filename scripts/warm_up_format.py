@@ -15,7 +15,7 @@ def warm_up_format(folder, model, base, options, tokens, code=""):
     revision in its manifest is the model's own, ``+format_warmup-`` and a checksum of the weights, so
     that every record tells.
     """
-    from implicit_sparsity.training import format_warmup
+    from implicit_sparsity.updates import format_warmup
 
     source = read_json(Path(model) / "manifest.json")
     scratch = cache.scratch(folder, identity.weights_digest(model), base, options, tokens, code)

@@ -1,6 +1,6 @@
 """Text of no domain: questions and answers about things in a house, made by a small grammar from a seed.
 
-For a stage that is to teach a format and nothing else (training/format_warmup.py). No fact of the world,
+For a stage that is to teach a format and nothing else (updates/format_warmup.py). No fact of the world,
 no number, no code, no illness and no greeting is in it, and none of it is anybody's text. Answers differ
 in length and form (a phrase, a sentence, several, a list of lines) and end with or without a full stop:
 what they have in common is that they end.

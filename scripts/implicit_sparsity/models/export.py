@@ -73,6 +73,8 @@ def card(manifest: dict) -> str:
     """A model card: what this is, where it comes from, how to load it."""
     base, form, study = manifest["base"], manifest["form"], manifest["study"]
     trained = ", ".join(study["trained_domains"]) if study else "nothing: the base model as it was prepared"
+    warmed = "+format_warmup-" in base["revision"]
+    note = " (with the study's format warm-up in its weights)" if warmed else ""
     how = {
         "merged": "an adapter added into the base's weights, in float32",
         "copied": "the weights as the checkpoint has them",
@@ -83,7 +85,7 @@ base_model: {base["name"]}
 ---
 # {manifest["name"]}
 
-* base model: {base["name"]} at revision {base["revision"]}
+* base model: {base["name"]} at revision {base["revision"]}{note}
 * trained on, one after another: {trained}
 * form: {how}
 

@@ -6,7 +6,7 @@ from implicit_sparsity.workflow import source
 
 from . import memory, trained, work
 
-TRAINER = "implicit_sparsity.training.format_warmup"
+TRAINER = "implicit_sparsity.updates.format_warmup"
 LENGTH = 64  # tokens of a neutral document in a template, at most; about 40 in the mean (measured, SmolLM2)
 
 

@@ -13,10 +13,10 @@ from safetensors.torch import load_file
 from warm_up_format import warm_up_format
 
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.models import loading
+from implicit_sparsity.models import adapters, forward, loading
 from implicit_sparsity.storage import files
-from implicit_sparsity.training import format_warmup
 from implicit_sparsity.training.audit import StageFailed
+from implicit_sparsity.updates import format_warmup
 
 TOKENS = {"template": networks.TEMPLATE, "max_length": 160, "min_completion": 2}
 BUDGET = {"steps": 30, "documents": 48}
@@ -93,11 +93,40 @@ def test_bfloat16_keeps_what_was_learned(warmed):
     assert {tensor.dtype for tensor in state.values()} == {torch.bfloat16}
 
 
-def test_an_update_that_is_rounded_away_is_refused(nano, tmp_path, monkeypatch):
-    monkeypatch.setattr(format_warmup.FormatWarmup, "LEARNING_RATE", 1e-7)
-    with pytest.raises(InputError, match=r"training\.format_warmup.*rounds the update away"):
-        warm_up_format(str(tmp_path / "m"), str(nano("dense")[0]), {"precision": "bf16"}, BUDGET, TOKENS)
-    assert not (tmp_path / "m").exists()
+def test_an_update_that_is_rounded_away_is_refused():
+    record = {"before": {"stop": 5.0}, "after": {"stop": 1.0}, "saved": {"stop": 3.1}}
+    with pytest.raises(
+        InputError, match=r"training\.format_warmup.*5\.00 to 1\.00, in the saved weights to 3\.10"
+    ):
+        format_warmup._check(record)
+    format_warmup._check(record | {"saved": {"stop": 2.9}})
+    format_warmup._check(record | {"after": {"stop": 5.1}, "saved": {"stop": 5.2}})  # it knew the format
+
+
+def test_the_loss_is_of_stop_tokens_and_of_what_moved_at_all_others(nano):
+    """Before any step nothing has moved; the gradient of that part alone is nought there."""
+    network = loading.load(nano("dense")[0])
+    documents = format_warmup._documents(nano("dense")[0], TOKENS, 4)
+    before = format_warmup._states(network, documents)
+    network = adapters.add_linear_lora(network, 2, 4, targets="all")
+    for name, p in network.named_parameters():
+        p.data += 0.05 * ("lora_B" in name)  # moves every distribution
+    (batch,) = format_warmup._batches(documents, before, [[2, 0, 3, 1]])
+    method = format_warmup.FormatWarmup(1e-3, 1, [])
+    with method.running(network):
+        forward.hidden_states(network, **forward.inputs(batch))
+        result = method.loss(network, batch, None)
+    total = count = 0
+    frozen = loading.load(nano("dense")[0])
+    for document in documents:
+        ids = torch.from_numpy(document.ids.astype(np.int64))[None]
+        with torch.no_grad():
+            old, new = (x(input_ids=ids).logits[0, :-1].log_softmax(-1) for x in (frozen, network))
+        moved = (old.exp() * (old - new)).sum(-1)
+        start = int(np.flatnonzero(~document.prompt)[0])
+        total += float(moved[start - 1 : -1].sum()) - float(new[-1, ids[0, -1]])
+        count += len(document.ids) - start
+    assert float(result) == pytest.approx(total / count, rel=1e-4)
 
 
 def test_too_short_a_template_is_refused(nano, tmp_path):

@@ -1,4 +1,4 @@
-"""A small study without its format warm-up, with it, and without again: what it adds, what it leaves alone."""
+"""A small study without its format warm-up, with it, and without again: what it adds, and what not."""
 
 import csv
 import re
