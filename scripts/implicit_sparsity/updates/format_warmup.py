@@ -7,8 +7,8 @@ tokens of
 
     -log p of a stop token, and KL(before || now) at every other token
 
-so that nothing is learned of what the documents say: with their words in the loss, 20 steps make the content
-of the domains 0.2 nats worse (SmolLM2, docs/measurements.md). Routed experts and routers stay as they are.
+so that nothing is learned of what the documents say: with their words in the loss the domains' content gets
+worse with every step (docs/measurements.md has the numbers). Routed experts and routers stay as they are.
 One run for a model, whatever is trained on it later: no seed of the study is in it.
 """
 

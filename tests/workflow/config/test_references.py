@@ -28,7 +28,7 @@ WRONG = {  # overlay of config.yaml -> key, found, allowed (parts of the line)
         "false with bare text",
     ),
     "training: {format_warmup: {steps: 8, documents: 8}}\n"
-    f"models: {{x: {{source: hub, repo: a/b, revision: {'0' * 39}1, layers: 1, width: 8,"
+    f"models: {{x: {{source: hub, repo: a/b, revision: {'a' * 40}, layers: 1, width: 8,"
     " quantization: nf4}}": (
         "models.x.quantization",
         "'nf4'",
