@@ -231,3 +231,18 @@ def test_what_does_not_fit_is_refused(nano, own, tmp_path):
         losses(subject_of(nano, tmp_path / "a", LAST, own, [own]), documents=[4, 30], relearn=[4])
     with pytest.raises(InputError, match="the eval split holds 24 documents, 25 are wanted"):
         losses(subject_of(nano, tmp_path / "b", LAST, own, [own]), scored=25)
+
+
+def test_the_job_hands_over_orders_stages_and_the_reference_set(nano, own, shifted, tmp_path):
+    from measure import measure
+
+    from implicit_sparsity.storage.store import open_store
+
+    model, tokens = nano("llama")
+    domains = ["code", "math", "medical"]
+    what = {}, "relearning", domains, LAST, OPTIONS | {"documents": [2], "relearn": [2], "scored": 4}
+    more = {"adapter": shifted, "earlier": own, "orders": ORDERS, "reference": "medical", "name": "nano"}
+    measure(str(tmp_path / "s.zarr"), str(model), [str(tokens[domain]) for domain in domains], *what, **more)
+    store = open_store(tmp_path / "s.zarr")
+    assert store["domain"].values.tolist() == ["code"] and store.attrs["unrelated"] == "medical"
+    assert np.isfinite(store["own_stage"].values).all() and list(tmp_path.iterdir()) == [tmp_path / "s.zarr"]

@@ -26,9 +26,9 @@ class Subject:
     domain: str = ""  # whose documents are measured; "": those of all domains
     adapter: str | None = None  # folder of the checkpoint's stage; None: the base model
     previous: str | None = None  # of the stage before, where NEEDS has "previous" and there is one
-    earlier: list = field(default_factory=list)  # of all stages before, where NEEDS has "earlier"
     stores: dict = field(default_factory=dict)  # measurement in NEEDS -> paths, a domain each
     orders: dict = field(default_factory=dict)  # name -> domains, where NEEDS has "orders"
+    earlier: list = field(default_factory=list)  # of all stages before, where NEEDS has "earlier"
     reference: str = ""  # the domain that is never trained, where NEEDS has "reference" and there is one
     progress: Callable = lambda what: iter  # a wrapper for what is gone through one by one
     scratch: Callable | None = None  # () -> a folder for work that may be cut off and resumed
