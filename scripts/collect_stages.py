@@ -7,7 +7,7 @@ from implicit_sparsity.errors import InputError
 from implicit_sparsity.workflow import job
 
 KEYS = ("model", "method", "order", "seed", "stage", "domain")
-CURVE = ("step", "loss")
+CURVE = ("step", "loss", "loss_content")
 
 
 def collect_stages(curves: str, stages: str, adapters: list[str], protection: str | None = None) -> None:

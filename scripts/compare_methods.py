@@ -3,7 +3,6 @@
 from implicit_sparsity.workflow import job
 
 KEYS = ("model", "order", "score")
-UNITS = {"loss": "nat"}
 BUDGET = ("trainable", "tokens")
 NORM = "update_norm_since_base"
 
@@ -16,7 +15,7 @@ def compare_methods(comparisons: str, fronts: str, evals: list[str], stages: str
     """
     import pandas as pd
 
-    from implicit_sparsity.metrics import comparison_columns, method_comparison
+    from implicit_sparsity.metrics import comparison_columns, method_comparison, score_names
     from implicit_sparsity.metrics.runs import read
     from implicit_sparsity.storage import tables
 
@@ -34,7 +33,7 @@ def compare_methods(comparisons: str, fronts: str, evals: list[str], stages: str
                 groups = evaluated.groups_of(domains, score)
                 margin = options["margins"][score]
                 comparison = method_comparison.Comparison(entrants, options, margin, groups)
-                unit = {"unit": UNITS.get(score, "1")}
+                unit = {"unit": score_names.unit(score)}
                 compared += [key | row | unit for row in method_comparison.comparison_rows(comparison)]
                 points += [key | row | unit for row in method_comparison.front_rows(comparison)]
     columns = [*KEYS, *comparison_columns.COMPARED]

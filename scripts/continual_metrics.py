@@ -6,7 +6,8 @@ from implicit_sparsity.workflow import job
 BY = ["model", "method", "order", "seed", "metric"]
 CELLS = [*BY, "stage", "trained_domain", "domain", "position", "value", "higher_is_better"]
 METRICS = ["model", "method", "order", "seed", "score", "metric", "value", "higher_is_better", "formula"]
-COVARIATE = "kl_base"  # a score by its file, but of no quality: it has covariates, no metrics
+COVARIATES = ("kl_content", "kl_completion")  # scores by their file, but of no quality: they have covariates,
+# no metrics; the first stands beside every metric
 
 
 def continual_metrics(
@@ -38,9 +39,9 @@ def continual_metrics(
         cells += [cell | {"higher_is_better": better} for cell in long_cells(run_key, table, trained)]
         if table[trained].isna().all().any():
             continue
-        if key[4] == COVARIATE:
+        if key[4] in COVARIATES:
             rows = long_covariates(run_key, table, trained)
-            moved[key[:4]] = rows[0]["value"]
+            moved |= {key[:4]: rows[0]["value"]} if key[4] == COVARIATES[0] else {}
         else:
             bound = joint_scores(arranged, key, joint, better)
             other = [reference] if reference else [name for name in table.columns if name not in trained]
@@ -124,7 +125,7 @@ def long_covariates(key, table, trained) -> list[dict]:
     """How far one run has moved from base, on what it trains; the first row is the mean over stages."""
     from implicit_sparsity.metrics import continual
 
-    identity = {name: key[name] for name in ("model", "method", "order", "seed")} | {"score": COVARIATE}
+    identity = {name: key[name] for name in ("model", "method", "order", "seed")} | {"score": key["metric"]}
     metadata = {"higher_is_better": False}
     return [
         identity

@@ -2,7 +2,6 @@
 
 import json
 import os
-from types import SimpleNamespace
 
 import numpy as np
 
@@ -97,8 +96,11 @@ def make_tokenizer(folder):
     loading.save_tokenizer(tokenizer, folder, "<|im_end|>")
 
 
-def make_tokens(folder, model, domain: str, documents: int = 24):
-    """A token folder of one domain: sentences of its own words; choices and numeric answers in eval."""
+def make_tokens(folder, model, domain: str, documents: int = 24, shortest: bool = False):
+    """A token folder of one domain: sentences of its own words; choices and numeric answers in eval.
+
+    shortest: the first document of a split is one of the tokenizer's words, so that it has no content.
+    """
     from implicit_sparsity.corpora import shards
 
     random, splits = np.random.default_rng(sum(map(ord, domain))), folder.parent / f"{folder.name}.splits"
@@ -117,6 +119,8 @@ def make_tokens(folder, model, domain: str, documents: int = 24):
                 "licence": "CC0-1.0",
                 "answer": answer,
             }
+            if shortest and not number:
+                record["completion"] = "a"
             if split == "eval":
                 right = record["completion"]
                 record |= {"choices": [right, "wrong one", "wrong two"], "correct": 0}
@@ -128,10 +132,12 @@ def make_tokens(folder, model, domain: str, documents: int = 24):
 
 
 def documents(lengths=LENGTHS, seed=0):
-    """Random documents as a token folder has them, of these lengths."""
+    """Random documents as a token folder has them, of these lengths; the last token is a stop token."""
+    from implicit_sparsity.corpora.tokens import Document
+
     random = np.random.default_rng(seed)
     rows = [random.integers(3, 300, n).astype(np.uint32) for n in lengths]
-    return [SimpleNamespace(ids=ids, prompt=np.arange(len(ids)) < 3) for ids in rows]
+    return [Document(ids, np.arange(len(ids)) < 3, {"stop": int(len(ids) > 3)}) for ids in rows]
 
 
 def network(kind, **more):

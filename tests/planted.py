@@ -136,7 +136,7 @@ def write_evals(folder, rng, methods=("lora", "activation_mask", "orthogonal"), 
     """Evaluations of whole chains over DOMAINS: each is learned in its stage, then partly forgotten."""
 
     def both(loss):
-        return {"loss": (loss, False), "acc": (float(np.clip(1.05 - 0.2 * loss, 0, 1)), True)}
+        return {"loss_content": (loss, False), "acc": (float(np.clip(1.05 - 0.2 * loss, 0, 1)), True)}
 
     files = [write_eval(folder / model / f"base.{d}.json", d, both(BASE[d]), model) for d in DOMAINS]
     for method in methods:
@@ -152,11 +152,17 @@ def write_evals(folder, rng, methods=("lora", "activation_mask", "orthogonal"), 
 
 
 def write_stage(folder, study, loss, **record):
-    """One stage folder: stage.json and learning_curve.csv."""
+    """One stage folder: stage.json and learning_curve.csv; ``loss`` of the content, by step."""
     folder.mkdir(parents=True)
     (folder / "stage.json").write_text(json.dumps({"study": study, **record}))
-    lines = ["step,loss,learning_rate,grad_norm,constraint_violation,tokens"]
-    lines += [f"{i + 1},{value},0.001,1.0,,{(i + 1) * 512}" for i, value in enumerate(loss)]
+    parts = {"content": (0, 96), "first": (1, 16), "stop": (2, 16)}  # what is added to the loss, tokens
+    columns = ["step", "loss", *(f"loss_{part}" for part in parts), "loss_completion", "learning_rate"]
+    columns += ["grad_norm", "constraint_violation", "tokens", *(f"tokens_{part}" for part in parts)]
+    lines = [",".join(columns)]
+    for i, value in enumerate(loss):
+        whole = value + sum(more * count for more, count in parts.values()) / 128
+        row = [i + 1, whole, *(value + more for more, _ in parts.values()), whole, 0.001, 1.0, ""]
+        lines.append(",".join(map(str, [*row, (i + 1) * 512, *(count for _, count in parts.values())])))
     (folder / "learning_curve.csv").write_text("\n".join(lines) + "\n")
     return str(folder)
 
@@ -174,7 +180,7 @@ def write_stages(
                 fall = LEARNED[domain] * (1 - np.exp(-np.arange(steps) / (8 + 3 * m)))
                 loss = BASE[domain] - fall + 0.12 * rng.normal(size=steps)
                 path = folder / model / f"{method}.main.seed{seed}.stage{stage}"
-                training = {"steps": steps, "tokens": steps * 512, "loss_last": float(loss[-1])}
+                training = {"steps": steps, "tokens": steps * 512, "loss_at_end": float(loss[-1]) + 48 / 128}
                 folders.append(
                     write_stage(
                         path, study, loss, training=training, audit={"constraint_violation_total": None}
@@ -237,7 +243,14 @@ def write_drift(
     arrays = {
         "drift": ((*dims, "left_out"), values, metadata()),
         "unrelated": (dims, unrelated, metadata()),
-        "kl": (sizes, random.gamma(2.0, 0.1, (len(domains), documents)), metadata()),
+        **{
+            f"kl_{part}": (sizes, random.gamma(2.0, 0.1, (len(domains), documents)), metadata())
+            for part in ("content", "completion")
+        },
+        **{
+            part: (sizes, np.full((len(domains), documents), 9), metadata())
+            for part in ("content", "completion")
+        },
     }
     names = {"reference": ["base", "previous"], "domain": list(domains), "measure": list(drift.MEASURES)}
     names |= {"layer": range(layers), "left_out": range(-1, documents), "document": range(documents)}

@@ -136,7 +136,13 @@ def comparisons(method):
                 (f"{method}_random", "lora", 0.0),
                 (f"{method}_random", method, effect if control is None else control),
             ):
-                at = {"model": "big", "order": order, "score": "loss", "family": family, "against": against}
+                at = {
+                    "model": "big",
+                    "order": order,
+                    "score": "loss_content",
+                    "family": family,
+                    "against": against,
+                }
                 at |= {"role": FAMILIES[family]["role"], "of": FAMILIES[family]["of"], "seeds": seeds}
                 at |= {"difference": value, "difference_low": value - reach, "difference_high": value + reach}
                 at |= {"points": points, "noise_sd": noise if seeds > 1 else np.nan, "n": 96, "groups": 24}
@@ -220,7 +226,13 @@ def crossing(effect, reach, noise, seeds=SEEDS, orders=ORDERS):
     for method in ("lora", "activation_mask", "orthogonal"):
         for order, domains in orders.items():
             for shift, seed in zip(around(0, noise) if len(seeds) > 1 else [0.0], seeds):
-                run = {"model": "big", "method": method, "order": order, "seed": seed, "metric": "loss"}
+                run = {
+                    "model": "big",
+                    "method": method,
+                    "order": order,
+                    "seed": seed,
+                    "metric": "loss_content",
+                }
                 for stage in range(len(domains) + 1):
                     share = (stage - 1) / (len(domains) - 1)
                     ahead = 0.0 if method == "lora" else effect * (2 * share - 1) * 1.0
@@ -256,9 +268,9 @@ def predicted(better, scatter, noise, seeds=SEEDS, orders=ORDERS):
                 for position, domain in enumerate(domains, 1):
                     at = run | {"trained_domain": new, "domain": domain, "position": position}
                     at |= {"higher_is_better": False}
-                    rows.append(at | {"metric": "loss", "value": score[domain]})
+                    rows.append(at | {"metric": "loss_content", "value": score[domain]})
                     if domain == new:
-                        rows.append(at | {"metric": "kl_base", "value": divergence[order, new]})
+                        rows.append(at | {"metric": "kl_content", "value": divergence[order, new]})
     frames = gradients(0.0, 0.01, 0.01) | {"r_matrices": pd.DataFrame(rows)}
     table = frames["gradient_overlap"]
     for (a, b), value in ((tuple(sorted(pair)), v) for pair, v in cosine.items()):

@@ -77,10 +77,10 @@ def write_eval(folder, model, method, order, seed, stage, domain, loss, moved):
             "groups": len(values),
             "higher_is_better": False,
         }
-        for name, values in (("loss", loss), ("kl_base", moved))
+        for name, values in (("loss_content", loss), ("kl_content", moved))
     }
     study["documents"] = [
-        {"id": f"{domain}-{i}", "group": f"{i}", "loss": float(a), "kl_base": float(b)}
+        {"id": f"{domain}-{i}", "group": f"{i}", "loss_content": float(a), "kl_content": float(b)}
         for i, (a, b) in enumerate(zip(loss, moved))
     ]
     path = folder / model / f"{method}.{order}.seed{seed}.stage{stage}" / f"{domain}.json"
@@ -104,7 +104,7 @@ def write_stages(path, models, methods, seeds, order="main", stages=3):
     return str(path)
 
 
-OPTIONS = {"reference": "lora", "at": "reference", "margins": {"loss": 0.05}, "draws": 200}
+OPTIONS = {"reference": "lora", "at": "reference", "margins": {"loss_content": 0.05}, "draws": 200}
 
 
 def write_tables(out, folder, models, methods, seeds, options=OPTIONS):

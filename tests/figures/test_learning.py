@@ -15,9 +15,9 @@ def test_heatmaps_draw_the_frame(tables):
     written = [t.get_text() for ax in picture.axes for t in ax.texts if t.get_gid() != "block"]
     assert sorted(written) == sorted(f"{value:.2f}" for value in frame["mean"])
     np.testing.assert_allclose(
-        frame["change"], np.where(frame["metric"] == "loss", -1, 1) * (frame["mean"] - frame["base"])
+        frame["change"], np.where(frame["metric"] == "loss_content", -1, 1) * (frame["mean"] - frame["base"])
     )
-    zero = frame[(frame["stage"] == 0) & (frame["metric"] == "loss")]
+    zero = frame[(frame["stage"] == 0) & (frame["metric"] == "loss_content")]
     np.testing.assert_allclose(zero["mean"], zero["domain"].map(BASE))
     assert set(zero["change"]) == {0}
 
@@ -93,7 +93,11 @@ def test_comparison_draws_the_frame_and_the_noise_floor(tables):
 
 def test_loss_curves_draw_the_declared_running_mean(one):
     frame, picture = drawn("loss_curves", one, window=3)
-    raw = read_table(one / "learning_curves.csv").query("method == 'lora' and stage == 2")["loss"].to_numpy()
+    raw = (
+        read_table(one / "learning_curves.csv")
+        .query("method == 'lora' and stage == 2")["loss_content"]
+        .to_numpy()
+    )
     rows = frame[(frame["method"] == "lora") & (frame["stage"] == 2)]
     assert rows["mean"].iloc[5] == pytest.approx(raw[4:7].mean())
     assert rows["mean"].iloc[0] == pytest.approx(raw[:2].mean())
@@ -101,10 +105,28 @@ def test_loss_curves_draw_the_declared_running_mean(one):
     assert {tuple(line.get_ydata()) for ax in picture.axes for line in lines(ax)} == expected
 
 
+@pytest.mark.parametrize(
+    ("part", "more", "label"),
+    [
+        ("content", 0, "content loss"),
+        ("first", 1, "first-token loss"),
+        ("stop", 2, "stop-token loss"),
+        ("completion", 48 / 128, "completion loss"),
+        ("objective", 48 / 128, "objective"),
+    ],
+)
+def test_loss_curves_of_any_part(one, part, more, label):
+    """What is planted of the others lies above the content by a constant."""
+    frame, picture = drawn("loss_curves", one, window=1, part=part)
+    content, _ = drawn("loss_curves", one, window=1)
+    np.testing.assert_allclose(frame["mean"], content["mean"] + more)
+    assert f"{label} (nats/token)" in picture.axes[0].get_ylabel()
+
+
 def test_loss_curves_of_many_settings_are_one_line_a_method(one, tmp_path):
     raw = read_table(one / "learning_curves.csv").query("method == 'lora'")
     settings = [f"{name}_learning_rate_0p{i}" for name in ("lora", "ewc_random") for i in range(1, 31)]
-    runs = [raw.assign(method=name, loss=raw["loss"] + i) for i, name in enumerate(settings)]
+    runs = [raw.assign(method=name, loss_content=raw["loss_content"] + i) for i, name in enumerate(settings)]
     write_table(tmp_path / "learning_curves.csv", pd.concat(runs))
     frame, picture = drawn("loss_curves", tmp_path, window=1)
     assert set(frame["method"]) == {"lora", "ewc"} and set(frame["n"]) == {30}
@@ -114,7 +136,7 @@ def test_loss_curves_of_many_settings_are_one_line_a_method(one, tmp_path):
         & (raw["order"] == rows["order"].iloc[0])
         & (raw["stage"] == 1)
     ]
-    losses = own.groupby("step")["loss"].mean().to_numpy()
+    losses = own.groupby("step")["loss_content"].mean().to_numpy()
     np.testing.assert_allclose(rows["mean"], losses + 44.5)
     np.testing.assert_allclose(rows["high"] - rows["low"], 29)
     reported = " ".join(text.get_text() for text in picture.texts).replace("\n", " ")
@@ -142,7 +164,7 @@ def test_plasticity_draws_the_last_stages_beside_base(one):
 
 def test_many_fronts_have_a_panel_a_method_with_its_controls(one, tmp_path):
     table = read_table(one / "fronts.csv")
-    point = table[table["score"] == "loss"].iloc[[0]]
+    point = table[table["score"] == "loss_content"].iloc[[0]]
     rows = []
     for i in range(10):
         for role in ("method", "random") if i < 2 else ("method",):

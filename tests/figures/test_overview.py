@@ -58,7 +58,7 @@ def test_the_numbers_are_those_of_the_tables(one):
     assert critical.to_dict() == pytest.approx(
         {"code": 0.3, "math": 0.4, "medical": 0.5, "general": 0.6}, abs=0.02
     )
-    metrics = read_table(one / "metrics.csv").query("score == 'loss'")
+    metrics = read_table(one / "metrics.csv").query("score == 'loss_content'")
     metrics = metrics.set_index(["metric", "method"])["value"]
     learning = rows(frame, "smollm2", "learning").set_index("line")
     assert learning["value"].to_dict() == metrics["forgetting"].to_dict()

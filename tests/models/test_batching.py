@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from implicit_sparsity.corpora.tokens import CONTENT, FIRST, STOP, Document
 from implicit_sparsity.models import batching
 
 
@@ -30,6 +31,24 @@ def test_training_batches_go_through_the_documents_pass_by_pass():
     assert batches != batching.training_batches(lengths, 25, 4, seed=2)
     spread = [max(b) - min(b) for b in batches[:20]]
     assert max(spread) <= 5, "documents of like length stand together"
+
+
+def test_parts_stand_beside_the_labels_padded_or_packed():
+    """A document cut off before its stop token, one that has it, one of bare text, one without completion."""
+    ids = np.arange(10, 16, dtype=np.uint32)
+    documents = [
+        Document(ids, np.arange(6) < 2, {"stop": 0}),
+        Document(ids[:4], np.arange(4) < 1, {"stop": 1}),
+        Document(ids[:3], np.zeros(3, bool), {}),  # nothing predicts its first token
+        Document(ids[:2], np.ones(2, bool), {}),
+    ]
+    parts = batching.label_parts(documents)
+    assert parts.dtype == np.uint8
+    assert parts.tolist() == [FIRST, CONTENT, CONTENT, CONTENT, FIRST, CONTENT, STOP, CONTENT, CONTENT]
+    for lay_out in (batching.collate, batching.pack):
+        labels = lay_out(documents)["labels"]
+        assert labels[labels != -100].tolist() == [12, 13, 14, 15, 11, 12, 13, 11, 12]
+    assert batching.label_parts([]).tolist() == []
 
 
 def test_fewer_documents_than_a_batch_takes_come_twice_in_it():

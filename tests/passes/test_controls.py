@@ -10,7 +10,7 @@ from measure_control import measure_control
 
 from implicit_sparsity import errors
 from implicit_sparsity.corpora.encoding import Encoder, Options
-from implicit_sparsity.corpora.tokens import Document, Tokens
+from implicit_sparsity.corpora.tokens import CONTENT, FIRST, PROMPT, Document, Tokens
 from implicit_sparsity.passes import controls
 
 OPTIONS = {
@@ -27,16 +27,15 @@ def document(prompt, completion, template=((90, 91), (92,), (93,)), end=True):
     before, between, after = map(list, template)
     ids = [*before, *prompt, *between, *completion, *(after if end else [])]
     mask = np.arange(len(ids)) < len(before) + len(prompt) + len(between)
-    return Document(np.array(ids, np.uint32), mask, {})
+    return Document(np.array(ids, np.uint32), mask, {"stop": len(after) * end})
 
 
 def test_the_template_is_taken_off_and_nothing_else():
     template = (90, 91), (92,), (93,)
     for end in (True, False):  # a document that was cut has no end of the template
         plain = controls.without_template(document([1, 2, 92], [3, 93, 4], end=end), template)
-        assert (
-            plain.ids.tolist() == [1, 2, 92, 3, 93, 4] and plain.prompt.tolist() == [True] * 3 + [False] * 3
-        )
+        assert plain.ids.tolist() == [1, 2, 92, 3, 93, 4]
+        assert plain.parts.tolist() == [PROMPT] * 3 + [FIRST, CONTENT, CONTENT]
     with pytest.raises(errors.InputError, match="template"):
         controls.without_template(document([1], [2], ((5,), (92,), (93,))), template)
 

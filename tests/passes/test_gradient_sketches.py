@@ -10,12 +10,10 @@ from measure import measure
 from implicit_sparsity.corpora.tokens import Tokens
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.models import adapters, forward, loading, lowrank
-from implicit_sparsity.models.batching import collate
-from implicit_sparsity.models.losses import completion_loss
 from implicit_sparsity.passes import gradient_sketches
 from implicit_sparsity.passes.reference_documents import first_documents
 
-OPTIONS = {"documents": 4, "rank": 4, "dim": 64, "gradient_checkpointing": False}
+OPTIONS = {"documents": 4, "rank": 4, "dim": 64, "gradient_checkpointing": False, "tokens": "content"}
 KINDS = {
     "dense": {"attention", "deltanet", "ffn"},
     "mixture": {"attention", "deltanet", "experts", "shared_expert", "router"},
@@ -32,10 +30,21 @@ def documents(tokens, count=3):
     return first_documents(Tokens(tokens["math"]).split("probe_a"), count, "documents")
 
 
-def exact(folder, names, document):
+def loss_of(model, document, tokens):
+    """From whole logits: mean nats of the completion, or without its first and its last, the stop token."""
+    ids = torch.from_numpy(document.ids.astype(np.int64))
+    start, end = int(document.prompt.sum()), len(ids)
+    places = slice(start + 1, end - 1) if tokens == "content" else slice(start, end)
+    nats = torch.nn.functional.cross_entropy(
+        model(input_ids=ids[None]).logits[0, :-1], ids[1:], reduction="none"
+    )
+    return torch.cat([nats.new_zeros(1), nats])[places].mean()
+
+
+def exact(folder, names, document, tokens="content"):
     """Gradient of the loss with respect to each named weight itself, [X, o, i]."""
     model = loading.load(folder).requires_grad_(True)
-    completion_loss(model, collate([document])).backward()
+    loss_of(model, document, tokens).backward()
     weights = dict(model.named_parameters())
     result = {}
     for name in names:
@@ -44,15 +53,16 @@ def exact(folder, names, document):
     return result
 
 
+@pytest.mark.parametrize("counted", ["content", "completion"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_gradient_of_b_is_the_exact_gradient_projected(nano, kind):
+def test_gradient_of_b_is_the_exact_gradient_projected(nano, kind, counted):
     folder, tokens = nano(kind)
     document = documents(tokens)[0]
-    sketcher = gradient_sketches.GradientSketcher(loading.load(folder), 4, 64)
+    sketcher = gradient_sketches.GradientSketcher(loading.load(folder), 4, 64, tokens=counted)
     sketch, norm, loss = sketcher._one(document)
     with torch.no_grad():
-        assert loss == pytest.approx(float(completion_loss(loading.load(folder), collate([document]))))
-    gradients = exact(folder, sketcher.names, document)
+        assert loss == pytest.approx(float(loss_of(loading.load(folder), document, counted)))
+    gradients = exact(folder, sketcher.names, document, counted)
     assert {gradient_sketches.kind_of(name) for name in gradients} == KINDS[kind]
     assert {gradient_sketches.layer_of(name) for name in gradients} == set(range(4 if kind != "llama" else 2))
     for i, (name, factor) in enumerate(sketcher.factors.items()):
@@ -171,7 +181,7 @@ def test_store_opens_with_xarray_alone_and_a_rerun_is_the_same(nano, tmp_path, k
 def test_too_few_documents_are_one_line(nano, tmp_path):
     folder, tokens = nano("llama")
     wanted = OPTIONS | {"documents": 25}
-    with pytest.raises(InputError, match=r"24 documents with a completion, 25 are wanted.*splits\.probe"):
+    with pytest.raises(InputError, match=r"24 documents with content tokens, 25 are wanted.*splits\.probe"):
         measure_gradients(tmp_path / "x.zarr", folder, tokens["math"], wanted)
     assert not (tmp_path / "x.zarr").exists()
 

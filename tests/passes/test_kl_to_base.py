@@ -20,6 +20,11 @@ def logits_by_hand(model, document):
     return logp[np.flatnonzero(~document.prompt[1:])]
 
 
+def means(nats) -> dict:
+    """Of completion tokens: all, and without the first and the last, the stop token."""
+    return {"kl_completion": float(nats.mean()), "kl_content": float(nats[1:-1].mean())}
+
+
 def trained_adapter(model, folder, targets="all-linear"):
     """A LoRA folder whose B is not zero."""
     from peft import LoraConfig, get_peft_model
@@ -55,17 +60,15 @@ def test_kl_of_base_and_tuned_is_that_of_plain_logits(nano, tmp_path, kind, prec
     network, before = kl_to_base.load(folder, stage, base, documents, 100)
     q = [logits_by_hand(network, document) for document in documents["math"]]
     scores = evaluation.score_domain(network, shards, "math", options, tokenizer.decode, None, iter, before)
-    expected = [float((a.exp() * (a - b)).sum(-1).mean()) for a, b in zip(p, q)]
-    result = [row["kl_base"] for row in scores["documents"]]
-    assert min(expected) > 1e-3
-    assert result == pytest.approx(expected, rel=1e-3 if precision == "fp32" else 0.2)
-    metric = scores["metrics"]["kl_base"]
-    assert (
-        metric["value"] == pytest.approx(np.mean(result))
-        and metric["n"] == 6
-        and not metric["higher_is_better"]
-    )
-    assert metric["stderr"] == pytest.approx(np.std(result, ddof=1) / np.sqrt(6))
+    wanted = [means((a.exp() * (a - b)).sum(-1)) for a, b in zip(p, q)]
+    for name in ("kl_content", "kl_completion"):
+        expected, result = ([row[name] for row in rows] for rows in (wanted, scores["documents"]))
+        assert min(expected) > 1e-3
+        assert result == pytest.approx(expected, rel=1e-3 if precision == "fp32" else 0.2)
+        metric = scores["metrics"][name]
+        assert metric["value"] == pytest.approx(np.mean(result))
+        assert metric["n"] == 6 and not metric["higher_is_better"]
+        assert metric["stderr"] == pytest.approx(np.std(result, ddof=1) / np.sqrt(6))
 
 
 def test_the_base_model_goes_over_the_documents_once(nano, tmp_path, monkeypatch):
@@ -91,12 +94,12 @@ def test_kl_of_base_is_zero_by_definition_and_by_computing(nano):
     network, before = kl_to_base.load(folder, None, {}, documents, 100)
     assert before is None
     scores = evaluation.score_domain(network, shards, "math", options, tokenizer.decode, None)
-    assert [row["kl_base"] for row in scores["documents"]] == [0.0] * 12
+    assert [row["kl_content"] + row["kl_completion"] for row in scores["documents"]] == [0.0] * 12
     computed = kl_to_base.BaseOutputs(
         forward.head(network), {"math": kl_to_base.given(network, documents["math"], 60)}
     )
     scores = evaluation.score_domain(network, shards, "math", options, tokenizer.decode, None, iter, computed)
-    assert max(row["kl_base"] for row in scores["documents"]) < 1e-6
+    assert max(row["kl_completion"] for row in scores["documents"]) < 1e-6
 
 
 def test_kl_holds_the_logits_of_a_few_tokens(nano, float64, monkeypatch):
@@ -110,12 +113,9 @@ def test_kl_holds_the_logits_of_a_few_tokens(nano, float64, monkeypatch):
     rows, head = [], forward.head(network)
     before = kl_to_base.BaseOutputs(head, {"math": kl_to_base.given(network, documents["math"], 100)})
     longest = max(range(12), key=lambda i: len(before.states["math"][i]))
-    whole = before.divergence(network, "math", longest, before.states["math"][longest] * 1.5)
+    whole = before.divergences(network, "math", longest, before.states["math"][longest] * 1.5)
     monkeypatch.setattr(losses, "LOGITS_AT_ONCE", 4 * 3 * head.weight.shape[0])
     monkeypatch.setattr(head, "forward", lambda x, f=head.forward: rows.append(len(x)) or f(x))
-    again = before.divergence(network, "math", longest, before.states["math"][longest] * 1.5)
-    assert (
-        again == pytest.approx(whole, rel=1e-10)
-        and max(rows) == 3
-        and len(before.states["math"][longest]) > 3
-    )
+    again = before.divergences(network, "math", longest, before.states["math"][longest] * 1.5)
+    assert again == pytest.approx(whole, rel=1e-10)
+    assert max(rows) == 3 and len(before.states["math"][longest]) > 3

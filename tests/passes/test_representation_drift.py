@@ -81,13 +81,16 @@ def test_the_same_network_has_not_moved(nano, tmp_path, kind):
     for name, value in (("cosine", 1), ("cka", 1), ("cka_positions", 1)):
         assert signal(result, name) == pytest.approx(value, abs=1e-12)
     assert signal(result, "largest_angle").max() < 1e-7
-    assert (result["kl"] == 0).all()
+    assert (result["kl_completion"] == 0).all()
     assert ("rerouted" in result) == (kind == "mixture")
     if kind == "mixture":
         assert (result["rerouted"] == 0).all()
     frame = rows(result)
     assert {"base"} == set(frame["reference"]) and {6} == set(frame["n"])
-    reported = frame[(frame["quantity"] == "signal") & frame["measure"].isin(["relative_l2", "kl"])]
+    reported = frame[
+        (frame["quantity"] == "signal")
+        & frame["measure"].isin(["relative_l2", "kl_content", "kl_completion"])
+    ]
     assert (reported[["value", "low", "high"]] == 0).all(axis=None)
 
 
@@ -105,7 +108,7 @@ def test_a_rotation_of_all_states_is_seen_as_one(nano, tmp_path, kind):
     assert signal(result, "relative_l2")[0, 1] == pytest.approx(expected, rel=1e-3)
     assert signal(result, "cka") == pytest.approx(1, abs=1e-4)
     assert signal(result, "relative_l2").min() > 0.5 and signal(result, "largest_angle").min() > 0.5
-    assert result["kl"].values.max() < 1e-5
+    assert result["kl_completion"].values.max() < 1e-5
     if kind == "mixture":
         split = result["rerouted"].mean(("reference", "domain", "document"))
         assert split.sel(split="both").max() < 0.02
@@ -136,7 +139,7 @@ def test_a_change_of_the_last_layer_is_seen_there_alone(nano, tmp_path, kind):
     moved = new.hidden[3] - old.hidden[3]
     assert np.abs(np.delete(moved, 5, axis=1)).max() < 1e-6 < np.abs(moved[:, 5]).max()
     assert distance[0, 0, 3] == pytest.approx(np.linalg.norm(moved) / np.linalg.norm(old.hidden[3]), rel=1e-5)
-    assert result["kl"].values.min() > 1e-6
+    assert result["kl_content"].values.min() > 1e-6
     if kind == "mixture":  # the routers of all layers saw what they had seen
         assert (result["rerouted"] == 0).all()
         shared = result["shared"].sel(share="shared_norm_share").mean(("domain", "document"))
@@ -155,10 +158,11 @@ def test_divergence_is_exact_over_the_vocabulary(nano, tmp_path):
         logits = [loading.load(folder)(input_ids=ids).logits[0].double() for folder in (model, other)]
     p, q = (x.log_softmax(-1) for x in logits)
     wanted = ~document.prompt[1:]
-    exact = (p.exp() * (p - q)).sum(-1)[:-1][torch.from_numpy(wanted)].mean()
-    assert float(exact) > 1e-3
-    assert result["kl"].values[0, 2] == pytest.approx(float(exact), rel=1e-4)
-    assert result["completion"].values[0, 2] == wanted.sum()
+    exact = (p.exp() * (p - q)).sum(-1)[:-1][torch.from_numpy(wanted)]
+    for name, nats in (("completion", exact), ("content", exact[1:-1])):  # the last is a stop token
+        assert float(nats.mean()) > 1e-3
+        assert result[f"kl_{name}"].values[0, 2] == pytest.approx(float(nats.mean()), rel=1e-4)
+        assert result[name].values[0, 2] == len(nats)
 
 
 @pytest.fixture(scope="module")
@@ -229,7 +233,7 @@ def test_tables_of_a_dense_and_a_mixture_and_equal_bytes(nano, tmp_path, chain):
     reported = frame[(frame["quantity"] == "signal") & (frame["measure"] != "cka_positions")]
     assert reported[["low", "high"]].notna().all(axis=None)
     assert ((reported["low"] <= reported["value"]) & (reported["value"] <= reported["high"])).all()
-    kl = frame[frame["measure"] == "kl"]
+    kl = frame[frame["measure"].isin(["kl_content", "kl_completion"])]
     assert kl["layer"].isna().all() and set(kl["unit"]) == {"nat"} and (kl["value"] > 0).all()
 
 

@@ -22,7 +22,10 @@ def store(**attrs):
     variables = {
         "drift": (DIMS, values[..., None] + LEFT_OUT),
         "unrelated": (DIMS[:-1], values + 0.5),
-        "kl": (("domain", "document"), KL),
+        "kl_content": (("domain", "document"), KL),
+        "kl_completion": (("domain", "document"), 2 * KL),
+        "content": (("domain", "document"), np.full(KL.shape, 3)),
+        "completion": (("domain", "document"), np.full(KL.shape, 5)),
     }
     names = {"reference": ["base", "previous"], "domain": ["code", "math"], "layer": [0, 1, 2]}
     names |= {"measure": list(drift.MEASURES), "left_out": range(-1, DOCUMENTS)}
@@ -43,7 +46,7 @@ def one(rows, **keys) -> dict:
 def test_there_is_a_row_of_everything():
     result = rows(store())
     measures = 2 * 2 * 3 * (2 * len(drift.MEASURES) + 1)  # value and unrelated of each, and one floor
-    assert len(result) == 2 + measures
+    assert len(result) == 2 * 2 + measures
     probe = load("probes", "representation_drift")
     assert all(tuple(row) == probe.COLUMNS for row in result) and {row["n"] for row in result} == {DOCUMENTS}
     assert probe.rows({}) == []
@@ -99,7 +102,8 @@ def test_a_domain_of_fewer_groups_has_fewer_left_out():
 
 def test_divergence_is_the_mean_of_documents_from_base_alone():
     result = rows(store())
-    kl = [row for row in result if row["measure"] == "kl"]
+    assert [row["value"] for row in result if row["measure"] == "kl_completion"] == pytest.approx([0.4, 6.0])
+    kl = [row for row in result if row["measure"] == "kl_content"]
     assert [(row["domain"], row["reference"], row["layer"], row["unit"]) for row in kl] == [
         ("code", "base", None, "nat"),
         ("math", "base", None, "nat"),
@@ -110,10 +114,24 @@ def test_divergence_is_the_mean_of_documents_from_base_alone():
     assert [kl[1]["low"], kl[1]["high"]] == pytest.approx([3 * np.exp(-reach), 3 * np.exp(reach)])
 
 
+def test_documents_without_content_have_no_divergence_of_it():
+    """Of the first domain one document is left out, of the second all: a row less."""
+    dataset = store()
+    for place in ((0, 2), *((1, i) for i in range(DOCUMENTS))):
+        dataset["kl_content"][place], dataset["content"][place] = np.nan, 0
+    result = [row for row in rows(dataset) if row["measure"].startswith("kl_")]
+    assert [(row["domain"], row["measure"], row["n"]) for row in result] == [
+        ("code", "kl_content", 4),
+        ("code", "kl_completion", 5),
+        ("math", "kl_completion", 5),
+    ]
+    assert result[0]["value"] == pytest.approx(0.15)
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_a_divergence_that_is_not_finite_is_one_line(bad):
     dataset = store(model="nano", checkpoint="lora.main.seed0.stage1")
-    dataset["kl"][1, 3] = bad
+    dataset["kl_content"][1, 3] = bad
     with pytest.raises(InputError) as error:
         rows(dataset)
     where = "nano.lora.main.seed0.stage1.?"

@@ -26,7 +26,13 @@ def r_matrices(seeds=(0, 1), methods=METHODS):
         for seed in seeds:
             for stage in (0, 1, 2):
                 for j, domain in enumerate(("code", "general", "medical")):
-                    at = {"model": "nano", "method": method, "order": "main", "seed": seed, "metric": "loss"}
+                    at = {
+                        "model": "nano",
+                        "method": method,
+                        "order": "main",
+                        "seed": seed,
+                        "metric": "loss_content",
+                    }
                     at |= {"stage": stage, "trained_domain": DOMAINS[stage - 1] if stage else ""}
                     at |= {
                         "domain": domain,
@@ -43,7 +49,7 @@ def metrics(methods=METHODS):
             "method": m,
             "order": "main",
             "seed": s,
-            "score": "loss",
+            "score": "loss_content",
             "metric": name,
             "value": v + s,
         }
@@ -108,7 +114,7 @@ def test_r_matrices_hold_the_cells():
     first = rows_of(text)[0]
     assert [row[0] for row in first] == ["0 base", "1 code", "2 general"]
     assert first[1][1:] == [f"${10 + j + 0.5:.3f} \\pm {math.sqrt(0.5):.3f}$" for j in range(3)]
-    names = re.findall(r"^% loss of (\w+), lower is better, 2 seeds$", text, re.M)
+    names = re.findall(r"^% loss_content of (\w+), lower is better, 2 seeds$", text, re.M)
     assert names == ["lora", "activation_mask", "orthogonal", "replay", "full", "my_own_method"]
     single = rows_of(latex.r_matrices(r_matrices(seeds=(0,), methods=("lora",))))[0]
     assert single[2] == ["2 general", "$20.000$", "$21.000$", "$22.000$"]

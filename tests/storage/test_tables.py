@@ -36,23 +36,23 @@ def arrange(folder, files, orders=ORDERS):
 
 def test_scores_hold_every_evaluation(arranged):
     scores = arranged[0]
-    columns = "model method order seed stage domain metric value stderr n higher_is_better"
+    columns = "model method order seed stage domain metric value stderr n groups higher_is_better"
     assert " ".join(scores.columns) == columns
     # models, metrics, domains, base + methods x seeds x stages
     assert len(scores) == 2 * 2 * 4 * (1 + 3 * 2 * 4)
-    base = scores[(scores["method"] == "base") & (scores["metric"] == "loss")]
+    base = scores[(scores["method"] == "base") & (scores["metric"] == "loss_content")]
     assert base["seed"].isna().all() and set(base["value"]) == set(BASE.values())
 
 
 def test_r_matrices_are_the_scores_with_the_base_as_row_zero(arranged):
     scores, cells, _ = arranged
     one = cells[(cells["model"] == "wide") & (cells["method"] == "lora") & (cells["seed"] == 1)]
-    one = one[one["metric"] == "loss"]
+    one = one[one["metric"] == "loss_content"]
     assert len(one) == 5 * 4 and set(one["position"]) == {1, 2, 3, 4}
     assert one.loc[one["stage"] == 0, "trained_domain"].isna().all()
     assert set(one.loc[one["stage"] == 2, "trained_domain"]) == {"math"}
     assert one.loc[one["stage"] == 0].set_index("domain")["value"].to_dict() == BASE
-    source = scores.query("model == 'wide' and method == 'lora' and seed == 1 and metric == 'loss'")
+    source = scores.query("model == 'wide' and method == 'lora' and seed == 1 and metric == 'loss_content'")
     for row in source.itertuples():
         cell = one[(one["stage"] == row.stage) & (one["domain"] == row.domain)]
         assert cell["value"].item() == row.value
@@ -60,7 +60,7 @@ def test_r_matrices_are_the_scores_with_the_base_as_row_zero(arranged):
 
 def test_metrics_table_is_what_the_library_computes(arranged):
     _, cells, table = arranged
-    for better, score in ((False, "loss"), (True, "acc")):
+    for better, score in ((False, "loss_content"), (True, "acc")):
         one = cells.query(f"model == 'nano' and method == 'orthogonal' and seed == 0 and metric == '{score}'")
         r = one.pivot_table(index="stage", columns="position", values="value").to_numpy()
         expected = metrics(r[1:], r[0], higher_is_better=better)
@@ -150,7 +150,7 @@ def test_stages_and_curves(tmp_path):
     assert len(stage) == 3 * 2 * 4 and len(curve) == len(stage) * 6
     assert list(stage.columns[:6]) == ["model", "method", "order", "seed", "stage", "domain"]
     last = curve[curve["step"] == 6].reset_index(drop=True)["loss"]
-    assert last.tolist() == stage["training.loss_last"].tolist()
+    assert last.tolist() == pytest.approx(stage["training.loss_at_end"].tolist())
 
 
 def test_damaged_stage_folders_are_one_line(tmp_path):
@@ -160,7 +160,7 @@ def test_damaged_stage_folders_are_one_line(tmp_path):
     with pytest.raises(InputError, match="same stage"):
         collect_stages(*out, [good, write_stage(tmp_path / "twin", study, [1.0])])
     (tmp_path / "good" / "learning_curve.csv").write_text("step,speed\n1,2\n")
-    with pytest.raises(InputError, match="no column loss"):
+    with pytest.raises(InputError, match="no column loss, loss_content"):
         collect_stages(*out, [good])
     (tmp_path / "good" / "learning_curve.csv").write_text("")
     with pytest.raises(InputError, match="not a CSV"):
@@ -219,13 +219,16 @@ def test_divergence_stands_beside_every_metric_and_has_none_of_its_own(tmp_path)
     for stage, (moved, losses) in enumerate(zip(kl, loss)):
         for domain, a, b in zip("xy", moved, losses):
             who = {"method": "lora", "order": "o", "seed": 0, "stage": stage} if stage else {}
-            both = {"kl_base": (a, False), "loss": (b, False)}
+            both = {"kl_content": (a, False), "kl_completion": (2 * a, False), "loss_content": (b, False)}
             files.append(write_eval(tmp_path / "k" / f"{stage}.{domain}.json", domain, both, **who))
     _, cells, table = arrange(tmp_path, files, {"o": ["x", "y"]})
     assert table["kl_newest"].tolist() == pytest.approx([0.3] * len(table))
-    own = table[table["score"] == "kl_base"].set_index("metric")
-    expected = {"kl_newest": 0.3, "kl_newest_1": 0.2, "kl_newest_2": 0.4, "kl_final": 0.45}
-    assert own["value"].to_dict() == pytest.approx(expected)
-    assert own["formula"].notna().all() and not own["higher_is_better"].any()
-    assert set(cells["metric"]) == {"kl_base", "loss"}
-    assert table.query("score == 'loss' and metric == 'forgetting'")["value"].item() == pytest.approx(0.5)
+    for score, times in (("kl_content", 1), ("kl_completion", 2)):
+        own = table[table["score"] == score].set_index("metric")
+        expected = {"kl_newest": 0.3, "kl_newest_1": 0.2, "kl_newest_2": 0.4, "kl_final": 0.45}
+        assert own["value"].to_dict() == pytest.approx({name: times * v for name, v in expected.items()})
+        assert own["formula"].notna().all() and not own["higher_is_better"].any()
+    assert set(cells["metric"]) == {"kl_content", "kl_completion", "loss_content"}
+    assert table.query("score == 'loss_content' and metric == 'forgetting'")["value"].item() == pytest.approx(
+        0.5
+    )

@@ -10,14 +10,16 @@ import time
 from pathlib import Path
 
 import networks
+import numpy as np
 import pytest
 import studies
 import torch
 import train_adapter
 import workers
 
+from implicit_sparsity.corpora.tokens import SCORED
 from implicit_sparsity.methods.lora import Lora
-from implicit_sparsity.models import forward
+from implicit_sparsity.models import batching, forward, loading
 from implicit_sparsity.models.losses import completion_nats
 from implicit_sparsity.options import load
 from implicit_sparsity.training import audit, fit
@@ -65,6 +67,37 @@ def test_tokens_are_those_of_the_documents_of_each_step(nano, tmp_path):
     assert sum(row["tokens"] for row in result["curve"]) == sum(len(d.ids) for d in documents)
     assert result["tokens"] == sum(len(d.ids) for d in documents)
     assert result["completion_tokens"] == sum(int((~d.prompt).sum()) for d in documents)
+
+
+@pytest.mark.parametrize("packing", [False, True])
+def test_a_curve_has_the_loss_of_each_part(nano, float64, tmp_path, monkeypatch, packing):
+    """They add up to the completion's, whatever a method adds to the objective; the first step, where a LoRA
+    does nothing yet, is the base model's on every document alone."""
+    monkeypatch.setattr(Lora, "loss", lambda self, model, batch, loss: loss + 1)
+    here = stage(nano, packing=packing)
+    result, documents = (
+        fit.run_stage(here, load("methods", "lora", rank=2), tmp_path),
+        here.documents("train"),
+    )
+    lengths = [len(document.ids) for document in documents]
+    plan = batching.training_batches(lengths, 4, 4, here.stream("order"))
+    for row, batch in zip(result["curve"], plan, strict=True):
+        parts = np.concatenate([documents[i].parts for i in batch])
+        assert {p: row[f"tokens_{p}"] for p in SCORED} == {p: (parts == n).sum() for p, n in SCORED.items()}
+        total = sum(row[f"tokens_{part}"] * row[f"loss_{part}"] for part in SCORED)
+        count = sum(row[f"tokens_{part}"] for part in SCORED)
+        assert total == pytest.approx(count * row["loss_completion"], rel=1e-12)
+        assert row["loss"] == pytest.approx(row["loss_completion"] + 1, rel=1e-6)
+    model, nats = loading.load(nano("llama")[0]), {part: [] for part in SCORED}
+    for i in plan[0]:
+        ids = torch.from_numpy(documents[i].ids.astype("int64"))
+        with torch.no_grad():
+            logits = model(input_ids=ids[None]).logits[0, :-1]
+        each = torch.nn.functional.cross_entropy(logits, ids[1:], reduction="none").numpy()
+        for part, number in SCORED.items():
+            nats[part] += each[documents[i].parts[1:] == number].tolist()
+    for part, values in nats.items():
+        assert result["curve"][0][f"loss_{part}"] == pytest.approx(np.mean(values), rel=1e-9)
 
 
 def test_a_model_is_left_as_it_was_found_whatever_happens(nano, tmp_path, monkeypatch):

@@ -15,18 +15,32 @@ ROWS = [
     {
         "step": 1,
         "loss": 2.5,
+        "loss_content": 2.25,
+        "loss_first": 4.0,
+        "loss_stop": None,
+        "loss_completion": 2.5,
         "learning_rate": 0.1,
         "grad_norm": 1.0,
         "constraint_violation": None,
         "tokens": 7,
+        "tokens_content": 3,
+        "tokens_first": 1,
+        "tokens_stop": 0,
     },
     {
         "step": 2,
         "loss": 1.5,
+        "loss_content": 1.0,
+        "loss_first": 2.0,
+        "loss_stop": 2.0,
+        "loss_completion": 1.5,
         "learning_rate": 0.2,
         "grad_norm": 0.5,
         "constraint_violation": 0.0,
         "tokens": 9,
+        "tokens_content": 2,
+        "tokens_first": 1,
+        "tokens_stop": 1,
     },
 ]
 RESULT = {"curve": ROWS, "audit": {"trainable_parameters": 12}, "tokens": 16, "completion_tokens": 5}
@@ -50,7 +64,7 @@ base_model: m
 
 def test_a_record_says_what_was_asked_for_and_what_was_spent():
     result = stage_record.record(STUDY, {"rank": 2}, {"steps": 4, "clip": 1.0}, RESULT)
-    spent = {"steps": 2, "tokens": 16, "completion_tokens": 5, "loss_first": 2.5, "loss_last": 1.5}
+    spent = {"steps": 2, "tokens": 16, "completion_tokens": 5, "loss_at_start": 2.5, "loss_at_end": 1.5}
     assert result.pop("versions")["torch"]
     assert result == {
         "study": STUDY,
@@ -64,7 +78,10 @@ def test_what_is_written_is_the_record_the_curve_and_a_card(tmp_path):
     record = stage_record.record(STUDY, {}, {}, RESULT)
     stage_record.write(tmp_path, record, RESULT, 1.23456)
     assert (tmp_path / "learning_curve.csv").read_bytes().decode() == (
-        "step,loss,learning_rate,grad_norm,constraint_violation,tokens\n1,2.5,0.1,1.0,,7\n2,1.5,0.2,0.5,0.0,9\n"
+        "step,loss,loss_content,loss_first,loss_stop,loss_completion,learning_rate,grad_norm,"
+        "constraint_violation,tokens,tokens_content,tokens_first,tokens_stop\n"
+        "1,2.5,2.25,4.0,,2.5,0.1,1.0,,7,3,1,0\n"
+        "2,1.5,1.0,2.0,2.0,1.5,0.2,0.5,0.0,9,2,1,1\n"
     )
     written = json.loads((tmp_path / "stage.json").read_text())
     measured = written.pop("measured")

@@ -104,7 +104,7 @@ class ForgetsLess(OfMethods):
     method: str = option("", help="the entry of methods that is judged")
     against: str = option("lora", help="what it is compared with: comparisons.reference")
     control: str = option("random", help="which of its controls it has to beat, too")
-    score: str = option("loss", help="score of comparisons.margins")
+    score: str = option("loss_content", help="score of comparisons.margins")
 
     def look(self, finding, tables, study):
         table = tables["comparisons"]

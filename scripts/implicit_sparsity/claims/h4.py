@@ -10,7 +10,7 @@ that has fewest groups.
 
 from dataclasses import dataclass
 
-from implicit_sparsity.metrics import stagewise, verdict
+from implicit_sparsity.metrics import score_names, stagewise, verdict
 from implicit_sparsity.options import option
 
 from .base import OfMethods
@@ -32,7 +32,7 @@ class H4(OfMethods):
     )
     methods: tuple = option(("activation_mask", "orthogonal"), help="entries of methods, each judged")
     against: str = option("lora", help="the entry that is to be crossed")
-    score: str = option("loss", help="of which the curves are")
+    score: str = option("loss_content", help="of which the curves are")
     rounds: int = option(3, low=2, help="stages of an order that it takes")
 
     def look(self, finding, tables, study):
@@ -77,6 +77,6 @@ class H4(OfMethods):
             *three, noise = verdict.over_seeds(values, values - reach, values + reach)
             metadata = {"n": rows["n"].max(), "seeds": len(rows), "order": order, "subject": method}
             metadata["groups"] = groups
-            metadata |= {"what": what, "unit": {"loss": "nat"}.get(self.score, "1"), "detail": crossing}
+            metadata |= {"what": what, "unit": score_names.unit(self.score), "detail": crossing}
             finding.evidence.append(self.piece(model, three, noise, **metadata))
         return int(ahead.groupby("stage")["seed"].nunique().min())

@@ -2,9 +2,10 @@
 
 An observation is a pair (A, B): how much B's stage costs A, mean over runs (seeds, settings, orders). Two
 predictors: how alike A and B are at base (``predictor``, chosen beforehand), and KL(base || tuned) on B after
-its stage. effect: the rank correlation of the first with forgetting less that of the second, both without
-sign. Interval: Zou's (2007) for two correlations that share a variable, with the variance of Spearman's by
-Fieller (1.06 / (n - 3)). Pairs that share a domain are not independent, which no interval here counts.
+its stage. All are of the content, unless options say otherwise. effect: the rank correlation of the first
+with forgetting less that of the second, both without sign. Interval: Zou's (2007) for two correlations that
+share a variable, with the variance of Spearman's by Fieller (1.06 / (n - 3)). Pairs that share a domain are
+not independent, which no interval here counts.
 """
 
 from dataclasses import dataclass
@@ -34,7 +35,7 @@ class H5(OfMethods):
     predictor: str = option("gradient", choices=("overlap", "gradient"), help="what is to predict")
     method: str = option("lora", help="the entry of methods whose forgetting is predicted")
     k: float = option(0.1, low=0, help="for overlap: size of the sets")
-    score: str = option("loss", help="of which forgetting is")
+    score: str = option("loss_content", help="of which forgetting is")
     pairs: int = option(10, low=5, help="ordered pairs of domains that it takes")
 
     def look(self, finding, tables, study):
@@ -49,7 +50,7 @@ class H5(OfMethods):
         if pairs.empty:
             finding.miss(f"runs of the method {self.method} over two domains or more")
         elif pairs["kl"].isna().all():
-            finding.miss("the score kl_base")
+            finding.miss("the score kl_content")
             return
         for model, part in pairs.groupby("model", sort=False):
             names = [(model, frozenset(pair)) for pair in zip(part["old"], part["new"])]

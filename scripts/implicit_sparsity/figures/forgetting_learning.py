@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from implicit_sparsity.metrics import score_names
 from implicit_sparsity.options import option
 from implicit_sparsity.report.style import ordered, styles
 
@@ -23,7 +24,9 @@ class ForgettingLearning(Figure):
     TABLES = ("fronts",)
     EMPTY = "no trained stage in this study"
 
-    score: str = option("loss", help="score whose fronts are drawn: loss, acc, ...")
+    score: str = option(
+        "loss_content", help="score whose fronts are drawn: loss_content, loss_completion, acc, ..."
+    )
 
     def frame(self, tables):
         table = tables["fronts"]
@@ -40,7 +43,7 @@ class ForgettingLearning(Figure):
         plot_styles = styles(families)
         crowded = max(part["family"].nunique() for part in cells) > TOGETHER
         figure, axes = (self._apart if crowded else self._together)(frame, cells, plot_styles)
-        unit = {"loss": "nats/token"}.get(self.score, base.readable(self.score))
+        unit = score_names.axis(self.score)
         for ax in axes[:, 0]:
             ax.set_ylabel(f"forgotten ({unit})")
         for column in axes.T:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from implicit_sparsity.metrics import score_names
 from implicit_sparsity.metrics.intervals import mean_range
 from implicit_sparsity.options import option
 from implicit_sparsity.report.style import family, ordered, styles
@@ -14,7 +15,8 @@ TOGETHER = 12  # as many lines can be told apart; else settings and controls of 
 
 @dataclass
 class LossCurves(Figure):
-    """Training loss against optimizer step, smoothed by a running mean that the note declares.
+    """Training loss of a part of the completions against optimizer step, smoothed by a running mean that the
+    note declares.
 
     Of more methods than can be told apart, settings and controls of one are one line: their mean and range.
     """
@@ -26,10 +28,17 @@ class LossCurves(Figure):
         5, low=1, help="steps of the running mean (centred); 1 draws every logged step as it is"
     )
 
+    part: str = option(
+        "content",
+        choices=("content", "first", "stop", "completion", "objective"),
+        help="tokens whose loss is drawn; objective: what was trained, with all that a method adds to it",
+    )
+
     def frame(self, tables):
+        column = "loss" if self.part == "objective" else f"loss_{self.part}"
         run = ["model", "order", "stage", "domain", "method", "seed"]
-        table = tables["learning_curves"].dropna(subset=["loss"]).sort_values("step", kind="stable")
-        smooth = table.groupby(run, sort=False)["loss"].transform(
+        table = tables["learning_curves"].dropna(subset=[column]).sort_values("step", kind="stable")
+        smooth = table.groupby(run, sort=False)[column].transform(
             lambda loss: loss.rolling(self.window, center=True, min_periods=1).mean()
         )
         table = table.assign(loss=smooth, runs="seeds", run=table["seed"])
@@ -56,11 +65,12 @@ class LossCurves(Figure):
                 self._panel(ax, part, plot_styles)
                 ax.set_title(f"{stage}  {base.readable(part['domain'].iloc[0])}", loc="left")
             name = model if len({name for _, name in rows}) == 1 else f"{model}, {order}"
-            row[0].set_ylabel(f"{base.readable(name, 22)}\nloss (nats/token)")
+            what = "objective" if self.part == "objective" else score_names.label(f"loss_{self.part}")
+            row[0].set_ylabel(f"{base.readable(name, 22)}\n{what} (nats/token)")
         for ax in axes[-1]:
             ax.set_xlabel("optimizer step")
         smooth = "every logged step" if self.window == 1 else f"running mean of {self.window} logged steps"
-        note = f"Training loss, {smooth}; panels in the order of training. {runs_note(frame)}"
+        note = f"Loss of training documents, {smooth}; panels in the order of training. {runs_note(frame)}"
         base.annotate(figure, note, base.handles(plot_styles))
         return figure
 

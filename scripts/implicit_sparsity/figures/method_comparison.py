@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from implicit_sparsity.metrics import score_names
 from implicit_sparsity.options import option
 from implicit_sparsity.report.style import ordered, styles
 
@@ -22,7 +23,9 @@ class MethodComparison(Figure):
     TABLES = ("comparisons",)
     EMPTY = "no trained stage in this study"
 
-    score: str = option("loss", help="score that is compared: loss, acc, ...")
+    score: str = option(
+        "loss_content", help="score that is compared: loss_content, loss_completion, acc, ..."
+    )
 
     def frame(self, tables):
         table = tables["comparisons"]
@@ -51,7 +54,7 @@ class MethodComparison(Figure):
             self._panel(ax, part, plot_styles)
             title = f"{base.readable(model, 28)}, order {base.readable(order)}"
             ax.set_title(f"{title}\nlearned {part['learned_gain'].iloc[0]:.2g}", loc="left")
-        unit = {"loss": "nats/token"}.get(self.score, base.readable(self.score))
+        unit = score_names.axis(self.score)
         for ax in axes.flat[max(0, len(cells) - columns) : len(cells)]:
             ax.set_xlabel(f"forgotten at equal learning ({unit})")
         base.annotate(figure, note_of(frame), handles_of(frame))

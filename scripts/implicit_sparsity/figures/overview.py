@@ -7,6 +7,7 @@ it forgot. A panel that a study has nothing for says so.
 
 from dataclasses import dataclass
 
+from implicit_sparsity.metrics import score_names
 from implicit_sparsity.options import option
 from implicit_sparsity.report.style import TRIPLE, ordered, styles
 
@@ -39,6 +40,7 @@ class Overview(Figure):
 
     models: tuple = option(("all",), help="models on the page, three at most to be readable; all: every one")
     k: float = option(0.0, low=0, help="size of the sets; 0: the largest share of a layer that was measured")
+    score: str = option("loss_content", help="of which learned and forgotten are")
     level: float = option(0.5, low=0, high=1, help="share masked; the nearest to it that was measured")
 
     def frame(self, tables):
@@ -94,9 +96,9 @@ class Overview(Figure):
             "they share no more than by chance (dotted: documents dealt to domains at random); gradients of "
             f"all kinds of weights. Line: mean; band: lowest to highest over {values} (between), domains "
             f"(within) and kinds. Zeros: critical sparsity, 95 %{over}. Loss: its increase in % where only "
-            "the neurons that the domain itself, another or chance would keep are not zero. Drift, and nats "
-            "per token forgotten (upwards) over those learned: after the last stage, mean and lowest to "
-            "highest of runs and domains; grey: unrelated states."
+            "the neurons that the domain itself, another or chance would keep are not zero. Drift, and "
+            f"{score_names.label(self.score)} forgotten (upwards) over learned: after the last stage, mean "
+            "and lowest to highest of runs and domains; grey: unrelated states."
         )
 
 
@@ -143,7 +145,7 @@ def _drift(table, figure):
 
 
 def _learning(table, figure):
-    table = table[table["score"] == "loss"].assign(revision=None, line=table["method"])
+    table = table[table["score"] == figure.score].assign(revision=None, line=table["method"])
     learned = _spread(table[table["metric"] == "learned_gain"], ["line"])
     forgotten = _spread(table[table["metric"] == "forgetting"], ["line"])
     across = learned.set_index(["model", "line"])["value"].rename("x")

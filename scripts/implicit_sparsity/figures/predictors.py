@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from implicit_sparsity.metrics import stagewise
+from implicit_sparsity.metrics import score_names, stagewise
 from implicit_sparsity.metrics.inference import rank_correlation
 from implicit_sparsity.options import option
 from implicit_sparsity.report.style import styles
@@ -15,7 +15,7 @@ from .base import Figure
 PANELS = {
     "overlap": "neuron overlap at base (IoU)",
     "gradient": "gradient cosine at base",
-    "kl": "KL on the new domain",
+    "kl": "KL on the new domain (content)",
 }
 
 
@@ -29,7 +29,7 @@ class Predictors(Figure):
 
     method: str = option("lora", help="whose forgetting is predicted")
     k: float = option(0.1, low=0, help="overlap: size of the sets, as a share of a layer or a count")
-    score: str = option("loss", help="of which forgetting is")
+    score: str = option("loss_content", help="of which forgetting is")
 
     def frame(self, tables):
         families = {row.method: {"family": row.family} for row in tables["fronts"].itertuples()}
@@ -57,9 +57,8 @@ class Predictors(Figure):
         )
 
     def draw(self, frame):
-        figure, cells = base.grid(
-            frame, "predictor", PANELS, label="a stage's cost (nats/token)", across="", height=1.9, extra=0.6
-        )
+        cost = f"a stage's cost\n({score_names.axis(self.score)})"
+        figure, cells = base.grid(frame, "predictor", PANELS, label=cost, across="", height=1.9, extra=0.6)
         plot_styles = styles(sorted(frame["old"].unique()))
         for ax, predictor, part in cells:
             for old, points in part.groupby("old", sort=False):

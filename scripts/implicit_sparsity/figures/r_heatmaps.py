@@ -8,6 +8,7 @@ trained.
 
 from dataclasses import dataclass
 
+from implicit_sparsity.metrics import score_names
 from implicit_sparsity.metrics.intervals import mean_range
 from implicit_sparsity.options import option
 from implicit_sparsity.report.style import ordered
@@ -23,7 +24,7 @@ class RHeatmaps(Figure):
     TABLES = ("r_matrices",)
     EMPTY = "no trained stage in this study"
 
-    scores: tuple = option(("loss", "acc"), help="scores to draw, a block of panels each")
+    scores: tuple = option(("loss_content", "acc"), help="scores to draw, a block of panels each")
     columns: int = option(3, low=1, high=6, help="panels side by side")
 
     def frame(self, tables):
@@ -68,7 +69,7 @@ class RHeatmaps(Figure):
         for (model, metric, part), matrices, height in zip(blocks, cells, rows):
             block = axes[top : top + height]
             top += height
-            self._block(figure, block, matrices, f"{base.readable(model)}: {base.readable(metric)}", part)
+            self._block(figure, block, matrices, f"{base.readable(model)}: {score_names.label(metric)}", part)
         seeds = base.seeds_note(frame["n"]).replace(
             "mean and range (lowest to highest)", "mean, range in the CSV"
         )

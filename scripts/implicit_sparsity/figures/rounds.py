@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from implicit_sparsity.metrics import stagewise
+from implicit_sparsity.metrics import score_names, stagewise
 from implicit_sparsity.options import option
 from implicit_sparsity.report.style import ordered, styles
 
@@ -17,7 +17,7 @@ class Rounds(Figure):
     TABLES = ("r_matrices", "scores", "fronts")
     EMPTY = "the reference and a method beside it are not both trained in this study"
 
-    score: str = option("loss", help="of which the curves are")
+    score: str = option("loss_content", help="of which the curves are")
     against: str = option("lora", help="the reference")
 
     def frame(self, tables):
@@ -68,7 +68,7 @@ class Rounds(Figure):
         figure, axes = base.panels(-(-len(cells) // columns), columns, height=1.9, extra=0.9)
         for ax in axes.flat[len(cells) :]:
             ax.set_axis_off()
-        unit = {"loss": "nats/token"}.get(self.score, base.readable(self.score))
+        unit = score_names.axis(self.score)
         for ax, (model, order) in zip(axes.flat, cells):
             part = frame[(frame["model"] == model) & (frame["order"] == order)]
             for family, line in part.groupby("family", sort=False):

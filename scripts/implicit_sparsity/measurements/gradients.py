@@ -1,4 +1,4 @@
-"""Gradients of single documents of both probe halves of a domain, sketched."""
+"""Gradients of single documents' losses, of both probe halves of a domain, sketched."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -11,8 +11,13 @@ from .base import Measurement, Training
 
 @dataclass
 class Gradients(Measurement):
-    """Sketches of the completion loss's gradient, by document and adapted weight."""
+    """Sketches of the gradient of a document's loss, by document and adapted weight.
 
+    ``tokens``: its loss is that of the same part of the completion as the score ``loss_content`` or
+    ``loss_completion``. A stop token is the same in every domain, and so is what it does to a gradient.
+    """
+
+    tokens: str = option("content", choices=("content", "completion"), help="of whose loss the gradient is")
     documents: int = option(8, low=2, help="documents per half and domain; no more than splits.probe")
     rank: int = option(16, low=1, help="columns that a gradient is projected to before it is hashed")
     dim: int = option(512, low=1, help="numbers of one sketch, a multiple of rank")
@@ -24,7 +29,7 @@ class Gradients(Measurement):
 
     def measure(self, subject):
         sketcher = gradient_sketches.GradientSketcher(
-            subject.load(), self.rank, self.dim, self.gradient_checkpointing
+            subject.load(), self.rank, self.dim, self.gradient_checkpointing, self.tokens
         )
         halves = []
         for half, split in subject.halves().items():
@@ -32,7 +37,7 @@ class Gradients(Measurement):
             halves.append(
                 gradient_sketches.measure_half(sketcher, split, self.documents, bar, subject.where())
             )
-        return gradient_sketches.as_store(halves, sketcher.names, self.rank)
+        return gradient_sketches.as_store(halves, sketcher.names, self.rank, self.tokens)
 
     def passes(self, domains, length, stage):
         tokens = 2.0 * self.documents * length

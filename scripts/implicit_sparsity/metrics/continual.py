@@ -85,7 +85,7 @@ METRIC_DOCS = {
     ),
 }
 MOVED = "Shenfeld et al. 2025 (2509.04259): forgetting goes with KL(base || tuned) on the new task"
-COVARIATES = {  # K[k,j]: KL(base || tuned) in nats per completion token on domain j after stage k, `kl_base`
+COVARIATES = {  # K[k,j]: KL(base || tuned) in nats per token on domain j after stage k, `kl_content`
     "kl_newest": MetricDoc("mean_k K[k,k]", "lower", MOVED, "the same, measured on the task just trained"),
     "kl_newest_<k>": MetricDoc("K[k,k]", "lower", MOVED, "here: one a stage"),
     "kl_final": MetricDoc("mean_j K[T,j]", "lower", "the same of all domains after the last stage", "here"),

@@ -12,7 +12,7 @@ import numpy as np
 from . import clusters, fronts, inference
 from .comparison_columns import COMPARED, POINTS
 
-COVARIATE = "kl_base"
+COVARIATE = "kl_content"
 
 
 @dataclass

@@ -20,9 +20,10 @@ equal learning, below.
 COVARIATES = """
 ## Covariates
 
-K[k,j] is KL(base || tuned) in nats per completion token on the evaluation documents of domain j after stage
-k, the score `kl_base`: exact over the vocabulary, mean over documents, 0 of the base model. Its covariates
-are rows of `metrics.csv`, and `kl_newest` is a column beside every other metric.
+K[k,j] is KL(base || tuned) in nats per token on the evaluation documents of domain j after stage k, of the
+content (the score `kl_content`) or of the whole completion (`kl_completion`): exact over the vocabulary, mean
+over documents, 0 of the base model. Covariates of both are rows of `metrics.csv`, and `kl_newest` of
+`kl_content` is a column beside every other metric.
 """
 COMPARED = """
 ## Methods at equal learning

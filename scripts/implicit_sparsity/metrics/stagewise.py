@@ -54,7 +54,9 @@ def ahead(part, method: str, against: str):
     return both[["seed", "stage", "value", "stderr", "n", "groups"]]
 
 
-def pairs(r_matrices, families: dict, family: str, score: str = "loss", covariate: str = "kl_base"):
+def pairs(
+    r_matrices, families: dict, family: str, score: str = "loss_content", covariate: str = "kl_content"
+):
     """DataFrame of pairs of domains: model, order, seed, old, new, forgotten, and kl, the covariate on the
     new domain after its stage (NaN where it was not scored)."""
     members = {family, *(name for name, metadata in families.items() if metadata["family"] == family)}

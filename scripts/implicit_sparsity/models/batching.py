@@ -78,6 +78,13 @@ def pack(documents) -> dict:
     }
 
 
+def label_parts(documents) -> np.ndarray:
+    """What each labelled token is, uint8 [N] of ``corpora.tokens``' CONTENT, FIRST and STOP: in the order of
+    the labels of ``collate`` and of ``pack``, which is that of ``losses.completion_nats``."""
+    parts = [document.parts[1:][~document.prompt[1:]] for document in documents]
+    return np.concatenate([np.empty(0, np.uint8), *parts])
+
+
 def tokens(batch: dict) -> int:
     """Tokens of a batch, padding not counted."""
     return sum(batch["lengths"]) if "lengths" in batch else int(batch["attention_mask"].sum())

@@ -42,12 +42,12 @@ def rows(count: int) -> slice:
     return slice(min(count, rank() * part), min(count, (rank() + 1) * part))
 
 
-def summed(numbers: list[int]) -> list[int]:
-    """The numbers of all ranks added up, one by one."""
+def summed(numbers: list) -> list:
+    """The numbers, all of one type, of all ranks added up, one by one."""
     return _reduced(numbers, "SUM")
 
 
-def largest(numbers: list[int]) -> list[int]:
+def largest(numbers: list) -> list[int]:
     """The largest of each number over all ranks."""
     return _reduced(numbers, "MAX")
 
@@ -56,7 +56,8 @@ def _reduced(numbers, how):
     if world() == 1:
         return list(numbers)
     device = torch.device("cuda", torch.cuda.current_device()) if "nccl" in dist.get_backend() else "cpu"
-    tensor = torch.tensor(numbers, dtype=torch.int64, device=device)
+    kind = torch.float64 if any(isinstance(number, float) for number in numbers) else torch.int64
+    tensor = torch.tensor(numbers, dtype=kind, device=device)
     dist.all_reduce(tensor, op=getattr(dist.ReduceOp, how))
     return tensor.tolist()
 

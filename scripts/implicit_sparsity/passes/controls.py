@@ -55,7 +55,8 @@ def without_template(document, template):
     if after and completion[len(completion) - len(after) :].tolist() == after:
         completion = completion[: len(completion) - len(after)]
     retained = np.arange(len(context) + len(completion)) < len(context)
-    return replace(document, ids=np.concatenate([context, completion]), prompt=retained)
+    meta = document.meta | {"stop": 0}
+    return replace(document, ids=np.concatenate([context, completion]), prompt=retained, meta=meta)
 
 
 def matched(taken: dict) -> dict:

@@ -1,31 +1,48 @@
 """One domain's scores of one checkpoint, as a JSON in lm-eval's shape with ours under ``study``.
 
-Metrics: ``loss`` (mean over documents of nats per completion token), ``acc`` (the right choice has the
-largest log-likelihood), ``acc_norm`` (the largest per token), ``exact_match`` (number after ``####``),
-``exact_match_flexible`` (last number), ``format_failure`` (no number after ``####``), ``kl_base`` (mean over
-documents of KL(base || tuned) in nats per completion token; 0 of the base model by definition). The document
-is the unit of every mean and standard error, and ``documents`` has its own values.
+Losses are in nats per token of a part of the completion: ``loss_content`` (all but its first token and the
+stop tokens), ``loss_first``, ``loss_stop``, and ``loss_completion`` (all three). Each is a mean over the
+documents that have such a token. Where one has them all, sum_p tokens_p loss_p = tokens loss_completion.
+``kl_content``, ``kl_completion``: KL(base || tuned) in nats per such token; 0 of the base model by
+definition. ``acc`` (the right choice has the largest log-likelihood) and ``acc_norm`` (the largest per token)
+are of the choices' texts, without stop tokens. Of the base model also ``acc_chance``, ``acc_overlap`` and
+``acc_longest``: what the same questions give who does not read them (``corpora.choice_baselines``).
+
+Of generated answers: ``answer_cut`` (no stop token within ``max_new_tokens``), ``exact_match`` (number after
+``####``), ``exact_match_flexible`` (last number), ``format_failure`` (ended, and no number after ``####``). A
+cut answer is not parsed: it matches nothing and is no format failure, so that right, wrong, badly formed and
+cut add up to 1. The document is the unit of every mean, its group that of every standard error
+(``metrics.clusters``), and ``documents`` has every document's own values.
 """
 
-import math
+import logging
 from pathlib import Path
 
 import numpy as np
 from tokenizers import Tokenizer
 
-from implicit_sparsity.models.batching import sorted_batches
+from implicit_sparsity.corpora.tokens import CONTENT, FIRST, SCORED
+from implicit_sparsity.metrics.clusters import clustered_mean
+from implicit_sparsity.models.batching import label_parts, sorted_batches
 
 from . import scoring
 
-VERSION = 2  # of the definitions above
+log = logging.getLogger(__name__)
+
+VERSION = 3  # of the definitions above
 HIGHER_IS_BETTER = {
-    "loss": False,
+    **{f"loss_{part}": False for part in (*SCORED, "completion")},
     "acc": True,
     "acc_norm": True,
+    "acc_chance": True,
+    "acc_overlap": True,
+    "acc_longest": True,
     "exact_match": True,
     "exact_match_flexible": True,
     "format_failure": False,
-    "kl_base": False,
+    "answer_cut": False,
+    "kl_content": False,
+    "kl_completion": False,
 }
 
 
@@ -38,7 +55,8 @@ def scored_documents(tokens, options: dict) -> list:
 def score_domain(
     model, tokens, domain: str, options: dict, decode, stop: int | None, progress=iter, base_outputs=None
 ) -> dict:
-    """{metrics: {name: {value, stderr, n, higher_is_better}}, documents: [one dict each]} on the eval split.
+    """{metrics: {name: {value, stderr, n, groups, higher_is_better}}, documents: [one dict each]} on the eval
+    split, and ``answer_room`` where answers are generated.
 
     ``options`` as in the config's ``evals``; ``decode`` turns ids into text; generation runs where
     ``generate`` names the domain. base_outputs: ``kl_to_base.BaseOutputs`` with this domain; None: this is
@@ -46,81 +64,99 @@ def score_domain(
     """
     documents = scored_documents(tokens, options)
     rows = [{name: document.meta[name] for name in ("id", "group", "source")} for document in documents]
-    see = _watch(model, base_outputs, domain, rows)
-    _likelihoods(model, documents, rows, options, progress, see)
+    see = _watch(model, base_outputs, domain, documents, rows)
+    asked = _likelihoods(model, documents, rows, options, progress, see)
+    if base_outputs is None:
+        for i in asked:
+            rows[i] |= {f"acc_{rule}": hit for rule, hit in documents[i].meta["baselines"].items()}
+    room = {}
     if domain in options["generate"]:
-        _answers(model, documents, rows, options, decode, stop, progress)
-    return {"metrics": summarise(rows), "documents": rows}
+        room = _answers(model, documents, rows, domain, options, decode, stop, progress)
+    return {"metrics": summarise(rows), "documents": rows} | room
 
 
-def _watch(model, base_outputs, domain, rows):
+def _watch(model, base_outputs, domain, documents, rows):
     """What is done with the states of each sequence: those of the documents are compared with base's."""
 
     def see(i, states):
         if i < len(rows) and len(states):
-            rows[i]["kl_base"] = base_outputs.divergence(model, domain, i, states) if base_outputs else 0.0
+            counted = {"completion": slice(None), "content": label_parts([documents[i]]) == CONTENT}
+            nats = np.zeros(len(states))
+            if base_outputs:
+                nats = base_outputs.divergences(model, domain, i, states)
+            rows[i] |= {f"kl_{part}": float(nats[c].mean()) for part, c in counted.items() if len(nats[c])}
 
     return see
 
 
-def _likelihoods(model, documents, rows, options, progress, see):
-    """Loss of every document, and of every choice of the first that have choices, in one pass of sorted
-    batches."""
+def _likelihoods(model, documents, rows, options, progress, see) -> list[int]:
+    """Losses of every document, and what it chooses of the first that have choices, in one pass of sorted
+    batches; returns which these are."""
     asked = [i for i, document in enumerate(documents) if document.meta.get("choices")][
         : options["choice_items"]
     ]
-    sequences = [scoring.Sequence(document.ids, document.prompt) for document in documents]
-    spans = {}
+    sequences, places = list(documents), {}
     for i in asked:
-        choices = scoring.choice_sequences(documents[i])
-        spans[i] = slice(len(sequences), len(sequences) + len(choices))
-        sequences += choices
-    nats = scoring.log_likelihoods(model, sequences, options["batch_tokens"], progress, see)
-    for row, (total, count) in zip(rows, nats):
-        row |= {"loss": -total / max(count, 1), "tokens": int(count)}
-    for i, span in spans.items():
-        total, count = nats[span].T
+        places[i] = []
+        for other in scoring.choice_documents(documents[i]):
+            places[i].append(i if other is documents[i] else len(sequences))
+            sequences += [] if other is documents[i] else [other]
+    nats, counts = scoring.part_nats(model, sequences, options["batch_tokens"], progress, see)
+    for row, total, count in zip(rows, nats, counts):
+        row["tokens"] = int(count.sum())
+        row |= {f"tokens_{part}": int(count[number]) for part, number in SCORED.items()}
+        parts = {part: [number] for part, number in SCORED.items()} | {"completion": list(SCORED.values())}
+        row |= {
+            f"loss_{p}": float(total[c].sum() / count[c].sum()) for p, c in parts.items() if count[c].sum()
+        }
+    for i, place in places.items():
+        total, count = (values[place][:, [CONTENT, FIRST]].sum(axis=1) for values in (nats, counts))
         correct = documents[i].meta["correct"]
         rows[i] |= {
-            "acc": int(np.argmax(total) == correct),
-            "acc_norm": int(np.argmax(total / count) == correct),
+            "acc": int(np.argmin(total) == correct),
+            "acc_norm": int(np.argmin(total / count) == correct),
         }
+    return asked
 
 
-def _answers(model, documents, rows, options, decode, stop, progress):
+def _answers(model, documents, rows, domain, options, decode, stop, progress) -> dict:
+    """Generated answers into the rows; how much room they have, and how much the right ones take."""
     asked = [i for i, document in enumerate(documents) if scoring.is_number(document.meta.get("answer"))]
     asked = asked[: options["generation_items"]]
     if not asked:
-        return
+        return {}
     new = options["max_new_tokens"]
+    longest = max(int((~documents[i].prompt).sum()) for i in asked)
+    if new < longest:
+        log.warning(
+            "%s: evals.max_new_tokens is %d, but the longest of the right answers that are asked for has %d "
+            "tokens: answers are cut that might have been right",
+            domain,
+            new,
+            longest,
+        )
     lengths = [int(documents[i].prompt.sum()) + new for i in asked]
-    texts = {}
     for batch in progress(sorted_batches(lengths, options["batch_tokens"])):
         answers = scoring.generate(model, [documents[asked[j]] for j in batch], new, stop)
-        texts |= dict(zip([asked[j] for j in batch], map(decode, answers), strict=True))
-    for i, text in sorted(texts.items()):
-        answer, strict = documents[i].meta["answer"], scoring.extract_number(text)
-        rows[i] |= {
-            "exact_match": int(scoring.same_number(strict, answer)),
-            "exact_match_flexible": int(
-                scoring.same_number(scoring.extract_number(text, strict=False), answer)
-            ),
-            "format_failure": int(strict is None),
-            "generated": text,
-        }
+        for j, (ids, cut) in zip(batch, answers, strict=True):
+            text, answer = decode(ids), documents[asked[j]].meta["answer"]
+            rows[asked[j]] |= scoring.match(text, cut, answer) | {"generated": text}
+    return {"answer_room": {"max_new_tokens": new, "longest_gold_answer": longest, "items": len(asked)}}
 
 
 def summarise(rows: list[dict]) -> dict:
-    """Mean, standard error of the mean and n over the documents that have each metric."""
+    """Mean, standard error over groups (None of a single one), n and groups of the documents that have each
+    metric."""
     metrics = {}
     for name, higher in HIGHER_IS_BETTER.items():
-        values = np.array([row[name] for row in rows if name in row], dtype=np.float64)
-        if len(values):
-            stderr = values.std(ddof=1) / math.sqrt(len(values)) if len(values) > 1 else None
+        have = [row for row in rows if name in row]
+        if have:
+            mean = clustered_mean([row[name] for row in have], [row["group"] for row in have])
             metrics[name] = {
-                "value": float(values.mean()),
-                "stderr": None if stderr is None else float(stderr),
-                "n": len(values),
+                "value": mean.value,
+                "stderr": None if np.isnan(mean.se) else mean.se,
+                "n": mean.n,
+                "groups": mean.groups,
                 "higher_is_better": higher,
             }
     return metrics

@@ -1,4 +1,4 @@
-"""Gradients of single documents, sketched per adapted weight: small enough to keep, inner products unbiased.
+"""Gradients of single documents' losses, sketched per adapted weight: small, inner products unbiased.
 
 A LoRA with a fixed A of independent N(0, 1/r) entries and B = 0 leaves the network as it is, and the
 gradient of B is ``G A'``, G [o, i] the gradient of the weight itself. Each of its r columns is a CountSketch
@@ -18,11 +18,12 @@ from contextlib import ExitStack
 import numpy as np
 import torch
 
+from implicit_sparsity.corpora.tokens import CONTENT
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.models import adapters, forward, lowrank
-from implicit_sparsity.models.batching import collate, to_device
+from implicit_sparsity.models.batching import collate, label_parts, to_device
 from implicit_sparsity.models.hooks.routing import SteadyRouting
-from implicit_sparsity.models.losses import completion_loss
+from implicit_sparsity.models.losses import completion_nats
 from implicit_sparsity.randomness import stream_seed
 
 from .reference_documents import first_documents
@@ -35,6 +36,10 @@ KINDS = {  # kind of weight -> what its name contains, the first that fits
     "deltanet": ".linear_attn.",
     "attention": ".self_attn.",
     "ffn": ".mlp.",
+}
+COUNTED = {  # which tokens of a document its loss is of, as bool [completion tokens]
+    "content": lambda document: label_parts([document]) == CONTENT,
+    "completion": lambda document: np.ones(len(label_parts([document])), bool),
 }
 
 
@@ -94,15 +99,15 @@ class Sketch:
 
 
 class GradientSketcher:
-    """Sketches of the completion loss's gradient, one document at a time.
+    """Sketches of the gradient of the mean loss of the ``tokens`` (one of COUNTED), one document at a time.
 
     ``checkpointing``: keep each layer's input only and compute the layer again in the backward pass.
     """
 
-    def __init__(self, model, rank: int, dim: int, checkpointing: bool = False):
+    def __init__(self, model, rank: int, dim: int, checkpointing: bool = False, tokens: str = "content"):
         if dim % rank:
             raise InputError(f"dim = {dim} is no multiple of rank = {rank}", key="probes.gradients.dim")
-        self.model, self.checkpointing = attach(model, rank), checkpointing
+        self.model, self.checkpointing, self.tokens = attach(model, rank), checkpointing, tokens
         self.factors = lowrank.factors(self.model)
         self.names = list(self.factors)
         self.sketches = {}
@@ -128,7 +133,8 @@ class GradientSketcher:
     def _one(self, document):
         self.model.zero_grad(set_to_none=True)
         device = next(self.model.parameters()).device
-        loss = completion_loss(self.model, to_device(collate([document]), device))
+        nats, _ = completion_nats(self.model, to_device(collate([document]), device))
+        loss = nats[torch.from_numpy(COUNTED[self.tokens](document)).to(nats.device)].mean()
         loss.backward()
         sketches, norms = [], []
         for name, factor in self.factors.items():
@@ -148,8 +154,15 @@ META = {"document_id": "id", "group": "group", "source": "source"}  # coordinate
 
 
 def measure_half(sketcher, split, count: int, progress=iter, path=None) -> dict:
-    """Arrays of one half of a domain's documents; see ``as_store``."""
-    documents = first_documents(split, count, "probes.gradients.documents", path)
+    """Arrays of one half of a domain's documents that have tokens that count; see ``as_store``."""
+    documents = first_documents(
+        split,
+        count,
+        "probes.gradients.documents",
+        path,
+        wanted=lambda document: COUNTED[sketcher.tokens](document).any(),
+        what=f"{sketcher.tokens} tokens",
+    )
     sketches, norms, losses = zip(*sketcher.documents(documents, progress), strict=True)
     return {
         "sketch": np.stack(sketches),
@@ -159,15 +172,15 @@ def measure_half(sketcher, split, count: int, progress=iter, path=None) -> dict:
     }
 
 
-def as_store(halves: list, names: list[str], rank: int) -> tuple[dict, dict]:
+def as_store(halves: list, names: list[str], rank: int, tokens: str) -> tuple[dict, dict]:
     """(arrays, coordinates) for ``store.write_store`` from the arrays of the two halves."""
     both = {name: np.stack([half[name] for half in halves]) for name in halves[0]}
     dim, dims = both["sketch"].shape[-1], ("half", "document", "module")
-    gradient = "of the gradient of the document's mean completion loss"
+    gradient = f"of the gradient of the document's mean {tokens} loss"
     arrays = {
         "sketch": ((*dims, "dim"), both["sketch"], {"long_name": f"sketch {gradient}", "units": "nats"}),
         "norm": (dims, both["norm"], {"long_name": f"norm, before hashing, {gradient}", "units": "nats"}),
-        "loss": (dims[:2], both["loss"], {"long_name": "mean completion loss", "units": "nats"}),
+        "loss": (dims[:2], both["loss"], {"long_name": f"mean {tokens} loss", "units": "nats"}),
     }
     metadata = {
         "module": "adapted weight",

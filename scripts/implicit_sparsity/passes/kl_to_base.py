@@ -27,11 +27,10 @@ class BaseOutputs:
     head: object
     states: dict
 
-    def divergence(self, model, domain: str, i: int, states) -> float:
-        """Mean KL in nats of the completion tokens of document i, whose ``states`` ``model`` has made."""
-        head = forward.head(model)
-        nats = representations.divergences(self.head, self.states[domain][i], head, states)
-        return float(nats.mean())
+    def divergences(self, model, domain: str, i: int, states):
+        """KL in nats at the completion tokens of document i, whose ``states`` ``model`` has made: float64
+        [C]."""
+        return representations.divergences(self.head, self.states[domain][i], forward.head(model), states)
 
 
 def load(model, adapter, base: dict, documents: dict, batch_tokens: int, files: dict | None = None):

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from implicit_sparsity.corpora.tokens import CONTENT
 from implicit_sparsity.metrics import clusters, drift
-from implicit_sparsity.models.batching import completion_tokens
+from implicit_sparsity.models.batching import completion_tokens, label_parts
 
 from . import representations
 
@@ -25,15 +26,18 @@ SHARES = ("shared_norm_share", "shared_projection")
 COUNTS = {
     "positions": lambda document, positions: len(positions),
     "completion": lambda document, positions: completion_tokens(document),
+    "content": lambda document, positions: int((label_parts([document]) == CONTENT).sum()),
 }
 MOVED = ("reference", "domain", "layer", "measure")
 ROUTED = ("reference", "domain", "layer", "split")
 UNITS = {  # variable: (dims, long name, units)
     "drift": ((*MOVED, "left_out"), "drift of hidden states", "1 or rad"),
     "unrelated": (MOVED, "the same, between unrelated states", "1 or rad"),
-    "kl": (("domain", "document"), "mean KL(base || tuned) of completion tokens", "nat"),
+    "kl_content": (("domain", "document"), "mean KL(base || tuned) of content tokens, NaN without", "nat"),
+    "kl_completion": (("domain", "document"), "mean KL(base || tuned) of completion tokens", "nat"),
     "positions": (("domain", "document"), "positions compared", "tokens"),
     "completion": (("domain", "document"), "completion tokens", "tokens"),
+    "content": (("domain", "document"), "content tokens", "tokens"),
     "rerouted": ((*ROUTED, "document"), "share of a token's experts that changed", "1"),
     "rerouted_null": (ROUTED, "the same, between positions of different groups of documents", "1"),
     "shared": (
@@ -125,16 +129,22 @@ def _values(seen: dict, before: dict, references: dict, directions: int) -> dict
     drifted = clusters.filled(values["drift"])
     values["drift"] = np.reshape(drifted, (*shape, drifted.shape[-1]))
     values["unrelated"] = np.reshape(values["unrelated"], shape)
-    values["kl"] = np.array([_divergence(seen["base"], tuned, d, references[d]) for d in domains])
+    moved = [_divergence(seen["base"], tuned, d, references[d]) for d in domains]
+    values |= {name: np.array([of[name] for of in moved]) for name in moved[0]}
     return values | {name: _counts(references, count) for name, count in COUNTS.items()}
 
 
-def _divergence(base, tuned, domain, reference):
-    """Mean KL of each document's completion tokens, [D]."""
+def _divergence(base, tuned, domain, reference) -> dict:
+    """Mean KL of each document's content tokens, and of all its completion tokens, [D] each."""
     states = (visited.observed[domain].last for visited in (base, tuned))
     nats = representations.divergences(base.head, next(states), tuned.head, next(states))
-    counts = [completion_tokens(document) for document in reference.documents]
-    return [part.mean() for part in np.split(nats, np.cumsum(counts)[:-1])]
+    parts = [label_parts([document]) for document in reference.documents]
+    each = np.split(nats, np.cumsum([len(part) for part in parts])[:-1])
+    content = [own[part == CONTENT] for own, part in zip(each, parts, strict=True)]
+    return {
+        "kl_content": [own.mean() if len(own) else np.nan for own in content],
+        "kl_completion": [own.mean() for own in each],
+    }
 
 
 def _routing(seen, before, references):

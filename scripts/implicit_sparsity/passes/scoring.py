@@ -1,66 +1,46 @@
-"""Score a network on documents: completion loss, multiple choice by log-likelihood, exact match of generated
-answers.
+"""Score a network on documents: loss by part of the completion, multiple choice by log-likelihood, exact
+match of generated answers.
 
-Shapes: B documents, S positions, V vocabulary. Log-likelihoods are in nats, summed over completion tokens.
+Shapes: n documents, B of a batch, S positions, N completion tokens of a batch, H hidden width.
 """
 
 import re
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from implicit_sparsity.models import forward
+from implicit_sparsity.corpora.tokens import Document
+from implicit_sparsity.models import batching, forward
 from implicit_sparsity.models.batching import PAD, collate, sorted_batches, to_device
 from implicit_sparsity.models.losses import token_nats
 
 NUMBER = r"[-+]?\d[\d,]*(?:\.\d+)?"
 
 
-@dataclass(frozen=True)
-class Sequence:
-    """Tokens [T] and which of them are prompt [T]."""
+def part_nats(model, documents, batch_tokens: int, progress=iter, see=None) -> tuple:
+    """(nats of each document's completion tokens, how many these are), both float64 [n, 4]: added up by part,
+    a column for each of ``corpora.tokens``' constants. All parts come from one pass.
 
-    ids: np.ndarray
-    prompt: np.ndarray
-
-    @classmethod
-    def of(cls, prompt_ids, completion_ids):
-        ids = np.concatenate([np.asarray(prompt_ids), np.asarray(completion_ids)]).astype(np.uint32)
-        return cls(ids, np.arange(len(ids)) < len(prompt_ids))
-
-    @property
-    def key(self) -> bytes:
-        return self.ids.tobytes() + self.prompt.tobytes()
-
-
-def log_likelihoods(model, sequences, batch_tokens: int, progress=iter, see=None) -> np.ndarray:
-    """Log-likelihood of each sequence's completion given its prompt, and its length: float64 [n, 2].
-
-    The head runs on completion positions alone. A sequence that comes twice (a right choice is often the
-    document's own completion) is computed once. ``see(i, states)`` is given what the head is given for
-    sequence i, [completion tokens, H].
+    The head runs on completion positions alone. ``see(i, states)`` is given what the head is given for
+    document i, [completion tokens, H].
     """
-    places: dict = {}
-    for i, sequence in enumerate(sequences):
-        places.setdefault(sequence.key, []).append(i)
-    unique = [sequences[where[0]] for where in places.values()]
-    result, device = np.zeros((len(sequences), 2)), next(model.parameters()).device
+    nats, counts = (np.zeros((len(documents), 4)) for _ in range(2))
+    device = next(model.parameters()).device
     with torch.inference_mode():
-        for batch in progress(sorted_batches([len(s.ids) for s in unique], batch_tokens)):
-            tensors = to_device(collate([unique[i] for i in batch]), device)
+        for batch in progress(sorted_batches([len(document.ids) for document in documents], batch_tokens)):
+            here = [documents[i] for i in batch]
+            tensors = to_device(collate(here), device)
             states, wanted = completion_states(model, tensors)
-            nats = token_nats(model, states, tensors["labels"].to(states.device)[wanted])
-            rows = wanted.nonzero()[:, 0].to(nats.device)
-            sums = torch.zeros(len(batch), dtype=torch.float64, device=nats.device)
-            sums = sums.index_add_(0, rows, -nats.double()).tolist()
+            single = token_nats(model, states, tensors["labels"].to(states.device)[wanted])
             lengths = wanted.sum(dim=1).tolist()
-            for i, total, length, part in zip(batch, sums, lengths, states.split(lengths), strict=True):
-                for place in places[unique[i].key]:
-                    result[place] = total, length
-                    if see:
-                        see(place, part)
-    return result
+            place = 4 * np.repeat(np.arange(len(batch)), lengths) + batching.label_parts(here)
+            sums = single.double().cpu().numpy()
+            nats[batch] = np.bincount(place, sums, 4 * len(batch)).reshape(-1, 4)
+            counts[batch] = np.bincount(place, minlength=4 * len(batch)).reshape(-1, 4)
+            if see:
+                for i, part in zip(batch, states.split(lengths), strict=True):
+                    see(i, part)
+    return nats, counts
 
 
 def completion_states(model, batch):
@@ -70,10 +50,22 @@ def completion_states(model, batch):
     return hidden[wanted], wanted
 
 
-def choice_sequences(document) -> list[Sequence]:
-    """The document's prompt with each of its choices."""
+def choice_documents(document) -> list[Document]:
+    """The document's prompt with each of its choices; the document itself for the choice that it ends in.
+
+    A choice has no stop token, so FIRST and CONTENT are what of the document is compared with the others.
+    """
     prompt = document.ids[: _completion_start(document)]
-    return [Sequence.of(prompt, choice) for choice in document.meta["choices"]]
+    own = document.ids[len(prompt) : len(document.ids) - document.meta.get("stop", 0)]
+    return [
+        document if np.array_equal(choice, own) else _document(prompt, choice)
+        for choice in document.meta["choices"]
+    ]
+
+
+def _document(prompt, completion) -> Document:
+    ids = np.concatenate([prompt, np.asarray(completion)]).astype(np.uint32)
+    return Document(ids, np.arange(len(ids)) < len(prompt), {})
 
 
 def _completion_start(document) -> int:
@@ -81,8 +73,9 @@ def _completion_start(document) -> int:
     return int(np.argmin(document.prompt)) if not document.prompt.all() else len(document.prompt)
 
 
-def generate(model, documents, max_new_tokens: int, stop: int | None) -> list[np.ndarray]:
-    """Greedy continuations of the documents' prompts, cut before the token ``stop``."""
+def generate(model, documents, max_new_tokens: int, stop: int | None) -> list[tuple]:
+    """Greedy continuations of the documents' prompts: (ids before the token ``stop``, whether it never
+    came), of each."""
     prompts = [document.ids[: _completion_start(document)] for document in documents]
     longest = max(len(prompt) for prompt in prompts)
     ids, mask = (np.zeros((len(prompts), longest), np.int64) for _ in range(2))
@@ -96,8 +89,11 @@ def generate(model, documents, max_new_tokens: int, stop: int | None) -> list[np
             attention_mask=torch.from_numpy(mask).to(device),
             generation_config=forward.greedy(max_new_tokens, stop, PAD),
         )
-    new = tokens[:, longest:].cpu().numpy()
-    return [row[: int(np.argmax(row == stop))] if (row == stop).any() else row for row in new]
+    result = []
+    for row in tokens[:, longest:].cpu().numpy():
+        ends = np.flatnonzero(row == stop) if stop is not None else []
+        result.append((row[: ends[0]], False) if len(ends) else (row, True))
+    return result
 
 
 def extract_number(text: str, strict: bool = True) -> str | None:
@@ -113,6 +109,18 @@ def same_number(a: str | None, b: str) -> bool:
         return a is not None and float(a.replace(",", "")) == float(b.replace(",", "").replace("$", ""))
     except ValueError:
         return False
+
+
+def match(text: str, cut: bool, answer: str) -> dict[str, int]:
+    """Scores of one generated answer; one that was cut is not parsed, for its last number may be half a
+    number."""
+    strict, flexible = (None if cut else extract_number(text, strict) for strict in (True, False))
+    return {
+        "exact_match": int(same_number(strict, answer)),
+        "exact_match_flexible": int(same_number(flexible, answer)),
+        "format_failure": int(strict is None and not cut),
+        "answer_cut": int(cut),
+    }
 
 
 def is_number(text) -> bool:

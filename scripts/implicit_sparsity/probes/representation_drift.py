@@ -6,8 +6,8 @@ over documents; ``cka_positions``, debiased over positions, as it is mostly repo
 ``largest_angle`` between the subspaces of the leading directions; ``drift_energy``
 1 - ||P0 X1||^2 / ||X1||^2, P0 the leading directions of the reference, whose own energy outside them is the
 row ``floor``, and ``drift_excess``, energy less floor. Intervals are over groups; ``unrelated`` is what
-unrelated states would give. ``kl``: KL(base || tuned), nats per completion token, per document, then their
-mean.
+unrelated states would give. ``kl_content``, ``kl_completion``: KL(base || tuned), nats per content or
+completion token, per document, then their mean over those that have such a token.
 """
 
 from dataclasses import dataclass
@@ -37,15 +37,7 @@ class RepresentationDrift(Probe):
         return [{name: row[name] for name in self.COLUMNS} for row in rows]
 
     def _rows(self, dataset):
-        kl = dataset["kl"].values
-        if not np.isfinite(kl).all():
-            raise InputError("the divergence from the base model is not finite", key=where(dataset))
-        for domain, of_documents in zip(dataset["domain"].values, kl):
-            names = dataset["group"].sel(domain=domain).values
-            values, (sizes, counted) = clusters.leave_one_out(of_documents, names), by_group(names)
-            ends = intervals.jackknife_interval(values, "log", self.level, sizes)
-            keys = {"reference": "base", "domain": str(domain), "layer": None, "measure": "kl"}
-            yield keys | _row("signal", values[0], *ends, "nat") | counted
+        yield from self._divergences(dataset)
         for measure, (unit, scale) in drift.MEASURES.items():
             for domain in dataset["domain"].values:
                 yield from self._moved(dataset.sel(domain=domain), str(domain), measure, unit, scale)
@@ -69,6 +61,23 @@ class RepresentationDrift(Probe):
                 excess = dataset["drift"].sel(measure="drift_excess").transpose(*part["drift"].dims)
                 floor = value - excess.transpose("reference", "layer", "left_out").values[place][0]
                 yield keys | _row("floor", floor, np.nan, np.nan, unit)
+
+    def _divergences(self, dataset):
+        for part in ("content", "completion"):
+            nats, counts = (
+                dataset[name].transpose("domain", "document").values for name in (f"kl_{part}", part)
+            )
+            groups = dataset["group"].transpose("domain", "document").values
+            for domain, *columns, count in zip(dataset["domain"].values, nats, groups, counts):
+                known, names = (column[count > 0] for column in columns)
+                if not np.isfinite(known).all():
+                    raise InputError("the divergence from the base model is not finite", key=where(dataset))
+                if not len(known):
+                    continue
+                values, (sizes, counted) = clusters.leave_one_out(known, names), by_group(names)
+                ends = intervals.jackknife_interval(values, "log", self.level, sizes)
+                keys = {"reference": "base", "domain": str(domain), "layer": None, "measure": f"kl_{part}"}
+                yield keys | _row("signal", values[0], *ends, "nat") | counted
 
 
 def _row(quantity, value, low, high, unit):

@@ -8,6 +8,8 @@ import signal
 import threading
 from contextlib import ExitStack, contextmanager
 
+import torch
+
 from implicit_sparsity.models import batching, forward, processes
 from implicit_sparsity.models.hooks.documents import separate_documents
 from implicit_sparsity.models.hooks.routing import SteadyRouting
@@ -15,6 +17,7 @@ from implicit_sparsity.models.losses import completion_nats
 
 from . import sharding, trainer
 from .audit import Audit, StageFailed
+from .stage_record import CURVE
 from .trainer import last_checkpoint
 
 log = logging.getLogger(__name__)
@@ -61,8 +64,9 @@ def optimise(model, method, batches: list, training: dict, scratch, seed: int, a
     """Train ``model`` on ``batches`` (one a step), continuing what an earlier, killed attempt left in
     ``scratch``.
 
-    Returns one row a step: step, loss, learning_rate, grad_norm, and constraint_violation where the method is
-    constrained.
+    Returns one row a step: step, loss (the objective), that of the step's tokens by part of the completion
+    where the batches say what these are, learning_rate, grad_norm, and constraint_violation where the method
+    is constrained.
     Raises StageFailed where it stopped before the last step (SIGTERM: a checkpoint is left for the next
     attempt).
     """
@@ -82,7 +86,7 @@ def optimise(model, method, batches: list, training: dict, scratch, seed: int, a
         raise StageFailed(
             f"stopped at step {loop.state.global_step} of {training['steps']}; run again to continue"
         )
-    columns = ("step", "loss", "learning_rate", "grad_norm", "constraint_violation")
+    columns = [name for name in CURVE if name != "tokens"]
     return [{name: row.get(name) for name in columns} for row in loop.state.log_history if "loss" in row]
 
 
@@ -90,14 +94,15 @@ def share(batches: list, packing: bool) -> list[dict]:
     """Batches of documents as tensors; of W processes, the r-th takes documents r, r + W, ... of each.
 
     ``weight``: the mean over processes of (sum of a process's nats) * weight is the mean over all completion
-    tokens of the whole batch, as in one process.
+    tokens of the whole batch, as in one process. ``parts``: which part of the completion each label is of.
     """
     world, rank = processes.world(), processes.rank()
     lay_out = batching.pack if packing else batching.collate
     shared = []
     for batch in batches:
-        weight = world / max(1, sum(map(batching.completion_tokens, batch)))
-        shared.append(lay_out(batch[rank::world]) | {"weight": weight})
+        weight, mine = world / max(1, sum(map(batching.completion_tokens, batch))), batch[rank::world]
+        parts = torch.from_numpy(batching.label_parts(mine))
+        shared.append(lay_out(mine) | {"weight": weight, "parts": parts})
     return shared
 
 

@@ -4,11 +4,17 @@ adapter."""
 import csv
 from pathlib import Path
 
+from implicit_sparsity.corpora.tokens import SCORED
 from implicit_sparsity.models import processes
 from implicit_sparsity.provenance import identity
 from implicit_sparsity.storage.files import write_json
 
-CURVE = ("step", "loss", "learning_rate", "grad_norm", "constraint_violation", "tokens")
+CURVE = (
+    "step",
+    "loss",
+    *(f"loss_{part}" for part in (*SCORED, "completion")),
+)  # the objective; of its tokens
+CURVE += ("learning_rate", "grad_norm", "constraint_violation", "tokens", *(f"tokens_{p}" for p in SCORED))
 
 
 ADAPTER = """\
@@ -30,8 +36,8 @@ def record(study: dict, options: dict, training: dict, result: dict) -> dict:
         "steps": len(result["curve"]),
         "tokens": result["tokens"],
         "completion_tokens": result["completion_tokens"],
-        "loss_first": result["curve"][0]["loss"],
-        "loss_last": result["curve"][-1]["loss"],
+        "loss_at_start": result["curve"][0]["loss"],
+        "loss_at_end": result["curve"][-1]["loss"],
     }
     return {
         "study": study,

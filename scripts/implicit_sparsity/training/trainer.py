@@ -6,9 +6,11 @@ import shutil
 import sys
 from pathlib import Path
 
+import numpy as np
 import torch
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
+from implicit_sparsity.corpora.tokens import SCORED
 from implicit_sparsity.models import processes
 from implicit_sparsity.models.losses import completion_nats
 
@@ -24,6 +26,7 @@ class StageTrainer(Trainer):
     def __init__(self, model, method, batches: list, arguments, audit=None):
         super().__init__(model=model, args=arguments, train_dataset=batches)
         self.method, self.audit, self.routing, self.stopping = method, audit, None, False
+        self.by_part = None
         self.remove_callback(PrinterCallback)  # the curve is written beside the adapter
         self.add_callback(StepCallbacks(self))
         self.model_accepts_loss_kwargs = False
@@ -53,12 +56,36 @@ class StageTrainer(Trainer):
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         # a mean over the whole batch, whose tokens may lie on other processes: see ``fit.share``
         nats, _ = model(inputs) if processes.world() > 1 else completion_nats(model, inputs)
+        self._count(nats.detach(), inputs.get("parts"))
         loss = nats.sum() * inputs["weight"] if "weight" in inputs else nats.mean()
         return self.method.loss(model, inputs, loss)
+
+    def _count(self, nats, parts):
+        """Adds a batch's nats and tokens up by part of the completion, until the next row of the log."""
+        if parts is not None:
+            pair = torch.stack([nats.double(), torch.ones_like(nats, dtype=torch.float64)])
+            here = torch.zeros(2, 4, dtype=torch.float64, device=nats.device)
+            here.index_add_(1, parts.to(nats.device).long(), pair)
+            self.by_part = here if self.by_part is None else self.by_part + here
+
+    def _parts(self) -> dict:
+        """Mean nats and tokens of each part since the last row of the log, all processes together."""
+        if self.by_part is None:
+            return {}
+        sums = processes.summed(self.by_part.flatten().tolist())
+        self.by_part = None
+        nats, counts = np.reshape(sums, (2, 4))
+        places = {part: [number] for part, number in SCORED.items()} | {"completion": list(SCORED.values())}
+        return {
+            f"loss_{part}": float(nats[at].sum() / counts[at].sum()) if counts[at].sum() else None
+            for part, at in places.items()
+        } | {f"tokens_{part}": int(counts[number]) for part, number in SCORED.items()}
 
     def log(self, logs, *args, **kwargs):
         if "loss" in logs and not math.isfinite(logs["loss"]):
             raise StageFailed(f"step {self.state.global_step}: the loss is not finite")
+        if "loss" in logs:
+            logs |= self._parts()
         if "loss" in logs and self.audit is not None and self.audit.watched:
             logs["constraint_violation"] = (
                 self.audit.constraint_violations[-1] if self.audit.constraint_violations else None

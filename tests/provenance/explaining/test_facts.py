@@ -12,7 +12,7 @@ MADE = "rule work, code cccccccccccc, commit abc, on cpu"
 STAGE = {"method": "lora", "order": "forward", "seed": 2, "stage": 3, "model": "nano", "revision": "r1"}
 SPLITS = {"domain": "math", "documents": {"train": 40, "eval": 10}, "licences": {"MIT": 45, "CC0": 5}}
 EVAL = {"model": "nano", "revision": "r1", "checkpoint": "base", "domain": "math"}
-EVAL |= {"metrics": {"loss": {"value": 2.34567891}, "acc": {"value": 0.5}}}
+EVAL |= {"metrics": {"loss_content": {"value": 2.34567891}, "acc": {"value": 0.5}}}
 MODEL = {"name": "nano", "revision": "r1", "files": {"model.safetensors": "5" * 64, "config.json": "6" * 64}}
 KINDS = {  # path -> (file of its own, its content, what is said of it)
     "results/models/nano": (
@@ -43,7 +43,7 @@ KINDS = {  # path -> (file of its own, its content, what is said of it)
     "results/evals/nano/base/math.json": (
         "",
         {"study": EVAL},
-        ["scores of model nano @ r1, checkpoint base on math: loss 2.34568, acc 0.5"],
+        ["scores of model nano @ r1, checkpoint base on math: loss_content 2.34568, acc 0.5"],
     ),
 }
 

@@ -10,8 +10,8 @@ from implicit_sparsity.workflow.config.sections import Comparisons, Config, Marg
 WRONG = {  # overlay of config.yaml -> key, found, allowed (parts of the line)
     "training: {lr: 1.0}": ("training.lr", "unknown key", "learning_rate"),
     "comparisons: {at: middle}": ("comparisons.at", "'middle'", "reference | common | number"),
-    "comparisons: {margins: {loss: 0}}": ("comparisons.margins.loss", "0", "> 0"),
-    "comparisons: {margins: {bleu: 1}}": ("comparisons.margins.bleu", "unknown key", "loss"),
+    "comparisons: {margins: {loss_content: 0}}": ("comparisons.margins.loss_content", "0", "> 0"),
+    "comparisons: {margins: {bleu: 1}}": ("comparisons.margins.bleu", "unknown key", "loss_content"),
     "training: {format_warmup: {steps: 0, documents: 8}}": ("format_warmup.steps", "0", "integer >= 1"),
     "training: {format_warmup: {steps: 8, documents: 0}}": ("format_warmup.documents", "0", "integer >= 1"),
     "training: {format_warmup: {steps: 8, documents: 5000}}": ("documents", "5000", "and <= 4096"),
@@ -61,12 +61,14 @@ def test_a_wrong_key_is_one_line(folder, overlay):
 
 @pytest.mark.parametrize("at", ["reference", "common", 0.3, 2])
 def test_methods_are_compared_at_a_word_or_a_number(at):
-    given = {"reference": "lora", "at": at, "margins": {"loss": 0.1}, "draws": 100}
+    given = {"reference": "lora", "at": at, "margins": {"loss_content": 0.1}, "draws": 100}
     assert Comparisons.model_validate(given).at == at
 
 
 def test_margins_name_a_score_and_a_study_has_the_activation_pass():
-    assert Margins.model_validate({}).loss is None, "each may be left out, but not all where methods compare"
+    assert Margins.model_validate({}).loss_content is None, (
+        "each may be left out, but not all where methods compare"
+    )
     with pytest.raises(ValidationError, match="mapping with at least one entry"):
         Comparisons.model_validate({"reference": "lora", "at": "common", "margins": {}, "draws": 100})
     field = Config.model_fields["probes"]

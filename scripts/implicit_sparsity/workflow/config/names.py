@@ -10,7 +10,8 @@ from .layers import REMOVABLE
 # keys of figures and claims, and the section of the config whose entries they name
 NAMING = {"method": "methods", "methods": "methods", "against": "methods", "models": "models"}
 NAMING |= {"score": "scores", "scores": "scores"}
-SCORES = ("loss", "acc", "acc_norm", "exact_match", "exact_match_flexible", "format_failure", "kl_base")
+SCORES = ("loss_content", "loss_first", "loss_stop", "loss_completion", "kl_content", "kl_completion", "acc")
+SCORES += ("acc_norm", "exact_match", "exact_match_flexible", "format_failure", "answer_cut")
 ANY = ("", "all")  # what such a key says where it names none
 
 

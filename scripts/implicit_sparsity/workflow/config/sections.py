@@ -110,7 +110,7 @@ class Evals(Section):
     """What is scored per domain and checkpoint."""
 
     documents: Count = key(
-        "Documents whose completion loss is taken.", "more for narrower intervals; at most splits.eval."
+        "Documents whose losses are taken.", "more for narrower intervals; at most splits.eval."
     )
     choice_items: Natural = key("Documents scored by multiple choice.", "0: none; at 8, one item is 0.125.")
     generate: Annotated[list[str], *EachOnce] = key(
@@ -127,7 +127,12 @@ class Margins(Section):
 
     model_config = {"json_schema_extra": {"minProperties": 1}}
 
-    loss: Positive = key("In nats per token.", default=None)
+    loss_content: Positive = key(
+        "In nats per token: of completions without their first token and the stop token.", default=None
+    )
+    loss_first: Positive = key("In nats per token: of completions' first tokens.", default=None)
+    loss_stop: Positive = key("In nats per token: of stop tokens.", default=None)
+    loss_completion: Positive = key("In nats per token: of whole completions.", default=None)
     acc: Positive = key("Of shares from 0 to 1.", default=None)
     acc_norm: Positive = key("Of shares from 0 to 1.", default=None)
 
