@@ -96,7 +96,7 @@ def test_a_domain_of_fewer_groups_has_fewer_left_out():
     spread = np.sqrt(3 / 4 * ((LEFT_OUT[1:5] - LEFT_OUT[1:5].mean()) ** 2).sum())
     reach = stats.t.ppf(0.975, clusters.freedom([2, 1, 1, 1])) * spread
     assert signal["high"] - signal["value"] == pytest.approx(reach)
-    kl = one(result, domain="math", measure="kl")
+    kl = one(result, domain="math", measure="kl_content")
     assert kl["groups"] == 4 and kl["value"] == pytest.approx(np.mean(KL[1]))
 
 
