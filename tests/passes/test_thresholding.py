@@ -153,7 +153,7 @@ def documents(model, domain, count, seed, length=16):
         pick = torch.randint(0, 3, (count, 1), generator=draw)
         ids = torch.cat([ids, first + logits.topk(3).indices.gather(1, pick)], 1)
     prompt = np.arange(length) < 4
-    return [Document(row.numpy(), prompt, {}) for row in ids]
+    return [Document(row.numpy(), prompt, {"group": i, "source": "s"}) for i, row in enumerate(ids)]
 
 
 def calibrated(model, documents):
@@ -161,11 +161,15 @@ def calibrated(model, documents):
     blocks = ffn.feed_forwards(model)
     ids = [document.ids for document in documents]
     keeps = [np.ones(len(one), dtype=bool) for one in ids]
-    half = activation_pass.measure(model, blocks, ids, keeps, {}, PASS)
+    taken = activation_pass.Taken(ids, keeps, {"first": 0, "special": 0}, documents)
+    half = activation_pass.measure(model, blocks, taken, PASS)
     import xarray
 
     arrays, coords = activation_pass.as_store([half, half], blocks, PASS)
-    coords = {name: (store.COORDINATES[name][0], values) for name, values in coords.items()}
+    coords = {
+        name: values[:2] if isinstance(values, tuple) else (store.COORDINATES[name][0], values)
+        for name, values in coords.items()
+    }
     dataset = xarray.Dataset(
         {name: entry[:2] for name, entry in arrays.items()}, coords, {"model_sha256": "x"}
     )
@@ -331,7 +335,7 @@ def test_each_expert_can_have_its_own_threshold(nano, stores, tmp_path):
     folder, tokens = nano("mixture")
     model, shards = loading.load(folder), Tokens(tokens["code"])
     split, seen = shards.split("probe_a"), {}
-    ids, keeps, _ = activation_pass.take_tokens(list(split), 80, 1, shards.index["special_ids"])
+    ids, keeps, *_ = activation_pass.take_tokens(list(split), 80, 1, shards.index["special_ids"])
 
     def observe(block, first, positions, h, weights):
         rows = torch.from_numpy(keep) if positions is None else torch.from_numpy(keep)[positions]
