@@ -57,6 +57,8 @@ def test_planted_ratios_are_exact_and_old_domains_pooled(tmp_path):
     assert (
         value(frame, "q", "energy", "held_out").empty and value(frame, "down", "output_energy", "made").empty
     )
+    whole = value(frame, "all", "energy", "held_out")
+    assert whole[["value", "weights"]].values.tolist() == [[pytest.approx(3 / 8), 2]], "of those of a promise"
     row = value(frame, "down", "change", "held_out")
     assert row[["n", "groups", "weights"]].values.tolist() == [[24, 24, 2]] and row["trusted"].all()
     assert row["low"].item() == pytest.approx(0.1) == row["high"].item(), "documents that are all alike"

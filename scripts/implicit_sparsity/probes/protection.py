@@ -61,20 +61,24 @@ class Protection(Probe):
                     if name and layer != -1:  # of single domains all layers together
                         continue
                     keys = {"layer": layer, "kind": kind, "domain": name, "inputs": inputs}
-                    total = dict(zip(quantities, part[:, which].sum(axis=1).T, strict=True))
-                    for row in self._measures(total, owner):
-                        yield keys | row | {"weights": int(which.sum())}
+                    each = dict(zip(quantities, np.moveaxis(part[:, which], -1, 0), strict=True))
+                    for row in self._measures(each, owner):
+                        yield keys | row
 
-    def _measures(self, total: dict, owner: list):
-        """Rows of sums [document] by quantity, over the weights of one kind."""
+    def _measures(self, each: dict, owner: list):
+        """Rows of sums [document, weight] by quantity, over the weights of one kind; of energy, over those of
+        which something is promised."""
         for measure, (above, below) in MEASURES.items():
-            if measure != "change" and not total[above].any():
+            on = each[above].any(axis=0) | (measure == "change")
+            if not on.any():
                 continue
-            value, low, high, groups = ratio(total[above], total[below], owner, self.level)
+            sums = (each[name][:, on].sum(axis=1) for name in (above, below))
+            value, low, high, groups = ratio(*sums, owner, self.level)
             if measure == "change":
                 value, low, high = (float(np.sqrt(max(x, 0.0))) for x in (value, low, high))
             numbers = {"measure": measure, "value": value, "low": low, "high": high, "unit": "1"}
-            yield numbers | {"n": len(owner), "groups": groups, "trusted": clusters.trusted(groups)}
+            numbers |= {"n": len(owner), "groups": groups, "trusted": clusters.trusted(groups)}
+            yield numbers | {"weights": int(on.sum())}
 
 
 def sets_of(dataset) -> dict:
