@@ -132,10 +132,11 @@ def trained(*runs, stages=STAGES, models=MODELS):
                 jobs.add(f"evaluate_checkpoint {model}.{run}.stage{stage}")
             jobs.add(f"plasticity_task {model}.{run}.stage{max(stages)}")
             jobs.add(f"drift {model}.{run}.stage{max(stages)}")
+            jobs |= {f"functional_change {model}.{run}.stage{stage}" for stage in stages if stage > 1}
             if method == "lora":  # probes.relearning.methods
                 jobs |= {f"relearning {model}.{run}.stage{max(stages)}"} | tables_and_figures("recovery")
     jobs |= OF_DRIFT
-    return jobs | tables_and_figures("plasticity", "write_interference")
+    return jobs | tables_and_figures("plasticity", "write_interference", "protection")
 
 
 def tables_and_figures(*probes):
@@ -260,6 +261,14 @@ def test_option_of_the_routing_drift(study, edit):
     assert planned(study) == drawn({"probe_table routing_drift"})
 
 
+def test_budget_of_the_functional_change(study, edit):
+    """Stages from the second on; what it says of them stands in stages.csv, and so beside comparisons."""
+    edit("tests/nano.yaml", "functional_change: {documents: 4", "functional_change: {documents: 3")
+    jobs = {f"functional_change {model}.{method}.forward.seed0.stage2" for model, method in RUNS}
+    jobs |= tables_and_figures("protection") | {"collect_stages", "compare_methods"}
+    assert planned(study) == drawn(jobs)
+
+
 def test_budget_of_the_drift(study, edit):
     edit("tests/nano.yaml", "drift: {documents: 5", "drift: {documents: 6")
     jobs = {f"drift {model}.{method}.forward.seed0.stage2" for model, method in RUNS}
@@ -366,7 +375,7 @@ def test_model_that_is_no_longer_trained(study, edit):
     """Its base is neither made nor measured nor scored again."""
     edit("tests/nano.yaml", "  nano_moe:\n", "  nano_moe:\n    trained: false\n")
     tables = set(TABLES_OF_TRAINING)
-    tables |= tables_and_figures("plasticity", "write_interference", "recovery")
+    tables |= tables_and_figures("plasticity", "write_interference", "recovery", "protection")
     assert planned(study) == drawn(tables | OF_DRIFT | {f"draw_figure {figure}" for figure in OF_TRAINING})
 
 
