@@ -5,31 +5,25 @@ which every stage trains again, says nothing of what was forgotten.
 """
 
 import numpy as np
-import torch
 
 from implicit_sparsity.corpora.tokens import CONTENT
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.models import batching, losses
+from implicit_sparsity.models import batching
 from implicit_sparsity.storage.files import new_file
 from implicit_sparsity.training import trainer
 from implicit_sparsity.training.pretraining import EveryWeight
+
+from . import scoring
 
 
 def content_losses(model, documents: list, batch_tokens: int) -> np.ndarray:
     """Nats per content token of each document, float64 [D]; NaN where it has none. InputError where a loss is
     not finite."""
-    result, device = np.full(len(documents), np.nan), next(model.parameters()).device
-    with torch.inference_mode():
-        for batch in batching.sorted_batches([len(document.ids) for document in documents], batch_tokens):
-            here = [documents[i] for i in batch]
-            nats, _ = losses.completion_nats(model, batching.to_device(batching.collate(here), device))
-            nats = nats.double().cpu().split([batching.completion_tokens(document) for document in here])
-            for i, document, each in zip(batch, here, nats, strict=True):
-                content = each.numpy()[document.parts[1:][~document.prompt[1:]] == CONTENT]
-                if not np.isfinite(content).all():
-                    raise InputError("the loss of a document is not finite")
-                result[i] = content.mean() if len(content) else np.nan
-    return result
+    nats, counts = (part[:, CONTENT] for part in scoring.part_nats(model, documents, batch_tokens))
+    if not np.isfinite(nats).all():
+        raise InputError("the loss of a document is not finite")
+    with np.errstate(invalid="ignore"):
+        return nats / counts
 
 
 class Observed(EveryWeight):
