@@ -59,6 +59,7 @@ class DriftByLayer(Figure):
         aggregates = {"value": ("value", "mean"), "lowest": ("value", "min"), "highest": ("value", "max")}
         aggregates |= {"low": ("low", "min"), "high": ("high", "max"), "runs": ("checkpoint", "nunique")}
         aggregates |= {"domains": ("domain", "nunique"), "documents": ("n", "max")}
+        aggregates |= {"groups": ("groups", "min")}
         columns = grouped.agg(**aggregates).reset_index()
         one = (columns["runs"] == 1) & (columns["domains"] == 1)
         columns["low"] = columns["low"].where(one, columns["lowest"])
@@ -94,11 +95,12 @@ class DriftByLayer(Figure):
         one = (frame["runs"].max() == 1) and (frame["domains"].max() == 1)
         where = f"documents of {base.readable(self.domain)}" if self.domain else "documents of each domain"
         domains, runs = base.span(frame["domains"]), base.span(frame["runs"])
-        band = "95 % interval over documents"
+        band = "95 % interval over groups of documents"
         if not one:
             band = f"lowest to highest of domains ({domains}) and runs ({runs})"
         return (
             f"{base.origin_note(frame)}After the last stage, against {against}. Band: {band}; "
-            f"n = {base.span(frame['documents'])} {where}. Energy: share of the states' squared length "
+            f"n = {base.span(frame['documents'])} {where}, in {base.grouped(frame)}. "
+            "Energy: share of the states' squared length "
             "outside the reference's leading directions."
         )

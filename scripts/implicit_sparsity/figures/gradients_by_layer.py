@@ -66,6 +66,6 @@ class GradientsByLayer(Figure):
             f"{base.origin_note(frame)}Checkpoint {self.checkpoint}. Line: mean; band: lowest to highest "
             f"over {most.get('signal', 0)} pairs of domains (between) and {most.get('ceiling', 0)} domains "
             "(within). Grey: mean absolute cosine of random directions of the documents' effective "
-            f"dimension, both signs. n = {base.span(frame['documents'])} documents of a domain; raw cosines "
-            "and ceiling are between halves of them."
+            f"dimension, both signs. n = {base.span(frame['documents'])} documents of a domain, in "
+            f"{base.grouped(frame)}; raw cosines and ceiling are between halves of them."
         )
