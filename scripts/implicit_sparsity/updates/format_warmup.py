@@ -27,6 +27,7 @@ from implicit_sparsity.corpora.encoding import Encoder, Options
 from implicit_sparsity.corpora.tokens import SCORED, STOP, Document
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.models import adapters, batching, loading, losses, sources
+from implicit_sparsity.passes import scoring
 from implicit_sparsity.randomness import stream_seed
 from implicit_sparsity.training import fit
 from implicit_sparsity.training.pretraining import EveryWeight
@@ -54,9 +55,9 @@ class FormatWarmup(EveryWeight):
 
     def loss(self, model, batch, loss):
         """Of a batch with the hidden states before any step at its completion positions, ``before`` [N, H],
-        and ``ends`` bool [N], which of the tokens are stop tokens."""
+        and ``parts`` [N], what each of its completion tokens is."""
         now = distillation.completion_states(self.states, model, batch)
-        before, ends = batch["before"].to(now), batch["ends"].to(now.device)
+        before, ends = batch["before"].to(now), batch["parts"].to(now.device) == STOP
         labels = batch["labels"][batch["labels"] != -100].to(now.device)
         stop = losses.token_nats(model, now[ends], labels[ends]).sum()
         moved = distillation.divergence(model, now[~ends], before[~ends], 1.0).sum()
@@ -110,23 +111,16 @@ def _documents(model, tokens: dict, count: int) -> list[Document]:
 
 def _states(network, documents) -> list:
     """Of each document the hidden states at its completion positions [C, H], on the CPU."""
-    result, device = [None] * len(documents), next(network.parameters()).device
-    for batch in batching.sorted_batches([len(d.ids) for d in documents], TOKENS_AT_ONCE):
-        tensors = batching.to_device(batching.collate([documents[i] for i in batch]), device)
-        counts = [batching.completion_tokens(documents[i]) for i in batch]
-        for i, states in zip(batch, distillation.run(network, tensors).cpu().split(counts), strict=True):
-            result[i] = states
-    return result
+    result = {}
+    scoring.part_nats(network, documents, TOKENS_AT_ONCE, see=result.__setitem__)
+    return [result[i].cpu() for i in range(len(documents))]
 
 
 def _batches(documents, before: list, plan: list) -> list[dict]:
     """The plan's documents, with the states ``before`` of each, as ``FormatWarmup.loss`` reads them."""
-    ends = [torch.from_numpy(d.parts[1:][~d.prompt[1:]] == STOP) for d in documents]
-    more = [
-        {"before": torch.cat([before[i] for i in rows]), "ends": torch.cat([ends[i] for i in rows])}
-        for rows in plan
-    ]
-    return [batching.collate([documents[i] for i in rows]) | m for rows, m in zip(plan, more, strict=True)]
+    batches = fit.share([[documents[i] for i in rows] for rows in plan], packing=False)
+    states = [torch.cat([before[i] for i in rows]) for rows in plan]
+    return [batch | {"before": part} for batch, part in zip(batches, states, strict=True)]
 
 
 def _learn(network, documents, before: list, steps: int, scratch) -> int:
@@ -142,20 +136,13 @@ def _learn(network, documents, before: list, steps: int, scratch) -> int:
 
 def part_losses(network, documents) -> dict:
     """{content, first, stop: nats per token of that part, mean over the documents that have one}."""
-    sums, counts = np.zeros((2, len(documents), len(SCORED)))
-    device = next(network.parameters()).device
-    with torch.inference_mode():
-        for batch in batching.sorted_batches([len(d.ids) for d in documents], TOKENS_AT_ONCE):
-            tensors = batching.to_device(batching.collate([documents[i] for i in batch]), device)
-            nats, rows = (values.cpu().numpy() for values in losses.completion_nats(network, tensors))
-            for row, i in enumerate(batch):
-                parts = documents[i].parts[1:][~documents[i].prompt[1:]]
-                for column, part in enumerate(SCORED.values()):
-                    sums[i, column] = nats[rows == row][parts == part].sum()
-                    counts[i, column] = (parts == part).sum()
+    nats, counts = scoring.part_nats(network, documents, TOKENS_AT_ONCE)
     held = counts > 0
-    means = np.divide(sums, counts, out=np.zeros_like(sums), where=held)
-    return {part: float(means[held[:, j], j].mean()) for j, part in enumerate(SCORED) if held[:, j].any()}
+    return {
+        part: float((nats[held[:, j], j] / counts[held[:, j], j]).mean())
+        for part, j in SCORED.items()
+        if held[:, j].any()
+    }
 
 
 def _check(record: dict) -> None:
