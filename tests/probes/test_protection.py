@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from collect_stages import kept_promises
 from probe_table import probe_table
 
 from implicit_sparsity.measurements.functional_change import as_store
@@ -81,3 +82,13 @@ def test_the_interval_of_a_ratio_is_that_of_the_mean_where_denominators_are_equa
     assert (got, count) == (pytest.approx(mean.value), 10)
     assert high - got == pytest.approx(2.2621571628540993 * error)  # t of 9 degrees of freedom
     assert got - low == pytest.approx(high - got)
+
+
+def test_stages_get_a_column_a_kind(tmp_path):
+    promises = kept_promises(table(tmp_path, planted()))
+    assert list(promises) == [("nano", "orthogonal.o.seed0.stage3")]
+    columns = promises["nano", "orthogonal.o.seed0.stage3"]
+    assert columns["protection.down.energy_made"] == pytest.approx(0.75)
+    assert columns["protection.q.change_new"] == pytest.approx(0.5)
+    assert columns["protection.all.change_held_out"] == pytest.approx(0.02**0.5)
+    assert "protection.q.energy_made" not in columns
