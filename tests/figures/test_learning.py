@@ -88,7 +88,7 @@ def test_comparison_draws_the_frame_and_the_noise_floor(tables):
     reported = [text.get_text() for ax in picture.axes for text in ax.texts]
     assert reported == ["one setting, no front"] * frame["forgetting"].isna().sum()
     assert (frame["forgetting"].isna().any()) == (frame["seeds"].max() == 1)
-    assert {label.get_text() for label in picture.axes[0].get_yticklabels()} >= {"lora"}
+    assert any(label.get_text().startswith("lora") for label in picture.axes[0].get_yticklabels())
 
 
 def test_loss_curves_draw_the_declared_running_mean(one):

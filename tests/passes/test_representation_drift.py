@@ -255,7 +255,7 @@ def test_too_few_documents_and_broken_weights_are_one_line(nano, tmp_path):
 def test_a_store_cut_short_is_one_line(nano, tmp_path):
     same = changed(nano("dense")[0], tmp_path / "same", lambda name, weight: weight)
     measure(tmp_path, nano, "dense", same)
-    chunk = next(p for p in (tmp_path / "drift.zarr/kl/c").rglob("*") if p.is_file())
+    chunk = next(p for p in (tmp_path / "drift.zarr/kl_content/c").rglob("*") if p.is_file())
     chunk.unlink()
     with pytest.raises(InputError, match=r"damaged.*kl"):
         probe_table(str(tmp_path / "t.csv"), probe="representation_drift", drift=str(tmp_path / "drift.zarr"))
