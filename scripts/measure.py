@@ -44,7 +44,8 @@ def measure(
     index = {each: shards[each].index for each in ([domain] if domain else domains)}
     described = chosen.TITLE, model, name, checkpoint, chosen.settings(), code
     rule = "measure_domain" if domain else "measure_checkpoint"
-    with _scratch(store, checkpoint, chosen.settings(), code) as subject.scratch:
+    key = store, identity.weights_digest(model), checkpoint, chosen.settings(), code
+    with _scratch(*key) as subject.scratch:
         arrays, coords = chosen.measure(subject)
         subject.attrs |= {"domain": domain, "tokens_sha256": identity.digest(index)}
         write_store(store, arrays, coords, identity.attributes(*described, rule, **subject.attrs))
