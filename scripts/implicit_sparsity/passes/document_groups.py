@@ -52,16 +52,16 @@ def deal(documents, tokens, parts: int) -> np.ndarray:
 
 def sources(documents, part) -> np.ndarray:
     """The source of each part's documents [P], "" where they have several."""
-    found = [{} for _ in range(int(np.max(part, initial=-1)) + 1)]
+    names = [{} for _ in range(int(np.max(part, initial=-1)) + 1)]
     for document, number in zip(documents, part, strict=True):
-        found[number][document.meta["source"]] = None
-    return np.array([next(iter(some)) if len(some) == 1 else "" for some in found], dtype=np.str_)
+        names[number][document.meta["source"]] = None
+    return np.array([next(iter(some)) if len(some) == 1 else "" for some in names], dtype=np.str_)
 
 
 def _owners(documents, place, count, parts) -> np.ndarray:
     """The number of each group's source [G]; all 0 where there are more sources than parts."""
-    found = places(sources(documents, place))
-    return found if found.max() < parts else np.zeros(count, np.int64)
+    numbers = places(sources(documents, place))
+    return numbers if numbers.max() < parts else np.zeros(count, np.int64)
 
 
 def _shares(sizes, most, parts: int) -> np.ndarray:

@@ -1,7 +1,7 @@
 """What a stage's update does to the outputs of the weights that it wrote, on documents.
 
 Sums over the tokens of each document, at the network before the stage, of the squared norms of what a weight
-W reads (x) and says (W x), of dW x, and of the part that the method protects. Of fused experts a token counts
+W reads (x) and gives (W x), of dW x, and of the part that the method protects. Of fused experts a token counts
 once for every expert that it is routed to. Shapes: D documents, T tokens of a batch, i and o widths.
 """
 
@@ -77,7 +77,7 @@ class Sums:
         self.keep, self.owner, self.rows = keep, owner, keep.nonzero().flatten()
 
     def add_all(self, name, x, y):
-        """Count in what a weight read, x [B, S, i], and said, y [B, S, o]."""
+        """Count in what a weight read, x [B, S, i], and gave, y [B, S, o]."""
         guard = self.protected.get(name)
         basis = None if guard is None else guard.basis
         rows = self.rows.to(x.device)
@@ -138,5 +138,5 @@ class Experts:
             for part, read in (("gate_up", x[at]), ("down", activity)):
                 name = f"layers.{block.layer}.mlp.experts.{part}_proj"
                 if name in self.weights:
-                    said = read @ self.weights[name][expert].to(read.dtype).T
-                    self.sums.add_rows(name, at.cpu(), read, said, expert)
+                    output = read @ self.weights[name][expert].to(read.dtype).T
+                    self.sums.add_rows(name, at.cpu(), read, output, expert)

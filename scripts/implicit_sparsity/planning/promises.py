@@ -9,7 +9,7 @@ def lines(study, model: str) -> list[str]:
     A method's class says so in ``CAP``: (option, share of an input's width that was needed). Fewer sampled
     tokens than the width can show no more directions than there are tokens, and none of all others.
     """
-    said: dict = {}
+    methods: dict = {}
     for (owner, name), trained in study.methods.items():
         entry = study.config["methods"].get(name, {})
         module = source.module_name("methods", source.method_module(name, entry))
@@ -20,8 +20,8 @@ def lines(study, model: str) -> list[str]:
         widths = sorted({weight.inputs for weight, _ in trained.read})
         short = [width for width in widths if known[cap[0]] < cap[1] * width]
         few = [width for width in widths if known["sample_tokens"] < width]
-        said.setdefault(_line(known, cap[0], short, few), []).append(name)
-    return [f"{', '.join(names)}: {line}" for line, names in said.items() if line]
+        methods.setdefault(_line(known, cap[0], short, few), []).append(name)
+    return [f"{', '.join(names)}: {line}" for line, names in methods.items() if line]
 
 
 def _line(known: dict, cap: str, short: list, few: list) -> str:
