@@ -1,8 +1,8 @@
 """What a stage's update does to the outputs of the weights that it wrote, on documents.
 
 Sums over the tokens of each document, at the network before the stage, of the squared norms of what a weight
-W reads (x) and gives (W x), of dW x, and of the part that the method protects. Of fused experts a token counts
-once for every expert that it is routed to. Shapes: D documents, T tokens of a batch, i and o widths.
+W reads (x) and gives (W x), of dW x, and of the part that the method protects. Of fused experts a token
+counts once for every expert that it is routed to. Shapes: D documents, T tokens of a batch, i and o widths.
 """
 
 import re
