@@ -21,17 +21,19 @@ def clustered(rng, groups, correlation):
     return np.sqrt(correlation) * shared[place] + np.sqrt(1 - correlation) * own
 
 
-def _groups(scores, tokens, groups):
-    """What ``groups`` documents a half with equally many tokens add, with noise of their own."""
-    rng = np.random.default_rng(0)
-    noise = rng.lognormal(0, 0.3, (2, groups, *scores.shape[1:]))
-    sums = scores[:, None] * noise / noise.mean(1, keepdims=True) * (tokens / groups)[:, None, None, None]
+def _groups(scores, tokens):
+    """What documents of these scores, each [half, layer, neuron], and equally many tokens add, with noise."""
+    rng, scores = np.random.default_rng(0), np.stack(scores, axis=1)
+    groups, layers, neurons = scores.shape[1:]
+    noise = rng.lognormal(0, 0.3, scores.shape)
+    sums = scores * noise / noise.mean(1, keepdims=True) * (tokens / groups)[:, None, None, None]
     each = np.repeat((tokens // groups)[:, None], groups, axis=1)
-    sampled = np.full((2, groups, scores.shape[1]), 20 * scores.shape[2])
+    sampled = np.full((2, groups, layers), 20 * neurons)
     return {
         "documents": (("half",), np.array([groups, groups]), metadata()),
         "document_groups": (("half",), np.array([groups, groups]), metadata()),
         "group_tokens": (("half", "group"), each, metadata()),
+        "group_documents": (("half", "group"), np.ones_like(each), metadata()),
         "group_sum_abs": (("half", "group", "layer", "neuron"), sums.astype(np.float32), metadata()),
         "group_sampled": (("half", "group", "layer"), sampled, metadata()),
         "group_zero": (("half", "group", "layer"), rng.binomial(sampled, 0.1), metadata()),
@@ -47,7 +49,11 @@ def write_scores(
     path, scores, domain, tokens=(TOKENS, TOKENS), model="nano", checkpoint="base", groups=0, **more
 ):
     """A dense store whose mean |h| is ``scores`` [half, layer, neuron] (or [layer, neuron] twice), of
-    ``groups`` documents a half."""
+    ``groups`` documents a half; or (source, scores) of each of these documents."""
+    names, each = None, None
+    if isinstance(scores, list):
+        names, each = zip(*scores)
+        groups, scores = len(names), np.mean(each, axis=0)
     scores = np.broadcast_to(scores, (2, *np.shape(scores)[-2:])).astype(np.float64)
     tokens = np.asarray(tokens)
     layers, neurons = scores.shape[1:]
@@ -67,13 +73,15 @@ def write_scores(
         "zero_count": (("half", "layer"), (scores == 0).sum(-1) * tokens[:, None], metadata()),
     }
     if groups:
-        arrays |= _groups(scores, tokens, groups)
+        arrays |= _groups([np.broadcast_to(x, scores.shape) for x in each or [scores] * groups], tokens)
     coords = {
         "half": np.array(["a", "b"]),
         "layer": np.arange(layers),
         "top_k": np.array([0.01]),
         "threshold": np.array([0.01, 0.1]),
     }
+    if names:
+        coords["source"] = (("half", "group"), np.array([names, names]), metadata())
     attrs = {"model": model, "checkpoint": checkpoint, "domain": domain, "revision": "r", "model_sha256": "s"}
     return write_store(path, arrays, coords, attrs | more)
 
@@ -190,11 +198,19 @@ def write_stages(
 
 
 def write_gradients(
-    path, sketches, domain, kinds=("attention", "ffn"), columns=4, model="nano", names=None, **more
+    path,
+    sketches,
+    domain,
+    kinds=("attention", "ffn"),
+    columns=4,
+    model="nano",
+    names=None,
+    sources=None,
+    **more,
 ):
     """A gradient store: ``sketches`` [half, document, module, dim], a module of each kind in every layer.
 
-    names: the group of each document [half, document]; else each has its own.
+    names: the group of each document [half, document]; else each has its own. sources: of each document.
     """
     sketches = np.asarray(sketches, np.float32)
     dims, count = ("half", "document", "module"), sketches.shape[2]
@@ -220,6 +236,8 @@ def write_gradients(
     }
     if names is not None:
         coords["group"] = (dims[:2], np.asarray(names), metadata())
+    if sources is not None:
+        coords["source"] = (dims[:2], np.asarray([sources, sources]), metadata())
     attrs = {"model": model, "checkpoint": "base", "domain": domain, "revision": "r", "model_sha256": "s"}
     return write_store(path, arrays, coords, attrs | more)
 

@@ -9,7 +9,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from implicit_sparsity.metrics import verdict
+from implicit_sparsity.metrics import pairs, verdict
 from implicit_sparsity.metrics.verdict import Evidence, Finding
 from implicit_sparsity.options import Options, option
 
@@ -205,9 +205,11 @@ def own_documents(frame) -> int:
 
 
 def separations(claim: Claim, finding: Finding, part, model: str, what: str = "") -> None:
-    """Evidence of SEP, mean over layers and pairs of domains, with its null as the noise floor."""
-    pairs = part[part["domain_a"] != part["domain_b"]]
-    sep, null = (pairs[pairs["quantity"] == name] for name in ("sep", "sep_permuted"))
+    """Evidence of SEP, mean over layers and pairs of domains, with its null as the noise floor; what sources
+    of one domain give stands beside it."""
+    sources, part = pairs.in_words(part, "sep"), pairs.of_domains(part)
+    apart = part[part["domain_a"] != part["domain_b"]]
+    sep, null = (apart[apart["quantity"] == name] for name in ("sep", "sep_permuted"))
     known = sep[np.isfinite(sep["value"])]
     if known.empty:
         finding.skip(f"{model}: SEP is not defined in any layer")
@@ -218,7 +220,7 @@ def separations(claim: Claim, finding: Finding, part, model: str, what: str = ""
     detail = f"{known['layer'].nunique()} layers, {len(known.groupby(['domain_a', 'domain_b']))} pairs"
     detail += f", {lost} without a SEP left out" if lost else ""
     each = known.groupby(["domain_a", "domain_b"])["value"].mean()
-    detail += f"; pairs {each.min():.2f} to {each.max():.2f}"
+    detail += f"; pairs {each.min():.2f} to {each.max():.2f}{sources}"
     metadata = {"n": own_documents(part), "groups": part["groups"].min(), "what": what}
     finding.evidence.append(claim.piece(model, three, noise, **metadata, detail=detail + origin(part)))
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from implicit_sparsity.metrics import verdict
+from implicit_sparsity.metrics import pairs, verdict
 from implicit_sparsity.options import option
 
 from .base import Claim, origin, own_documents
@@ -34,16 +34,19 @@ class H1c(Claim):
         table = table[(table["checkpoint"] == "base") & (table["kind"] == "all")]
         table = table[table["measure"] == "cosine"]
         for model, part in table.groupby("model", sort=False):
-            pairs = part[part["domain_a"] != part["domain_b"]]
-            cosines = pairs[(pairs["quantity"] == "disattenuated") & np.isfinite(pairs["value"])]
+            sources, part = pairs.in_words(part, "disattenuated"), pairs.of_domains(part)
+            apart = part[part["domain_a"] != part["domain_b"]]
+            cosines = apart[(apart["quantity"] == "disattenuated") & np.isfinite(apart["value"])]
             if cosines.empty:
                 finding.skip(
                     f"{model}: documents of a domain share no direction (probes.gradients.documents)"
                 )
                 continue
             three = verdict.together(*folded(cosines["value"], cosines["low"], cosines["high"]))
-            noise = pairs.loc[pairs["quantity"] == "sketch_error", "value"].mean()
-            listed = "; ".join(f"{r.domain_a}-{r.domain_b} {r.value:.2f}" for r in cosines.itertuples())
+            noise = apart.loc[apart["quantity"] == "sketch_error", "value"].mean()
+            listed = (
+                "; ".join(f"{r.domain_a}-{r.domain_b} {r.value:.2f}" for r in cosines.itertuples()) + sources
+            )
             n = own_documents(part) or cosines["n"].max()
             metadata = {
                 "n": n,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from implicit_sparsity.metrics import verdict
+from implicit_sparsity.metrics import pairs, verdict
 from implicit_sparsity.options import option
 
 from .base import Claim, origin
@@ -33,7 +33,7 @@ class H1d(Claim):
     rungs: int = option(4, low=3, help="models of different width that it takes")
 
     def look(self, finding, tables, study):
-        table = tables["activation_overlap"]
+        table = pairs.of_domains(tables["activation_overlap"])
         table = table[
             (table["checkpoint"] == "base") & (table["measure"] == "iou") & (table["control"] == "")
         ]

@@ -5,8 +5,9 @@ Rows of panels are models, columns kinds of weights.
 
 from dataclasses import dataclass
 
+from implicit_sparsity.metrics import pairs
 from implicit_sparsity.options import option
-from implicit_sparsity.report.style import TRIPLE
+from implicit_sparsity.report.style import OF_SOURCES, SOURCES, TRIPLE
 
 from . import base
 from .base import Figure
@@ -16,11 +17,13 @@ STYLES = {
     "disattenuated": {"color": "#009E73", "linestyle": (0, (5, 1, 1, 1)), "marker": "s"},
     "ceiling": TRIPLE["ceiling"],
     "signal": TRIPLE["signal"],
+    **SOURCES,
 }
 LABELS = {
     "disattenuated": "between, without noise",
     "ceiling": "within a domain (ceiling)",
     "signal": "between domains, raw",
+    **OF_SOURCES,
 }
 NULL = "floor_d_eff"
 
@@ -36,10 +39,11 @@ class GradientsByLayer(Figure):
     def frame(self, tables):
         table = tables["gradient_overlap"]
         table = table[(table["measure"] == "cosine") & (table["checkpoint"] == self.checkpoint)]
-        own = table["domain_a"] == table["domain_b"]
+        table = pairs.lines(table[table["kind"].isin(KINDS)], "disattenuated")
         # A pair's ceiling is the mean of two domains' own: drawn are the domains' own.
-        shown = (own & (table["quantity"] == "ceiling")) | (~own & table["quantity"].isin([*LABELS, NULL]))
-        table = table[shown & (table["kind"].isin(KINDS)) & ~(~own & (table["quantity"] == "ceiling"))]
+        own = table["domain_a"] == table["domain_b"]
+        drawn = table["quantity"].isin([*LABELS, NULL])
+        table = table[drawn & ((table["quantity"] != "ceiling") | own)]
         by = ["model", "revision", "checkpoint", "kind", "quantity", "layer"]
         return base.spread(table, by, units="documents")
 

@@ -1,12 +1,14 @@
 """Overlap of the most used neurons per layer: between domains, against its floor and its ceiling.
 
-Rows of panels are models (and checkpoints, where several are asked for), columns top-k sizes.
+Beside it what single sources give, of one domain and of two, at fewer tokens than whole domains. Rows of
+panels are models (and checkpoints, where several are asked for), columns top-k sizes.
 """
 
 from dataclasses import dataclass
 
+from implicit_sparsity.metrics import pairs
 from implicit_sparsity.options import option
-from implicit_sparsity.report.style import TRIPLE
+from implicit_sparsity.report.style import OF_SOURCES, SOURCES, TRIPLE
 
 from . import base
 from .base import Figure
@@ -14,6 +16,8 @@ from .base import Figure
 STYLES = TRIPLE | {"floor_hub": {"color": "#999999", "linestyle": (0, (3, 1, 1, 1)), "marker": None}}
 LABELS = {"ceiling": "within a domain (ceiling)", "signal": "between domains", "floor": "chance (floor)"}
 LABELS["floor_hub"] = "hubs alone (floor)"
+STYLES |= SOURCES
+LABELS |= OF_SOURCES
 
 
 @dataclass
@@ -31,9 +35,10 @@ class OverlapByLayer(Figure):
         table = tables["activation_overlap"]
         table = table[(table["measure"] == "iou") & (table["checkpoint"] == self.checkpoint)]
         table = table[table["control"] == self.control]
-        own = table["domain_a"] == table["domain_b"]
+        table = pairs.lines(table, "signal")
+        own = (table["domain_a"] == table["domain_b"]) & (table["quantity"] == "ceiling")
         # A pair's ceiling is the mean of two domains' own: drawn are the domains' own.
-        table = table[own | table["quantity"].isin(["signal", "floor", "floor_hub"])]
+        table = table[own | table["quantity"].isin(set(STYLES) - {"ceiling"})]
         by = ["model", "checkpoint", "k", "top", "neurons", "tokens", "quantity", "layer"]
         return base.spread(table, by, units="documents")
 
@@ -47,16 +52,27 @@ class OverlapByLayer(Figure):
             base.whole_numbers(ax)
             ax.set_ylim(-0.02, 1.02)
             ax.set_title(base.size_of_set(k, part["top"].iloc[0]), loc="left")
-        base.annotate(figure, self._note(frame), base.handles(STYLES, LABELS))
+        drawn = {name: look for name, look in STYLES.items() if (frame["quantity"] == name).any()}
+        base.annotate(figure, self._note(frame), base.handles(drawn, LABELS))
         return figure
 
     def _note(self, frame):
         most = frame.groupby("quantity")["n"].max()
+        single = frame["quantity"].isin(SOURCES)
+        domains, of_sources = frame[~single], frame[single]
         control = f" Control: {self.control}." if self.control else ""
         return (
             f"Checkpoint {self.checkpoint}.{control} Line: mean; band: lowest to highest over "
             f"{most.get('signal', 0)} pairs of domains (between) and "
             f"{most.get('ceiling', 0)} domains (within). "
-            f"n = {base.span(frame['tokens'])} tokens per half of a domain, in {base.grouped(frame)} of "
-            "documents; in brackets: neurons in a set."
+            f"n = {base.span(domains['tokens'])} tokens per half of a domain, in {base.grouped(domains)} of "
+            f"documents; in brackets: neurons in a set.{self._of_sources(of_sources)}"
+        )
+
+    def _of_sources(self, frame):
+        if frame.empty:
+            return ""
+        return (
+            f" Sources: mean over pairs, {base.span(frame['tokens'])} tokens or more per half, in "
+            f"{base.grouped(frame)}; with fewer tokens all overlaps are lower."
         )

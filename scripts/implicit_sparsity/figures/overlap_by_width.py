@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from implicit_sparsity.metrics import pairs
 from implicit_sparsity.options import option
 from implicit_sparsity.report.style import TRIPLE
 
@@ -27,7 +28,7 @@ class OverlapByWidth(Figure):
     )
 
     def frame(self, tables):
-        table = tables["activation_overlap"]
+        table = pairs.of_domains(tables["activation_overlap"])
         table = table[(table["measure"] == "iou") & (table["checkpoint"] == self.checkpoint)]
         table = table[table["k"].sub(self.k).abs() < 1e-9]
         table = table[(table["control"] == "") & table["quantity"].isin([*TRIPLE, "sep"])]

@@ -7,7 +7,7 @@ it forgot. A panel that a study has nothing for says so.
 
 from dataclasses import dataclass
 
-from implicit_sparsity.metrics import score_names
+from implicit_sparsity.metrics import pairs, score_names
 from implicit_sparsity.options import option
 from implicit_sparsity.report.style import TRIPLE, ordered, styles
 
@@ -103,6 +103,7 @@ class Overview(Figure):
 
 
 def _overlap(table, figure):
+    table = pairs.of_domains(table)
     table = table[(table["checkpoint"] == "base") & (table["measure"] == "iou") & (table["control"] == "")]
     sizes = table["k"].dropna().unique()
     k = figure.k or max((k for k in sizes if k < 1), default=max(sizes, default=0))
@@ -113,6 +114,7 @@ def _overlap(table, figure):
 
 
 def _gradients(table, figure):
+    table = pairs.of_domains(table)
     table = table[(table["checkpoint"] == "base") & (table["measure"] == "cosine") & (table["layer"] >= 0)]
     random = table["quantity"].replace({"floor": "", "floor_d_eff": "floor"})
     yield "gradients", _triple(table.assign(quantity=random))

@@ -76,6 +76,8 @@ def mean_cosine_interval(ab, aa, bb, level: float = 0.95, resamples: int = 2000,
     random = np.random.default_rng(seed)
     w = random.multinomial(n, np.full(n, 1 / n), resamples) / n
     v = random.multinomial(m, np.full(m, 1 / m), resamples) / m
+    pairs = ((w > 0).sum(axis=1) > 1) & ((v > 0).sum(axis=1) > 1)  # else there are no two different documents
+    w, v = w[pairs], v[pairs]
     drawn_ab = np.einsum("rm,...rm->...r", v, w @ ab)
     drawn_size = np.sqrt(np.maximum(_drawn_square(aa, w), 0) * np.maximum(_drawn_square(bb, v), 0))
     tail = (1 - level) / 2

@@ -38,6 +38,12 @@ class Half:
     def groups(self) -> int:
         return 0 if self.sums is None else len(self.sums)
 
+    def of(self, chosen):
+        """The half that these groups (bool [G], True: taken) are alone."""
+        sums, counts = self.sums[chosen], self.counts[chosen]
+        score = scores(sums.sum(axis=0, dtype=np.float64), counts.sum(axis=0), self.owner)
+        return Half(score, sums, counts, self.owner)
+
     def weighted(self, weights):
         """Scores ``[..., n]`` of groups with these weights ``[..., G]``."""
         return scores(weights.astype(self.sums.dtype) @ self.sums, weights @ self.counts, self.owner)

@@ -7,6 +7,8 @@ costs domain A, the score before the stage less the score after it.
 
 import numpy as np
 
+from .pairs import of_domains
+
 RUN = ["model", "method", "order", "seed"]
 
 
@@ -85,6 +87,7 @@ def alike(overlaps, gradients, predictor: str, k: float) -> dict:
         rows = rows[np.isclose(rows["k"], k) & (rows["quantity"] == "signal")]
     else:
         rows = gradients[(gradients["kind"] == "all") & (gradients["quantity"] == "disattenuated")]
+    rows = of_domains(rows)
     rows = rows[(rows["checkpoint"] == "base") & (rows["domain_a"] != rows["domain_b"])]
     means = rows.groupby(["model", "domain_a", "domain_b"])["value"].mean()
     return {(model, frozenset((a, b))): float(value) for (model, a, b), value in means.items()}

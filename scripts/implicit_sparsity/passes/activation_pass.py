@@ -98,6 +98,7 @@ def measure(model, blocks, taken: Taken, options: dict, progress=iter, path=None
     padding = run(model, ids, keeps, statistics, options["batch_tokens"], progress, dealt)
     arrays = statistics.arrays() | {"document_groups": np.int64(len(set(document_groups.names(documents))))}
     if groups:
+        arrays["group_documents"] = np.bincount(dealt, minlength=groups)
         arrays["source"] = document_groups.sources(documents, dealt)
     numbers = {name: value for name, value in arrays.items() if name != "source"}
     bad = [name for name, value in numbers.items() if not np.isfinite(value).all()]
@@ -139,6 +140,7 @@ UNITS = {  # variable: (dims after half, long name, units)
         "tokens that count, by part: whole groups of documents",
         "tokens",
     ),
+    "group_documents": (("group",), "documents, by part", "documents"),
     "group_sum_abs": (("group", "layer", "neuron"), "sum of |h|, by part", "activation"),
     "group_routed_tokens": (("group", "layer", "expert_id"), "tokens routed there, by part", "tokens"),
     "group_above": (

@@ -9,6 +9,10 @@ Threshold-free beside it: Spearman's rank correlation (floor 0), weighted Jaccar
 renamed at random) and Jensen-Shannon divergence (no floor). Intervals are over groups of
 documents, see ``intervals``. The column ``control``: "" as trained, "bare" without template, "matched" on
 equally many tokens of each id.
+
+Rows with ``source_a`` and ``source_b`` compare sources of one domain or of two (see ``sources``) by IoU and
+weighted Jaccard, at the tokens of the smaller. None under "matched": tokens are matched between
+domains, not between sources.
 """
 
 from dataclasses import dataclass
@@ -21,6 +25,9 @@ from implicit_sparsity.metrics import hub_floor, inference, overlap, separation
 from implicit_sparsity.options import option
 
 from .base import COUNTED, Probe, by_control, by_kind, check_comparable, counted, halves_of, per_token, where
+from .sources import named, pairs
+
+OF_SOURCES = ("iou", "weighted_jaccard")  # measures of pairs of sources, which are many
 
 
 @dataclass
@@ -49,36 +56,50 @@ class ActivationOverlap(Probe):
         return tuple(dict.fromkeys(("tokens", "sum_abs", self._variable())))
 
     def optional(self):
-        groups = ("group_sum_abs", "group_routed_tokens")
+        groups = ("group_documents", "group_sum_abs", "group_routed_tokens")
         return ("routed_tokens", *COUNTED, *(groups if self.score != "top_count" else ()))
 
     def rows(self, datasets, controls):
         result = [{"control": "", **row} for row in self._rows(datasets)] if datasets else []
         for control, stores in by_control(controls).items():
-            result += [{"control": control, **row} for row in self._rows(stores)]
+            rows = self._rows(stores, sources=control != "matched")
+            result += [{"control": control, **row} for row in rows]
         return result
 
     def _variable(self):
         return {"mean_abs": "sum_abs"}.get(self.score, self.score)
 
-    def _rows(self, datasets):
+    def _rows(self, datasets, sources=True):
         tokens = check_comparable(datasets, self.tolerance)
         scores = {domain: self._scores(dataset) for domain, dataset in datasets.items()}
         layers = next(iter(datasets.values()))["layer"].values
         neurons = next(iter(scores.values())).shape[-1]
-        shape = {"score": self.score, "neurons": neurons, "tokens": tokens}
+        shape = {"score": self.score, "neurons": neurons}
+        of_sources = pairs(datasets) if sources else []
         rows = []
         for i, layer in enumerate(layers):
             halves = {d: self._halves(dataset, scores[d], i) for d, dataset in datasets.items()}
             pooled = np.mean([_share(score[:, i].mean(axis=0)) for score in scores.values()], axis=0)
-            here = separation.Layer(halves, self.draws)
-            for measure in self._measures(neurons, pooled):
-                keys = {"measure": measure.name, "k": measure.k, "top": measure.top}
-                for a, b, parts in separation.compared(here, measure):
-                    numbers = counted(*(datasets[domain] for domain in {a: None, b: None}))
-                    common = {"layer": int(layer), "domain_a": a, "domain_b": b, **keys}
-                    rows += [common | row | numbers | shape for row in long(parts, measure.unit)]
+            measures = list(self._measures(neurons, pooled))
+            for a, b, row in self._compared(halves, measures):
+                at = {"layer": int(layer), **named(a, b)}
+                numbers = {"tokens": tokens} | counted(*(datasets[domain] for domain in {a, b}))
+                rows.append(at | row | numbers | shape)
+            measures = [measure for measure in measures if measure.name in OF_SOURCES]
+            for pair in of_sources:
+                at = {"layer": int(layer), **named(pair.a, pair.b)}
+                for a, b, row in self._compared(pair.halves(halves), measures):
+                    rows += [at | row | pair.numbers | shape] if a != b else []
         return by_kind(rows, "layer")
+
+    def _compared(self, halves, measures):
+        """Yield (a, b, columns of a row) of one layer's halves."""
+        layer = separation.Layer(halves, self.draws)
+        for measure in measures:
+            keys = {"measure": measure.name, "k": measure.k, "top": measure.top}
+            for a, b, parts in separation.compared(layer, measure):
+                for row in long(parts, measure.unit):
+                    yield a, b, keys | row
 
     def _scores(self, dataset):
         """Per-token score ``[half, layer, neuron]``."""

@@ -19,6 +19,8 @@ subspace
 angle
     the mean principal angle between these, in radians; no floor in closed form, the null is ``permuted``
 
+Rows with ``source_a`` and ``source_b``: the cosines of two sources, of one domain or of two (``sources``).
+
 NaN: a gradient of zeros, halves that share nothing (no ceiling), fewer than k directions, or
 than 4 groups of a domain (no interval, no d_eff).
 """
@@ -36,6 +38,7 @@ from implicit_sparsity.options import option
 from implicit_sparsity.randomness import stream_seed
 
 from .base import Probe, where
+from .sources import named, units_by_source
 
 WHOLE = (-1, "all")
 UNITS = {"subspace": "1", "angle": "radians"}
@@ -46,8 +49,17 @@ class GradientOverlap(Probe):
     """Cosines and shared directions of per-document gradients."""
 
     NEEDS: ClassVar[tuple] = ("gradients",)
-    COLUMNS: ClassVar[tuple] = ("layer", "kind", "domain_a", "domain_b", "measure", "k", "quantity", "value")
-    COLUMNS += ("low", "high", "n", "groups", "trusted", "unit", "d")
+    COLUMNS: ClassVar[tuple] = (
+        "layer",
+        "kind",
+        "domain_a",
+        "domain_b",
+        "source_a",
+        "source_b",
+        "measure",
+        "k",
+    )
+    COLUMNS += ("quantity", "value", "low", "high", "n", "groups", "trusted", "unit", "d")
 
     k: tuple = option((4,), low=1, help="directions of a half's subspace, at most its documents")
     resamples: int = option(2000, low=100, high=100000, help="bootstrap resamples of the groups of documents")
@@ -60,26 +72,30 @@ class GradientOverlap(Probe):
                 raise InputError(f"{k} is no number of directions", key="k")
 
     def rows(self, datasets):
-        documents = 2 * self._check(datasets)
+        self._check(datasets)
         places, averages = _units(datasets)
-        groups, sizes, grams, errors = _groups(datasets, places, averages)
+        of_sources = units_by_source(datasets, places)
+        pairs = [*combinations(datasets, 2), *combinations(of_sources, 2)]
+        places |= of_sources
+        groups, sizes, grams, errors = _groups(datasets, places, averages, pairs)
         rows = []
-        for pair in ((a, b) for i, a in enumerate(datasets) for b in list(datasets)[i:]):
-            halves = [half for domain in dict.fromkeys(pair) for half in places[domain]]
+        for pair in (*((domain, domain) for domain in datasets), *pairs):
+            halves = [half for name in dict.fromkeys(pair) for half in places[name]]
             index, counts = np.concatenate(halves), [len(half) for half in halves]
             gram = grams[:, index[:, None], index]
             own = len(halves) == 2
             measured = (
                 self._own(gram, counts) if own else self._pair(gram, counts, sizes, pair, *errors[pair])
             )
-            fewest = min(sum(counts[i : i + 2]) for i in range(0, len(counts), 2))
-            numbers = {"n": documents, "groups": fewest, "trusted": clusters.trusted(fewest)}
+            documents = [(averages[half] > 0).sum() for half in halves]
+            n, fewest = (min(sum(x[i : i + 2]) for i in range(0, len(x), 2)) for x in (documents, counts))
+            numbers = {"n": int(n), "groups": fewest, "trusted": clusters.trusted(fewest)}
             for row in _long(groups, sizes, pair, measured):
                 rows.append({column: (row | numbers)[column] for column in self.COLUMNS})
         return rows
 
-    def _check(self, datasets) -> int:
-        """Documents of a half; InputError unless the stores can be compared and suffice."""
+    def _check(self, datasets) -> None:
+        """InputError unless the stores can be compared and suffice."""
         shapes = {}
         for domain, dataset in datasets.items():
             if dataset.sizes["half"] != 2:
@@ -98,7 +114,6 @@ class GradientOverlap(Probe):
                 f"{half} documents in a half are too few for {max(2, *self.k)} directions",
                 key="probes.gradient_overlap.k",
             )
-        return half
 
     def _own(self, gram, counts):
         """(measure, k, quantity, values, (low, high) or None, unit) of one domain, ``gram [group, n, n]``.
@@ -114,13 +129,13 @@ class GradientOverlap(Probe):
         return result
 
     def _pair(self, gram, counts, sizes, pair, error, wide):
-        """The same of two domains, units of the first before those of the second.
+        """The same of two domains (of two sources: cosines alone), units of the first before the second's.
 
         error: standard error by sketching; wide: half of its interval.
         """
         n = sum(counts[:2])
         grams = gram[:, :n, n:], gram[:, :n, :n], gram[:, n:, n:]
-        random = np.random.default_rng(stream_seed(0, "gradient_overlap", *pair))
+        random = np.random.default_rng(stream_seed(0, "gradient_overlap", *np.ravel(pair)))
         deals = [random.permutation(sum(counts)) for _ in range(self.permutations)]
         signal, ceiling = _cosines(gram, counts)
         d_eff = _noise_dimension(*grams)
@@ -138,7 +153,7 @@ class GradientOverlap(Probe):
         result.append(("cosine", np.nan, "sketch_error", error, None, "1"))
         dealt = [_cosines(gram[:, deal[:, None], deal], counts)[0] for deal in deals]
         result.append(("cosine", np.nan, "permuted", *_spread(dealt), "1"))
-        for k in self.k:
+        for k in self.k if isinstance(pair[0], str) else ():
             parts = (slice(n), counts[:2]), (slice(n, None), counts[2:])
             own = [_subspaces(gram[:, at, at], some, k) for at, some in parts]
             dealt = [_subspaces(gram[:, deal[:, None], deal], counts, k) for deal in deals]
@@ -169,7 +184,7 @@ def _units(datasets):
     return places, block_diag(*blocks)
 
 
-def _groups(datasets, places, averages):
+def _groups(datasets, places, averages, pairs):
     """((layer, kind) of each group, numbers of its sketch, inner products [group, n, n], sketch errors).
 
     Units are ordered by domain, half and group. A weight's sketches are in float64 one group at a time.
@@ -190,29 +205,27 @@ def _groups(datasets, places, averages):
         whole = whole + parts
         sizes.append(x[0].size)
         grams.append(parts.sum(axis=0))
-        errors.append(_sketch_errors(parts, places))
+        errors.append(_sketch_errors(parts, places, pairs))
     groups.append(WHOLE)
     sizes.append(sum(sizes))
     grams.append(whole.sum(axis=0))
-    errors.append(_sketch_errors(whole, places))
-    errors = {pair: np.array([result[pair] for result in errors]).T for pair in errors[0]}
+    errors.append(_sketch_errors(whole, places, pairs))
+    errors = {pair: np.array([result[pair] for result in errors]).T for pair in pairs}
     return groups, np.array(sizes), np.stack(grams), errors
 
 
-def _sketch_errors(parts, places):
-    """{pair of domains: (jackknife standard error of the cosine over columns, half of its 95 % interval)}.
+def _sketch_errors(parts, places, pairs):
+    """{pair: (jackknife standard error of the cosine over columns, half of its 95 % interval)}.
 
     parts: inner products by column, ``[column, n, n]``; NaN where one column is all there is.
     """
     from scipy import stats
 
     left, count = parts.sum(axis=0) - parts, len(parts)
-    at = {domain: slice(halves[0][0], halves[1][-1] + 1) for domain, halves in places.items()}
-    errors = {}
-    for a, b in combinations(places, 2):
-        cosines = document_gradients.mean_cosine(
-            left[:, at[a], at[b]], left[:, at[a], at[a]], left[:, at[b], at[b]]
-        )
+    at, errors = {name: np.concatenate(halves) for name, halves in places.items()}, {}
+    for a, b in pairs:
+        grams = (left[:, at[x][:, None], at[y]] for x, y in ((a, b), (a, a), (b, b)))
+        cosines = document_gradients.mean_cosine(*grams)
         error = np.sqrt((count - 1) * cosines.var()) if count > 1 else np.nan
         errors[a, b] = error, error * stats.t.isf(0.025, max(1, count - 1))
     return errors
@@ -261,8 +274,7 @@ def _long(groups, sizes, pair, measured):
         {
             "layer": layer,
             "kind": kind,
-            "domain_a": pair[0],
-            "domain_b": pair[1],
+            **named(*pair),
             "measure": measure,
             "k": k,
             "quantity": quantity,

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from implicit_sparsity.metrics import pairs
+
 TRACE_TASKS = {
     "c_stance",
     "fomc",
@@ -35,13 +37,14 @@ def modularity(tables, orders):
     none = "no sets of the top 1 % of the neurons, of the domains code and math, in a pretrained model"
     if table is None or table.empty:
         return [], none
+    table = pairs.of_domains(table)
     table = table[(table["measure"] == "iou") & np.isclose(table["k"], 0.01) & (table["control"] == "")]
     table = table[(table["checkpoint"] == "base") & ~table["revision"].str.startswith("scratch-")]
     result = []
     for model, part in table.groupby("model", sort=False):
-        pairs = part["domain_a"] + "-" + part["domain_b"]
+        names = part["domain_a"] + "-" + part["domain_b"]
         labels = {"code-code": "ceiling", "math-math": "ceiling", "code-math": "signal"}
-        chosen = {label: part[(pairs == label) & (part["quantity"] == q)] for label, q in labels.items()}
+        chosen = {label: part[(names == label) & (part["quantity"] == q)] for label, q in labels.items()}
         chosen["chance"] = part[part["quantity"] == "floor"]
         if all(len(rows) for rows in chosen.values()):
             result.append((model, {label: float(rows["value"].mean()) for label, rows in chosen.items()}))

@@ -23,6 +23,13 @@ TRIPLE = {
     "floor": {"color": "#000000", "linestyle": (0, (1, 1)), "marker": None},
 }
 
+# Beside it, what two sources give: is it the domain, or the data set?
+SOURCES = {
+    "sources": {"color": "#CC79A7", "linestyle": (0, (3, 1)), "marker": "D"},
+    "sources_apart": {"color": "#56B4E9", "linestyle": (0, (3, 2.5)), "marker": "v"},
+}
+OF_SOURCES = {"sources": "between sources of a domain", "sources_apart": "between sources of two"}
+
 
 def family(name: str) -> str:
     """The known method that a control, a swept setting or a variant is named after; else the name itself."""

@@ -14,6 +14,8 @@ TEXT = (
     "domain",
     "domain_a",
     "domain_b",
+    "source_a",
+    "source_b",
     "trained_domain",
     "half",
 )
