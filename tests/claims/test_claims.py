@@ -183,6 +183,31 @@ def test_a_control_that_undoes_the_overlap_undoes_the_claim(tmp_path):
     assert word("h1b", {"activation_overlap": frames}, tmp_path, controls=None) == "SUPPORTED"
 
 
+def with_sources(frame):
+    """The frame, and rows of sources that would change whatever read them as rows of domains."""
+    plain = frame.assign(source_a="", source_b="")
+    apart = frame[frame["domain_a"] != frame["domain_b"]].assign(
+        source_a="x", source_b="y", n=10**6, groups=11
+    )
+    apart[["value", "low", "high"]] = (9.0, 8.0, 10.0)
+    within = apart.assign(domain_b=apart["domain_a"], value=7.0)
+    return pd.concat([plain, apart, within], ignore_index=True)
+
+
+@pytest.mark.parametrize("claim", ["h1b", "h1c", "h1d", "h5"])
+def test_rows_of_sources_stand_beside_a_claim_and_do_not_judge_it(claim, tmp_path):
+    frames = STUDIES[claim](*CASES[claim]["SUPPORTED"])
+    plain = found_of(claim, frames, tmp_path).evidence
+    known = frames.keys() & {"activation_overlap", "gradient_overlap"}
+    both = found_of(claim, frames | {name: with_sources(frames[name]) for name in known}, tmp_path).evidence
+    assert known and len(plain) == len(both)
+    for alone, beside in zip(plain, both):
+        same = ("effect", "low", "high", "noise", "n", "groups", "verdict")
+        assert [getattr(alone, name) for name in same] == [getattr(beside, name) for name in same]
+        detail = "; between sources of one domain 7.00 (8.00 to 10.00): code 7.00, math 7.00, medical 7.00"
+        assert (beside.detail == alone.detail) if claim in ("h1d", "h5") else (detail in beside.detail)
+
+
 def test_models_that_disagree_leave_it_open(tmp_path):
     parts = [planted.critical(value, 0.01, 0.01, model)["critical_sparsity"]
              for value, model in ((0.98, "one"), (0.6, "other"))]  # fmt: skip

@@ -44,7 +44,9 @@ def make_tables(folder, models, methods, seeds):
     for i, model in enumerate(models):
         for domain, scores in noisy_scores(rng, 6 + 18 * i, 200 + 100 * i).items():
             path = folder / "stores" / f"{model}.{domain}.zarr"
-            stores.append(str(write_scores(path, scores, domain, model=model, groups=6)))
+            other = scores * np.exp(0.3 * rng.normal(size=scores.shape))
+            given = [("book", scores)] * 3 + [("forum", other)] * 3
+            stores.append(str(write_scores(path, given, domain, model=model)))
         evals += write_evals(folder / "evals", rng, methods, seeds, model)
         stages += write_stages(folder / "adapters", rng, methods, seeds, model, steps=20)
     out = folder / "tables"
@@ -67,7 +69,8 @@ def make_tables(folder, models, methods, seeds):
     for i, model in enumerate(models):
         for domain, values in noisy_gradients(rng, 0.3, modules=6 + 18 * i).items():
             path = folder / "stores" / f"{model}.{domain}.gradients.zarr"
-            sketches.append(str(write_gradients(path, values, domain, model=model)))
+            given = ["book"] * 4 + ["forum"] * 4
+            sketches.append(str(write_gradients(path, values, domain, model=model, sources=given)))
     quick = {"resamples": 100, "permutations": 20}
     probe_table(
         str(out / "gradient_overlap.csv"), probe="gradient_overlap", options=quick, gradients=sketches

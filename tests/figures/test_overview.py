@@ -7,6 +7,7 @@ import pytest
 from looking import drawn, frame_of, lines, texts
 
 from implicit_sparsity.figures import overview
+from implicit_sparsity.metrics import pairs
 from implicit_sparsity.storage.tables import read_table
 
 MEASURED = ["neurons (IoU)", "separation (SEP)", "gradients (cosine)", "experts (IoU)"]
@@ -43,7 +44,8 @@ def test_every_panel_draws_its_rows(tables):
 
 def test_the_numbers_are_those_of_the_tables(one):
     _, frame = frame_of("overview", one)
-    table = read_table(one / "activation_overlap.csv").query("measure == 'iou' and k == 0.1 and layer == 3")
+    table = pairs.of_domains(read_table(one / "activation_overlap.csv"))
+    table = table.query("measure == 'iou' and k == 0.1 and layer == 3")
     apart = table[table["quantity"] == "sep"]["value"]
     row = rows(frame, "smollm2", "sep", "signal").query("x == 3").iloc[0]
     assert list(row[["value", "low", "high", "n"]]) == pytest.approx(

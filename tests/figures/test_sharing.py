@@ -5,6 +5,8 @@ import pytest
 from looking import draw, drawn, lines
 
 from implicit_sparsity.errors import InputError
+from implicit_sparsity.metrics import pairs
+from implicit_sparsity.report.style import SOURCES
 from implicit_sparsity.storage.tables import read_table
 
 
@@ -15,7 +17,7 @@ def test_overlap_draws_the_frame(one):
             rows = frame[(frame["k"] == k) & (frame["quantity"] == line.get_gid())].sort_values("layer")
             np.testing.assert_array_equal(line.get_xdata(), rows["layer"])
             np.testing.assert_array_equal(line.get_ydata(), rows["mean"])
-        assert {line.get_gid() for line in lines(ax)} == {"floor", "floor_hub", "signal", "ceiling"}
+        assert {line.get_gid() for line in lines(ax)} == {"floor", "floor_hub", "signal", "ceiling", *SOURCES}
         tops = sorted(path.get_extents().y1 for c in ax.collections for path in c.get_paths())
         banded = frame[(frame["k"] == k) & frame["quantity"].isin(["signal", "ceiling"])]
         bands = banded.groupby("quantity")["high"].max()
@@ -36,7 +38,7 @@ def test_width_draws_the_frame_one_point_a_model(tables):
     expected = [tuple(frame[frame["quantity"] == q]["mean"]) for q in ("ceiling", "signal", "floor", "sep")]
     assert list(result.values()) == expected
     assert (frame["low"] <= frame["mean"]).all() and (frame["mean"] <= frame["high"]).all()
-    table = read_table(tables / "activation_overlap.csv")
+    table = pairs.of_domains(read_table(tables / "activation_overlap.csv"))
     model = frame["model"].iloc[0]
     part = table[(table["model"] == model) & (table["k"] == 0.1) & (table["quantity"] == "sep")]
     row = frame[(frame["model"] == model) & (frame["quantity"] == "sep")].iloc[0]
@@ -67,11 +69,12 @@ def test_routing_draws_the_frame(one):
 def test_gradients_draw_the_frame_and_the_null(one):
     frame, picture = drawn("gradients_by_layer", one)
     assert [ax.get_title(loc="left") for ax in picture.axes] == ["attention", "ffn"]
-    table = read_table(one / "gradient_overlap.csv")
+    whole = read_table(one / "gradient_overlap.csv")
+    table = pairs.of_domains(whole)
     table = table[(table["measure"] == "cosine") & (table["domain_a"] != table["domain_b"])]
     for ax, kind in zip(picture.axes, ("attention", "ffn")):
         part = frame[frame["kind"] == kind]
-        assert {line.get_gid() for line in lines(ax)} == {"disattenuated", "ceiling", "signal"}
+        assert {line.get_gid() for line in lines(ax)} == {"disattenuated", "ceiling", "signal", *SOURCES}
         for line in lines(ax):
             rows = part[part["quantity"] == line.get_gid()].sort_values("layer")
             np.testing.assert_array_equal(line.get_ydata(), rows["mean"])
@@ -80,7 +83,23 @@ def test_gradients_draw_the_frame_and_the_null(one):
         rows = table[(table["kind"] == kind) & (table["quantity"] == "disattenuated")]
         drawn_means = part[part["quantity"] == "disattenuated"].set_index("layer")["mean"]
         assert rows.groupby("layer")["value"].mean().to_numpy() == pytest.approx(drawn_means.to_numpy())
-    assert set(frame["documents"]) == {16}
+        for quantity, one_domain in (("sources", True), ("sources_apart", False)):
+            rows = pairs.of_sources(whole, one_domain).query("kind == @kind and quantity == 'disattenuated'")
+            means = part[part["quantity"] == quantity].set_index("layer")["mean"]
+            assert means.to_dict() == pytest.approx(rows.groupby("layer")["value"].mean().to_dict())
+    assert set(frame.loc[~frame["quantity"].isin(SOURCES), "documents"]) == {16}
+
+
+def test_overlap_of_sources_is_the_mean_over_pairs(one):
+    frame, picture = drawn("overlap_by_layer", one)
+    table = read_table(one / "activation_overlap.csv").query("measure == 'iou' and quantity == 'signal'")
+    for quantity, one_domain, count in (("sources", True, 4), ("sources_apart", False, 24)):
+        rows = pairs.of_sources(table, one_domain).groupby(["k", "layer"])["value"].mean()
+        result = frame[frame["quantity"] == quantity]
+        assert result.set_index(["k", "layer"])["mean"].to_dict() == pytest.approx(rows.to_dict())
+        assert set(result["n"]) == {count} and set(result["tokens"]) == {3 * (1000 // 6)}
+    text = " ".join(text.get_text() for text in picture.texts).replace("\n", " ")
+    assert "n = 1,000 tokens" in text and "498 tokens or more" in text
 
 
 def test_hubs_are_drawn_with_chance_and_ceiling(one):

@@ -14,7 +14,9 @@ from implicit_sparsity.report import published
 def test_published_overlaps_stand_beside_equal_sets_of_a_pretrained_model(k, revision, shown):
     table = planted.overlap(0.6, 0.1, 0.1, k=k)["activation_overlap"].assign(revision=revision)
     floors = table[table["quantity"] == "signal"].assign(quantity="floor", value=0.005)
-    (entry,) = published.beside("h1b", {"activation_overlap": pd.concat([table, floors])}, ORDERS)
+    sources = table.assign(source_a="x", source_b="y", value=9.0, domain_b=table["domain_a"])
+    whole = pd.concat([table, floors]).assign(source_a="", source_b="")
+    (entry,) = published.beside("h1b", {"activation_overlap": pd.concat([whole, sources])}, ORDERS)
     assert entry["comparable"] == shown and entry["why"] and entry["source"]
     assert ("published" in entry) == shown, "what is not comparable stands nowhere"
     if shown:

@@ -56,20 +56,32 @@ class GradientsByLayer(Figure):
             reach = null["mean"]
             ax.fill_between(null["layer"], -reach, reach, color="#000000", alpha=0.25, linewidth=0)
             for quantity, look in STYLES.items():
-                base.line(ax, part[part["quantity"] == quantity], look, band=0.18, gid=quantity)
+                base.line(
+                    ax,
+                    part[part["quantity"] == quantity],
+                    look,
+                    band=0 if quantity in SOURCES else 0.18,
+                    gid=quantity,
+                )
             base.whole_numbers(ax)
             ax.set_title(base.readable(kind), loc="left")
-        handles = base.handles({name: STYLES[name] for name in LABELS}, LABELS)
+        drawn = {name: STYLES[name] for name in LABELS if (frame["quantity"] == name).any()}
+        handles = base.handles(drawn, LABELS)
         handles.append(base.handle("random directions", color="#000000", alpha=0.25, linewidth=5))
         base.annotate(figure, self._note(frame), handles)
         return figure
 
     def _note(self, frame):
         most = frame.groupby("quantity")["n"].max()
+        single = frame["quantity"].isin(SOURCES)
+        domains, of_sources = frame[~single], frame[single]
+        sources = (
+            f" Sources: without noise, mean over pairs; {base.grouped(of_sources)}." if single.any() else ""
+        )
         return (
             f"{base.origin_note(frame)}Checkpoint {self.checkpoint}. Line: mean; band: lowest to highest "
             f"over {most.get('signal', 0)} pairs of domains (between) and {most.get('ceiling', 0)} domains "
             "(within). Grey: mean absolute cosine of random directions of the documents' effective "
-            f"dimension, both signs. n = {base.span(frame['documents'])} documents of a domain, in "
-            f"{base.grouped(frame)}; raw cosines and ceiling are between halves of them."
+            f"dimension, both signs. n = {base.span(domains['documents'])} documents of a domain, in "
+            f"{base.grouped(domains)}; raw cosines and ceiling are between halves of them.{sources}"
         )

@@ -15,12 +15,11 @@ def of_domains(table):
 
 
 def of_sources(table, one_domain: bool):
-    """Rows of two different sources, of one domain or of two; none where the table knows no sources."""
+    """Rows of two sources, of one domain or of two; none where the table knows no sources."""
     if "source_a" not in table:
         return table.iloc[:0]
     same = table["domain_a"] == table["domain_b"]
-    apart = (table["source_a"] != "") & ~(same & (table["source_a"] == table["source_b"]))
-    return table[apart & (same == one_domain)]
+    return table[(table["source_a"] != "") & (same == one_domain)]
 
 
 def lines(table, quantity: str):
@@ -48,7 +47,7 @@ def in_words(table, quantity: str) -> str:
         return ""
     each = own.groupby("domain_a", sort=False)["value"].mean()
     mean, low, high = verdict.together(*(own[name] for name in ("value", "low", "high")))
-    reach = f" ({low:.2f} to {high:.2f})" if np.isfinite(low) else ""
+    reach = f" ({low:.2f} to {high:.2f})" if own[["low", "high"]].notna().all(axis=None) else ""
     apart = f"; of two {other['value'].mean():.2f}" if len(other) else ""
     named = ", ".join(f"{domain} {value:.2f}" for domain, value in each.items())
     return f"; between sources of one domain {mean:.2f}{reach}: {named}{apart} ({own['groups'].min()} groups)"

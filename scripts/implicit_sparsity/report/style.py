@@ -28,7 +28,7 @@ SOURCES = {
     "sources": {"color": "#CC79A7", "linestyle": (0, (3, 1)), "marker": "D"},
     "sources_apart": {"color": "#56B4E9", "linestyle": (0, (3, 2.5)), "marker": "v"},
 }
-OF_SOURCES = {"sources": "between sources of a domain", "sources_apart": "between sources of two"}
+OF_SOURCES = {"sources": "sources, one domain", "sources_apart": "sources, two domains"}
 
 
 def family(name: str) -> str:
