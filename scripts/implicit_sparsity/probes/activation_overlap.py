@@ -10,9 +10,9 @@ renamed at random) and Jensen-Shannon divergence (no floor). Intervals are over 
 documents, see ``intervals``. The column ``control``: "" as trained, "bare" without template, "matched" on
 equally many tokens of each id.
 
-Rows with ``source_a`` and ``source_b`` compare sources of one domain or of two (see ``sources``) by IoU and
-weighted Jaccard, at the tokens of the smaller. None under "matched": tokens are matched between
-domains, not between sources.
+Rows with ``source_a`` and ``source_b`` compare sources of one domain or of two (``source_pairs``) by IoU and
+weighted Jaccard, at the tokens of the smaller. None under "matched": tokens are matched between domains, not
+between sources.
 """
 
 from dataclasses import dataclass
@@ -22,10 +22,10 @@ import numpy as np
 
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.metrics import hub_floor, inference, overlap, separation
+from implicit_sparsity.metrics.source_pairs import named, pairs
 from implicit_sparsity.options import option
 
 from .base import COUNTED, Probe, by_control, by_kind, check_comparable, counted, halves_of, per_token, where
-from .sources import named, pairs
 
 OF_SOURCES = ("iou", "weighted_jaccard")  # measures of pairs of sources, which are many
 

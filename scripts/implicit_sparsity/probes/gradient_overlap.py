@@ -19,7 +19,7 @@ subspace
 angle
     the mean principal angle between these, in radians; no floor in closed form, the null is ``permuted``
 
-Rows with ``source_a`` and ``source_b``: the cosines of two sources, of one domain or of two (``sources``).
+Rows with ``source_a`` and ``source_b``: cosines of two sources, of one domain or of two (``source_pairs``).
 
 NaN: a gradient of zeros, halves that share nothing (no ceiling), fewer than k directions, or
 than 4 groups of a domain (no interval, no d_eff).
@@ -34,11 +34,11 @@ from scipy.linalg import block_diag
 
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.metrics import clusters, document_gradients, gradients, overlap
+from implicit_sparsity.metrics.source_pairs import named, units_by_source
 from implicit_sparsity.options import option
 from implicit_sparsity.randomness import stream_seed
 
 from .base import Probe, where
-from .sources import named, units_by_source
 
 WHOLE = (-1, "all")
 UNITS = {"subspace": "1", "angle": "radians"}
@@ -49,17 +49,8 @@ class GradientOverlap(Probe):
     """Cosines and shared directions of per-document gradients."""
 
     NEEDS: ClassVar[tuple] = ("gradients",)
-    COLUMNS: ClassVar[tuple] = (
-        "layer",
-        "kind",
-        "domain_a",
-        "domain_b",
-        "source_a",
-        "source_b",
-        "measure",
-        "k",
-    )
-    COLUMNS += ("quantity", "value", "low", "high", "n", "groups", "trusted", "unit", "d")
+    COLUMNS: ClassVar[tuple] = ("layer", "kind", "domain_a", "domain_b", "source_a", "source_b", "measure")
+    COLUMNS += ("k", "quantity", "value", "low", "high", "n", "groups", "trusted", "unit", "d")
 
     k: tuple = option((4,), low=1, help="directions of a half's subspace, at most its documents")
     resamples: int = option(2000, low=100, high=100000, help="bootstrap resamples of the groups of documents")

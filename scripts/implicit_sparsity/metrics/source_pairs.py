@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from implicit_sparsity.metrics import clusters
+from . import clusters
 
 
 class Pair(NamedTuple):
