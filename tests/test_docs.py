@@ -151,7 +151,7 @@ def test_make_shows_how_far_it_is_and_ends_with_the_verdicts(study):
     plain = call(study, command)
     assert "\x1b" not in plain and "Workflow Progress" not in plain and NOTHING in plain
     for output in (shown, plain):
-        assert re.search(r"^NOT RUN +H1a.*H5\s+Why: results/verdicts.md", output, re.M)
+        assert re.search(r"^NOT RUN +H1a.*H8\s+Why: results/verdicts.md", output, re.M)
 
 
 def test_what_is_called_wrong_goes_wrong(study, tmp_path):
