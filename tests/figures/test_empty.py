@@ -38,7 +38,8 @@ def test_a_study_of_dense_models_has_no_routing_to_draw(tmp_path):
     _, _, csv = draw("routing_by_layer", tmp_path, tmp_path / "out")
     with open(csv, encoding="utf-8") as file:
         assert file.read().splitlines() == [
-            "model,revision,checkpoint,measure,k,top,experts,active,tokens,score,quantity,layer,mean,low,high,n"
+            "model,revision,checkpoint,measure,k,top,experts,active,tokens,score,quantity,layer,mean,low,high,n,"
+            "documents,groups"
         ]
     drawing, frame = frame_of("routing_by_layer", tmp_path)
     assert texts(drawing.picture(frame))[0][0] == "no mixture of experts in this study"

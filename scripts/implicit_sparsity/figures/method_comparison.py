@@ -56,7 +56,7 @@ class MethodComparison(Figure):
             ax.set_title(f"{title}\nlearned {part['learned_gain'].iloc[0]:.2g}", loc="left")
         unit = score_names.axis(self.score)
         for ax in axes.flat[max(0, len(cells) - columns) : len(cells)]:
-            ax.set_xlabel(f"forgotten at equal learning ({unit})")
+            ax.set_xlabel(f"forgotten at equal learning\n({unit})")
         base.annotate(figure, note_of(frame), handles_of(frame))
         return figure
 

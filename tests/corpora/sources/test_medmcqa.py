@@ -20,7 +20,7 @@ def test_a_question_and_its_choices(monkeypatch, tmp_path):
     rows = json_lines(row(QUESTION, "c) a) Two"), row("Subject: Anatomy\n\nWhich?\n\na) b", "a) b"))
     plant_wheel(monkeypatch, tmp_path, "evals", {medmcqa.FILE: rows})
     dropped, made = medmcqa.documents(None, 0)
-    assert dropped == Dropped("not a question with four choices")
+    assert dropped == Dropped("not a question with its choices")
     assert made == {
         "id": "Anatomy 0",
         "group": "Anatomy 0",

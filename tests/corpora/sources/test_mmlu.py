@@ -29,7 +29,7 @@ def test_a_reference_is_far_from_the_domains(monkeypatch, tmp_path):
     assert made["prompt"] == "Which\nking?" and made["group"] == "prehistory 0"
     reasons = sorted(item.reason for item in dropped)
     assert reasons == [
-        "not a question with four choices",
+        "not a question with its choices",
         "repeated question",
         *["topic not named, or akin to a domain"] * 2,
     ]

@@ -22,7 +22,7 @@ def test_a_situation_a_question_and_three_choices(monkeypatch, tmp_path):
     plant_wheel(monkeypatch, tmp_path, "evals", {socialiqa.FILE: json_lines(*rows)})
     dropped, *made = socialiqa.documents(None, 0)
     first, second = sorted(made, key=lambda record: record["id"])
-    assert dropped == Dropped("not a question with three choices")
+    assert dropped == Dropped("not a question with its choices")
     assert first["choices"] == ["she slipped", "to hear it; yes", "a. b"]
     assert first["answer"] == first["completion"] == "to hear it; yes"
     assert first["prompt"] == f"{SITUATION} Why did Ann do this?"

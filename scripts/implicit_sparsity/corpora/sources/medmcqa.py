@@ -10,42 +10,26 @@ licence does not list apart. The distractors are the examiners'. In 18 items the
 some questions, which choices can be scored on, and nothing else.
 """
 
-import json
 import re
 from collections.abc import Iterator
 
-from implicit_sparsity.corpora import wheels
+from implicit_sparsity.corpora import evals_questions
 from implicit_sparsity.corpora.records import Dropped
-from implicit_sparsity.corpora.sampling import sample, within
 
-PACKAGE = "evals"
 FILE = "evals/registry/data/medmcqa/samples.jsonl"
 LICENCE = "MIT"
 QUESTION = re.compile(r"Subject: (.+?)\n\n(.+?)\n\na\) (.+)\nb\) (.+)\nc\) (.+)\nd\) (.+)", re.S)
 
 
 def versions() -> dict[str, str]:
-    return {PACKAGE: wheels.version(PACKAGE)}
+    return evals_questions.versions()
 
 
 def documents(limit: int | None, seed: int, max_chars: int | None = None) -> Iterator[dict | Dropped]:
     """The questions, choices in their own order."""
-    records = (_record(number, json.loads(line)) for number, line in enumerate(wheels.lines(PACKAGE, FILE)))
-    yield from sample(within(records, max_chars), limit, seed)
+    return evals_questions.documents(FILE, QUESTION, _record, limit, seed, max_chars)
 
 
-def _record(number: int, row: dict) -> dict | Dropped:
-    parts = QUESTION.fullmatch(row["input"][-1]["content"])
-    if parts is None:
-        return Dropped("not a question with four choices")
-    subject, question, *choices = (part.strip() for part in parts.groups())
+def _record(number: int, row: dict, subject: str, question: str, *choices: str) -> dict:
     answer = row["ideal"].partition(") ")[2].strip()
-    return {
-        "id": f"{subject} {number}",
-        "group": f"{subject} {number}",
-        "prompt": question,
-        "completion": answer,
-        "choices": choices,
-        "answer": answer,
-        "licence": LICENCE,
-    }
+    return evals_questions.question(f"{subject} {number}", question, choices, answer, LICENCE)

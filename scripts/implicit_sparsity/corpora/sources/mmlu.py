@@ -9,15 +9,13 @@ questions 200 name their topic. By default the set is meant for a reference that
 without a topic, and topics akin to code, mathematics and medicine, are left out.
 """
 
-import json
 import re
 from collections.abc import Iterator
 
-from implicit_sparsity.corpora import wheels
+from implicit_sparsity.corpora import evals_questions
 from implicit_sparsity.corpora.records import Dropped
 from implicit_sparsity.corpora.sampling import sample, within
 
-PACKAGE = "evals"
 FOLDER = "evals/registry/data/sandbagging"
 FILES = ("samples-all.jsonl", "samples-all-large.jsonl")  # with topics, without
 LICENCE = "MIT"
@@ -29,7 +27,7 @@ AKIN = re.compile(
 
 
 def versions() -> dict[str, str]:
-    return {PACKAGE: wheels.version(PACKAGE)}
+    return evals_questions.versions()
 
 
 def documents(
@@ -37,7 +35,7 @@ def documents(
 ) -> Iterator[dict | Dropped]:
     """The questions, choices in their own order; with ``unrelated`` only those whose topic is named and far
     from code, mathematics and medicine."""
-    rows = (json.loads(line) for name in FILES for line in wheels.lines(PACKAGE, f"{FOLDER}/{name}"))
+    rows = evals_questions.rows(*(f"{FOLDER}/{name}" for name in FILES))
     yield from sample(within(_records(rows, unrelated), max_chars), limit, seed)
 
 
@@ -46,7 +44,7 @@ def _records(rows: Iterator[dict], unrelated: bool) -> Iterator[dict | Dropped]:
     for number, row in enumerate(rows):
         parts, topic = QUESTION.fullmatch(row["question"]), row.get("topic", "")
         if parts is None:
-            yield Dropped("not a question with four choices")
+            yield evals_questions.DROPPED
         elif row["question"].strip() in seen:
             yield Dropped("repeated question")
         elif unrelated and (not topic or AKIN.search(topic)):
@@ -59,12 +57,4 @@ def _records(rows: Iterator[dict], unrelated: bool) -> Iterator[dict | Dropped]:
 def _record(name: str, letter: str, question: str, *choices: str) -> dict:
     choices = [choice.strip() for choice in choices]
     answer = choices["ABCD".index(letter)]
-    return {
-        "id": name,
-        "group": name,
-        "prompt": question.strip(),
-        "completion": answer,
-        "choices": choices,
-        "answer": answer,
-        "licence": LICENCE,
-    }
+    return evals_questions.question(name, question.strip(), choices, answer, LICENCE)

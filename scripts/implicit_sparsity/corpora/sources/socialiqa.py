@@ -9,15 +9,12 @@ CC BY 4.0. The group is the situation. A person answers most of them (more than 
 arXiv 1904.09728); people wrote the choices, and one wrong one in five is awkward.
 """
 
-import json
 import re
 from collections.abc import Iterator
 
-from implicit_sparsity.corpora import wheels
+from implicit_sparsity.corpora import evals_questions
 from implicit_sparsity.corpora.records import Dropped
-from implicit_sparsity.corpora.sampling import sample, within
 
-PACKAGE = "evals"
 FILE = "evals/registry/data/theory_of_mind/socialiqa/test.jsonl"
 LICENCE = "CC BY 4.0"
 QUESTION = re.compile(r"(.+?) A: (.+?); B: (.+?); C: (.+)\.", re.S)
@@ -25,27 +22,14 @@ LAST_SENTENCE = re.compile(r"(?<=[.!?])\s+[^.!?]+\?$")
 
 
 def versions() -> dict[str, str]:
-    return {PACKAGE: wheels.version(PACKAGE)}
+    return evals_questions.versions()
 
 
 def documents(limit: int | None, seed: int, max_chars: int | None = None) -> Iterator[dict | Dropped]:
     """The questions, choices in their own order."""
-    records = (_record(number, json.loads(line)) for number, line in enumerate(wheels.lines(PACKAGE, FILE)))
-    yield from sample(within(records, max_chars), limit, seed)
+    return evals_questions.documents(FILE, QUESTION, _record, limit, seed, max_chars)
 
 
-def _record(number: int, row: dict) -> dict | Dropped:
-    parts = QUESTION.fullmatch(row["input"][-1]["content"])
-    if parts is None:
-        return Dropped("not a question with three choices")
-    question, *choices = (part.strip() for part in parts.groups())
-    answer = choices["ABC".index(row["ideal"])]
-    return {
-        "id": str(number),
-        "group": LAST_SENTENCE.sub("", question),
-        "prompt": question,
-        "completion": answer,
-        "choices": choices,
-        "answer": answer,
-        "licence": LICENCE,
-    }
+def _record(number: int, row: dict, question: str, *choices: str) -> dict:
+    answer, situation = choices["ABC".index(row["ideal"])], LAST_SENTENCE.sub("", question)
+    return evals_questions.question(str(number), question, choices, answer, LICENCE, situation)
