@@ -133,7 +133,7 @@ def trained(*runs, stages=STAGES, models=MODELS):
             jobs.add(f"plasticity_task {model}.{run}.stage{max(stages)}")
             jobs.add(f"drift {model}.{run}.stage{max(stages)}")
             jobs |= {f"functional_change {model}.{run}.stage{stage}" for stage in stages if stage > 1}
-            if method == "lora":  # probes.relearning.methods
+            if method.split("_learning_rate_")[0] == "lora":  # probes.relearning.methods, swept or not
                 jobs |= {f"relearning {model}.{run}.stage{max(stages)}"} | tables_and_figures("recovery")
     jobs |= OF_DRIFT
     return jobs | tables_and_figures("plasticity", "write_interference", "protection")
@@ -299,7 +299,7 @@ def test_levels_of_the_thresholds(study, edit):
             "write_interference: {k: [5]",
         ),
         ("plasticity", "config.yaml", "  plasticity: {}\n  rel", "  plasticity: {target: 0.4}\n  rel"),
-        ("capacity", "config.yaml", "  capacity: {}\n  crit", "  capacity: {scale: log}\n  crit"),
+        ("capacity", "config.yaml", "  capacity: {}\n  func", "  capacity: {scale: log}\n  func"),
     ],
 )
 def test_option_of_a_probe_with_a_figure_of_its_name(study, edit, probe, name, old, new):

@@ -40,6 +40,7 @@ def config() -> dict:
     return {
         "models": off["models"] | {"nano": nano | {"pretraining": nano["pretraining"] | {"steps": 2}}},
         "domains": off["domains"] | {"sums": {"sources": {"own": own}}},
+        "reference": False,
         "orders": {"forward": ["sums"]},
         "splits": {"train": 12, "probe": 6, "select": 4, "eval": 4},
         "tokens": {"max_length": 48, "min_completion": 8},

@@ -8,18 +8,23 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
+import networks
 import numpy as np
 import planted_fronts
 import pytest
 import studies
 import yaml
+from collect_documents import collect_documents
 from collect_scores import collect_scores
 from collect_stages import collect_stages
 from continual_metrics import continual_metrics
 from planted import DOMAINS, noisy_scores, write_evals, write_scores, write_stages
 from playwright.sync_api import sync_playwright
 from probe_table import probe_table
+
+from implicit_sparsity.storage.files import write_json
 
 FIGURES = ("overlap_by_layer", "method_comparison")
 METHODS = ("lora", "activation_mask", "orthogonal")
@@ -60,6 +65,21 @@ def plant(folder):
     stages = write_stages(aside / "adapters", rng, METHODS, [0], "smollm2", steps=5)
     collect_stages(str(out / "learning_curves.csv"), str(out / "stages.csv"), stages)
     planted_fronts.write_tables(out, aside, ["smollm2"], METHODS, [0])
+    plant_documents(str(out / "documents.csv"), aside)
+
+
+def plant_documents(table, aside):
+    """The table of splits from which nothing was dropped, in tokens of a small tokenizer."""
+    splits, tokens = [], []
+    model = aside / "tokens" / "smollm2"
+    model.mkdir(parents=True)
+    networks.make_tokenizer(model)
+    for domain in networks.WORDS:
+        splits.append(str(aside / "corpora" / domain / "splits"))
+        tokens.append(str(networks.make_tokens(model / domain, model, domain)))
+        Path(splits[-1]).mkdir(parents=True)
+        write_json(Path(splits[-1]) / "manifest.json", {"dropped_by_source": {}})
+    collect_documents(table, splits, tokens)
 
 
 def snakemake(folder, *arguments):

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT)
 # What a test cannot wait for, or does not have: a minute's polls, the database, more than one core.
 QUICK = ["--cores", "1", "--latency-wait", "10", "--max-status-checks-per-second", "2"]
 QUICK += ["--slurm-init-seconds-before-status-checks", "1", "--slurm-status-command", "squeue"]
-CPU_GROUPS = ("corpora.", "tokens.", "tables")
+CPU_GROUPS = ("corpora.", "tokens.", "tables", "compare_methods")
 LIMIT = 900  # seconds of one run; 130 on two quiet cores
 LAST = "nano_dense.lora.forward.seed0.stage2"
 
@@ -116,7 +116,7 @@ def test_gpu_rules_run_in_the_a100_partition_with_a_gpu_and_cpu_rules_do_not(stu
         else:
             assert job["Partition"] == "cpu" and "TresPerJob" not in job, job["Comment"]
     assert sum(map(of_gpu, jobs)) == 4, "prepare_model, base and two stages"
-    assert len(jobs) == len(re.findall("has been submitted with SLURM jobid", reported)) == 8
+    assert len(jobs) == len(re.findall("has been submitted with SLURM jobid", reported)) == 9
 
 
 def test_every_artifact_is_there_and_nothing_is_left_to_do(study, cluster):
@@ -218,8 +218,8 @@ def test_preempted_under_its_own_number_and_trained_once_though_its_evaluation_f
     assert not stage.exists() and record_of(cluster, number)["Restarts"] == "1"
     scores.unlink()
     reported = finish(process, again)
-    assert len(re.findall("has been submitted with SLURM jobid", reported)) == 3, (
-        "twice the stage, and the tables"
+    assert len(re.findall("has been submitted with SLURM jobid", reported)) == 4, (
+        "twice the stage, the tables and the comparison"
     )
     log = (again / "results/logs/train_adapter/nano_dense.lora.forward.seed0.stage2.log").read_text()
     assert "taken from" in log
