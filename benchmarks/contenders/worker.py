@@ -20,7 +20,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 
 def take(folders, tokens: int, options: dict):
-    """The first documents of the folders' half ``probe_a``, one folder after the other, to the budget."""
+    """The first documents of the folders' half ``probe_a``, their groups in turn, to the budget."""
     import itertools
 
     import numpy as np
@@ -33,7 +33,7 @@ def take(folders, tokens: int, options: dict):
     shards = [Tokens(folder) for folder in folders]
     documents = itertools.chain.from_iterable(each.split("probe_a") for each in shards)
     special = shards[0].index["special_ids"]
-    ids, keeps, _ = activation_pass.take_tokens(documents, tokens, options["skip_first"], special)
+    ids, keeps, *_ = activation_pass.take_tokens(documents, tokens, options["skip_first"], special)
     if sum(int(keep.sum()) for keep in keeps) < tokens:
         raise ValueError(f"the documents hold fewer than {tokens} tokens that count: lower --tokens")
     groups = min(options["groups"], len(ids))

@@ -43,7 +43,8 @@ def synthetic_stage(network, length: int, count: int, domains: list, training: d
             random = np.random.default_rng(self.stream("documents", split))
             vocabulary = self.model.config.get_text_config().vocab_size
             ids = random.integers(3, vocabulary, (count, length), dtype=np.uint32)
-            return [Document(row, np.zeros(length, bool), {}) for row in ids]
+            metas = [{"group": number, "source": "random"} for number in range(count)]
+            return [Document(row, np.zeros(length, bool), meta) for row, meta in zip(ids, metas)]
 
     tokens = [""] * len(domains)
     return Synthetic("", domains, tokens, seed=0, training=training, previous=previous, model=network)

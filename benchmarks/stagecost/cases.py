@@ -99,7 +99,8 @@ def stage(place: dict, domains, training: dict, seed: int, previous=None):
             random = np.random.default_rng([seed, self.domains.index(domain or self.domain)])
             vocabulary = self.model.config.get_text_config().vocab_size
             ids = [random.integers(3, vocabulary, n, np.uint32) for n in random.integers(24, 128, count)]
-            return [Document(row, np.arange(len(row)) < len(row) // 3, {}) for row in ids]
+            metas = [{"group": number, "source": "random"} for number in range(count)]
+            return [Document(row, np.arange(len(row)) < len(row) // 3, meta) for row, meta in zip(ids, metas)]
 
     tokens = (place["tokens"] or [""] * len(DOMAINS))[: len(domains)]
     return Measured(place["model"], list(domains), tokens, seed, training, previous)

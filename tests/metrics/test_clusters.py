@@ -5,7 +5,7 @@ import planted
 import pytest
 from scipy import stats
 
-from implicit_sparsity.metrics import clusters
+from implicit_sparsity.metrics import clusters, intervals
 
 STUDIES = 2000
 SHAPES = {  # documents of each group
@@ -20,7 +20,7 @@ def covered(rng, sizes, correlation, one_each=False):
     names, hits = np.repeat(np.arange(len(sizes)), sizes), 0
     for _ in range(STUDIES):
         values = planted.clustered(rng, names, correlation)
-        low, high = clusters.interval(
+        low, high = intervals.mean_interval(
             clusters.clustered_mean(values, range(len(values)) if one_each else names)
         )
         hits += low <= 0 <= high
@@ -32,7 +32,7 @@ def test_a_group_a_document_is_the_plain_t_interval():
     mean = clusters.clustered_mean(x, list("abcdefghijklmnopq"))
     assert mean.se == pytest.approx(stats.sem(x)) and mean.df == pytest.approx(16)
     assert mean.value == pytest.approx(x.mean()) and (mean.n, mean.groups) == (17, 17)
-    assert clusters.interval(mean) == pytest.approx(stats.t.interval(0.95, 16, x.mean(), stats.sem(x)))
+    assert intervals.mean_interval(mean) == pytest.approx(stats.t.interval(0.95, 16, x.mean(), stats.sem(x)))
 
 
 def test_copies_of_a_document_tell_nothing_new():
@@ -81,7 +81,7 @@ def test_freedom_is_that_of_the_quadratic_form():
 def test_too_few_to_tell():
     assert np.isnan(clusters.clustered_mean([], []).value)
     one = clusters.clustered_mean([1.0, 2.0], ["a", "a"])
-    assert (one.value, one.groups) == (1.5, 1) and np.isnan([one.se, *clusters.interval(one)]).all()
+    assert (one.value, one.groups) == (1.5, 1) and np.isnan([one.se, *intervals.mean_interval(one)]).all()
     assert clusters.clustered_mean([2.0, 2.0], "ab").se == 0
     assert [clusters.trusted(g) for g in (9, 10, [40, 9], [10, 11], 0)] == [False, True, False, True, False]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from planted_recovery import clustered
 
-from implicit_sparsity.metrics import clusters, recovery
+from implicit_sparsity.metrics import clusters, intervals, recovery
 
 
 def planted(rng, share, domains=3, groups=12, each=2, forgotten=0.4):
@@ -62,7 +62,7 @@ def test_a_mean_over_one_domain_is_the_clustered_mean():
     values, groups = rng.normal(size=20), np.repeat(np.arange(10), 2)
     whole = clusters.clustered_mean(values, groups)
     found = recovery.mean([values], [groups])
-    np.testing.assert_allclose(found[:3], [whole.value, *clusters.interval(whole)])
+    np.testing.assert_allclose(found[:3], [whole.value, *intervals.mean_interval(whole)])
     both = recovery.mean([values, values + 2], [groups, groups])
     assert both.value == pytest.approx(whole.value + 1) and both.n == 40 and both.groups == 10
     assert both.high - both.low < (found.high - found.low) / 1.35, "domains are independent"

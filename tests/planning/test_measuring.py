@@ -25,7 +25,8 @@ def test_a_pass_without_the_head_takes_the_body_of_every_token():
 @pytest.mark.parametrize(("stage", "networks"), [(1, 2), (4, 3)])
 def test_networks_after_the_first_are_read_from_disk(stage, networks):
     """Drift: the base, the stage before where there is one, and the stage, each with its head."""
-    tokens, flops, seconds = measuring.cost(study(hardware=H200), "dense", "drift", stage)
+    plan = study(hardware=H200, probes={"drift": {"documents": 8}})
+    tokens, flops, seconds = measuring.cost(plan, "dense", "drift", stage)
     assert tokens == networks * DOMAINS * 8 * LENGTH
     dense = shape("dense")
     each = work.body_flops(dense, LENGTH / 2) + 2 * dense.hidden * dense.vocabulary
@@ -47,7 +48,7 @@ def test_the_reference_set_is_taken_by_drift_and_by_few_others():
 
 def test_training_and_a_pass_add_up():
     """Two tasks of six steps on eight rows of 16 tokens, then six documents of each domain."""
-    plan = study(hardware=H200)
+    plan = study(hardware=H200, probes={"plasticity_task": {"documents": 6}})
     tokens, flops, seconds = measuring.cost(plan, "dense", "plasticity_task", 0)
     assert tokens == 2 * 6 * 8 * 16 + 6 * COMPARED * LENGTH
     passing = 6 * COMPARED * LENGTH * work.body_flops(shape("dense"), LENGTH / 2)
@@ -71,7 +72,8 @@ def test_what_is_taught_again_is_counted_by_the_domains_that_are_old(stage):
 
 
 def test_documents_that_were_counted_count():
-    long, short = study(), study(lengths={"dense": LENGTH / 4})
+    probes = {"drift": {}, "plasticity_task": {"documents": 6}}
+    long, short = (study(lengths=lengths, probes=probes) for lengths in ({}, {"dense": LENGTH / 4}))
     assert measuring.cost(long, "dense", "drift", 1)[0] == 4 * measuring.cost(short, "dense", "drift", 1)[0]
     own, rest = 2 * 6 * 8 * 16, 6 * COMPARED * LENGTH / 4  # the rows of the task have their own length
     assert measuring.cost(short, "dense", "plasticity_task", 0)[0] == own + rest

@@ -12,6 +12,8 @@ that holds a third of all): 94.6 to 98.4 % of normal values, 90 to 97 % where gr
 With G - 1 instead 91 to 95 %; CR2 93.2 to 96.7 %, and 88 to 96 % of exponential ones. Errors over documents
 cover 37 to 73 % at a correlation of 0.9. Below ten groups normal values are covered, too (95 to 99.8 %), but
 so few groups cannot show that they scatter evenly: such an interval is not to be trusted.
+
+The interval is ``intervals.mean_interval``: it needs SciPy, which the environment of evaluations has not.
 """
 
 from typing import NamedTuple
@@ -78,14 +80,6 @@ def freedom(sizes) -> float:
     own = shares / (1 - shares)
     squares = (own**2).sum() + (own**2).sum() ** 2 - (own**4).sum()
     return float(own.sum() ** 2 / squares)
-
-
-def interval(mean: Mean, level: float = 0.95) -> tuple[float, float]:
-    """(low, high) of a mean; NaN where it has no error."""
-    from scipy.special import stdtrit
-
-    reach = float(stdtrit(mean.df, (1 + level) / 2)) * mean.se
-    return mean.value - reach, mean.value + reach
 
 
 def left_out(groups) -> np.ndarray:

@@ -70,6 +70,14 @@ def interval(value, variance, groups: int, level: float = 0.95):
     return value - reach, value + reach
 
 
+def mean_interval(mean: clusters.Mean, level: float = 0.95) -> tuple[float, float]:
+    """(low, high) of a mean over documents (``clusters.clustered_mean``); NaN where it has no error."""
+    from scipy.special import stdtrit
+
+    reach = float(stdtrit(mean.df, (1 + level) / 2)) * mean.se
+    return mean.value - reach, mean.value + reach
+
+
 def smooth_interval(statistic, *strata, draws: int = DRAWS, seed: int = 0):
     """(value, low, high) of a smooth ``statistic(*sums)`` over groups of documents, 95 %.
 

@@ -88,7 +88,7 @@ def critical_sparsity(shares, losses, groups, tolerance: float = 0.01, level: fl
     value = _first_zero(shares, [mean.value for mean in means])
     if means[0].groups < intervals.FEWEST:
         return value, np.nan, np.nan
-    ends = np.array([clusters.interval(mean, level) for mean in means]).T
+    ends = np.array([intervals.mean_interval(mean, level) for mean in means]).T
     low, high = _crossing(shares, ends[1]), _crossing(shares, ends[0])
     return value, value if low is None else min(low, value), 1.0 if high is None else max(high, value)
 
@@ -120,7 +120,7 @@ def paired_interval(statistic, groups, *columns, level: float = 0.95):
     error = np.sqrt((count - 1) / count * np.square(np.array(without) - value).sum())
     freedom = clusters.freedom(np.bincount(clusters.places(groups)))
     mean = clusters.Mean(value, float(error), freedom, len(groups), count)
-    return value, *map(float, clusters.interval(mean, level))
+    return value, *map(float, intervals.mean_interval(mean, level))
 
 
 def _excess(losses, tolerance):

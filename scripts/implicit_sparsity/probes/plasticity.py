@@ -99,7 +99,7 @@ def _mean(score) -> dict:
     """Mean of [task, pair] or [task] and its 95 % interval, tasks being the groups of pairs."""
     tasks = np.repeat(np.arange(len(score)), score[0].size)
     mean = clusters.clustered_mean(score.ravel(), tasks)
-    low, high = clusters.interval(mean)
+    low, high = intervals.mean_interval(mean)
     known = {"value": mean.value, "low": low, "high": high, "n": mean.n, "groups": mean.groups}
     return known | {"trusted": clusters.trusted(mean.groups)}
 
