@@ -4,6 +4,7 @@ import ast
 import re
 import sys
 from importlib import metadata
+from importlib.util import resolve_name
 from pathlib import Path
 
 import pytest
@@ -27,13 +28,18 @@ CASES = [match for path in sorted((ROOT / "rules").glob("*.smk")) for match in R
 
 
 def modules(path: Path) -> set[str]:
-    """Dotted names that a file imports anywhere; of `from a import b` both a and a.b."""
+    """Dotted names that a file imports anywhere; of `from a import b` both a and a.b.
+
+    A relative import by its whole name.
+    """
     names = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.level == 0:
-            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            package = ".".join(path.relative_to(SCRIPTS).parent.parts)
+            module = resolve_name("." * node.level + (node.module or ""), package)
+            names |= {module} | {f"{module}.{alias.name}" for alias in node.names}
     return names
 
 
