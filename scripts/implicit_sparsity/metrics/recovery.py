@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import clusters, inference
+from . import inference, intervals
 
 
 class Part(NamedTuple):
@@ -26,7 +26,7 @@ class Part(NamedTuple):
 def mean(values: list, groups: list) -> Part:
     """Mean over domains of the mean over documents; ``values``, ``groups``: [n] of each domain."""
     whole = inference.stratified_mean(values, groups)
-    return Part(whole.value, *clusters.interval(whole), whole.n, whole.groups)
+    return Part(whole.value, *intervals.mean_interval(whole), whole.n, whole.groups)
 
 
 def share(part: list, whole: list, groups: list) -> Part:
