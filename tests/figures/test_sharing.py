@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from looking import draw, drawn, lines
+from looking import draw, drawn, frame_of, lines
 
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.metrics import pairs
@@ -88,6 +88,24 @@ def test_gradients_draw_the_frame_and_the_null(one):
             means = part[part["quantity"] == quantity].set_index("layer")["mean"]
             assert means.to_dict() == pytest.approx(rows.groupby("layer")["value"].mean().to_dict())
     assert set(frame.loc[~frame["quantity"].isin(SOURCES), "documents"]) == {16}
+
+
+@pytest.mark.parametrize("value", [-7.5, 7.5])
+def test_a_cosine_of_noise_alone_stands_at_the_edge_and_flattens_nothing(one, value):
+    drawing, frame = frame_of("gradients_by_layer", one)
+    usual = drawing.picture(frame)
+    noise = (frame["kind"] == "ffn") & (frame["layer"] == 1) & (frame["quantity"] == "disattenuated")
+    picture = drawing.picture(frame.assign(mean=frame["mean"].mask(noise, value)))
+    for ax in picture.axes:
+        low, high = ax.get_ylim()
+        assert -1.1 <= low < high <= 1.1 and (1.1 if value > 0 else -1.1) in (low, high)
+    edges = [
+        c.get_offsets().tolist() for ax in picture.axes for c in ax.collections if c.get_gid() == "beyond"
+    ]
+    assert edges == [[[1, 1.1 if value > 0 else -1.1]]]
+    assert not [c for ax in usual.axes for c in ax.collections if c.get_gid() == "beyond"]
+    notes = [" ".join(text.get_text() for text in each.texts).replace("\n", " ") for each in (picture, usual)]
+    assert "At the edge (carets): 1 means beyond 1.1" in notes[0] and "edge" not in notes[1]
 
 
 def test_overlap_of_sources_is_the_mean_over_pairs(one):

@@ -4,6 +4,7 @@ Rows of panels are models, columns kinds of weights.
 """
 
 from dataclasses import dataclass
+from math import copysign
 
 from implicit_sparsity.metrics import pairs
 from implicit_sparsity.options import option
@@ -26,6 +27,7 @@ LABELS = {
     **OF_SOURCES,
 }
 NULL = "floor_d_eff"
+EDGE = 1.1  # of the axis: a cosine divided by a ceiling near 0 may be anything
 
 
 @dataclass
@@ -65,6 +67,8 @@ class GradientsByLayer(Figure):
                 )
             base.whole_numbers(ax)
             ax.set_title(base.readable(kind), loc="left")
+        for ax, _, part in cells:  # the panels of a row share their axis, so when all are drawn
+            _limit(ax, part)
         drawn = {name: STYLES[name] for name in LABELS if (frame["quantity"] == name).any()}
         handles = base.handles(drawn, LABELS)
         handles.append(base.handle("random directions", color="#000000", alpha=0.25, linewidth=5))
@@ -72,6 +76,8 @@ class GradientsByLayer(Figure):
         return figure
 
     def _note(self, frame):
+        beyond = len(_beyond(frame))
+        edge = f" At the edge (carets): {beyond} means beyond {EDGE}, of noise." if beyond else ""
         most = frame.groupby("quantity")["n"].max()
         single = frame["quantity"].isin(SOURCES)
         domains, of_sources = frame[~single], frame[single]
@@ -83,5 +89,21 @@ class GradientsByLayer(Figure):
             f"over {most.get('signal', 0)} pairs of domains (between) and {most.get('ceiling', 0)} domains "
             "(within). Grey: mean absolute cosine of random directions of the documents' effective "
             f"dimension, both signs. n = {base.span(domains['documents'])} documents of a domain, in "
-            f"{base.grouped(domains)}; raw cosines and ceiling are between halves of them.{sources}"
+            f"{base.grouped(domains)}; raw cosines and ceiling are between halves of them.{sources}{edge}"
         )
+
+
+def _beyond(part):
+    return part[part["quantity"].isin(STYLES) & (part["mean"].abs() > EDGE)]
+
+
+def _limit(ax, part):
+    """No axis reaches past ``EDGE``; what would stand there is a caret at the edge."""
+    from matplotlib.markers import CARETDOWN, CARETUP
+
+    low, high = ax.get_ylim()
+    ax.set_ylim(max(low, -EDGE), min(high, EDGE))
+    for row in _beyond(part).itertuples():
+        marker = CARETUP if row.mean > 0 else CARETDOWN
+        look = {"marker": marker, "color": STYLES[row.quantity]["color"], "s": 30, "linewidth": 0}
+        ax.scatter(row.layer, copysign(EDGE, row.mean), zorder=3, clip_on=False, gid="beyond", **look)
