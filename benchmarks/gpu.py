@@ -71,6 +71,8 @@ class Run:
 
     def _train(self, name, config, method, length, checkpointing=True, **more) -> None:
         options = self.study["methods"][method] | more
+        if self.args.nano and "fixed_rank" in options:  # of a width of 32: some has to stay free
+            options = options | {"fixed_rank": 8}
         label = {"model": name, "what": "train", "method": method, "sequence_length": length}
         label |= {"batch": self.args.batch, "options": options, "gradient_checkpointing": checkpointing}
         self._case([label], lambda: self._steps(config, label))
