@@ -19,9 +19,9 @@ def collect_documents(table, splits, tokens):
     from implicit_sparsity.storage import tables
     from implicit_sparsity.storage.files import read_json
 
-    manifests = {Path(folder).parent.name: Path(folder) / "manifest.json" for folder in _listed(splits)}
+    manifests = {Path(folder).parent.name: Path(folder) / "manifest.json" for folder in job.listed(splits)}
     rows = []
-    for folder in _listed(tokens):
+    for folder in job.listed(tokens):
         model, domain = Path(folder).parts[-2:]
         if domain not in manifests:
             raise InputError(f"tokens of the domain {domain!r}, whose splits are not given", folder)
@@ -29,10 +29,6 @@ def collect_documents(table, splits, tokens):
         rows += [place | row for row in counting.rows(read_json(manifests[domain]), Tokens(folder))]
     whole = ("exact_duplicates", "near_duplicates", "over_group_cap", "wrong_length", "contaminated")
     tables.write_table(table, pd.DataFrame(rows).astype(dict.fromkeys(whole, "Int64")))
-
-
-def _listed(paths) -> list:
-    return [paths] if isinstance(paths, str) else list(paths)
 
 
 if __name__ == "__main__":

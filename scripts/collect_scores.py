@@ -20,7 +20,7 @@ def collect_scores(scores: str, evals: list[str]) -> None:
     from implicit_sparsity.storage import tables
 
     rows, seen = [], {}
-    for path in [evals] if isinstance(evals, str) else evals:
+    for path in job.listed(evals):
         result = read_scores(path)
         identity = tuple(result[0][key] for key in KEYS)
         if identity in seen:

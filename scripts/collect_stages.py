@@ -24,7 +24,7 @@ def collect_stages(curves: str, stages: str, adapters: list[str], protection: st
 
     promises = kept_promises(tables.read_table(protection, empty=True)) if protection else {}
     records, steps, seen = [], [], {}
-    for folder in [adapters] if isinstance(adapters, str) else adapters:
+    for folder in job.listed(adapters):
         record = read_stage(folder)
         identity = {key: record[key] for key in KEYS}
         if tuple(identity.values()) in seen:

@@ -20,7 +20,7 @@ def compare_methods(comparisons: str, fronts: str, evals: list[str], stages: str
     from implicit_sparsity.storage import tables
 
     scores = tuple(options["margins"])
-    runs = read([evals] if isinstance(evals, str) else evals, (*scores, method_comparison.COVARIATE))
+    runs = read(job.listed(evals), (*scores, method_comparison.COVARIATE))
     budgets = read_budgets(stages)
     compared, points = [], []
     for model, evaluated in runs.items():

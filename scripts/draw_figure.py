@@ -19,7 +19,7 @@ def draw_figure(
     from implicit_sparsity.storage.tables import read_table, write_table
 
     drawing = load("figures", figure, **(options or {}))
-    paths = {Path(path).stem: path for path in ([tables] if isinstance(tables, str) else tables)}
+    paths = {Path(path).stem: path for path in job.listed(tables)}
     wanted = (*drawing.TABLES, *drawing.OPTIONAL)
     frames = {name: read_table(path, empty=True) for name, path in paths.items() if name in wanted}
     frame = drawing.frame(frames)

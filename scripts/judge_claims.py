@@ -28,8 +28,7 @@ def judge_claims(
     from implicit_sparsity.storage.tables import read_table
 
     chosen = {name: load("claims", name, **options) for name, options in sorted((claims or {}).items())}
-    paths = [tables] if isinstance(tables, str) else tables or []
-    result = {Path(path).stem: read_table(path, empty=True) for path in paths}
+    result = {Path(path).stem: read_table(path, empty=True) for path in job.listed(tables)}
     judged = verdict_pages.judge(chosen, result, Study(families or {}, orders or {}), figures or [])
     blocks = verdict_pages.blocks(judged)
     files.write_json(verdicts, judged)

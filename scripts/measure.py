@@ -37,10 +37,10 @@ def measure(
     from implicit_sparsity.storage.store import write_store
 
     chosen = load("measurements", measurement, **options)
-    shards = _shards(domains, _listed(tokens))
+    shards = _shards(domains, job.listed(tokens))
     stores = {need: stores[need] for need in chosen.NEEDS if need in stores}
     subject = Subject(model, base, checkpoint, shards, domain, adapter, previous, stores, orders or {})
-    subject.earlier, subject.reference, subject.progress = _listed(earlier), reference, progress
+    subject.earlier, subject.reference, subject.progress = job.listed(earlier), reference, progress
     index = {each: shards[each].index for each in ([domain] if domain else domains)}
     described = chosen.TITLE, model, name, checkpoint, chosen.settings(), code
     rule = "measure_domain" if domain else "measure_checkpoint"
@@ -58,11 +58,6 @@ def _scratch(*key):
     yield lambda: made.append(cache.scratch(*key)) or made[-1]
     for folder in made:
         shutil.rmtree(folder)
-
-
-def _listed(paths) -> list:
-    """An input that may be several files: one alone is a string."""
-    return [paths] if isinstance(paths, str) else list(paths)
 
 
 def _shards(domains, folders) -> dict:

@@ -27,7 +27,7 @@ def preflight(plans, summary, checkpoints, study, families):
         print(text, flush=True)
         for model in whole.shapes:
             feasibility.check(whole, model, plan.methods_of(checkpoints[model]))
-    for path in [plans] if isinstance(plans, str) else plans:
+    for path in job.listed(plans):
         write_json(path, made[Path(path).stem])
     Path(summary).write_text(f"# Plan\n\n{text}\n", encoding="utf-8")
 

@@ -52,7 +52,7 @@ def of_checkpoints(paths) -> dict:
     from implicit_sparsity.storage import store
 
     groups = {}
-    for path in [paths] if isinstance(paths, str) else paths or ():
+    for path in job.listed(paths):
         attrs = store.open_store(path, variables=()).attrs
         try:
             key = attrs["model"], attrs["checkpoint"]
@@ -67,9 +67,8 @@ def of_checkpoints(paths) -> dict:
 
 def of_runs(folders) -> dict:
     """(model, checkpoint) -> number of the stage -> its folder, of all stages up to the checkpoint."""
-    paths = [Path(folder) for folder in ([folders] if isinstance(folders, str) else folders or ())]
     runs = {}
-    for path in paths:
+    for path in map(Path, job.listed(folders)):
         run, stage = path.name.rsplit(".stage", 1)
         runs.setdefault((path.parent.name, run), {})[int(stage)] = path
     return {

@@ -13,7 +13,7 @@ def write_chapter(chapter: str, verdicts: str, pictures: list[str] | None = None
     from implicit_sparsity.report import verdict_pages
     from implicit_sparsity.storage import files
 
-    paths = {Path(path).stem: path for path in ([pictures] if isinstance(pictures, str) else pictures or [])}
+    paths = {Path(path).stem: path for path in job.listed(pictures)}
     blocks = verdict_pages.chapter(files.read_json(verdicts), paths)
     with files.new_file(chapter) as partial:
         partial.write_text(verdict_pages.web(blocks), encoding="utf-8", newline="\n")

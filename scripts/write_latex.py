@@ -28,7 +28,7 @@ def write_latex(
     }
     if matrices:
         cells = tables.read_table(r_matrices, empty=True)
-    for path in [matrices] if isinstance(matrices, str) else matrices or []:
+    for path in job.listed(matrices):
         _, model, order = Path(path).stem.split(".")
         texts[path] = latex.r_matrices(cells[(cells["model"] == model) & (cells["order"] == order)])
     for path, text in texts.items():

@@ -146,6 +146,7 @@ def comparisons(method):
                 at |= {"role": FAMILIES[family]["role"], "of": FAMILIES[family]["of"], "seeds": seeds}
                 at |= {"difference": value, "difference_low": value - reach, "difference_high": value + reach}
                 at |= {"points": points, "noise_sd": noise if seeds > 1 else np.nan, "n": 96, "groups": 24}
+                at |= {"kl_newest": np.nan, "update_norm": np.nan}
                 at |= {"learned_gain": 0.5, "p_holm": 0.01, "unit": "nat", "note": "one point" * (points < 2)}
                 rows.append(at)
         frame = pd.DataFrame(rows)

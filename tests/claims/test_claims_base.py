@@ -75,16 +75,6 @@ def stages(*checkpoints, model="m"):
     return frame.set_index(frame.index + 10)
 
 
-def test_checkpoints_are_taken_apart_by_their_names():
-    parsed = base.parse(stages("lora_slow.forward.seed0.stage2", "osf.a_b.seed12.stage10")["checkpoint"])
-    assert parsed.to_dict("records") == [
-        {"method": "lora_slow", "order": "forward", "seed": 0, "stage": 2},
-        {"method": "osf", "order": "a_b", "seed": 12, "stage": 10},
-    ]
-    assert list(parsed.index) == [10, 11]
-    assert list(base.parse(stages()["checkpoint"]).columns) == ["method", "order", "seed", "stage"]
-
-
 def test_each_run_has_its_own_last_stage():
     one = stages("base", "a.x.seed0.stage1", "a.x.seed0.stage10", "a.x.seed0.stage9", "a.x.seed1.stage2")
     two = stages("a.x.seed0.stage2", "a.y.seed0.stage1", model="other")

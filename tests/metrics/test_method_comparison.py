@@ -20,6 +20,7 @@ def entrants(rng, seeds, sizes, names=None, **spread):
             ),
             *np.ones((3, 3)),
             [{}] * 3,
+            np.ones(3),
         )
         for name, losses in (("lora", (0.10, 0.20, 0.40)), ("mask", (0.06, 0.14, 0.30)))
     }
@@ -98,6 +99,7 @@ def test_one_point_and_one_seed_say_so_and_invent_nothing():
             planted_fronts.family(rng, documents, (gain,), (0.1,), seeds=1),
             *np.ones((3, 1)),
             [{}],
+            np.ones(1),
         )
         for name, gain in (("lora", 0.4), ("mask", 0.2))
     }

@@ -9,7 +9,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from implicit_sparsity.metrics import pairs, verdict
+from implicit_sparsity.metrics import checkpoints, pairs, verdict
 from implicit_sparsity.metrics.verdict import Evidence, Finding
 from implicit_sparsity.options import Options, option
 
@@ -160,30 +160,14 @@ MOVED = {"kl_newest": "KL to base", "update_norm": "||dW||"}  # who forgets less
 
 def beside(row, other) -> str:
     """How far both have moved from the base at that gain, in words."""
-    pairs = {words: (row.get(column), other.get(column)) for column, words in MOVED.items()}
-    known = {words: pair for words, pair in pairs.items() if None not in pair and np.isfinite(pair).all()}
+    both = {words: (row[column], other[column]) for column, words in MOVED.items()}
+    known = {words: pair for words, pair in both.items() if np.isfinite(pair).all()}
     return "".join(f"; {words} {mine:.3g} against {theirs:.3g}" for words, (mine, theirs) in known.items())
-
-
-def parse(checkpoints):
-    """method, order, seed and stage of a column of trained checkpoints (method.order.seedN.stageN)."""
-    import pandas as pd
-
-    rows = []
-    for name in checkpoints:
-        method, order, seed, stage = name.split(".")
-        rows.append((method, order, int(seed.removeprefix("seed")), int(stage.removeprefix("stage"))))
-    return pd.DataFrame(rows, columns=["method", "order", "seed", "stage"], index=checkpoints.index)
 
 
 def last_stages(frame):
     """Rows of trained checkpoints after the last stage of their run, with method, order, seed and stage."""
-    trained = frame[frame["checkpoint"] != "base"]
-    if trained.empty:
-        return trained.assign(method="", order="", seed=0, stage=0)
-    trained = trained.drop(columns=["order"], errors="ignore").join(parse(trained["checkpoint"]))
-    last = trained.groupby(["model", "method", "order", "seed"])["stage"].transform("max")
-    return trained[trained["stage"] == last]
+    return checkpoints.last_stages(checkpoints.of_runs(frame[frame["checkpoint"] != "base"]))
 
 
 def of_family(frame, families: dict, family: str):

@@ -18,6 +18,8 @@ PLACES = """
 + - | - + | * + | / * | // / | % // | += -= | -= += | min max | max min | any all | all any
 0 1 | 1 0 | 2 1 | break continue | continue break
 """
+NAMED = ("=", ":", "in", ",")  # what follows a name that is assigned to, or an argument's
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 SWAPS = {token: others for token, *others in map(str.split, re.split(r"[|\n]", PLACES.strip()))}
 
 
@@ -39,9 +41,6 @@ def mutants(prompt: str, completion: str) -> list[str] | None:
                 line = lines[row][:start] + other + lines[row][end:]
                 result.append("\n".join([*lines[:row], line, *lines[row + 1 :]]))
     return [mutant for mutant in dict.fromkeys(result) if _parsed(f"{prompt}\n{mutant}\n") is not None]
-
-
-FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def _parsed(text: str) -> ast.Module | None:
@@ -66,11 +65,6 @@ def _others(before, token, after, names: list[str]) -> list[str]:
     if token.string in SWAPS:
         return SWAPS[token.string]
     is_variable = token.string in names and not keyword.iskeyword(token.string)
-    if is_variable and after.string not in (
-        "=",
-        ":",
-        "in",
-        ",",
-    ):  # neither assigned to nor an argument's name
+    if is_variable and after.string not in NAMED:
         return [name for name in names if name != token.string]
     return []

@@ -74,9 +74,7 @@ def documents(seed: int):
     random, seen = np.random.default_rng(derive_seed(seed, "neutral_text")), set()
     names = [(what, number) for what in CHOICES for number in range(1, 5)]
     for prompt, answers in itertools.cycle(FORMS):
-        drawn = random.random(
-            len(names) + 3
-        ).tolist()  # one draw a document: a call of numpy takes longer than all else
+        drawn = random.random(len(names) + 3).tolist()  # at once: a call of numpy takes longer than all else
         fields = {f"{what}{n}": _pick(CHOICES[what], x) for (what, n), x in zip(names, drawn, strict=False)}
         parts = _pick(answers, drawn[-3]).split("/")
         answer = "".join(parts[: 1 + int(drawn[-2] * len(parts))]).format(**fields).rstrip(".")

@@ -12,6 +12,12 @@ def order_key(seed: int, identifier: str) -> bytes:
     return hashlib.sha256(f"{seed}:{identifier}".encode()).digest()
 
 
+def in_turn(groups: list[list]) -> list:
+    """First item of every group, then the second of every group that has one, and so on."""
+    longest = max(map(len, groups), default=0)
+    return [group[i] for i in range(longest) for group in groups if i < len(group)]
+
+
 def sample(items: Iterable, limit: int | None, seed: int) -> Iterator:
     """All Dropped, then ``limit`` of the records drawn by seed, in a shuffled order; memory is O(limit)."""
     retained: list[dict] = []

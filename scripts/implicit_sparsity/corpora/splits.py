@@ -19,7 +19,7 @@ from .dealing import deal
 from .dedupe import unique
 from .distractors import with_choices
 from .records import Dropped
-from .sampling import order_key
+from .sampling import in_turn, order_key
 
 SPLITS = ("train", "probe_a", "probe_b", "select", "eval")
 
@@ -132,14 +132,8 @@ def _queues(records: list[dict], sizes: dict[str, int], seed: int) -> dict[str, 
         wanted = {name: size * share for name, size in sizes.items()}
         dealt = deal({group: len(members) for group, members in groups.items()}, wanted, seed)
         for name in SPLITS:
-            queues[name][source] = _in_turn([groups[group] for group in dealt[name]])
+            queues[name][source] = in_turn([groups[group] for group in dealt[name]])
     return queues
-
-
-def _in_turn(groups: list[list[dict]]) -> list[dict]:
-    """First document of every group, then the second of every group that has one, and so on."""
-    longest = max(map(len, groups), default=0)
-    return [group[i] for i in range(longest) for group in groups if i < len(group)]
 
 
 def _take(queues: dict, size: int, weights: dict, domain: str, name: str, note: str = "") -> list[dict]:

@@ -29,6 +29,7 @@ FILES = {"tokens": np.dtype("<u4"), "offsets": np.dtype("<u8"), "prompt": np.dty
 
 PROMPT, CONTENT, FIRST, STOP = range(4)  # what a token of a document is
 SCORED = {"content": CONTENT, "first": FIRST, "stop": STOP}  # the parts of a completion
+LOSSES = {name: [part] for name, part in SCORED.items()} | {"completion": list(SCORED.values())}
 
 
 def shard_name(number: int, part: str) -> str:

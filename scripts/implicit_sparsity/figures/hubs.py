@@ -26,19 +26,8 @@ class Hubs(Figure):
     def frame(self, tables):
         table = tables["hubs"]
         table = table[(table["checkpoint"] == self.checkpoint) & table["quantity"].isin(list(LABELS))]
-        columns = [
-            "model",
-            "revision",
-            "checkpoint",
-            "k",
-            "top",
-            "domains",
-            "neurons",
-            "tokens",
-            "n",
-            "groups",
-        ]
-        return table[[*columns, "quantity", "layer", "value", "low", "high"]].reset_index(drop=True)
+        columns = ["model", "revision", "checkpoint", "k", "top", "domains", "neurons", "tokens", "n"]
+        return table[[*columns, "groups", "quantity", "layer", "value", "low", "high"]].reset_index(drop=True)
 
     def draw(self, frame):
         size = {"height": 1.75, "extra": 0.5, "sharex": "row", "sharey": True}

@@ -6,6 +6,7 @@ the base model and the last stage of each method.
 
 from dataclasses import dataclass
 
+from implicit_sparsity.metrics import checkpoints
 from implicit_sparsity.options import option
 from implicit_sparsity.report.style import ordered, styles
 
@@ -31,13 +32,9 @@ class Plasticity(Figure):
     )
 
     def frame(self, tables):
-        table = tables["plasticity"].copy()
-        run = table["checkpoint"].str.rsplit(".stage", n=1)
-        table["method"] = table["checkpoint"].str.split(".").str[0]
-        stage = run.str[1].fillna("0").astype(int)
-        last = stage.groupby([table["model"], run.str[0]]).transform("max")
+        table = checkpoints.last_stages(checkpoints.of_runs(tables["plasticity"]))
         dormant = (table["measure"] == "dormant_share") & (abs(table["tau"] - self.tau) > 1e-9)
-        table = table[(stage == last) & table["measure"].isin(PANELS) & ~dormant]
+        table = table[table["measure"].isin(PANELS) & ~dormant]
         table = table[table["quantity"].isin(["signal", "ceiling"])]
         table["x"] = table["step"].where(table["measure"] == "curve", table["layer"])
         table.loc[table["quantity"] == "ceiling", "method"] = "ceiling"

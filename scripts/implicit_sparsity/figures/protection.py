@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from implicit_sparsity.metrics import checkpoints
 from implicit_sparsity.report.style import ordered, styles
 
 from . import base
@@ -30,12 +31,8 @@ class Protection(Figure):
 
     def frame(self, tables):
         table = tables["protection"]
-        table = table[(table["layer"] == -1) & (table["kind"] != "all") & (table["domain"] == "")].copy()
-        run = table["checkpoint"].str.rsplit(".stage", n=1)
-        table["method"] = table["checkpoint"].str.split(".").str[0]
-        stage = run.str[1].astype(int)
-        table = table[stage == stage.groupby([table["model"], run.str[0]]).transform("max")]
-        table["panel"] = ""
+        table = table[(table["layer"] == -1) & (table["kind"] != "all") & (table["domain"] == "")]
+        table = checkpoints.last_stages(checkpoints.of_runs(table)).assign(panel="")
         for panel, (measure, inputs) in PANELS.items():
             here = (table["measure"] == measure) & table["inputs"].isin(inputs)
             table.loc[here, "panel"] = panel

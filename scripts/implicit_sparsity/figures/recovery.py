@@ -7,6 +7,7 @@ above that after the domain's own stage, whose left end is what was forgotten, w
 
 from dataclasses import dataclass
 
+from implicit_sparsity.metrics import checkpoints
 from implicit_sparsity.report.style import ordered, styles
 
 from . import base
@@ -33,11 +34,7 @@ class Recovery(Figure):
         import pandas as pd
 
         table = tables["recovery"]
-        table = table[table["checkpoint"] != "base"].copy()
-        run = table["checkpoint"].str.rsplit(".stage", n=1)
-        stage = run.str[1].astype(int)
-        table = table[stage == stage.groupby([table["model"], run.str[0]]).transform("max")]
-        table["method"] = table["checkpoint"].str.split(".").str[0]
+        table = checkpoints.last_stages(checkpoints.of_runs(table[table["checkpoint"] != "base"]))
         after = table[table["quantity"] == "remaining"]
         start = table[table["quantity"] == "forgotten"]
         taught = [source for source in ("own", "unrelated") if (after["source"] == source).any()]

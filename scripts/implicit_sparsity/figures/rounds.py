@@ -45,19 +45,8 @@ class Rounds(Figure):
     def _joined(parts):
         import pandas as pd
 
-        columns = [
-            "model",
-            "order",
-            "family",
-            "against",
-            "stage",
-            "mean",
-            "low",
-            "high",
-            "n",
-            "documents",
-            "groups",
-        ]
+        columns = ["model", "order", "family", "against", "stage", "mean", "low", "high", "n", "documents"]
+        columns.append("groups")
         parts = [part for part in parts if len(part)]
         return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
 

@@ -6,6 +6,7 @@ a stage's energy is dealt anew to the neurons of a layer.
 
 from dataclasses import dataclass
 
+from implicit_sparsity.metrics import checkpoints
 from implicit_sparsity.options import option
 from implicit_sparsity.report.style import ordered, styles
 
@@ -34,13 +35,9 @@ class WriteInterference(Figure):
 
     def frame(self, tables):
         table = tables["write_interference"]
-        table = table[(table["write"] == self.write) & (table["layer"] >= 0)].copy()
-        run = table["checkpoint"].str.rsplit(".stage", n=1)
-        table["method"] = table["checkpoint"].str.split(".").str[0]
-        table["stage"] = run.str[1].astype(int)
+        table = checkpoints.of_runs(table[(table["write"] == self.write) & (table["layer"] >= 0)])
         if self.write == "total":
-            last = table.groupby(["model", run.str[0]])["stage"].transform("max")
-            table = table[table["stage"] == last]
+            table = checkpoints.last_stages(table)
         table["set"] = table["set"].where(table["set"] != "top", table["role"])
         table = table[table["set"].isin(SETS) & (table["k"] == table["k"].max())]
         table = table[table["quantity"].isin(["signal", *NULLS])]

@@ -13,10 +13,10 @@ from typing import ClassVar
 import numpy as np
 
 from implicit_sparsity.errors import InputError
+from implicit_sparsity.metrics import clusters
 from implicit_sparsity.models.weight_names import kind_of, layer_of
 from implicit_sparsity.options import load, option
-from implicit_sparsity.passes import functional_change, stage_change, write_energy
-from implicit_sparsity.passes.document_groups import in_turn
+from implicit_sparsity.passes import document_groups, functional_change, stage_change, write_energy
 from implicit_sparsity.storage.files import read_json
 from implicit_sparsity.training.stage import Stage
 
@@ -46,13 +46,12 @@ class FunctionalChange(Measurement):
             raise InputError("there is no old domain before stage 2", key="probes.functional_change")
         record = read_json(Path(subject.adapter) / "stage.json")
         domains = record["study"]["trained_domains"]
-        before = (
-            subject.previous if record["study"]["previous_sha256"] else None
-        )  # None: starts from the base
+        # some methods start every stage from the base
+        before = subject.previous if record["study"]["previous_sha256"] else None
         network = subject.load_other(before)
         changes = stage_change.changes(subject.adapter, before, subject.model)
         protected = protection(record, network, changes, subject, before)
-        values, groups, names = [], [], []
+        values, groups, names = {}, {}, []
         for domain in domains:
             for split, documents in self.documents_of(subject, domain, domain == domains[-1]).items():
                 ids = [np.asarray(document.ids) for document in documents]
@@ -60,18 +59,17 @@ class FunctionalChange(Measurement):
                 names, sums = functional_change.measure(*where, ids, self.skip_first, self.batch_tokens)
                 if not np.isfinite(sums).all():
                     raise InputError(f"outputs on {domain} are not finite", path=subject.adapter)
-                values.append(((domain, split), sums))
-                groups.append(((domain, split), [str(document.meta["group"]) for document in documents]))
+                values[domain, split], groups[domain, split] = sums, document_groups.names(documents)
         subject.attrs |= {"old": domains[:-1], "new": domains[-1], "protected": sorted(protected)}
-        return as_store(dict(values), dict(groups), names, domains)
+        return as_store(values, groups, names, domains)
 
     def documents_of(self, subject, domain, new: bool) -> dict:
         """split -> documents."""
-        halves = subject.halves(domain)
-        held_out = in_turn(d for pair in zip(*halves.values()) for d in pair)[: self.documents]
+        both = (document for pair in zip(*subject.halves(domain).values()) for document in pair)
+        held_out = document_groups.in_turn(both)[: self.documents]
         if new:
             return {"held_out": held_out}
-        select = in_turn(subject.shards[domain].split("select"))[: self.documents]
+        select = document_groups.in_turn(subject.shards[domain].split("select"))[: self.documents]
         return {"select": select, "held_out": held_out}
 
     def passes(self, domains, length, stage):
@@ -102,7 +100,7 @@ def as_store(values: dict, groups: dict, names: list, domains: list) -> tuple[di
     for (domain, split), each in groups.items():
         place = domains.index(domain), SPLITS.index(split)
         sums[(*place, slice(len(each)))] = values[domain, split]
-        owner[(*place, slice(len(each)))] = np.unique(each, return_inverse=True)[1]
+        owner[(*place, slice(len(each)))] = clusters.places(each)
     dims = ("domain", "split", "document")
     arrays = {
         "sums": (

@@ -36,9 +36,8 @@ class Method(Options):
     TRAINS = "lora"  # "neurons" (of a share) | "partitions" (of freed positions) | "all" weights
     STACKED = False  # True: each stage has a LoRA of its own, and is saved with the earlier ones' beside it
     STATE = (0, 0)  # bytes kept for later stages of each trained number: in all, and with every stage
-    CAP = (
-        None  # (option that wins over ``energy``, share of an input's width below which it was seen to bind)
-    )
+    # (option that wins over ``energy``, share of an input's width below which it was seen to bind)
+    CAP = None
     ROUTED = False  # True: chooses among experts, so there is nothing for it to do in a dense model
     # name -> options that make this method its own control, under `controls: true`
     CONTROLS: ClassVar[dict] = {}

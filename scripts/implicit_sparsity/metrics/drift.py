@@ -11,8 +11,7 @@ import numpy as np
 
 from implicit_sparsity.errors import InputError
 
-from . import gradients, spectra
-from .intervals import retained_groups
+from . import clusters, gradients, spectra
 
 MEASURES = {  # name: (unit, scale of its interval)
     "relative_l2": ("1", "log"),
@@ -89,7 +88,7 @@ def groups_cka(x, y, owner) -> np.ndarray:
     k, g = k @ k.T, g @ g.T
     same = _indicator(owner)
     same = same / same.sum(axis=1, keepdims=True)  # [G, n], averages over a group's positions
-    retained, parts = retained_groups(len(same)), [(m @ same.T, same @ m @ same.T) for m in (k, g)]
+    retained, parts = clusters.left_out(range(len(same))), [(m @ same.T, same @ m @ same.T) for m in (k, g)]
     own = [_hsic(m, m, same, p, p, retained) for m, p in zip((k, g), parts)]
     with np.errstate(invalid="ignore", divide="ignore"):
         both = np.where((own[0] > 0) & (own[1] > 0), own[0] * own[1], np.nan)
@@ -121,7 +120,7 @@ def _hsic(k, g, same, of_k, of_g, retained):
 
 def _distances(old, new, owner):
     """Relative L2 ``||X1 - X0|| / ||X0||`` and mean cosine of a position with itself, ``[1 + G]`` each."""
-    retained = retained_groups(owner.max() + 1)
+    retained = clusters.left_out(range(owner.max() + 1))
     sums = [
         retained @ _by_group(x, owner)
         for x in (
@@ -141,7 +140,7 @@ def _subspaces(old, new, owner, k):
 
     As groups are left out the subspaces turn, within the RESERVE * k leading directions of all.
     """
-    retained = retained_groups(owner.max() + 1)
+    retained = clusters.left_out(range(owner.max() + 1))
     bases = [_leading(x, RESERVE * k) for x in (old, new)]
     if min(basis.shape[1] for basis in bases) < k:
         nothing = np.full(len(retained), np.nan)

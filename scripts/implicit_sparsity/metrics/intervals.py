@@ -130,11 +130,6 @@ def mean_range(frame, by, value="value", over="seed"):
     return pd.concat([columns, runs.rename("n")], axis=1).reset_index()
 
 
-def retained_groups(count: int) -> np.ndarray:
-    """Which groups of documents count: all, then all but each, ``[1 + G, G]``."""
-    return np.vstack([np.ones(count), 1 - np.eye(count)])
-
-
 def jackknife_interval(values, scale: str = "linear", level: float = 0.95, sizes=None):
     """(low, high) about ``values[..., 0]`` from ``values[..., 1:]``, each with a group of documents left out.
 

@@ -26,7 +26,7 @@ class Entrant:
     trainable: np.ndarray  # [P]
     tokens: np.ndarray  # [P]
     points: list  # swept options
-    update_norm: np.ndarray | None = None  # [P]
+    update_norm: np.ndarray  # [P]
 
 
 class Comparison:
@@ -125,8 +125,7 @@ def _compared(c, name, other) -> dict:
     mine = c.documents(name)
     row |= _named("forgetting", c.interval(lambda points: c.forgetting(name, points), mine))
     row["kl_newest"] = float(fronts.on_front(c.weights(name), entrant.kl))
-    if entrant.update_norm is not None:
-        row["update_norm"] = float(fronts.on_front(c.weights(name), entrant.update_norm))
+    row["update_norm"] = float(fronts.on_front(c.weights(name), entrant.update_norm))
     row["tost_p"] = inference.tost(c.mean(mine), c.margin)
     if name == other or other not in c.entrants or not c.reaches(other):
         return row
@@ -191,7 +190,7 @@ def front_rows(c: Comparison) -> list[dict]:
             row["tost_p"] = inference.tost(c.mean([x[p] for x in lost]), c.margin)
             row |= {
                 "kl_newest": entrant.kl[p],
-                "update_norm": np.nan if entrant.update_norm is None else entrant.update_norm[p],
+                "update_norm": entrant.update_norm[p],
                 "trainable": entrant.trainable[p],
                 "tokens": entrant.tokens[p],
             }

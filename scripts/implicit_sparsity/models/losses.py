@@ -9,6 +9,8 @@ that is 11.25 where 11.23 is meant. Here logits are widened to float32 chunk by 
 import torch
 from torch.utils.checkpoint import checkpoint
 
+from implicit_sparsity.corpora.tokens import LOSSES
+
 from . import forward
 
 LOGITS_AT_ONCE = 2**27  # float32 values of one chunk: 512 MiB, 540 positions of a 248,320-word vocabulary
@@ -40,6 +42,13 @@ def completion_nats(model, batch):
     wanted = labels != -100
     nats = token_nats(model, hidden[wanted], labels[wanted])
     return nats, wanted.nonzero()[:, 0].to(nats.device)
+
+
+def by_part(nats, counts) -> dict[str, float]:
+    """{loss_content, loss_first, loss_stop, loss_completion: mean nats} of the parts that have a token; nats
+    and counts, float64 [4]: sums over tokens, a number for each of ``corpora.tokens``' constants."""
+    sums = {part: (nats[at].sum(), counts[at].sum()) for part, at in LOSSES.items()}
+    return {f"loss_{part}": float(total / count) for part, (total, count) in sums.items() if count}
 
 
 def completion_loss(model, batch):

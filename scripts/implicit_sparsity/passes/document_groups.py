@@ -7,6 +7,7 @@ of them alone. Shapes: D documents, G groups, P parts.
 
 import numpy as np
 
+from implicit_sparsity.corpora import sampling
 from implicit_sparsity.metrics.clusters import places
 
 
@@ -16,17 +17,15 @@ def names(documents) -> list:
 
 
 def in_turn(documents) -> list:
-    """The first document of every group, then the second of every group that has one, and so on.
+    """Documents by ``sampling.in_turn``: the first of every group, then the second, and so on.
 
     Groups come in the order of their first documents; so of a split in random order the first are a random
     sample of groups, the same one for every checkpoint.
     """
-    documents, seen, rounds = list(documents), {}, []
-    for name in names(documents):
-        seen[name] = seen.get(name, -1) + 1
-        rounds.append(seen[name])
-    place = places(names(documents))
-    return [documents[i] for i in np.lexsort((place, rounds))]
+    groups: dict = {}
+    for document in documents:
+        groups.setdefault(document.meta["group"], []).append(document)
+    return sampling.in_turn(list(groups.values()))
 
 
 def deal(documents, tokens, parts: int) -> np.ndarray:

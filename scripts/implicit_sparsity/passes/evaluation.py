@@ -21,9 +21,10 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
-from implicit_sparsity.corpora.tokens import CONTENT, FIRST, SCORED
+from implicit_sparsity.corpora.tokens import CONTENT, FIRST, LOSSES, SCORED
 from implicit_sparsity.metrics.clusters import clustered_mean
 from implicit_sparsity.models.batching import label_parts, sorted_batches
+from implicit_sparsity.models.losses import by_part
 
 from . import scoring
 
@@ -31,7 +32,7 @@ log = logging.getLogger(__name__)
 
 VERSION = 3  # of the definitions above
 HIGHER_IS_BETTER = {
-    **{f"loss_{part}": False for part in (*SCORED, "completion")},
+    **{f"loss_{part}": False for part in LOSSES},
     "acc": True,
     "acc_norm": True,
     "acc_chance": True,
@@ -105,10 +106,7 @@ def _likelihoods(model, documents, rows, options, progress, see) -> list[int]:
     for row, total, count in zip(rows, nats, counts):
         row["tokens"] = int(count.sum())
         row |= {f"tokens_{part}": int(count[number]) for part, number in SCORED.items()}
-        parts = {part: [number] for part, number in SCORED.items()} | {"completion": list(SCORED.values())}
-        row |= {
-            f"loss_{p}": float(total[c].sum() / count[c].sum()) for p, c in parts.items() if count[c].sum()
-        }
+        row |= by_part(total, count)
     for i, place in places.items():
         total, count = (values[place][:, [CONTENT, FIRST]].sum(axis=1) for values in (nats, counts))
         correct = documents[i].meta["correct"]

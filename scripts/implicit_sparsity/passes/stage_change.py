@@ -111,14 +111,11 @@ def _of(names, expert: int, part: str) -> str:
 
 def norms(folder, before, model) -> dict:
     """||dW||_F over all weights, of this stage (since ``before``, as in ``changes``) and since the base
-    ``model``, and both over ||W||_F of the base."""
-    base = write_energy.Whole(model)
-    size = (
-        sum(float(np.square(x, dtype=np.float64).sum()) for _, x in base.weights(neurons_only=False)) ** 0.5
-    )
-    total = sum(change.energy() for change in changes(folder, None, model).values()) ** 0.5
-    own = (
-        sum(change.energy() for change in changes(folder, before, model).values()) ** 0.5 if before else total
-    )
-    names = ("update_norm", "update_norm_since_base", "update_share", "update_share_since_base")
-    return dict(zip(names, map(float, (own, total, own / size, total / size)), strict=True))
+    ``model``."""
+    total = _norm(changes(folder, None, model))
+    own = _norm(changes(folder, before, model)) if before else total
+    return {"update_norm": own, "update_norm_since_base": total}
+
+
+def _norm(changed: dict) -> float:
+    return float(sum(change.energy() for change in changed.values()) ** 0.5)

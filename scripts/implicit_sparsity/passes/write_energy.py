@@ -67,18 +67,18 @@ class Whole:
         self.now, self.before = Tensors(folder), before and Tensors(before)
         self.earlier = {plain(name): name for name in self.before} if before else {}
 
-    def weights(self, neurons_only: bool, grown: bool = False):
-        """(plain name, values or what they changed by) of every weight; ``grown``: a matrix may have got rows
-        and columns at its end, which were zero before."""
+    def weights(self, neurons_only: bool):
+        """(plain name, values or what they changed by) of every weight."""
         for name in self.now:
             if neurons_only and _place(plain(name)) is None:
                 continue
-            values = self.change(name, grown)
+            values = self.change(name)
             if values is not None:
                 yield plain(name), values
 
     def change(self, name, grown: bool = False):
-        """One weight's values, or what they changed by; None: the other folder has it tied to another."""
+        """One weight's values, or what they changed by; None: the other folder has it tied to another.
+        ``grown``: a matrix may have got rows and columns at its end, which were zero before."""
         values = self.now[name]
         if self.before is None:
             return values

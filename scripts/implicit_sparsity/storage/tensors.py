@@ -21,11 +21,8 @@ class Tensors:
 
     def __init__(self, path):
         self.path, self._places = Path(path), {}
-        files = (
-            sorted(p for p in self.path.glob("*.safetensors") if p.name != STATE)
-            if self.path.is_dir()
-            else [self.path]
-        )
+        weights = (p for p in self.path.glob("*.safetensors") if p.name != STATE)
+        files = sorted(weights) if self.path.is_dir() else [self.path]
         if not files:
             raise InputError("holds no safetensors file", path=path)
         for file in files:

@@ -4,16 +4,12 @@ adapter."""
 import csv
 from pathlib import Path
 
-from implicit_sparsity.corpora.tokens import SCORED
+from implicit_sparsity.corpora.tokens import LOSSES, SCORED
 from implicit_sparsity.models import processes
 from implicit_sparsity.provenance import identity
 from implicit_sparsity.storage.files import write_json
 
-CURVE = (
-    "step",
-    "loss",
-    *(f"loss_{part}" for part in (*SCORED, "completion")),
-)  # the objective; of its tokens
+CURVE = ("step", "loss", *(f"loss_{part}" for part in LOSSES))  # of the objective; of its tokens
 CURVE += ("learning_rate", "grad_norm", "constraint_violation", "tokens", *(f"tokens_{p}" for p in SCORED))
 
 

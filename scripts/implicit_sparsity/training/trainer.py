@@ -12,7 +12,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 
 from implicit_sparsity.corpora.tokens import SCORED
 from implicit_sparsity.models import processes
-from implicit_sparsity.models.losses import completion_nats
+from implicit_sparsity.models.losses import by_part, completion_nats
 
 from . import sharding
 from .audit import StageFailed
@@ -75,11 +75,7 @@ class StageTrainer(Trainer):
         sums = processes.summed(self.by_part.flatten().tolist())
         self.by_part = None
         nats, counts = np.reshape(sums, (2, 4))
-        places = {part: [number] for part, number in SCORED.items()} | {"completion": list(SCORED.values())}
-        return {
-            f"loss_{part}": float(nats[at].sum() / counts[at].sum()) if counts[at].sum() else None
-            for part, at in places.items()
-        } | {f"tokens_{part}": int(counts[number]) for part, number in SCORED.items()}
+        return by_part(nats, counts) | {f"tokens_{part}": int(counts[n]) for part, n in SCORED.items()}
 
     def log(self, logs, *args, **kwargs):
         if "loss" in logs and not math.isfinite(logs["loss"]):

@@ -62,6 +62,11 @@ def run(function, snakemake):
     gc.freeze()  # all is closed, and Python would look through all objects once more as it leaves: a second
 
 
+def listed(paths) -> list:
+    """The files of a named input that may be one, several or none: one alone is a string, none is None."""
+    return [paths] if isinstance(paths, str) else list(paths or ())
+
+
 def _earlier(snakemake):
     """What an earlier attempt of this job finished; nothing where the resource ``output_cache`` names
     no folder."""
