@@ -92,6 +92,6 @@ class Recovery(Figure):
         return (
             f"{base.origin_note(frame)}After the last stage, a fresh LoRA is taught. Left end: forgotten; "
             "fall: comes back (spurious); right end: does not (real); 0: as after the domain's own stage."
-            f"{other} n = {base.span(each['n'])} documents of a domain in {base.span(each['groups'])} "
-            f"groups; bands: 95 % over groups, mean of {runs} {'run' if runs == '1' else 'runs'}."
+            f"{other} n = {base.span(each['n'])} documents of a domain in {base.grouped(each)}; "
+            f"bands: 95 % over groups, mean of {runs} {'run' if runs == '1' else 'runs'}."
         )

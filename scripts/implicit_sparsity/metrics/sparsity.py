@@ -103,7 +103,7 @@ def numerical_floor(shares, losses, again, tolerance: float = 0.01) -> float:
     shares, middle = np.maximum.accumulate(shares), _excess(losses, tolerance).mean(axis=1)
     floor = np.maximum.accumulate(np.abs(_excess(again, tolerance).mean(axis=1) - middle))
     value = _first_zero(shares, middle)
-    return max(value - _first_zero(shares, middle + floor), _first_zero(shares, middle - floor) - value)
+    return max(abs(_first_zero(shares, middle + sign * floor) - value) for sign in (1, -1))
 
 
 def paired_interval(statistic, groups, *columns, level: float = 0.95):
