@@ -115,7 +115,7 @@ class Evals(Section):
     choice_items: Natural = key("Documents scored by multiple choice.", "0: none; at 8, one item is 0.125.")
     generate: Annotated[list[str], *EachOnce] = key(
         "Domains whose numeric answers are generated and matched exactly.",
-        "[] for none: about a second an answer on the embedded model.",
+        "[] for none: about a second for 48 tokens on the embedded model, so up to five for 224.",
     )
     generation_items: Natural = key("Documents with an exact answer that is generated.")
     max_new_tokens: Count = key("Longest generated answer.", "long enough for a worked solution to end.")
@@ -160,7 +160,7 @@ class Comparisons(Section):
         "score's units.",
         "equal to the thresholds of H2 and H4.",
     )
-    draws: Annotated[int, Field(ge=100)] = key("Bootstrap draws of documents.", "1000.")
+    draws: Annotated[int, Field(ge=100)] = key("Bootstrap draws of groups of documents.", "1000.")
 
 
 def _no_parts(part):
