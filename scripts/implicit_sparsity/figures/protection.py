@@ -1,4 +1,4 @@
-"""What updates do to outputs on old inputs, and the share of those inputs that methods keep off, by weight.
+"""What updates do to outputs on old inputs, and the share of those inputs that methods protect, by weight.
 
 Rows of panels are models; columns the energy that is held, and the functional change on old inputs and on new
 ones. Methods side by side, after their last stage.

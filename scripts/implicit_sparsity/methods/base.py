@@ -86,7 +86,7 @@ class Method(Options):
         return None
 
     def protected(self, stage, changes: dict) -> dict:
-        """{weight: models.protected.Protected} of what this stage kept off, for measurements: from the state
+        """{weight: models.protected.Protected} of what this stage protects, for measurements: from the state
         of the stage before, from ``stage.model``, the network before it, and from ``changes``, dW of each
         weight that it wrote (``passes.stage_change``). Names as in the state. {}: nothing is promised."""
         return {}

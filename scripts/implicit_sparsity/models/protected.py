@@ -1,6 +1,6 @@
-"""What of a weight's input (or output) a method's update keeps off: one form for all methods.
+"""What of a weight's input (or output) a method protects from its update: one form for all methods.
 
-A subspace, its directions weighted from 0 (open to the update) to 1 (kept off): the energy that it holds of
+A subspace, its directions weighted from 0 (open to the update) to 1 (protected): the energy that it holds of
 x is rest * ||x||^2 + sum_k (w_k - rest) (v_k' x)^2. Shapes: X experts (1 of a linear layer, or of what all
 experts share), n width, k directions, T tokens.
 """

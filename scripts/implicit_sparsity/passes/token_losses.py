@@ -65,8 +65,8 @@ def batches(documents, index: dict, batch_tokens: int, device) -> list[Batch]:
 
 
 def losses(model, made: list[Batch], begin=lambda keep: None) -> np.ndarray:
-    """Mean nats of the tokens that count, [3, D]; ``begin`` is told before each batch which of its flat
-    positions hold a token, bool."""
+    """Mean nats of the tokens that count, [3, D]; ``begin`` is called before each batch with a bool of each
+    flat position, True where it holds a token."""
     result = np.zeros((len(TOKENS), sum(len(batch.documents) for batch in made)))
     with torch.inference_mode():
         for batch in made:

@@ -4,7 +4,7 @@ For every top-k size: ``floor`` is exact chance, ``floor_hub`` what sharing the 
 drawn in proportion to pooled use), ceiling the overlap of two disjoint halves of one domain (of a pair: the
 mean of the two), signal the mean over the four pairings of a half of one domain with a half of the other,
 so that all compare equally many tokens. SEP = (ceiling - signal) / (ceiling - floor). ``permuted`` and
-``sep_permuted`` are signal and SEP where labels mean nothing: documents dealt anew to two pseudo-domains.
+``sep_permuted`` are signal and SEP where labels mean nothing: documents permuted between the domains.
 Threshold-free beside it: Spearman's rank correlation (floor 0), weighted Jaccard (floor: neurons of one
 renamed at random) and Jensen-Shannon divergence (no floor). Intervals are over groups of
 documents, see ``intervals``. The column ``control``: "" as trained, "bare" without template, "matched" on

@@ -2,7 +2,7 @@
 
 Per layer and size k of the sets of D domains: ``signal``, the share of the k that are hubs, mean over the
 two halves; ``floor``, (k / n)^(D - 1), where each of n neurons is chosen independently in each domain;
-``ceiling``, the same share where labels mean nothing, documents dealt anew to D pseudo-domains (mean and
+``ceiling``, the same share where labels mean nothing, documents permuted among D pseudo-domains (mean and
 central 95 %); ``count``, hubs; ``use_share``, the share of all activity (mean |h|, domains weighed equally)
 that hubs carry, beside ``neuron_share``, their share of the neurons. Intervals are over groups of documents
 (``metrics.intervals``).

@@ -1,11 +1,11 @@
-"""Is what a method promises kept? What each stage's update does to outputs on old inputs, by kind of weight.
+"""Does a method keep its promise? What each stage's update does to outputs on old inputs, by kind of weight.
 
 Of the measurement ``functional_change``, at the network before the stage, by ``inputs``: ``held_out`` (old
 domains' probe documents), ``made`` (old domains' select documents, from which a method reads what it
 protects) and ``new`` (the new domain's probe documents: there the stage is to write):
 
     change   ||dW x|| / ||W x||, root of summed squares over tokens: 0 where outputs stay as they were
-    energy   ||P x||^2 / ||x||^2, the share of the inputs' energy that the method keeps its update off; empty
+    energy   ||P x||^2 / ||x||^2, the share of the inputs' energy that the method protects from it; empty
              where it promises nothing of inputs
     output_energy   of the outputs W x instead, where the promise is on rows (gate and up of activation_mask)
 

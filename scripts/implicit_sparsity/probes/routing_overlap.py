@@ -17,7 +17,7 @@ all domains
 
 Only routed experts are compared; the shared one sees every token. A dense model gives no rows. Intervals
 are over groups of documents (``metrics.intervals``), for ``score: tokens`` alone; ``permuted`` and
-``sep_permuted`` are signal and SEP where labels mean nothing, groups dealt anew to two pseudo-domains.
+``sep_permuted`` are signal and SEP where labels mean nothing, groups permuted between the domains.
 """
 
 from dataclasses import dataclass
