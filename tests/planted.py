@@ -159,6 +159,10 @@ def write_evals(folder, rng, methods=("lora", "activation_mask", "orthogonal"), 
     return files
 
 
+COMPLETION = 48 / 128  # what the parts of a completion add to the loss of its content, as of their tokens
+OBJECTIVE = 3 + COMPLETION  # and what is trained: a method adds 3
+
+
 def write_stage(folder, study, loss, **record):
     """One stage folder: stage.json and learning_curve.csv; ``loss`` of the content, by step."""
     folder.mkdir(parents=True)
@@ -168,8 +172,8 @@ def write_stage(folder, study, loss, **record):
     columns += ["grad_norm", "constraint_violation", "tokens", *(f"tokens_{part}" for part in parts)]
     lines = [",".join(columns)]
     for i, value in enumerate(loss):
-        whole = value + sum(more * count for more, count in parts.values()) / 128
-        row = [i + 1, whole, *(value + more for more, _ in parts.values()), whole, 0.001, 1.0, ""]
+        losses = [value + OBJECTIVE, *(value + more for more, _ in parts.values()), value + COMPLETION]
+        row = [i + 1, *losses, 0.001, 1.0, ""]
         lines.append(",".join(map(str, [*row, (i + 1) * 512, *(count for _, count in parts.values())])))
     (folder / "learning_curve.csv").write_text("\n".join(lines) + "\n")
     return str(folder)
@@ -178,7 +182,7 @@ def write_stage(folder, study, loss, **record):
 def write_stages(
     folder, rng, methods=("lora", "activation_mask", "orthogonal"), seeds=(0,), model="nano", steps=40
 ):
-    """Stage folders of whole chains, with falling and noisy losses."""
+    """Stage folders of whole chains, with falling and noisy losses, which are exact in binary."""
     folders = []
     for m, method in enumerate(methods):
         for seed in seeds:
@@ -186,9 +190,10 @@ def write_stages(
                 study = {"model": model, "method": method, "order": "main", "seed": seed}
                 study |= {"stage": stage, "domain": domain}
                 fall = LEARNED[domain] * (1 - np.exp(-np.arange(steps) / (8 + 3 * m)))
-                loss = BASE[domain] - fall + 0.12 * rng.normal(size=steps)
+                loss = np.round(1024 * (BASE[domain] - fall + 0.12 * rng.normal(size=steps))) / 1024
                 path = folder / model / f"{method}.main.seed{seed}.stage{stage}"
-                training = {"steps": steps, "tokens": steps * 512, "loss_at_end": float(loss[-1]) + 48 / 128}
+                training = {"steps": steps, "tokens": steps * 512}
+                training["loss_at_end"] = float(loss[-1]) + OBJECTIVE
                 folders.append(
                     write_stage(
                         path, study, loss, training=training, audit={"constraint_violation_total": None}
