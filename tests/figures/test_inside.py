@@ -4,8 +4,10 @@ import numpy as np
 import planted_learning
 import pytest
 from looking import drawn, frame_of, lines
+from matplotlib.colors import same_color
 
 from implicit_sparsity.errors import InputError
+from implicit_sparsity.report.style import ordered, styles
 from implicit_sparsity.storage.tables import read_table
 
 
@@ -85,3 +87,61 @@ def test_capacity_draws_dimensions_by_domain_and_by_layer(one):
     np.testing.assert_allclose(result["null"], (used[:-1] + floor) / planted_learning.WIDTH)
     assert {line.get_gid() for line in lines(picture.axes[1])} == {"first", "used"}
     assert (frame["value"] <= 1).all()
+
+
+PANELS = ["energy held: made (open), held out", "change, old inputs held out", "change, new inputs"]
+
+
+def test_protection_draws_the_frame_by_kind_and_method(tables):
+    """A point and its bar for each row: at its kind and its method's place there, open where it is made."""
+    frame, picture = drawn("protection", tables)
+    methods, panels = ordered(set(frame["method"])), [ax for ax in picture.axes if ax.axison]
+    looks = styles(methods)
+    models = list(frame["model"].unique())
+    assert [ax.get_title(loc="left") for ax in panels] == PANELS * len(models)
+    for ax, model in zip(panels, np.repeat(models, len(PANELS)), strict=True):
+        part = frame[(frame["model"] == model) & (frame["panel"] == ax.get_title(loc="left"))]
+        kinds, shown = [label.get_text() for label in ax.get_xticklabels()], []
+        assert kinds == ["q", "down"]
+        for points, _, (bars,) in ax.containers:
+            inputs = "made" if same_color(points.get_markerfacecolor(), "white") else "filled"
+            ends = [segment[:, 1] for segment in bars.get_segments()]
+            for x, y, (low, high) in zip(*points.get_data(), ends, strict=True):
+                method = methods[round(((x - round(x)) / 0.7 + 0.5) * len(methods) - 0.5)]
+                assert same_color(looks[method]["color"], points.get_color())
+                shown.append((method, inputs, kinds[round(x)], y, low, high))
+        rows = part.assign(inputs=part["inputs"].where(part["inputs"] == "made", "filled"))
+        rows = rows[["method", "inputs", "kind", "mean", "low", "high"]]
+        expected = sorted(rows.itertuples(index=False, name=None))
+        assert len(expected) == 2 * len(looks) * (2 if "open" in ax.get_title(loc="left") else 1)
+        for one, other in zip(sorted(shown), expected, strict=True):
+            assert one[:3] == other[:3] and one[3:] == pytest.approx(other[3:], rel=1e-9)
+
+
+def test_protection_is_that_of_the_last_stages_over_runs(tables):
+    """Planted: three quarters are held, and the i-th method changes 0.002 (1 + i) of its outputs."""
+    frame, _ = drawn("protection", tables)
+    table = read_table(tables / "protection.csv")
+    table = table[(table["layer"] == -1) & (table["domain"] == "")]
+    for row in frame.itertuples():
+        measure = "energy" if row.panel == PANELS[0] else "change"
+        wanted = {"model": row.model, "kind": row.kind, "measure": measure, "inputs": row.inputs}
+        runs = table[(table[list(wanted)] == list(wanted.values())).all(axis=1)]
+        runs = runs[runs["checkpoint"].str.startswith(f"{row.method}.main")]
+        assert row.runs == len(runs) == (1 if frame["model"].nunique() == 1 else 3)
+        assert row.mean == pytest.approx(runs["value"].mean())
+        ends = runs.iloc[0][["low", "high"]] if len(runs) == 1 else runs["value"].agg(["min", "max"])
+        assert [row.low, row.high] == list(ends)
+        assert row.low < row.mean < row.high
+    held = frame[frame["panel"] == PANELS[0]]
+    assert set(held["inputs"]) == {"made", "held_out"}
+    np.testing.assert_allclose(held["mean"], 0.75, atol=0.06)
+    moved = frame[frame["panel"] != PANELS[0]]
+    place = {name: i for i, name in enumerate(read_methods(table))}
+    np.testing.assert_allclose(moved["mean"], 0.002 * (1 + moved["method"].map(place)), rtol=0.05)
+    assert set(held["n"]) == {36} and set(moved.loc[moved["inputs"] == "new", "n"]) == {12}
+
+
+def read_methods(table) -> list:
+    """Methods in the order in which they were planted."""
+    return list(dict.fromkeys(name.split(".")[0] for name in table["checkpoint"]))

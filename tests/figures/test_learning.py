@@ -88,7 +88,19 @@ def test_comparison_draws_the_frame_and_the_noise_floor(tables):
     reported = [text.get_text() for ax in picture.axes for text in ax.texts]
     assert reported == ["one setting, no front"] * frame["forgetting"].isna().sum()
     assert (frame["forgetting"].isna().any()) == (frame["seeds"].max() == 1)
-    assert any(label.get_text().startswith("lora") for label in picture.axes[0].get_yticklabels())
+    panels = [ax for ax in picture.axes if ax.axison]
+    for ax, (_, part) in zip(panels, frame.groupby(["model", "order"], sort=False), strict=True):
+        stars = np.where(part["p_holm"] < 0.05, " *", "")
+        expected = [
+            f"{name.replace('_', ' ')}{star}" + (f" [{norm:.2g}]" if np.isfinite(norm) else "")
+            for name, star, norm in zip(part["family"], stars, part["update_norm"], strict=True)
+        ]
+        assert [label.get_text() for label in ax.get_yticklabels()] == expected
+        assert part["family"].iloc[0] == "lora" and len(part) > 2
+        assert (
+            expected[0].startswith("lora [")
+            and (part["update_norm"].isna() == part["forgetting"].isna()).all()
+        )
 
 
 def test_loss_curves_draw_the_declared_running_mean(one):
@@ -112,7 +124,7 @@ def test_loss_curves_draw_the_declared_running_mean(one):
         ("first", 1, "first-token loss"),
         ("stop", 2, "stop-token loss"),
         ("completion", 48 / 128, "completion loss"),
-        ("objective", 48 / 128, "objective"),
+        ("objective", 3 + 48 / 128, "objective"),
     ],
 )
 def test_loss_curves_of_any_part(one, part, more, label):
