@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from implicit_sparsity.corpora import tokens as tokens_module
-from implicit_sparsity.corpora.tokens import CONTENT, FIRST, Document, Tokens
+from implicit_sparsity.corpora.tokens import CONTENT, FIRST, SCORED, Document, Tokens
 from implicit_sparsity.models import forward, loading
 from implicit_sparsity.passes import evaluation, kl_to_base, scoring
 
@@ -69,7 +68,7 @@ def test_losses_of_the_parts_are_those_of_plain_logits(scored):
         assert metric["stderr"] == pytest.approx(np.std(values, ddof=1) / np.sqrt(12))
 
 
-def test_parts_add_up_to_the_completion(nano, float64, tmp_path):
+def test_parts_add_up_to_the_completion(nano, float64):
     """In float64, against the model's own logits: of documents with a stop token, cut before it, of one
     token, and of bare text, whose first token nothing predicts."""
     folder, tokens = nano("dense")
@@ -91,13 +90,13 @@ def test_parts_add_up_to_the_completion(nano, float64, tmp_path):
     scores = evaluation.score_domain(model, shards, "math", options, None, None)
     n, missing = len(whole.ids) - start, []
     for row, document in zip(scores["documents"], documents, strict=True):
-        sums = [row[f"tokens_{part}"] * row.get(f"loss_{part}", 0) for part in tokens_module.SCORED]
-        counts = [row[f"tokens_{part}"] for part in tokens_module.SCORED]
+        sums = [row[f"tokens_{part}"] * row.get(f"loss_{part}", 0) for part in SCORED]
+        counts = [row[f"tokens_{part}"] for part in SCORED]
         whole_sum = by_hand(model, document.ids, ~document.prompt)
         assert sum(sums) == pytest.approx(row["tokens"] * row["loss_completion"], rel=1e-12)
         assert sum(sums) == pytest.approx(whole_sum, rel=1e-9) and sum(counts) == row["tokens"]
-        missing.append([part for part, count in zip(tokens_module.SCORED, counts) if not count])
-        assert [f"loss_{part}" in row for part in tokens_module.SCORED] == [count > 0 for count in counts]
+        missing.append([part for part, count in zip(SCORED, counts) if not count])
+        assert [f"loss_{part}" in row for part in SCORED] == [count > 0 for count in counts]
     assert missing == [[], ["stop"], ["content"], ["content", "first"], ["first", "stop"]]
     assert [row["tokens"] for row in scores["documents"]] == [n, n - 1, 2, 1, len(whole.ids) - 1]
     expected = {"loss_content": 3, "loss_first": 3, "loss_stop": 3, "loss_completion": 5}
@@ -146,7 +145,7 @@ def test_generation_is_greedy_and_batching_does_not_change_it(scored):
 
 
 def test_a_document_is_the_choice_that_it_ends_in(scored):
-    """The right choice here is the document's own completion: computed once, and without the stop token."""
+    """The right choice here is the document's own completion, without the stop token."""
     model, split, *_ = scored
     document = split[0]
     choices = scoring.choice_documents(document)
@@ -158,7 +157,24 @@ def test_a_document_is_the_choice_that_it_ends_in(scored):
     assert counts.tolist() == [len(choice) for choice in document.meta["choices"]]
 
 
-def test_baselines_of_choices_are_scores_of_the_base_model_alone(scored, nano):
+def test_what_is_scored_twice_is_computed_once(scored, monkeypatch):
+    """12 documents, and of five of them the two choices of three that they do not end in."""
+    model, split, tokenizer, _, scores = scored
+    rows, run = [], forward.hidden_states
+
+    def counted(model, ids, mask):
+        rows.append(len(ids))
+        return run(model, ids, mask)
+
+    monkeypatch.setattr(forward, "hidden_states", counted)
+    shards, options = SimpleNamespace(split=lambda name: split), OPTIONS | {"generate": []}
+    again = evaluation.score_domain(model, shards, "math", options, tokenizer.decode, None)
+    assert sum(rows) == 12 + 5 * 2
+    for name in ("loss_content", "acc", "acc_norm"):
+        assert again["metrics"][name] == scores["metrics"][name]
+
+
+def test_baselines_of_choices_are_scores_of_the_base_model_alone(scored):
     model, split, tokenizer, _, scores = scored
     asked = [row for row in scores["documents"] if "acc" in row]
     for document, row in zip(split, asked, strict=False):
@@ -183,6 +199,8 @@ def test_cut_answers_are_counted_and_match_nothing(scored, caplog):
     for row in answered:
         parts = [row[name] for name in ("exact_match", "format_failure", "answer_cut")]
         assert sum(parts) in (0, 1), "a cut answer is no format failure too"
+        assert row["exact_match_flexible"] <= 1 - row["answer_cut"]
+    assert any(row["answer_cut"] for row in answered)
     gold = [int((~split[i].prompt).sum()) for i in range(4)]
     assert scores["answer_room"] == {"max_new_tokens": 6, "longest_gold_answer": max(gold), "items": 4}
     shards = SimpleNamespace(split=lambda name: split)
