@@ -59,7 +59,7 @@ def test_it_is_the_jackknife_that_leaves_out_a_group():
 def test_intervals_cover_from_ten_groups_on(shape, correlation, groups):
     """92 to 98 % by right; the band leaves 2 SD of 2,000 studies."""
     result = covered(np.random.default_rng(groups), SHAPES[shape](groups), correlation)
-    assert 0.91 < result < 0.992
+    assert 0.91 < result <= 0.986
 
 
 @pytest.mark.parametrize("groups", [4, 40])

@@ -8,12 +8,14 @@ import pytest
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.metrics import runs
 
+GROUPS = {"w": "first", "x": "first", "y": "first", "z": "second"}
+
 
 def evaluation(folder, stage, losses, ids="xyz", method="lora", domain="code"):
     study = {"model": "nano", "method": method, "order": "main", "seed": 0, "stage": stage, "domain": domain}
     study["metrics"] = {"loss_content": {"higher_is_better": False}}
     study["documents"] = [
-        {"id": name, "group": name > "y"} | ({} if loss is None else {"loss_content": loss})
+        {"id": name, "group": GROUPS[name]} | ({} if loss is None else {"loss_content": loss})
         for name, loss in zip(ids, losses, strict=True)
     ]
     if method == "base":
@@ -28,7 +30,7 @@ def test_scores_of_documents_that_base_has_stage_by_stage(tmp_path):
     nano = runs.read(files, ["loss_content", "acc"])["nano"]
     assert nano.better == {"loss_content": False} and nano.seeds("lora", "main") == [0]
     assert [values.tolist() for values in nano.base(["code"], "loss_content")] == [[3, 5]]
-    assert [names.tolist() for names in nano.groups_of(["code"], "loss_content")] == [[False, True]]
+    assert [names.tolist() for names in nano.groups_of(["code"], "loss_content")] == [["first", "second"]]
     assert nano.base(["code"], "acc") is None and nano.base(["math"], "loss_content") is None
     (code,) = nano.run("lora", "main", 0, ["code"], "loss_content")
     assert code.tolist() == [[1, 4]], "the second document has no score of base"

@@ -22,10 +22,11 @@ MEASURES = {
 }
 
 
-def documents(rng, own=0.7, spread=0.8, topics=0.5, tokens=(40, 128), sizes=(1,) * G):
+def documents(rng, own=0.7, spread=0.8, topics=0.5, tokens=(40, 128), sizes=(1,) * G, apart=False):
     """Two domains' two halves: each document sums a neuron's mean use times its own noise and topic.
 
-    sizes: documents of each group, whose noise and topics have an intraclass correlation of 0.9.
+    sizes: documents of each group, whose noise and topics have an intraclass correlation of 0.9. apart: every
+    document is given as a group of its own.
     """
     planted = np.random.default_rng(99)
     inside = np.repeat(np.eye(len(sizes)), sizes, axis=1)  # [groups, documents]
@@ -39,7 +40,8 @@ def documents(rng, own=0.7, spread=0.8, topics=0.5, tokens=(40, 128), sizes=(1,)
             counts = rng.integers(*tokens, size=(inside.shape[1], 1))
             sums = np.exp(use + noise) * counts
             score = sums.sum(0) / counts.sum()
-            result[domain].append(separation.Half(score, inside @ sums, inside @ counts))
+            add = np.eye(len(counts)) if apart else inside
+            result[domain].append(separation.Half(score, add @ sums, add @ counts))
     return result
 
 
@@ -51,28 +53,33 @@ def _shared(rng, inside, n, correlation=0.9):
     return np.sqrt(correlation) * inside.T @ shared + np.sqrt(1 - correlation) * own
 
 
+def each(halves, draws):
+    """(measure, quantity, value, low, high) of everything that two domains are compared by."""
+    layer = separation.Layer(halves, draws)
+    for name, measure in MEASURES.items():
+        parts = dict_of(layer, measure)
+        yield from ((name, quantity, *three) for quantity, three in parts.items())
+
+
 @cache
-def covered(own, seeds=250, fresh=600, sizes=(1,) * G):
-    """{(measure, quantity): share of seeds whose interval holds the mean over fresh documents}."""
-    values, hits = {}, {}
-
-    def each(halves, draws):
-        layer = separation.Layer(halves, draws)
-        for name, measure in MEASURES.items():
-            for a, b, parts in separation.compared(layer, measure):
-                if a != b:
-                    yield from ((name, quantity, *three) for quantity, three in parts.items())
-
+def true(own, fresh, sizes):
+    """{(measure, quantity): mean over fresh documents}."""
+    values = {}
     for seed in range(fresh):  # without groups, so that no interval is worked out
         halves = documents(np.random.default_rng([1, seed]), own, sizes=sizes)
         plain = {d: [separation.Half(half.score) for half in pair] for d, pair in halves.items()}
         for name, quantity, value, _, _ in each(plain, 8):
             values.setdefault((name, quantity), []).append(value)
-    truth = {key: np.mean(value) for key, value in values.items()}
+    return {key: np.mean(value) for key, value in values.items()}
+
+
+@cache
+def covered(own, seeds=250, fresh=600, sizes=(1,) * G, apart=False):
+    """``true`` and {(measure, quantity): share of seeds whose interval holds that}."""
+    truth, hits = true(own, fresh, sizes), {}
     for seed in range(seeds):
-        for name, quantity, _, low, high in each(
-            documents(np.random.default_rng([2, seed]), own, sizes=sizes), 48
-        ):
+        halves = documents(np.random.default_rng([2, seed]), own, sizes=sizes, apart=apart)
+        for name, quantity, _, low, high in each(halves, 48):
             if (name, quantity) in truth and "floor" not in quantity:
                 hits.setdefault((name, quantity), []).append(low <= truth[name, quantity] <= high)
     return truth, {key: np.mean(hit) for key, hit in hits.items()}
