@@ -38,6 +38,9 @@ LONGEST = (
     "test_representation_drift",
     "test_gpu_benchmark",
     "test_hub",
+    "test_format_warmup_of_a_study",
+    "test_relearning",
+    "test_format_warmup",
 )
 
 
