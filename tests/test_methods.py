@@ -261,7 +261,7 @@ def test_killed_stage_resumes_to_the_same_bytes(trained, nano, kind, name, tmp_p
 
 
 def changed(trained, nano, kind, name):
-    """(method, dW by weight, network before, record) of the second stage."""
+    """(dW by weight, network before, record, stage before or None) of the second stage."""
     (first, *_), (second, method, *_) = trained(kind, name)
     before = first if method.STARTS == "previous" else None
     model = nano(kind)[0]
@@ -269,12 +269,12 @@ def changed(trained, nano, kind, name):
     study = {"method": name, "trained_domains": DOMAINS, "seed": 0}
     record = {"study": study, "options": OPTIONS.get(name, {}), "training": networks.TRAINING}
     network = adapters.load_checkpoint(model, before and str(before))
-    return method, changes, network, record, before
+    return changes, network, record, before
 
 
 @pytest.mark.parametrize(("kind", "name"), PAIRS)
 def test_what_a_stage_changed_is_the_difference_of_merged_weights(trained, nano, kind, name):
-    _, changes, network, *_ = changed(trained, nano, kind, name)
+    changes, network, *_ = changed(trained, nano, kind, name)
     after = adapters.load_checkpoint(nano(kind)[0], str(trained(kind, name)[1][0]))
     new, old = (dict(model.named_parameters()) for model in (after, network))
     wrote = 0
@@ -299,7 +299,7 @@ PROMISES = {"orthogonal", "osf", "expert_mask", "activation_mask"}
 
 @pytest.mark.parametrize(("kind", "name"), PAIRS)
 def test_nothing_is_written_where_a_method_says_that_it_keeps_off(trained, nano, kind, name):
-    _, changes, network, record, before = changed(trained, nano, kind, name)
+    changes, network, record, before = changed(trained, nano, kind, name)
     subject = Subject(str(nano(kind)[0]), {}, "x", {})
     protected = functional_change.protection(record, network, changes, subject, before and str(before))
     assert bool(protected) == (name in PROMISES | {"curvature", "o_lora"})

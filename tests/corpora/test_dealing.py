@@ -45,7 +45,7 @@ def test_small_splits_have_many_small_groups_where_few_are_large(seed):
 
 @pytest.mark.parametrize("seed", range(8))
 def test_training_takes_no_more_groups_than_it_needs_where_they_are_few(seed):
-    """22 groups of 23, as templates of one source: training needs 12 of them at 60 % of the documents."""
+    """22 groups of 23, as templates of one source: at 60 % of the documents training needs 7 of them."""
     groups = {f"g{i}": 23 for i in range(22)}
     sizes = {name: 0.6 * size for name, size in SIZES.items()}
     dealt = deal(groups, sizes, seed)

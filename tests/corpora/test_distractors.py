@@ -11,7 +11,7 @@ from implicit_sparsity.corpora.distractors import with_choices
 from implicit_sparsity.corpora.splits import SPLITS, Options, split
 
 
-def quoting(n: int, of_prompt) -> list[dict]:
+def with_quotes(n: int, of_prompt) -> list[dict]:
     """Documents whose completion has ``of_prompt(i)`` of its eight words from the prompt.
 
     Every prompt begins with the same twenty words.
@@ -35,20 +35,24 @@ def test_choices_in_eval_alone_and_of_short_completions():
     records = grouped(random.Random(5))
     records += [record(5000 + i, f"n{i}", "natural", choices=["b", "a"], answer="a") for i in range(60)]
     result = split(records, Options(**SIZES, distractor_chars=30), "d")
-    made = [r for r in result.documents["eval"] if r["source"] != "natural"]
-    assert all(r["choices"] == ["b", "a"] for r in result.documents["eval"] if r["source"] == "natural")
-    assert all(len(r["completion"]) <= 30 for r in made if "choices" in r)
-    assert any("choices" in r for r in made) and any(len(r["completion"]) > 30 for r in made)
-    for r in made:
-        if "choices" in r:
-            assert 2 <= len(set(r["choices"])) == len(r["choices"]) <= 4
-            assert r["choices"][r["correct"]] == r["completion"] and "answer" not in r
+    made, natural = (
+        [r for r in result.documents["eval"] if (r["source"] == "natural") == given]
+        for given in (False, True)
+    )
+    assert natural and all(r["choices"] == ["b", "a"] and r["correct"] == 1 for r in natural)
+    chosen = [r for r in made if "choices" in r]
+    assert len(chosen) > 1 and any(len(r["completion"]) > 30 for r in made)
+    for r in chosen:
+        assert len(r["completion"]) <= 30
+        assert 2 <= len(set(r["choices"])) == len(r["choices"]) <= 4
+        assert r["choices"][r["correct"]] == r["completion"] and "answer" not in r
+    assert all(result.documents[name] for name in SPLITS[:4])
     assert not any("correct" in r for name in SPLITS[:4] for r in result.documents[name])
 
 
 def test_shared_words_do_not_tell_though_they_differ():
     """With distractors drawn at random the rule would be right on nearly all that quote most."""
-    records = quoting(400, lambda i: i % 8)
+    records = with_quotes(400, lambda i: i % 8)
     made = with_choices(records, 3, 300, 0)
     assert sum("choices" in r for r in made) > 390
     assert 0.2 < mean(made, "overlap") < 0.4 and 0.1 < mean(made, "longest") < 0.4
@@ -57,13 +61,13 @@ def test_shared_words_do_not_tell_though_they_differ():
 
 
 def test_where_no_other_quotes_as_much_there_are_no_choices():
-    records = quoting(30, lambda i: 8 if i == 0 else 2)
+    records = with_quotes(30, lambda i: 8 if i == 0 else 2)
     first, *others = with_choices(records, 3, 300, 0)
     assert "choices" not in first and all(len(r["choices"]) == 4 for r in others)
 
 
 def test_those_of_the_same_group_come_first():
-    made = with_choices(quoting(60, lambda i: 3), 3, 300, 0)
+    made = with_choices(with_quotes(60, lambda i: 3), 3, 300, 0)
     by_group = {}
     for r in made:
         by_group.setdefault(r["group"], []).append(r)
@@ -72,7 +76,7 @@ def test_those_of_the_same_group_come_first():
 
 
 def test_open_documents_get_none_and_serve_as_none():
-    records = quoting(40, lambda i: 3)
+    records = with_quotes(40, lambda i: 3)
     records = [r | {"open": True} if i % 2 else r for i, r in enumerate(records)]
     made = with_choices(records, 3, 300, 0)
     opened = {r["completion"] for r in records if r.get("open")}
@@ -87,7 +91,7 @@ SUM = {"prompt": "He had 20 pens and lost 11.", "completion": "He has 20-11=9 pe
 
 @pytest.mark.parametrize("given", [CODE, SUM])
 def test_what_can_be_wrong_in_one_place_is_not_mixed_with_other_documents(given):
-    records = [record(i) | given | {"id": f"changed:{i}"} for i in range(2)] + quoting(20, lambda i: 4)
+    records = [record(i) | given | {"id": f"changed:{i}"} for i in range(2)] + with_quotes(20, lambda i: 4)
     made = with_choices(records, 3, 300, 0)[:2]
     assert all(len(r["choices"]) == 4 and r["choices"][r["correct"]] == given["completion"] for r in made)
     lengths = {abs(len(text) - len(given["completion"])) for r in made for text in r["choices"]}

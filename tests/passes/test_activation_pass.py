@@ -9,7 +9,7 @@ import torch
 from test_device_sums import GPU
 
 from implicit_sparsity import errors
-from implicit_sparsity.corpora.tokens import Tokens
+from implicit_sparsity.corpora.tokens import Document, Tokens
 from implicit_sparsity.metrics import overlap
 from implicit_sparsity.models import ffn, loading
 from implicit_sparsity.models.hooks.watching import ffn_activations
@@ -69,8 +69,9 @@ def test_sums_equal_those_of_whole_activations(nano, kind):
 def test_parts_are_whole_groups_of_documents(nano, kind, groups):
     """Sums over each part equal those of its documents measured alone, and together those of all."""
     folder, tokens = nano(kind)
-    model, shards = loading.load(folder), Tokens(tokens["code"])
-    blocks, split = ffn.feed_forwards(model), shards.split("probe_a")
+    model, documents = loading.load(folder), Tokens(tokens["code"]).split("probe_a")
+    split = [Document(d.ids, d.prompt, d.meta | {"source": "xy"[i % 2]}) for i, d in enumerate(documents)]
+    blocks = ffn.feed_forwards(model)
     got = activation_pass.measure_half(model, blocks, split, [], OPTIONS | {"groups": groups})
     plain = activation_pass.measure_half(model, blocks, split, [], OPTIONS)
     assert not [name for name in plain if name.startswith("group_")]
@@ -88,7 +89,8 @@ def test_parts_are_whole_groups_of_documents(nano, kind, groups):
         assert got["group_tokens"][p] == one["tokens"]
         np.testing.assert_allclose(got["group_sum_abs"][p], one["sum_abs"], rtol=1e-3, atol=1e-5)
         np.testing.assert_array_equal(got["group_routed_tokens"][p], one["routed_tokens"])
-        assert got["source"][p] in ("", *(d.meta["source"] for d in own.documents))
+        assert {got["source"][p]} == {d.meta["source"] for d in own.documents}
+    assert set(got["source"]) == {"x", "y"}
     assert (got["group_sampled"].sum(0) > 0).all()
     assert (got["group_above"][..., 0] >= got["group_above"][..., 1]).all()
     assert got["group_sampled"].sum(0)[0] == got["histogram"][0].sum()

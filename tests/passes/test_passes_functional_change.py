@@ -99,7 +99,6 @@ def test_experts_change_for_their_own_tokens_alone(part):
     ratio = functional_change.measure(network, whole, {}, IDS, 1, 64)[1].sum((0, 1))
     assert np.sqrt(ratio[CHANGE] / ratio[OUTPUT]) == pytest.approx(0.1, rel=1e-5)
     assert 0 < sums[..., CHANGE].sum() < ratio[CHANGE]
-    slots = 2 * sum(len(ids) - 1 for ids in IDS)
     if part == "gate_up":  # every token once for each of its two experts
         block = network.model.layers[1].mlp.experts
         seen = []
@@ -107,9 +106,7 @@ def test_experts_change_for_their_own_tokens_alone(part):
             for ids in IDS:
                 network.model(input_ids=torch.tensor(np.array(ids, np.int64))[None])
         read = sum(2 * x[1:].double().square().sum() for x in seen)
-        assert sums[..., INPUT].sum() == pytest.approx(float(read), rel=1e-4) and slots == 2 * sum(
-            len(x) - 1 for x in seen
-        )
+        assert sums[..., INPUT].sum() == pytest.approx(float(read), rel=1e-4)
 
 
 def test_a_change_of_what_is_no_linear_layer_is_not_watched():

@@ -148,7 +148,7 @@ def test_gradients_of_sources_that_point_the_same_way_and_not(tmp_path):
     pd.testing.assert_frame_equal(domains, alone, rtol=1e-6, atol=1e-9)
 
 
-def test_gradients_of_a_group_of_two_sources_are_neither_s(tmp_path):
+def test_a_group_of_two_sources_counts_for_neither(tmp_path):
     x, y = noisy_gradients(np.random.default_rng(6), 0.0, 8, modules=2, domains=("x", "y")).values()
     code = x, ["a"] * 3 + ["b"] * 5
     math = y, ["c"] * 8

@@ -1,6 +1,5 @@
 """The format warm-up: the stop token is learned, base and LoRA become one, a kill loses nothing."""
 
-import json
 import os
 import signal
 from pathlib import Path
@@ -172,4 +171,4 @@ def test_losses_of_parts_are_means_over_documents(nano):
         wanted["stop"].append(nats[-1])
     result = format_warmup.part_losses(network, documents)
     assert result == pytest.approx({part: np.mean(values) for part, values in wanted.items()}, rel=1e-4)
-    assert json.dumps(result)
+    assert {type(value) for value in result.values()} == {float}, "a record of JSON"

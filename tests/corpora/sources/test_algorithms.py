@@ -18,7 +18,7 @@ def test_a_file_is_a_group(tmp_path):
     assert list(algorithms._of_file(root / "math" / "halve.py", root, 99)) == []
 
 
-def test_the_package_has_many_files_of_several_ways():
+def test_the_package_has_many_files_and_some_have_several_functions():
     made = [record for record in algorithms.documents(None, 0, max_chars=500) if isinstance(record, dict)]
     groups = {record["group"] for record in made}
     assert 100 < len(groups) < len(made) and all(record["licence"] == "MIT" for record in made)

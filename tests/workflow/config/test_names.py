@@ -21,7 +21,7 @@ WRONG = {  # overlay of config.yaml -> key, found, allowed (parts of the line)
     "figures: {method_comparison: {score: los_content}}": (
         "method_comparison.score",
         "'los_content'",
-        "mean loss_content?",
+        "did you mean loss_content?",
     ),
     "hardware: {card: h200, cards_per_job: {smolm2: 2}}": (
         "hardware.cards_per_job.smolm2",
