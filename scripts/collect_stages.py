@@ -22,7 +22,7 @@ def collect_stages(curves: str, stages: str, adapters: list[str], protection: st
 
     from implicit_sparsity.storage import tables
 
-    promises = kept_promises(tables.read_table(protection, empty=True)) if protection else {}
+    protection_of = protection_columns(tables.read_table(protection, empty=True)) if protection else {}
     records, steps, seen = [], [], {}
     for folder in job.listed(adapters):
         record = read_stage(folder)
@@ -30,7 +30,7 @@ def collect_stages(curves: str, stages: str, adapters: list[str], protection: st
         if tuple(identity.values()) in seen:
             raise InputError(f"the same stage as {seen[tuple(identity.values())]}", path=folder)
         seen[tuple(identity.values())] = folder
-        records.append(record | promises.get((record["model"], Path(folder).name), {}))
+        records.append(record | protection_of.get((record["model"], Path(folder).name), {}))
         curve = tables.read_table(f"{folder}/learning_curve.csv", needs=CURVE)
         for position, key in enumerate(KEYS):
             curve.insert(position, key, identity[key])
@@ -39,7 +39,7 @@ def collect_stages(curves: str, stages: str, adapters: list[str], protection: st
     tables.write_table(stages, pd.DataFrame(records))
 
 
-def kept_promises(table) -> dict:
+def protection_columns(table) -> dict:
     """(model, checkpoint) -> {protection.<kind>.<measure>_<inputs>: value}: of all layers and all old domains
     together, of all weights ("all") and of each kind."""
     table = table[(table["layer"] == -1) & (table["domain"].isna() | (table["domain"] == ""))]

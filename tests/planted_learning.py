@@ -102,16 +102,29 @@ def spectra_store(path, rng, model, domains=DOMAINS):
 
 def change_store(path, rng, model, checkpoint, size, domains=DOMAINS):
     """A stage whose weights change outputs by ``size``, and keep off three quarters of what they read."""
+    scale = np.array([4.0, 3.0, 1.0, 0.0, size**2])
     names = [
         f"layers.{layer}.{part}" for layer in range(LAYERS) for part in ("self_attn.q_proj", "mlp.down_proj")
     ]
-    splits = [(domain, split) for domain in domains[:-1] for split in ("select", "held_out")]
-    splits += [(domains[-1], "held_out")]
-    scale = np.array([4.0, 3.0, 1.0, 0.0, size**2])
-    values = {key: scale * rng.uniform(0.8, 1.2, size=(12, len(names), 5)) for key in splits}
-    groups = {key: [str(i) for i in range(12)] for key in splits}
-    arrays, coords = functional_change.as_store(values, groups, names, list(domains))
-    roles = {"old": list(domains[:-1]), "new": domains[-1], "protected": names}
+    values = {key: scale * rng.uniform(0.8, 1.2, size=(12, len(names), 5)) for key in splits(domains)}
+    return write_change(path, values, names, names, model, checkpoint)
+
+
+def splits(domains) -> list:
+    """(domain, split) that a store of functional_change has after a stage; the last domain is new."""
+    old = [(domain, split) for domain in domains[:-1] for split in ("select", "held_out")]
+    return [*old, (domains[-1], "held_out")]
+
+
+def write_change(path, values, names, protected, model, checkpoint, groups=None):
+    """A store of functional_change; ``values``: (domain, split) -> sums [document, weight, quantity].
+
+    names: of the weights; protected: of those with a promise. groups: of the documents of every split.
+    """
+    owners = {key: groups or list(map(str, range(len(part)))) for key, part in values.items()}
+    domains = list(dict.fromkeys(domain for domain, _ in values))
+    arrays, coords = functional_change.as_store(values, owners, names, domains)
+    roles = {"old": domains[:-1], "new": domains[-1], "protected": protected}
     return str(write_store(path, arrays, coords, attrs(model, checkpoint) | {"options": {}} | roles))
 
 

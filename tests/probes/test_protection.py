@@ -2,27 +2,23 @@
 
 import numpy as np
 import pytest
-from collect_stages import kept_promises
+from collect_stages import protection_columns
+from planted_learning import splits, write_change
 from probe_table import probe_table
 
-from implicit_sparsity.measurements.functional_change import as_store
 from implicit_sparsity.metrics import clusters
 from implicit_sparsity.passes.functional_change import QUANTITIES
 from implicit_sparsity.probes.protection import ratio
-from implicit_sparsity.storage.store import write_store
 from implicit_sparsity.storage.tables import read_table
 
 NAMES = ["layers.0.mlp.down_proj", "layers.1.mlp.down_proj", "layers.1.self_attn.q_proj"]
-DOMAINS = ["code", "math", "medical"]
-SPLITS = [(domain, split) for domain in DOMAINS for split in ("select", "held_out")][:-2]
-SPLITS += [("medical", "held_out")]
 
 
 def planted(documents=12):
     """Every document reads 4 and says 1 a weight; down changes it by .1, q by .2 (.5 of medical, which is
     new); of down 3 of 4 are held on select, 2 of 4 held out, of math 1 of 4."""
     values = {}
-    for domain, split in SPLITS:
+    for domain, split in splits(["code", "math", "medical"]):
         part = np.zeros((documents, len(NAMES), len(QUANTITIES)))
         part[..., QUANTITIES.index("input")], part[..., QUANTITIES.index("output")] = 4, 1
         held = 3 if split == "select" else 1 if domain == "math" else 2
@@ -33,11 +29,9 @@ def planted(documents=12):
 
 
 def table(tmp_path, values, groups=None):
-    groups = groups or {key: [f"g{i}" for i in range(len(part))] for key, part in values.items()}
-    attrs = {"model": "nano", "checkpoint": "orthogonal.o.seed0.stage3", "domain": "", "revision": "r"}
-    attrs |= {"model_sha256": "s", "old": DOMAINS[:2], "new": DOMAINS[2], "protected": NAMES[:2]}
-    store = write_store(tmp_path / "s.zarr", *as_store(values, groups, NAMES, DOMAINS), attrs)
-    probe_table(str(tmp_path / "t.csv"), probe="protection", functional_change=[str(store)])
+    at = "nano", "orthogonal.o.seed0.stage3"
+    store = write_change(tmp_path / "s.zarr", values, NAMES, NAMES[:2], *at, groups)
+    probe_table(str(tmp_path / "t.csv"), probe="protection", functional_change=[store])
     return read_table(tmp_path / "t.csv")
 
 
@@ -66,8 +60,7 @@ def test_planted_ratios_are_exact_and_old_domains_pooled(tmp_path):
 
 
 def test_few_groups_are_counted_and_not_trusted(tmp_path):
-    values = planted(6)
-    frame = table(tmp_path, values, {key: list("aabbcc") for key in values})
+    frame = table(tmp_path, planted(6), list("aabbcc"))
     row = value(frame, "down", "change", "held_out")
     assert row["groups"].item() == 6 and row["n"].item() == 12 and not row["trusted"].any()
 
@@ -85,9 +78,9 @@ def test_the_interval_of_a_ratio_is_that_of_the_mean_where_denominators_are_equa
 
 
 def test_stages_get_a_column_a_kind(tmp_path):
-    promises = kept_promises(table(tmp_path, planted()))
-    assert list(promises) == [("nano", "orthogonal.o.seed0.stage3")]
-    columns = promises["nano", "orthogonal.o.seed0.stage3"]
+    columns_of = protection_columns(table(tmp_path, planted()))
+    assert list(columns_of) == [("nano", "orthogonal.o.seed0.stage3")]
+    columns = columns_of["nano", "orthogonal.o.seed0.stage3"]
     assert columns["protection.down.energy_made"] == pytest.approx(0.75)
     assert columns["protection.q.change_new"] == pytest.approx(0.5)
     assert columns["protection.all.change_held_out"] == pytest.approx(0.02**0.5)
