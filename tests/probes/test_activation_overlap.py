@@ -1,13 +1,17 @@
-"""Overlap, hubs and sparsity of planted stores: sets known by construction, intervals, controls, damage."""
+"""Overlap of planted stores: sets known by construction, intervals, controls, damage, sources of a domain."""
 
 import numpy as np
 import pandas as pd
 import pytest
-from planted import noisy_scores, planted_sets, write_scores
+from planted import PAIR, noisy_scores, planted_sets, write_scores
 from probe_table import probe_table
 
 from implicit_sparsity.errors import InputError
+from implicit_sparsity.metrics import pairs
 from implicit_sparsity.metrics.overlap import chance_iou
+from implicit_sparsity.storage.tables import read_table
+
+SETS = planted_sets(2, 200, 20, 0, domains=("one", "other", "third", "fourth"))
 
 
 def table(folder, probe, scores, controls=None, options=None, **more):
@@ -28,16 +32,16 @@ def test_planted_sets_are_recovered(tmp_path):
     """Of 20 neurons a domain 5 are shared: between domains 5 / 35, within a domain all."""
     result = table(tmp_path, "activation_overlap", planted_sets(3, 200, 20, 5), options={"k": [20]})
     iou = result[result["measure"] == "iou"]
-    pairs = iou[iou["domain_a"] != iou["domain_b"]]
-    values = {q: set(part["value"].round(9)) for q, part in pairs.groupby("quantity")}
+    between = iou[iou["domain_a"] != iou["domain_b"]]
+    values = {q: set(part["value"].round(9)) for q, part in between.groupby("quantity")}
     assert values["signal"] == {round(5 / 35, 9)} and values["ceiling"] == {1.0}
     assert values["floor"] == {round(chance_iou(200, 20), 9)}
     expected = (1 - 5 / 35) / (1 - chance_iou(200, 20))
-    np.testing.assert_allclose(pairs[pairs["quantity"] == "sep"]["value"], expected)
-    assert (pairs[pairs["quantity"] == "sep"]["n"] == 48).all()  # two domains, two halves, 12 documents
-    hub = pairs[pairs["quantity"] == "floor_hub"]["value"]
+    np.testing.assert_allclose(between[between["quantity"] == "sep"]["value"], expected)
+    assert (between[between["quantity"] == "sep"]["n"] == 48).all()  # two domains, two halves, 12 documents
+    hub = between[between["quantity"] == "floor_hub"]["value"]
     assert (hub > chance_iou(200, 20)).all() and (hub < 0.3).all()
-    permuted = pairs[pairs["quantity"] == "sep_permuted"]
+    permuted = between[between["quantity"] == "sep_permuted"]
     assert (permuted["low"] <= 0).all() and (permuted["high"] >= 0).all()
     for column in ("low", "high", "unit", "n", "tokens", "control"):
         assert column in result
@@ -104,3 +108,102 @@ def test_a_layer_of_zeros_is_undefined_and_no_error(tmp_path):
     assert dead["value"].isna().all()
     alive = result[(result["layer"] == 0) & (result["quantity"] == "signal")]
     assert alive["value"].notna().all()
+
+
+# Sources of a domain
+
+
+def measured(folder, domains, controls=None, options=None, **more):
+    table(folder, "activation_overlap", domains, controls, options or {"k": [20]}, **more)
+    return read_table(folder / "activation_overlap.csv")
+
+
+def documents(*given):
+    """(source, scores) of each document, from (source, scores, documents) of each source."""
+    return [(source, scores) for source, scores, count in given for _ in range(count)]
+
+
+def quantity(rows, name, measure="iou"):
+    return rows[(rows["quantity"] == name) & (rows["measure"] == measure)]
+
+
+def test_sources_of_the_same_and_of_other_neurons(tmp_path):
+    """code's sources use the same neurons, SEP 0; math's use others, SEP of the whole way from 1 to 0."""
+    code = documents(("a", SETS["one"], 12), ("b", SETS["one"], 12))
+    math = documents(("c", SETS["other"], 12), ("d", SETS["third"], 12))
+    result = measured(tmp_path, {"code": code, "math": math})
+    own = pairs.of_sources(result, one_domain=True)
+    assert {tuple(row) for row in own[PAIR].to_numpy()} == {
+        ("code", "a", "code", "b"),
+        ("math", "c", "math", "d"),
+    }
+    assert set(own["measure"]) == {"iou", "weighted_jaccard"}
+    sep = quantity(own, "sep").set_index("domain_a")
+    np.testing.assert_allclose(sep.loc["code", "value"], 0, atol=1e-9)
+    np.testing.assert_allclose(sep.loc["math", "value"], 1 / (1 - chance_iou(200, 20)))
+    assert (sep["low"] <= sep["value"]).all() and (sep["value"] <= sep["high"]).all()
+    assert set(quantity(own, "ceiling")["value"]) == {1.0}
+    assert {"floor", "floor_hub", "sep_hub", "permuted", "sep_permuted"} <= set(own["quantity"])
+    assert set(own["n"]) == {48} and set(own["groups"]) == {12} and own["trusted"].all()
+    assert set(own["tokens"]) == {12 * (1000 // 24)}
+    across = pairs.of_sources(result, one_domain=False)
+    assert len(across[PAIR].drop_duplicates()) == 4
+    np.testing.assert_allclose(quantity(across, "sep")["value"], 1 / (1 - chance_iou(200, 20)))
+
+
+def test_rows_of_domains_are_those_without_sources(tmp_path):
+    plain = {name: SETS[name] for name in ("one", "other")}
+    given = {name: documents(("a", x, 6), ("b", x, 6)) for name, x in plain.items()}
+    whole = pairs.of_domains(measured(tmp_path / "given", given))
+    alone = measured(tmp_path / "plain", plain, groups=12)
+    assert len(pairs.of_domains(alone)) == len(alone) and pairs.of_sources(alone, True).empty
+    pd.testing.assert_frame_equal(whole.reset_index(drop=True), alone, rtol=1e-6)
+
+
+@pytest.mark.parametrize("where", ["one source", "half", "several in a part"])
+def test_a_domain_of_one_source_has_no_rows_of_sources(tmp_path, where):
+    given = {"one source": ["a"] * 12, "half": ["a"] * 11 + [""], "several in a part": [""] * 12}[where]
+    code = [(name, SETS["one"]) for name in given]
+    math = documents(("c", SETS["other"], 6), ("d", SETS["other"], 6))
+    result = measured(tmp_path, {"code": code, "math": math})
+    assert set(result.loc[result["source_a"] != "", "domain_a"]) == {"math"}
+    assert len(pairs.of_domains(result)[["domain_a", "domain_b"]].drop_duplicates()) == 3
+
+
+def test_few_documents_have_a_value_and_no_interval(tmp_path):
+    """The larger source gives as many documents as the smaller one has."""
+    code = documents(("a", SETS["one"], 12), ("b", SETS["other"], 3), ("c", SETS["third"], 5))
+    own = pairs.of_sources(measured(tmp_path, {"code": code, "math": SETS["fourth"]}, groups=20), True)
+    sep = (
+        quantity(own, "sep")
+        .groupby(["source_a", "source_b"])[["value", "low", "groups", "n", "trusted"]]
+        .first()
+    )
+    assert sep["value"].notna().all() and not sep["trusted"].any()
+    assert sep["low"].notna().to_dict() == {("a", "b"): False, ("a", "c"): True, ("b", "c"): False}
+    assert sep["groups"].to_dict() == {("a", "b"): 3, ("a", "c"): 5, ("b", "c"): 3}
+    assert sep["n"].to_dict() == {("a", "b"): 12, ("a", "c"): 20, ("b", "c"): 12}
+
+
+@pytest.mark.parametrize("larger", [18, 27, 33])
+def test_sources_of_one_distribution_and_unequal_size_have_sep_near_zero(tmp_path, larger):
+    rng = np.random.default_rng(3)
+    use = rng.lognormal(0, 0.5, (16, 200))
+    names = ["a"] * larger + ["b"] * (36 - larger)
+    code = [(name, use * rng.lognormal(0, 0.8, (2, *use.shape))) for name in names]
+    own = pairs.of_sources(
+        measured(tmp_path, {"code": code, "math": use}, groups=36, options={"k": [20], "draws": 8}), True
+    )
+    assert set(own["groups"]) == {36 - larger} and set(own["tokens"]) == {(36 - larger) * (1000 // 36)}
+    assert 0.5 < quantity(own, "ceiling", "weighted_jaccard")["value"].mean() < 0.8
+    assert abs(quantity(own, "sep", "weighted_jaccard")["value"].mean()) < 0.05
+    assert larger == 33 or abs(quantity(own, "sep")["value"].mean()) < 0.1
+
+
+def test_controls_of_sources_but_not_of_matched_tokens(tmp_path):
+    code = documents(("a", SETS["one"], 6), ("b", SETS["other"], 6))
+    math = documents(("c", SETS["third"], 6), ("d", SETS["third"], 6))
+    both = {"code": code, "math": math}
+    result = measured(tmp_path, both, {"bare": both, "matched": both})
+    assert set(pairs.of_sources(result, True)["control"]) == {"", "bare"}
+    assert set(result["control"]) == {"", "bare", "matched"}

@@ -1,15 +1,15 @@
-"""Gradient probe: planted means, scatter and directions; labels that mean nothing; stores that do not fit."""
+"""Gradient probe: planted means, scatter and directions; labels that mean nothing; sources; broken stores."""
 
 import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
-from planted import DOMAINS, noisy_gradients, write_gradients
+from planted import DOMAINS, PAIR, noisy_gradients, write_gradients
 from probe_table import probe_table
 
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.metrics import gradients
+from implicit_sparsity.metrics import gradients, pairs
 from implicit_sparsity.options import load
 from implicit_sparsity.passes import gradient_sketches
 from implicit_sparsity.storage.store import open_store
@@ -18,16 +18,15 @@ from implicit_sparsity.storage.tables import read_table
 QUICK = {"resamples": 200, "permutations": 40, "k": (2,)}
 
 
-def measure(folder, planted, columns=4, names=None, **options):
+def measure(folder, planted, columns=4, names=None, sources=None, **options):
     """Table of stores with ``planted``: domain -> sketches [half, document, module, dim].
 
-    names: of groups.
+    names: of groups. sources: domain -> source of each document.
     """
-    how = {"columns": columns, "names": names}
-    datasets = {
-        domain: open_store(write_gradients(folder / f"{domain}.zarr", values, domain, **how))
-        for domain, values in planted.items()
-    }
+    datasets, how = {}, {"columns": columns, "names": names}
+    for domain, values in planted.items():
+        more = how | {"sources": (sources or {}).get(domain)}
+        datasets[domain] = open_store(write_gradients(folder / f"{domain}.zarr", values, domain, **more))
     return pd.DataFrame(load("probes", "gradient_overlap", **QUICK | options).rows(datasets))
 
 
@@ -220,3 +219,46 @@ def test_table_of_stores(tmp_path):
     with pytest.raises(InputError, match="damaged"):
         probe_table(str(tmp_path / "x.csv"), probe="gradient_overlap", options=QUICK, gradients=stores)
     assert not (tmp_path / "x.csv").exists()
+
+
+# Sources of a domain
+
+
+def test_gradients_of_sources_that_point_the_same_way_and_not(tmp_path):
+    """code's two sources have one mean gradient; math's have two, at a right angle."""
+    names = ("x", "y", "z")
+    x, y, z = noisy_gradients(
+        np.random.default_rng(5), 0.0, 16, modules=20, noise=2.0, domains=names
+    ).values()
+    planted = {"code": x, "math": np.concatenate([y[:, :8], z[:, :8]], axis=1)}
+    sources = {"code": ["a"] * 8 + ["b"] * 8, "math": ["c"] * 8 + ["d"] * 8}
+    result = measure(tmp_path, planted, sources=sources)
+    own, other = (pairs.of_sources(result, one) for one in (True, False))
+    assert set(own["measure"]) == set(other["measure"]) == {"cosine"}
+    assert {"signal", "ceiling", "sep", "floor_d_eff", "permuted", "sketch_error"} <= set(own["quantity"])
+    means = part(own, "disattenuated", own=True)
+    for domain, truth in (("code", 1), ("math", 0)):
+        rows = means[means["domain_a"] == domain]
+        assert len(rows) == 21 and rows["value"].mean() == pytest.approx(truth, abs=0.06)
+        assert ((rows["low"] <= truth) & (truth <= rows["high"])).mean() > 0.85
+    apart = part(other, "disattenuated")
+    assert len(apart[PAIR].drop_duplicates()) == 4 and abs(apart["value"].mean()) < 0.06
+    assert set(own["n"]) == {16} and set(own["groups"]) == {16} and own["trusted"].all()
+    alone = measure(tmp_path / "alone", planted)
+    domains = pairs.of_domains(result).reset_index(drop=True)
+    assert (alone["source_a"] == "").all() and (alone["source_b"] == "").all()
+    pd.testing.assert_frame_equal(domains, alone, rtol=1e-6, atol=1e-9)
+
+
+def test_a_group_of_two_sources_counts_for_neither(tmp_path):
+    x, y = noisy_gradients(np.random.default_rng(6), 0.0, 8, modules=2, domains=("x", "y")).values()
+    planted, sources = {"code": x, "math": y}, {"code": ["a"] * 3 + ["b"] * 5, "math": ["c"] * 8}
+    groups = [[0, 1, 2, 2, 3, 4, 5, 5]] * 2  # the third document of a and the first of b are one group
+    result = measure(tmp_path, planted, names=groups, sources=sources)
+    own = pairs.of_sources(result, True)
+    assert {tuple(row) for row in own[PAIR].to_numpy()} == {("code", "a", "code", "b")}
+    assert set(own["n"]) == {4} and set(own["groups"]) == {4} and not own["trusted"].any()
+    assert pairs.of_sources(result, False).empty, "math has one source"
+    few = measure(tmp_path / "few", planted, sources=sources | {"code": ["a"] + ["b"] * 7})
+    few = part(pairs.of_sources(few, True), "disattenuated", own=True)
+    assert set(few["groups"]) == {2} and few[["low", "high"]].isna().all(axis=None)
