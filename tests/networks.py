@@ -140,6 +140,13 @@ def documents(lengths=LENGTHS, seed=0):
     return [Document(ids, np.arange(len(ids)) < 3, {"stop": int(len(ids) > 3)}) for ids in rows]
 
 
+def document(ids, prompt, group=None):
+    """A document of these ids, ``prompt`` of them its prompt; a group of its own where none is named."""
+    from implicit_sparsity.corpora.tokens import Document
+
+    return Document(np.array(ids, np.uint32), np.arange(len(ids)) < prompt, {"group": group or str(ids)})
+
+
 def network(kind, **more):
     """A frozen network with random weights, in torch's default precision."""
     import torch
@@ -148,6 +155,24 @@ def network(kind, **more):
 
     model = loading.create(CONFIGS[kind] | more, 0).to(torch.get_default_dtype())
     return model.requires_grad_(False).eval()
+
+
+def log_probabilities(model, ids):
+    """Of the token after each but the last, [T - 1, V], one sequence without padding, from plain logits, in
+    float64."""
+    import torch
+
+    ids = torch.from_numpy(np.asarray(ids).astype(np.int64))
+    return model(input_ids=ids[None]).logits[0, :-1].double().log_softmax(-1)
+
+
+def token_nats(model, ids):
+    """-log p(token | before), [T], float64; 0 of the first."""
+    import torch
+
+    ids = np.asarray(ids).astype(np.int64)
+    nats = -log_probabilities(model, ids)[range(len(ids) - 1), ids[1:]]
+    return torch.cat([nats.new_zeros(1), nats])
 
 
 def make_and_load(folder, kind: str = "llama"):

@@ -121,6 +121,18 @@ def train(nano, kind, method, gpu, folder, previous=None, settings=LAUNCHER, **m
     return folder
 
 
+def sigterm_at(cls, step, monkeypatch):
+    """SIGTERM arrives in the middle of this step of a method, for as long as ``monkeypatch`` says."""
+    count, whole = [], cls.step
+
+    def stopped(self, model):
+        count.append(whole(self, model))
+        if len(count) == step:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(cls, "step", stopped)
+
+
 def curve(folder):
     lines = (folder / "learning_curve.csv").read_text().splitlines()
     return [dict(zip(lines[0].split(","), line.split(","), strict=True)) for line in lines[1:]]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from implicit_sparsity.corpora.tokens import CONTENT, Tokens
+from implicit_sparsity.corpora.tokens import Tokens
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.measurements.base import Subject
 from implicit_sparsity.models import loading
@@ -107,19 +107,13 @@ def test_without_learning_nothing_comes_back(nano, shifted, own, tmp_path):
     np.testing.assert_allclose(many, before, atol=1e-4)
 
 
-def test_losses_are_those_of_content_tokens_one_document_at_a_time(nano, own, tmp_path):
+def test_losses_are_those_of_content_of_the_documents_that_evaluations_score(nano, own, tmp_path):
     subject = subject_of(nano, tmp_path / "s", LAST, own, [own])
     values, _ = losses(subject)
-    network, split = subject.load(), subject.shards["code"].split("eval")
-    for i in range(12):
-        document = split[i]
-        ids = torch.from_numpy(np.asarray(document.ids).astype(np.int64))
-        with torch.no_grad():
-            nats = -torch.log_softmax(network(input_ids=ids[None]).logits[0, :-1].double(), -1)
-        nats = nats[torch.arange(len(ids) - 1), ids[1:]].numpy()
-        wanted = nats[document.parts[1:] == CONTENT].mean()
-        assert values["own_stage"][0, i] == pytest.approx(wanted, rel=1e-5)
-        assert values["loss_content"][0, 0, 0, i] == pytest.approx(wanted, rel=1e-5)
+    split = subject.shards["code"].split("eval")
+    expected = content_losses(subject.load(), [split[i] for i in range(12)], 200)
+    np.testing.assert_allclose(values["own_stage"][0], expected, rtol=1e-5)
+    np.testing.assert_allclose(values["loss_content"][0, 0, 0], expected, rtol=1e-5)
     assert values["group"].tolist() == [list(range(12))], "every document of these is a group"
 
 
@@ -188,7 +182,7 @@ class Killed(Subject):
         return network
 
 
-@pytest.mark.parametrize("after", [1, 4, 6, 9])  # steps; 6 for the old domain, 6 for the unrelated one
+@pytest.mark.parametrize("after", [6, 9])  # steps; 6 for the old domain, 6 for the unrelated one
 def test_a_killed_attempt_is_taken_up(nano, shifted, own, tmp_path, after):
     whole, _ = losses(subject_of(nano, tmp_path / "whole", LAST, shifted, [own]))
     killed = subject_of(nano, tmp_path / "killed", LAST, shifted, [own], cls=Killed)
@@ -198,30 +192,7 @@ def test_a_killed_attempt_is_taken_up(nano, shifted, own, tmp_path, after):
     again = subject_of(nano, tmp_path / "killed", LAST, shifted, [own], cls=Counting)
     values, _ = losses(again)
     np.testing.assert_allclose(values["loss_content"], whole["loss_content"], rtol=1e-5)
-    assert again.attrs["trained"] == (24 if after < 6 else 12), "what was finished is not done again"
-
-
-def test_a_training_that_was_asked_to_stop_goes_on_where_it_stopped(nano, shifted, own, tmp_path):
-    """SIGTERM after the third step of six: the scores after two are noted, the other three steps follow."""
-    import os
-    import signal
-
-    class Stopped(Counting):
-        def count(self, module, given, result):
-            super().count(module, given, result)
-            if self.attrs.get("trained") == 2 * 3 and not torch.is_inference_mode_enabled():
-                os.kill(os.getpid(), signal.SIGTERM)
-
-    from implicit_sparsity.training.audit import StageFailed
-
-    whole, _ = losses(subject_of(nano, tmp_path / "whole", LAST, shifted, [own]))
-    stopped = subject_of(nano, tmp_path / "stopped", LAST, shifted, [own], cls=Stopped)
-    with pytest.raises(StageFailed, match="stopped at step 3 of 6"):
-        losses(stopped)
-    again = subject_of(nano, tmp_path / "stopped", LAST, shifted, [own], cls=Counting)
-    values, _ = losses(again)
-    np.testing.assert_allclose(values["loss_content"], whole["loss_content"], rtol=1e-4)
-    assert again.attrs["trained"] == 24 - 2 * 3
+    assert again.attrs["trained"] == 12, "the domain that was finished is not taught again"
 
 
 def test_what_does_not_fit_is_refused(nano, own, tmp_path):
