@@ -10,6 +10,9 @@ import yaml
 from implicit_sparsity.planning import costs, shapes
 
 CONFIG = yaml.safe_load((Path(__file__).parents[1] / "config.yaml").read_text())
+LENGTH = CONFIG["tokens"]["max_length"]
+DOMAINS = len(CONFIG["domains"])
+COMPARED = DOMAINS - bool(CONFIG["reference"])  # all but the reference set
 WHOLE = ("models", "domains", "orders", "methods")  # sections that are given whole; others are laid over
 
 

@@ -3,21 +3,37 @@
 import json
 
 import numpy as np
+import pandas as pd
 
 from implicit_sparsity.storage.store import write_store
 
 DOMAINS = ("code", "math", "medical", "general")
 TOKENS = 1000
+PAIR = ["domain_a", "source_a", "domain_b", "source_b"]  # columns that say what is compared
 
 
 def metadata(text="planted"):
     return {"long_name": text, "units": "1"}
 
 
-def clustered(rng, groups, correlation):
-    """Values of documents, standard normal, those of one group as correlated as that; groups: [n] names."""
+def one(table, **keys) -> dict:
+    """The one row of a table, or of a list of rows, that has these values; "" is an empty cell, too."""
+    table = pd.DataFrame(table)
+    for name, value in keys.items():
+        table = table[(table[name] == value) | (table[name].isna() & (value == ""))]
+    assert len(table) == 1, table
+    return table.iloc[0].to_dict()
+
+
+def clustered(rng, groups, correlation, columns=()):
+    """Values of documents, [n, *columns], standard normal, those of one group as correlated as that.
+
+    groups: [n] names.
+    """
     place = np.unique(groups, return_inverse=True)[1]
-    shared, own = rng.standard_normal(place.max() + 1), rng.standard_normal(len(place))
+    if place.max() + 1 == len(place):  # a group of one shares its part with none
+        return rng.standard_normal((len(place), *columns))
+    shared, own = (rng.standard_normal((n, *columns)) for n in (place.max() + 1, len(place)))
     return np.sqrt(correlation) * shared[place] + np.sqrt(1 - correlation) * own
 
 

@@ -17,7 +17,7 @@ def documents(rng, sizes=(24, 24, 24)):
     return [(3 + 0.5 * rng.normal(size=n), rng.normal(size=n), rng.normal(size=n)) for n in sizes]
 
 
-def clustered(rng, names, correlation=0.9):
+def clustered_documents(rng, names, correlation=0.9):
     """The same, documents of a group as correlated as that; names: of each domain its documents' groups."""
     make = planted.clustered
     return [(3 + 0.5 * make(rng, g, correlation), *(make(rng, g, correlation) for _ in "ab")) for g in names]

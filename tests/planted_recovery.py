@@ -1,18 +1,12 @@
 """Stores of relearning in which a known share of what was forgotten comes back."""
 
 import numpy as np
-from planted import metadata
+from planted import clustered, metadata
 
 from implicit_sparsity.storage.store import write_store
 
 TAUGHT = (0, 10, 50)
 OPTIONS = {"documents": [10, 50], "relearn": [10, 50]}
-
-
-def clustered(rng, groups, each, spread=0.1, correlation=0.9):
-    """Noise of documents, ``each`` of every group; what a group shares is ``correlation`` of its variance."""
-    own = rng.normal(size=groups * each) * np.sqrt(1 - correlation)
-    return spread * (own + np.repeat(rng.normal(size=groups), each) * np.sqrt(correlation))
 
 
 def relearning_store(path, rng, model, checkpoint, old, back=0.5, forgotten=0.4, groups=12, each=2, **more):
@@ -22,8 +16,9 @@ def relearning_store(path, rng, model, checkpoint, old, back=0.5, forgotten=0.4,
     base = checkpoint == "base"
     loss = np.full((len(old), 2, len(TAUGHT), groups * each), np.nan)
     own = np.full((len(old), groups * each), np.nan)
+    names = np.repeat(np.arange(groups), each)
     for d in range(len(old)):
-        stage, lost, first, rest, other = (clustered(rng, groups, each) for _ in range(5))
+        stage, lost, first, rest, other = 0.1 * clustered(rng, names, 0.9, (5,)).T
         stage, lost = 2 + 3 * stage, forgotten + lost
         final = 0.5 + stage if base else stage + lost
         given = {10: 0.02, 50: 0.1} if base else {10: back / 2 * lost, 50: back * lost}
@@ -35,11 +30,7 @@ def relearning_store(path, rng, model, checkpoint, old, back=0.5, forgotten=0.4,
     arrays = {
         "loss_content": (("domain", "source", "taught", "document"), loss, metadata()),
         "own_stage": (("domain", "document"), own, metadata()),
-        "group": (
-            ("domain", "document"),
-            np.tile(np.repeat(np.arange(groups), each), (len(old), 1)),
-            metadata(),
-        ),
+        "group": (("domain", "document"), np.tile(names, (len(old), 1)), metadata()),
     }
     coords = {
         "domain": (("domain",), np.array(old), metadata()),

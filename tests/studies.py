@@ -109,6 +109,11 @@ def finished_jobs(output: str) -> list[str]:
     return re.findall(r"^Finished jobid: \d+ \(Rule: (\w+)\)", output, re.M)
 
 
+def planned_jobs(output: str) -> dict[str, int]:
+    """{rule: jobs} of what a dry run said, with their "total"."""
+    return {rule: int(jobs) for rule, jobs in re.findall(r"^(\w+) +(\d+)$", output, re.M)}
+
+
 def artifacts(folder: Path) -> dict:
     """{path: bytes} of results/, without what may differ."""
     results, result = Path(folder) / "results", {}

@@ -155,8 +155,8 @@ def test_a_separation_without_a_null_has_no_noise_floor_and_without_a_value_is_s
 
 
 def test_a_model_trained_here_is_called_so():
-    reported = "; trained from scratch here, says nothing of a pretrained model"
-    assert base.origin(pd.DataFrame({"revision": ["scratch-1"]})) == reported
+    origin = "; trained from scratch here, says nothing of a pretrained model"
+    assert base.origin(pd.DataFrame({"revision": ["scratch-1"]})) == origin
     assert base.origin(pd.DataFrame({"revision": ["r"]})) == base.origin(pd.DataFrame({"x": [1]})) == ""
     (piece,) = separation(OVERLAPS.assign(revision="scratch-1")).evidence
-    assert piece.detail.endswith(reported)
+    assert piece.detail.endswith(origin)

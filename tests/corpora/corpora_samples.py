@@ -73,6 +73,12 @@ def plant_wheel(monkeypatch, tmp_path, package: str, files: dict[str, bytes]) ->
     return path
 
 
+def evals_row(text: str, ideal) -> dict:
+    """A sample as files of the wheel of evals have it."""
+    instruction = {"role": "system", "content": "Answer."}
+    return {"input": [instruction, {"role": "user", "content": text}], "ideal": ideal}
+
+
 def json_lines(*rows) -> bytes:
     """The rows as a JSON Lines file."""
     return "".join(json.dumps(row) + "\n" for row in rows).encode()

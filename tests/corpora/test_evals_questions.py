@@ -2,16 +2,12 @@
 
 import re
 
-from corpora_samples import json_lines, plant_wheel
+from corpora_samples import evals_row, json_lines, plant_wheel
 
 from implicit_sparsity.corpora import evals_questions
 from implicit_sparsity.corpora.records import Dropped, check
 
 LAYOUT = re.compile(r"(.+)\? A (.+) B (.+)")
-
-
-def row(text):
-    return {"input": [{"content": "Answer."}, {"content": text}], "ideal": 1}
 
 
 def record(number, row, prompt, *choices):
@@ -23,7 +19,9 @@ def documents(limit=None, seed=0, max_chars=None):
 
 
 def test_what_has_another_layout_or_is_too_long_is_dropped(monkeypatch, tmp_path):
-    text = json_lines(row("What?"), row("Which ? A one  B two "), row("Which long one? A 1 B 2"))
+    text = json_lines(
+        evals_row("What?", 1), evals_row("Which ? A one  B two ", 1), evals_row("Which long one? A 1 B 2", 1)
+    )
     plant_wheel(monkeypatch, tmp_path, "evals", {"q.jsonl": text})
     other, long, made = documents(max_chars=9)
     assert (other, long) == (evals_questions.DROPPED, Dropped("over max_chars"))
@@ -34,7 +32,7 @@ def test_what_has_another_layout_or_is_too_long_is_dropped(monkeypatch, tmp_path
 
 
 def test_fewer_are_the_first_of_the_same_order(monkeypatch, tmp_path):
-    text = json_lines(*(row(f"Number {i}? A no B yes") for i in range(20)))
+    text = json_lines(*(evals_row(f"Number {i}? A no B yes", 1) for i in range(20)))
     plant_wheel(monkeypatch, tmp_path, "evals", {"q.jsonl": text})
     whole = documents()
     assert documents(limit=5) == whole[:5] and len(whole) == 20

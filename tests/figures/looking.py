@@ -58,6 +58,11 @@ def drawn(name, tables, **options):
     return frame, drawing.picture(frame)
 
 
+def note(picture) -> str:
+    """The text beside the panels, in one line."""
+    return " ".join(text.get_text() for text in picture.texts).replace("\n", " ")
+
+
 def texts(picture):
     """Every text that is drawn, with its box in pixels."""
     result = [*picture.texts, *(text for legend in picture.legends for text in legend.get_texts())]

@@ -3,7 +3,7 @@
 import numpy as np
 import planted_learning
 import pytest
-from looking import drawn, frame_of, lines
+from looking import drawn, frame_of, lines, note
 from matplotlib.colors import same_color
 
 from implicit_sparsity.errors import InputError
@@ -32,7 +32,7 @@ def test_critical_sparsity_draws_the_frame(tables):
     np.testing.assert_allclose(written, sorted(100 * masks["value"]), atol=0.51)
     assert len(masks) == 5 * 4 * frame["model"].nunique()
     moved = frame.loc[frame["quantity"] == "numerical", "value"].max()
-    reported = " ".join(text.get_text() for text in picture.texts).replace("\n", " ")
+    reported = note(picture)
     assert moved > 0 and f"moves it by up to {moved:.2g}" in reported and "(12 of a domain)" in reported
 
 

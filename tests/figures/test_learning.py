@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from looking import drawn, lines
+from looking import drawn, lines, note
 from planted import BASE
 
 from implicit_sparsity.figures import base
@@ -67,7 +67,7 @@ def test_forgetting_draws_the_frame_with_intervals_and_a_line_per_front(tables):
     assert all((np.diff(x) > 0).all() for x in fronts.values())
     table = read_table(tables / "fronts.csv")
     assert points_drawn == set(zip(table["learned_gain"], table["forgetting"]))
-    reported = " ".join(text.get_text() for text in picture.texts).replace("\n", " ")
+    reported = note(picture)
     assert ("n = 1 seed" in reported) == (frame["seeds"].max() == 1)
     assert ("n = 3 seeds" in reported) == (frame["seeds"].max() == 3)
 
@@ -151,7 +151,7 @@ def test_loss_curves_of_many_settings_are_one_line_a_method(one, tmp_path):
     losses = own.groupby("step")["loss_content"].mean().to_numpy()
     np.testing.assert_allclose(rows["mean"], losses + 44.5)
     np.testing.assert_allclose(rows["high"] - rows["low"], 29)
-    reported = " ".join(text.get_text() for text in picture.texts).replace("\n", " ")
+    reported = note(picture)
     assert "n = 30 runs" in reported
 
 
@@ -236,5 +236,5 @@ def test_recovery_falls_from_what_was_forgotten_to_what_does_not_come_back(one):
             difference = rows["", 0, "forgotten"] - own.get_ydata()[-1]
             assert difference == pytest.approx(rows["own", 50, "recovered"])
         assert set(part["n"]) == {72 if domain == "all" else 24} and set(part["groups"]) == {12}
-    note = " ".join(text.get_text() for text in picture.texts).replace("\n", " ")
-    assert "n = 24 documents of a domain in 12 groups" in note and "Unrelated: knowledge" in note
+    reported = note(picture)
+    assert "n = 24 documents of a domain in 12 groups" in reported and "Unrelated: knowledge" in reported

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from looking import draw, drawn, frame_of, lines
+from looking import draw, drawn, frame_of, lines, note
 
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.metrics import pairs
@@ -104,7 +104,7 @@ def test_a_cosine_of_noise_alone_stands_at_the_edge_and_flattens_nothing(one, va
     ]
     assert edges == [[[1, 1.1 if value > 0 else -1.1]]]
     assert not [c for ax in usual.axes for c in ax.collections if c.get_gid() == "beyond"]
-    notes = [" ".join(text.get_text() for text in each.texts).replace("\n", " ") for each in (picture, usual)]
+    notes = [note(each) for each in (picture, usual)]
     assert "At the edge (carets): 1 means beyond 1.1" in notes[0] and "edge" not in notes[1]
 
 
@@ -116,7 +116,7 @@ def test_overlap_of_sources_is_the_mean_over_pairs(one):
         result = frame[frame["quantity"] == quantity]
         assert result.set_index(["k", "layer"])["mean"].to_dict() == pytest.approx(rows.to_dict())
         assert set(result["n"]) == {count} and set(result["tokens"]) == {3 * (1000 // 6)}
-    text = " ".join(text.get_text() for text in picture.texts).replace("\n", " ")
+    text = note(picture)
     assert "n = 1,000 tokens" in text and "498 tokens or more" in text
 
 
@@ -133,5 +133,5 @@ def test_hubs_are_drawn_with_chance_and_ceiling(one):
 def test_a_model_trained_from_scratch_is_called_so(one):
     """By the revision in the table; the planted mixture is one, the planted dense model is not."""
     for name, expected in (("routing_by_layer", True), ("overlap_by_width", False)):
-        note = " ".join(text.get_text() for text in drawn(name, one)[1].texts).replace("\n", " ")
-        assert ("trained from scratch" in note) == expected, note
+        text = note(drawn(name, one)[1])
+        assert ("trained from scratch" in text) == expected, text

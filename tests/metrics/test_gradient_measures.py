@@ -33,11 +33,11 @@ def copies(cosine):
 def test_copies_have_their_cosine_with_and_without_noise(cosine):
     dealt = [np.r_[0:2, 8:10, 2:4, 10:12, 4:6, 12:14, 6:8, 14:16]]  # each half: two copies of either
     result = gradient_measures.cosines_between(copies(cosine), COUNTS, np.array([3]), ZERO, dealt, 100)
-    found = {quantity: each.values[0] for (_, quantity), each in by_quantity(result).items()}
-    assert found["signal"] == pytest.approx(cosine) and found["disattenuated"] == pytest.approx(cosine)
-    assert found["ceiling"] == pytest.approx(1) and found["sep"] == pytest.approx(1 - cosine)
-    assert found["permuted"] == pytest.approx(1), "halves that are alike"
-    assert found["floor"] == pytest.approx(np.sqrt(2 / (3 * np.pi))) and found["sketch_error"] == 0
+    values = {quantity: each.values[0] for (_, quantity), each in by_quantity(result).items()}
+    assert values["signal"] == pytest.approx(cosine) and values["disattenuated"] == pytest.approx(cosine)
+    assert values["ceiling"] == pytest.approx(1) and values["sep"] == pytest.approx(1 - cosine)
+    assert values["permuted"] == pytest.approx(1), "halves that are alike"
+    assert values["floor"] == pytest.approx(np.sqrt(2 / (3 * np.pi))) and values["sketch_error"] == 0
     (ceiling, d_eff) = gradient_measures.cosines_within(copies(1.0)[:, :8, :8], [4, 4])
     assert ceiling.values == pytest.approx(1) and (d_eff.quantity, d_eff.unit) == ("d_eff", "dimensions")
 
@@ -78,8 +78,8 @@ def test_too_few_units_have_a_value_and_no_interval():
     random = np.random.default_rng(2)
     products, counts = gram(random.normal(size=(6, 9))), [2, 1, 2, 1]
     few = gradient_measures.cosines_between(products, counts, np.array([9]), ZERO, deals(random, 3, 6), 100)
-    found = by_quantity(few)
-    assert np.isfinite(found["cosine", "signal"].values) and np.isnan(found["cosine", "d_eff"].values)
-    assert np.isnan(found["cosine", "disattenuated"].bounds).all()
+    cosines = by_quantity(few)
+    assert np.isfinite(cosines["cosine", "signal"].values) and np.isnan(cosines["cosine", "d_eff"].values)
+    assert np.isnan(cosines["cosine", "disattenuated"].bounds).all()
     shared = gradient_measures.subspaces_between(products, counts, np.array([9]), deals(random, 3, 6), 2)
     assert np.isnan([each.values[0] for each in shared if each.quantity != "floor"]).all()

@@ -9,7 +9,9 @@ from implicit_sparsity.metrics.method_comparison import Comparison, Entrant, com
 
 def entrants(rng, seeds, sizes, names=None, **spread):
     """lora, and a mask that forgets 0.06 less at the same learning; names: of documents in groups."""
-    documents = planted_fronts.clustered(rng, names) if names else planted_fronts.documents(rng, sizes)
+    documents = (
+        planted_fronts.clustered_documents(rng, names) if names else planted_fronts.documents(rng, sizes)
+    )
     gains = (0.2, 0.4, 0.6)
     return {
         name: Entrant(

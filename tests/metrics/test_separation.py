@@ -3,6 +3,7 @@
 from functools import cache
 
 import numpy as np
+import planted
 import pytest
 
 from implicit_sparsity.metrics import inference, intervals, overlap, separation
@@ -28,29 +29,23 @@ def documents(rng, own=0.7, spread=0.8, topics=0.5, tokens=(40, 128), sizes=(1,)
     sizes: documents of each group, whose noise and topics have an intraclass correlation of 0.9. apart: every
     document is given as a group of its own.
     """
-    planted = np.random.default_rng(99)
-    inside = np.repeat(np.eye(len(sizes)), sizes, axis=1)  # [groups, documents]
-    hubs, loadings = planted.normal(size=N), planted.normal(size=(3, N)) / 2
+    fixed = np.random.default_rng(99)
+    names = np.repeat(np.arange(len(sizes)), sizes)
+    inside = np.eye(len(sizes))[:, names]  # [groups, documents]
+    hubs, loadings = fixed.normal(size=N), fixed.normal(size=(3, N)) / 2
     result = {}
     for domain in ("x", "y"):
-        use = hubs + own * planted.normal(size=N)
+        use = hubs + own * fixed.normal(size=N)
         result[domain] = []
         for _ in "ab":
-            noise = spread * _shared(rng, inside, N) + topics * _shared(rng, inside, 3) @ loadings
+            alone, topic = (planted.clustered(rng, names, 0.9, (n,)) for n in (N, 3))
+            noise = spread * alone + topics * topic @ loadings
             counts = rng.integers(*tokens, size=(inside.shape[1], 1))
             sums = np.exp(use + noise) * counts
             score = sums.sum(0) / counts.sum()
             add = np.eye(len(counts)) if apart else inside
             result[domain].append(separation.Half(score, add @ sums, add @ counts))
     return result
-
-
-def _shared(rng, inside, n, correlation=0.9):
-    """Standard normal numbers of each document, [D, n], correlated within groups."""
-    if len(inside) == inside.shape[1]:
-        return rng.standard_normal((len(inside), n))
-    shared, own = (rng.standard_normal((size, n)) for size in inside.shape)
-    return np.sqrt(correlation) * inside.T @ shared + np.sqrt(1 - correlation) * own
 
 
 def each(halves, draws):
@@ -102,10 +97,12 @@ def test_intervals_cover_the_truth(measure, quantity):
 @pytest.mark.parametrize("quantity", ["signal", "ceiling", "sep"])
 @pytest.mark.parametrize("sizes", [(3,) * 10, (1, 2, 3, 6) * 3], ids=["10 groups", "12 unequal groups"])
 def test_intervals_cover_where_documents_of_a_group_are_nearly_one(sizes, quantity):
-    """Groups of documents add up to one part each. By documents 65 to 93 % would be covered."""
+    """Groups of documents add up to one part each. By documents fewer are covered: of signal, 72 to 88 %."""
     _, hits = covered(0.7, 200, 300, sizes)
+    _, alone = covered(0.7, 200, 300, sizes, apart=True)
     for measure in MEASURES:
         if (measure, quantity) in hits:
+            assert alone[measure, quantity] < (0.9 if quantity == "signal" else hits[measure, quantity])
             wide = 1.0 if measure != "iou" or quantity == "ceiling" else 0.99
             assert 0.9 <= hits[measure, quantity] <= wide, (measure, hits[measure, quantity])
 

@@ -57,11 +57,11 @@ def test_dropout_is_left_out_where_peft_has_none():
     assert set(adapters.lora_config(4, 8.0, "mlp").target_modules) == MLP
 
 
-@pytest.mark.parametrize("kind, reported", [("dense", False), ("mixture", True)])
-def test_what_is_no_linear_layer_stays_frozen_and_the_log_says_so(nano, kind, reported, caplog):
+@pytest.mark.parametrize("kind, routed", [("dense", False), ("mixture", True)])
+def test_what_is_no_linear_layer_stays_frozen_and_the_log_says_so(nano, kind, routed, caplog):
     model = adapters.add_linear_lora(loading.load(nano(kind)[0]), 2, 4.0)
-    assert ("routed experts" in caplog.text) == reported
-    assert names(model) == {f"mlp.{'shared_expert.' * reported}{name}" for name in MLP}
+    assert ("routed experts" in caplog.text) == routed
+    assert names(model) == {f"mlp.{'shared_expert.' * routed}{name}" for name in MLP}
 
 
 @pytest.mark.parametrize("kind", ["dense", "mixture"])

@@ -1,7 +1,6 @@
 """An exported checkpoint is a plain model folder: transformers alone gets the checkpoint's logits from it."""
 
 import json
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -161,8 +160,8 @@ def test_the_rule_asks_for_the_stages_before_and_refuses_what_the_study_has_not(
     studies.trimmed_study(tmp_path)
     wanted = "results/exports/nano_dense/lora.forward.seed0.stage2"
     reported = studies.run(tmp_path, "-n", wanted)
-    counts = dict(re.findall(r"^(\w+) +(\d+)$", reported, re.M))
-    assert (counts["export_model"], counts["train_adapter"], counts["prepare_model"]) == ("1", "2", "1")
+    counts = studies.planned_jobs(reported)
+    assert (counts["export_model"], counts["train_adapter"], counts["prepare_model"]) == (1, 2, 1)
     assert "evaluate_checkpoint" not in counts
     reported = studies.run(tmp_path, "-n", wanted.replace("stage2", "stage3"), check=False)
     assert "found 'lora.forward.seed0.stage3', allowed: base, lora.forward.seed0.stage1" in reported

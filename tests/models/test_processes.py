@@ -41,16 +41,16 @@ def test_one_process_holds_all_and_asks_nobody():
 
 
 def test_three_processes_share_rows_sums_and_flags(tmp_path):
-    reported = workers.together(3, asked, tmp_path / "three")
-    assert [one.pop("who") for one in reported] == [[3, 0, False], [3, 1, True], [3, 2, True]]
-    rows = [one.pop("rows") for one in reported]
+    answers = workers.together(3, asked, tmp_path / "three")
+    assert [one.pop("who") for one in answers] == [[3, 0, False], [3, 1, True], [3, 2, True]]
+    rows = [one.pop("rows") for one in answers]
     assert rows == [
         [[0, 3], [0, 2], [0, 1], [0, 0]],
         [[3, 6], [2, 4], [1, 1], [0, 0]],
         [[6, 7], [4, 4], [1, 1], [0, 0]],
     ]
     everywhere = {"summed": [7, 3, -3], "largest": [7, 1, 0], "flags": {"b": [1, 0], "a": [1, 1, 0]}}
-    assert reported == [everywhere | {"none": {}}] * 3, "each has heard the same"
+    assert answers == [everywhere | {"none": {}}] * 3, "each has heard the same"
 
 
 def test_rows_are_those_that_torch_lays_out(tmp_path):

@@ -2,6 +2,7 @@
 
 import warnings
 
+import networks
 import numpy as np
 import pytest
 import torch
@@ -32,13 +33,9 @@ def documents(tokens, count=3):
 
 def loss_of(model, document, tokens):
     """From whole logits: mean nats of the completion, or without its first and its last, the stop token."""
-    ids = torch.from_numpy(document.ids.astype(np.int64))
-    start, end = int(document.prompt.sum()), len(ids)
+    start, end = int(document.prompt.sum()), len(document.ids)
     places = slice(start + 1, end - 1) if tokens == "content" else slice(start, end)
-    nats = torch.nn.functional.cross_entropy(
-        model(input_ids=ids[None]).logits[0, :-1], ids[1:], reduction="none"
-    )
-    return torch.cat([nats.new_zeros(1), nats])[places].mean()
+    return networks.token_nats(model, document.ids)[places].mean()
 
 
 def exact(folder, names, document, tokens="content"):

@@ -2,6 +2,7 @@
 
 import os
 
+import networks
 import numpy as np
 import pytest
 import torch
@@ -14,10 +15,7 @@ from implicit_sparsity.passes import evaluation, kl_to_base
 
 def logits_by_hand(model, document):
     """Log-probabilities before each completion token, one document, no padding."""
-    ids = torch.from_numpy(document.ids.astype(np.int64))[None]
-    with torch.no_grad():
-        logp = torch.log_softmax(model(input_ids=ids).logits[0].double(), -1)
-    return logp[np.flatnonzero(~document.prompt[1:])]
+    return networks.log_probabilities(model, document.ids)[~document.prompt[1:]]
 
 
 def means(nats) -> dict:

@@ -2,14 +2,10 @@
 
 import numpy as np
 import pytest
+from networks import document
 
-from implicit_sparsity.corpora.tokens import Document
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.passes import reference_documents
-
-
-def document(ids, prompt, group="alone"):
-    return Document(np.array(ids, np.uint32), np.arange(len(ids)) < prompt, {"group": group})
 
 
 def test_special_and_leading_tokens_do_not_count():

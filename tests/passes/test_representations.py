@@ -1,7 +1,5 @@
 """A network on the reference documents: which positions, which states, what is left to compare."""
 
-from types import SimpleNamespace
-
 import networks
 import numpy as np
 import pytest
@@ -14,19 +12,14 @@ from implicit_sparsity.passes import representations
 OPTIONS = {"documents": 3, "positions": 2, "skip_first": 1}
 
 
-def document(ids, prompt, group=None):
-    meta = {"group": group or str(ids)}
-    return SimpleNamespace(ids=np.array(ids, np.uint32), prompt=np.arange(len(ids)) < prompt, meta=meta)
-
-
 def test_the_reference_set_is_the_first_documents_with_a_place_and_a_completion():
     """Special: 1. Of the five, the second has no completion and the third no token that counts."""
     split = [
-        document([5, 6, 7, 8, 9], 2),
-        document([5, 6, 7], 3),
-        document([5, 1, 1], 1),
-        document([4, 1, 8], 1),
-        document([3, 4, 6, 1, 9], 2),
+        networks.document([5, 6, 7, 8, 9], 2),
+        networks.document([5, 6, 7], 3),
+        networks.document([5, 1, 1], 1),
+        networks.document([4, 1, 8], 1),
+        networks.document([3, 4, 6, 1, 9], 2),
     ]
     result = representations.reference(split, [1], OPTIONS)
     assert [one.ids[0] for one in result.documents] == [5, 4, 3]

@@ -1,8 +1,8 @@
 """Losses over content, completion and all tokens: those of each token alone, and the right ones counted."""
 
+import networks
 import numpy as np
 import pytest
-import torch
 
 from implicit_sparsity.corpora.tokens import Document, Tokens
 from implicit_sparsity.models import loading
@@ -42,9 +42,6 @@ def test_losses_are_means_of_single_tokens_whatever_the_batch(nano, kind):
     result = token_losses.losses(model, made, lambda keep: tokens_seen.append(int(keep.sum())))
     assert sum(tokens_seen) == sum(len(document.ids) for document in documents)
     for i, document in enumerate(documents):
-        ids = torch.from_numpy(document.ids.astype(np.int64))
-        with torch.no_grad():
-            words = model(input_ids=ids[None]).logits[0].log_softmax(-1)
-        nats = np.append(0, -words[:-1].gather(1, ids[1:, None])[:, 0].numpy())
+        nats = networks.token_nats(model, document.ids).numpy()
         expected = [nats[which].mean() for which in token_losses.counted(document, shards.index)]
         np.testing.assert_allclose(result[:, i], expected, rtol=1e-4)

@@ -1,15 +1,12 @@
 """What a measurement takes: work and memory, told from its class's passes."""
 
 import pytest
-from planned import CONFIG, shape, study
+from planned import COMPARED, DOMAINS, LENGTH, shape, study
 
 from implicit_sparsity.options import load
 from implicit_sparsity.planning import measuring, work
 from implicit_sparsity.workflow import measures, source
 
-LENGTH = CONFIG["tokens"]["max_length"]
-DOMAINS = len(CONFIG["domains"])
-COMPARED = DOMAINS - bool(CONFIG["reference"])
 SPEED = 67e12 * 0.4  # of an H200 in float32, at the share of its FLOP/s that is assumed for passes
 H200 = {"card": "h200"}
 

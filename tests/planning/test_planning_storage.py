@@ -1,13 +1,11 @@
 """Bytes on disk, counted by hand."""
 
 import pytest
-from planned import CONFIG, shape, study
+from planned import COMPARED, DOMAINS, LENGTH, shape, study
 
 from implicit_sparsity.planning.costs import Job
 from implicit_sparsity.planning.storage import rooms, tokens
 
-LENGTH = CONFIG["tokens"]["max_length"]
-COMPARED = len(CONFIG["domains"]) - bool(CONFIG["reference"])  # all but the reference set
 DOCUMENTS = 256 + 32 + 48 + 2 * 64  # of a domain of config.yaml: train, select, eval, both probe halves
 
 
@@ -25,7 +23,7 @@ def test_models_and_tokens_are_there_before_any_job():
     result = rooms(study(), [])
     assert result == {
         "models": 4 * shape("dense").total,
-        "tokens": 5 * DOCUMENTS * len(CONFIG["domains"]) * LENGTH,
+        "tokens": 5 * DOCUMENTS * DOMAINS * LENGTH,
         "adapters": 0,
         "state of methods": 0,
     }

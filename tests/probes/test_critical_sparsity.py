@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from planted import DOMAINS, SHARES, noisy_losses, write_scores, write_thresholds
+from planted import DOMAINS, SHARES, noisy_losses, one, write_scores, write_thresholds
 from probe_table import probe_table
 
 from implicit_sparsity.errors import InputError
@@ -74,9 +74,7 @@ def test_planted_curves_and_masks_are_recovered(tmp_path):
 
 def critical(frame, quantity="signal", tokens="content"):
     """The one row of a table's critical sparsity."""
-    rows = frame[(frame["measure"] == "critical_sparsity") & (frame["tokens"] == tokens)]
-    (row,) = rows[rows["quantity"] == quantity].to_dict("records")
-    return row
+    return one(frame, measure="critical_sparsity", tokens=tokens, quantity=quantity)
 
 
 def test_the_numerical_floor_is_known_by_level_and_carried_over(tmp_path):
@@ -88,8 +86,8 @@ def test_the_numerical_floor_is_known_by_level_and_carried_over(tmp_path):
     np.testing.assert_allclose(floor, [0, *[1e-3] * (len(SHARES) - 1)], atol=1e-12)
     moved = critical(frame, "numerical")["value"]
     assert moved == pytest.approx(1e-3 / (0.01 * 4 / at), rel=0.15)  # the curve bends
-    one = noisy_losses(rng, "code", at)
-    alone = {name: cell for name, cell in one.items() if name[0] != "again"}
+    losses = noisy_losses(rng, "code", at)
+    alone = {name: cell for name, cell in losses.items() if name[0] != "again"}
     frame = table(tmp_path, {"code": alone})
     assert "numerical" not in set(frame["quantity"]) and critical(frame)["value"] > 0
 

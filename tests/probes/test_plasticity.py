@@ -4,7 +4,7 @@ import numpy as np
 import planted_learning
 import pytest
 from measure import measure as run_measurement
-from planted import DOMAINS
+from planted import DOMAINS, one
 from probe_table import probe_table
 
 from implicit_sparsity.corpora.tokens import Tokens
@@ -46,13 +46,6 @@ def table(tmp_path, *stores, **options):
     given = {"plasticity_task": paths, "plasticity_task_base": [path for path in paths if "base" in path]}
     probe_table(str(tmp_path / "t.csv"), probe="plasticity", options=options, **given)
     return read_table(tmp_path / "t.csv")
-
-
-def one(frame, **where):
-    for column, value in where.items():
-        frame = frame[frame[column] == value]
-    assert len(frame) == 1, frame
-    return frame.iloc[0]
 
 
 def with_dead_neurons(folder, source, share=0.5):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import xarray as xr
+from planted import one
 from scipy import stats
 
 from implicit_sparsity.errors import InputError
@@ -36,11 +37,6 @@ def store(**attrs):
 
 def rows(dataset, **options) -> list[dict]:
     return load("probes", "representation_drift", **options).rows({"": dataset})
-
-
-def one(rows, **keys) -> dict:
-    (row,) = (row for row in rows if all(row[name] == value for name, value in keys.items()))
-    return row
 
 
 def test_there_is_a_row_of_everything():

@@ -1,11 +1,15 @@
 """Recovery: planted stores where nothing, half and all of what was forgotten comes back."""
 
 import numpy as np
+import pandas as pd
 import pytest
+from planted import one
 from planted_recovery import relearning_store, write_table
 from probe_table import probe_table
 
 from implicit_sparsity.errors import InputError
+from implicit_sparsity.options import load
+from implicit_sparsity.storage.store import open_store
 from implicit_sparsity.storage.tables import read_table
 
 DOMAINS = ("code", "math", "medical")
@@ -15,13 +19,6 @@ def table(tmp_path, **planted):
     rng = np.random.default_rng(0)
     write_table(tmp_path / "t.csv", tmp_path, rng, ["nano"], ["lora"], [0], DOMAINS, **planted)
     return read_table(tmp_path / "t.csv")
-
-
-def one(frame, **where):
-    for column, value in where.items():
-        frame = frame[frame[column].fillna("") == value]
-    assert len(frame) == 1, frame
-    return frame.iloc[0]
 
 
 @pytest.mark.parametrize("back", [0.0, 0.5, 1.0])
@@ -86,31 +83,20 @@ def test_no_base_model_no_comparison_with_it(tmp_path):
 
 
 def test_a_document_without_content_does_not_count_and_a_loss_that_is_not_finite_is_refused(tmp_path):
-    from implicit_sparsity.storage.store import open_store, write_store
-
     rng, at = np.random.default_rng(0), "lora.main.seed0.stage3"
-    path = relearning_store(tmp_path / "s.zarr", rng, "nano", at, ["code", "math"])
+    store = open_store(relearning_store(tmp_path / "s.zarr", rng, "nano", at, ["code", "math"]))
 
-    def changed(name, place, value):
-        store = open_store(path)
-        loss, own = store["loss_content"].values.copy(), store["own_stage"].values.copy()
+    def changed(place, value):
+        """Rows where losses of a document, also after its own stage, are ``value``."""
+        loss, own = (store[name].copy(deep=True) for name in ("loss_content", "own_stage"))
         loss[place], own[place[0], place[-1]] = value, value
-        arrays = {
-            name: (store[name].dims, values, store[name].attrs)
-            for name, values in (("loss_content", loss), ("own_stage", own), ("group", store["group"].values))
-        }
-        coords = {
-            name: ((name,), store[name].values, store[name].attrs) for name in ("domain", "source", "taught")
-        }
-        changed = write_store(tmp_path / f"{name}.zarr", arrays, coords, store.attrs)
-        probe_table(str(tmp_path / "t.csv"), probe="recovery", relearning=[str(changed)], relearning_base=[])
-        return read_table(tmp_path / "t.csv")
+        given = {"": store.assign(loss_content=loss, own_stage=own)}, {}
+        return pd.DataFrame(load("probes", "recovery").rows(*given))
 
-    frame = changed("without", (0, slice(None), slice(None), 3), np.nan)
-    assert set(frame[frame["domain"] == "code"]["n"]) == {23} and set(
-        frame[frame["domain"] == "math"]["n"]
-    ) == {24}
+    frame = changed((0, slice(None), slice(None), 3), np.nan)
+    counts = frame.groupby("domain")["n"].agg(set)
+    assert counts["code"] == {23} and counts["math"] == {24}
     with pytest.raises(InputError, match="not finite"):
-        changed("broken", (0, 0, 2, 3), np.nan)
+        changed((0, 0, 2, 3), np.nan)
     with pytest.raises(InputError, match="not finite"):
-        changed("infinite", (0, 0, 0, 3), np.inf)
+        changed((0, 0, 0, 3), np.inf)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import xarray as xr
+from planted import one
 from scipy import stats
 
 from implicit_sparsity.errors import InputError
@@ -32,11 +33,6 @@ def store():
 
 def rows(dataset, **options) -> list[dict]:
     return load("probes", "routing_drift", **options).rows({"": dataset})
-
-
-def one(rows, **keys) -> dict:
-    (row,) = (row for row in rows if all(row[name] == value for name, value in keys.items()))
-    return row
 
 
 def test_there_is_a_row_of_everything_and_none_of_a_dense_model():

@@ -90,12 +90,9 @@ def test_a_curve_has_the_loss_of_each_part(nano, float64, tmp_path, monkeypatch,
         assert row["loss"] == pytest.approx(row["loss_completion"] + 1, rel=1e-6)
     model, nats = loading.load(nano("llama")[0]), {part: [] for part in SCORED}
     for i in plan[0]:
-        ids = torch.from_numpy(documents[i].ids.astype("int64"))
-        with torch.no_grad():
-            logits = model(input_ids=ids[None]).logits[0, :-1]
-        each = torch.nn.functional.cross_entropy(logits, ids[1:], reduction="none").numpy()
+        each = networks.token_nats(model, documents[i].ids).numpy()
         for part, number in SCORED.items():
-            nats[part] += each[documents[i].parts[1:] == number].tolist()
+            nats[part] += each[documents[i].parts == number].tolist()
     for part, values in nats.items():
         assert result["curve"][0][f"loss_{part}"] == pytest.approx(np.mean(values), rel=1e-9)
 
@@ -124,24 +121,12 @@ def test_a_model_is_left_as_it_was_found_whatever_happens(nano, tmp_path, monkey
     assert signal.getsignal(signal.SIGTERM) == before
 
 
-def stopped_at(step, monkeypatch):
-    """SIGTERM arrives in the middle of this step, for as long as ``monkeypatch`` says."""
-    count = []
-
-    def sigterm(self, model):
-        count.append(model)
-        if len(count) == step:
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    monkeypatch.setattr(Lora, "step", sigterm)
-
-
 def test_sigterm_ends_after_the_step_at_hand_and_the_stage_goes_on_from_there(nano, tmp_path, monkeypatch):
     """In the middle of the warm-up: the next step has its own rate, not the first one's."""
     method, whole = load("methods", "lora", rank=2), stage(nano, warmup=3)
     wanted = fit.run_stage(whole, method, tmp_path / "whole")
     with monkeypatch.context() as patch:
-        stopped_at(2, patch)
+        workers.sigterm_at(Lora, 2, patch)
         with pytest.raises(audit.StageFailed) as caught:
             fit.run_stage(stage(nano, warmup=3), method, tmp_path / "stopped")
     assert str(caught.value) == "stopped at step 2 of 4; run again to continue"

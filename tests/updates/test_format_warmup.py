@@ -1,13 +1,12 @@
 """The format warm-up: the stop token is learned, base and LoRA become one, a kill loses nothing."""
 
-import os
-import signal
 from pathlib import Path
 
 import networks
 import numpy as np
 import pytest
 import torch
+import workers
 from safetensors.torch import load_file
 from warm_up_format import warm_up_format
 
@@ -118,12 +117,11 @@ def test_the_loss_is_of_stop_tokens_and_of_what_moved_at_all_others(nano):
     total = count = 0
     frozen = loading.load(nano("dense")[0])
     for document in documents:
-        ids = torch.from_numpy(document.ids.astype(np.int64))[None]
         with torch.no_grad():
-            old, new = (x(input_ids=ids).logits[0, :-1].log_softmax(-1) for x in (frozen, network))
+            old, new = (networks.log_probabilities(x, document.ids) for x in (frozen, network))
         moved = (old.exp() * (old - new)).sum(-1)
         start = int(np.flatnonzero(~document.prompt)[0])
-        total += float(moved[start - 1 : -1].sum()) - float(new[-1, ids[0, -1]])
+        total += float(moved[start - 1 : -1].sum()) - float(new[-1, document.ids[-1]])
         count += len(document.ids) - start
     assert float(result) == pytest.approx(total / count, rel=1e-4)
 
@@ -135,16 +133,9 @@ def test_too_short_a_template_is_refused(nano, tmp_path):
 
 
 def test_a_killed_run_ends_in_the_same_bytes(nano, warmed, tmp_path, monkeypatch):
-    count, step = [], format_warmup.FormatWarmup.step
-
-    def sigterm(self, model):
-        count.append(step(self, model))
-        if len(count) == 11:
-            os.kill(os.getpid(), signal.SIGTERM)
-
     arguments = str(tmp_path / "dense"), str(nano("dense")[0]), {}, BUDGET, TOKENS
     with monkeypatch.context() as patch:
-        patch.setattr(format_warmup.FormatWarmup, "step", sigterm)
+        workers.sigterm_at(format_warmup.FormatWarmup, 11, patch)
         with pytest.raises(StageFailed, match="stopped at step 11 of 30"):
             warm_up_format(*arguments)
     assert (
@@ -161,13 +152,11 @@ def test_losses_of_parts_are_means_over_documents(nano):
     documents = format_warmup._documents(nano("dense")[0], TOKENS, 5)
     wanted = {"content": [], "first": [], "stop": []}
     for document in documents:
-        ids = torch.from_numpy(document.ids.astype(np.int64))
-        with torch.inference_mode():
-            nats = -network(ids[None]).logits[0, :-1].log_softmax(-1)[range(len(ids) - 1), ids[1:]].numpy()
+        nats = networks.token_nats(network, document.ids).numpy()
         start = int(np.flatnonzero(~document.prompt)[0])
         assert document.meta["stop"] == 1
-        wanted["first"].append(nats[start - 1])
-        wanted["content"].append(nats[start:-1].mean())
+        wanted["first"].append(nats[start])
+        wanted["content"].append(nats[start + 1 : -1].mean())
         wanted["stop"].append(nats[-1])
     result = format_warmup.part_losses(network, documents)
     assert result == pytest.approx({part: np.mean(values) for part, values in wanted.items()}, rel=1e-4)

@@ -1,7 +1,6 @@
 """A small study without its format warm-up, with it, and without again: what it adds, and what not."""
 
 import csv
-import re
 
 import pytest
 import studies
@@ -27,8 +26,8 @@ def switch(folder, on) -> None:
 
 def planned(folder) -> dict:
     """{rule: jobs} of a dry run; the plan is left out, which is checked again and reruns nothing."""
-    counts = dict(re.findall(r"^(\w+) +(\d+)$", studies.run(folder, "-n", "all"), re.M))
-    return {rule: int(n) for rule, n in counts.items() if rule not in ("all", "total", "preflight")}
+    counts = studies.planned_jobs(studies.run(folder, "-n", "all"))
+    return {rule: n for rule, n in counts.items() if rule not in ("all", "total", "preflight")}
 
 
 @pytest.fixture(scope="module")

@@ -108,12 +108,12 @@ def test_what_is_taught_again_is_what_has_something_old(study):
         options = {"stages": "all", "methods": ["lora", "swept"]} | more.pop("options", {})
         return study(**entry, **more, probes={"relearning": options}).probed("smollm2", "relearning")
 
-    found = probed()
-    assert found[0] == "base" and len(found) == 1 + 3 * 3
-    assert {name.split(".")[0] for name in found[1:]} == {"lora", "swept_rank_2", "swept_rank_4"}
-    assert {name.rpartition(".")[2] for name in found[1:]} == {"stage2", "stage3", "stage4"}
+    default = probed()
+    assert default[0] == "base" and len(default) == 1 + 3 * 3
+    assert {name.split(".")[0] for name in default[1:]} == {"lora", "swept_rank_2", "swept_rank_4"}
+    assert {name.rpartition(".")[2] for name in default[1:]} == {"stage2", "stage3", "stage4"}
     everything = probed(options={"methods": []})
-    assert len(everything) == 1 + 5 * 3 and set(found) < set(everything)
+    assert len(everything) == 1 + 5 * 3 and set(default) < set(everything)
     assert len(probed(options={"methods": []}, probed_methods=["orthogonal"])) == 1 + 3
     assert probed(options={"stages": "base"}) == [], "no checkpoint is compared with it"
     assert probed(orders={"forward": ["code"]}) == [], "an order of one domain has nothing old"

@@ -1,23 +1,17 @@
 """Planted questions in the original layout: subject, question, choices, answer."""
 
-from corpora_samples import json_lines, plant_wheel
+from corpora_samples import evals_row, json_lines, plant_wheel
 
 from implicit_sparsity.corpora.records import Dropped
 from implicit_sparsity.corpora.sources import medmcqa
-
-
-def row(text, ideal):
-    return {
-        "input": [{"role": "system", "content": "Answer."}, {"role": "user", "content": text}],
-        "ideal": ideal,
-    }
-
 
 QUESTION = "Subject: Anatomy\n\nHow many elbows\nhas a person?\n\na) None\nb) One \nc) a) Two\nd) Three"
 
 
 def test_a_question_and_its_choices(monkeypatch, tmp_path):
-    rows = json_lines(row(QUESTION, "c) a) Two"), row("Subject: Anatomy\n\nWhich?\n\na) b", "a) b"))
+    rows = json_lines(
+        evals_row(QUESTION, "c) a) Two"), evals_row("Subject: Anatomy\n\nWhich?\n\na) b", "a) b")
+    )
     plant_wheel(monkeypatch, tmp_path, "evals", {medmcqa.FILE: rows})
     dropped, made = medmcqa.documents(None, 0)
     assert dropped == Dropped("not a question with its choices")

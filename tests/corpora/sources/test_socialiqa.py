@@ -1,23 +1,18 @@
 """Planted questions in the original layout: the situation is the group."""
 
-from corpora_samples import json_lines, plant_wheel
+from corpora_samples import evals_row, json_lines, plant_wheel
 
 from implicit_sparsity.corpora.records import Dropped
 from implicit_sparsity.corpora.sources import socialiqa
-
-
-def row(text, ideal):
-    return {"input": [{"role": "user", "content": text}], "ideal": ideal}
-
 
 SITUATION = "Ann dropped Dr. Lee's cup. It broke!"
 
 
 def test_a_situation_a_question_and_three_choices(monkeypatch, tmp_path):
     rows = [
-        row(f"{SITUATION} Why did Ann do this? A: she slipped; B: to hear it; yes; C: a. b.", "B"),
-        row(f"{SITUATION} How would Lee feel? A: sad; B: glad; C: tall.", "A"),
-        row("Ann sat. Why? A: to rest; B: to run.", "A"),
+        evals_row(f"{SITUATION} Why did Ann do this? A: she slipped; B: to hear it; yes; C: a. b.", "B"),
+        evals_row(f"{SITUATION} How would Lee feel? A: sad; B: glad; C: tall.", "A"),
+        evals_row("Ann sat. Why? A: to rest; B: to run.", "A"),
     ]
     plant_wheel(monkeypatch, tmp_path, "evals", {socialiqa.FILE: json_lines(*rows)})
     dropped, *made = socialiqa.documents(None, 0)

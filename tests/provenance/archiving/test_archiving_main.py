@@ -75,11 +75,11 @@ def test_a_study_with_nothing_left_to_do_is_restored(tmp_path, monkeypatch, caps
 
 def test_a_study_that_would_run_again_is_told_by_the_names_of_its_jobs(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(readiness, "dry_run", lambda *_, **__: LEFT)
-    reported = "f: Snakemake would run 1 jobs, train_adapter nano lora among them"
-    with pytest.raises(InputError, match=f"^{reported}$"):
+    message = "f: Snakemake would run 1 jobs, train_adapter nano lora among them"
+    with pytest.raises(InputError, match=f"^{message}$"):
         command.question("f", RUN)
     status, _, errors = run(monkeypatch, capsys, whole(tmp_path / "a.tar"), tmp_path / "into")
-    assert status == 1 and errors == f"error: {reported.replace('f:', str(tmp_path / 'into') + ':', 1)}\n"
+    assert status == 1 and errors == f"error: {message.replace('f:', str(tmp_path / 'into') + ':', 1)}\n"
 
 
 def test_the_command_that_is_recommended_is_understood(tmp_path):

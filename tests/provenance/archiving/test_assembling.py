@@ -58,26 +58,26 @@ def test_every_member_has_its_sum_and_the_manifest_all_but_its_own(root):
 
 
 def test_an_archive_counts_what_is_in_it_but_for_itself_and_the_manifest(root):
-    members, _, reported = assemble(root)
+    members, _, metadata = assemble(root)
     counted = [len(content(source)) for name, source in members.items() if name not in (METADATA, MANIFEST)]
-    assert (reported["files"], reported["bytes"]) == (len(counted), sum(counted))
-    assert json.loads(members[METADATA]) == reported
-    assert reported["options"] == {"activations": False, "weights": True} and reported["laid"] == {
+    assert (metadata["files"], metadata["bytes"]) == (len(counted), sum(counted))
+    assert json.loads(members[METADATA]) == metadata
+    assert metadata["options"] == {"activations": False, "weights": True} and metadata["laid"] == {
         "seeds": [0]
     }
-    assert (reported["started"], reported["ended"]) == (5, 7)
+    assert (metadata["started"], metadata["ended"]) == (5, 7)
     assert yaml.safe_load(members[LAID]) == {"seeds": [0]} and members[LICENCES].startswith(b"# Licences")
     named = {entity["@id"] for entity in json.loads(members[CRATE])["@graph"]}
     assert {TABLE, "Snakefile", METADATA} <= named
 
 
 def test_changes_in_no_commit_come_along_as_a_patch_of_their_own(root):
-    members, _, reported = assemble(root)
-    assert b"+.snakemake/\n" in members[PATCH] and reported["code"]["changed"] == [".gitignore"]
-    assert "patch" not in reported["code"]
+    members, _, metadata = assemble(root)
+    assert b"+.snakemake/\n" in members[PATCH] and metadata["code"]["changed"] == [".gitignore"]
+    assert "patch" not in metadata["code"]
     (root / ".gitignore").write_text(FILES[".gitignore"])
-    members, _, reported = assemble(root)
-    assert PATCH not in members and reported["code"]["changed"] == []
+    members, _, metadata = assemble(root)
+    assert PATCH not in members and metadata["code"]["changed"] == []
 
 
 def test_a_study_without_a_citation_is_refused(root):

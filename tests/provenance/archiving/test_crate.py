@@ -74,8 +74,8 @@ def test_the_study_is_named_and_dated_by_its_run(graph):
     assert root["datePublished"] == END and ids(root["license"]) == {crate.APACHE}
     assert ids(root["conformsTo"]) == set(crate.PROFILES) and ids(root["mentions"]) == {"#run"}
     assert graph["README.md"]["about"] == {"@id": "./"}
-    reported = {value for entity in graph.values() for key, value in entity.items() if key.startswith("date")}
-    assert reported == {END}, "nothing is dated with the time at which the archive is made"
+    dates = {value for entity in graph.values() for key, value in entity.items() if key.startswith("date")}
+    assert dates == {END}, "nothing is dated with the time at which the archive is made"
 
 
 def test_authors_are_people_and_groups_by_their_orcid_or_a_number(graph):

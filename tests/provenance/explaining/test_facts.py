@@ -58,8 +58,8 @@ def artifact(root, path, name, content, **record):
 
 @pytest.mark.parametrize("path", KINDS)
 def test_each_kind_says_what_it_is_and_how_it_was_made(tmp_path, path):
-    name, content, reported = KINDS[path]
-    assert facts.of(artifact(tmp_path, path, name, content)) == [*reported, MADE]
+    name, content, lines = KINDS[path]
+    assert facts.of(artifact(tmp_path, path, name, content)) == [*lines, MADE]
 
 
 @pytest.mark.parametrize("path", KINDS)

@@ -55,8 +55,8 @@ def test_an_artifacts_own_record_comes_before_what_was_kept_and_noted(root):
     assert (own.record["rule"], own.place, own.noted) == ("prepare", root / path, False)
     assert own.inputs == {"data/own.jsonl": "5"}
     (root / path / "provenance.json").unlink()
-    retained = graph.load(root, path)
-    assert (retained.record["rule"], retained.place, retained.noted) == (
+    archived = graph.load(root, path)
+    assert (archived.record["rule"], archived.place, archived.noted) == (
         "kept",
         root / "left_out" / path,
         False,
