@@ -1,12 +1,13 @@
 """Bytes on disk, counted by hand."""
 
 import pytest
-from planned import COMPARED, DOMAINS, LENGTH, shape, study
+from planned import COMPARED, CONFIG, DOMAINS, LENGTH, shape, study
 
 from implicit_sparsity.planning.costs import Job
 from implicit_sparsity.planning.storage import rooms, tokens
 
-DOCUMENTS = 256 + 32 + 48 + 2 * 64  # of a domain of config.yaml: train, select, eval, both probe halves
+SIZES = CONFIG["splits"]
+DOCUMENTS = SIZES["train"] + SIZES["select"] + SIZES["eval"] + 2 * SIZES["probe"]  # of a domain
 
 
 def measured(number, name, model="dense"):

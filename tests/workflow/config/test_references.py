@@ -13,6 +13,10 @@ from implicit_sparsity.workflow.config.error import ConfigError
 ROOT = Path(__file__).parents[3]
 NANO = yaml.safe_load((ROOT / "tests/nano.yaml").read_text())["models"]
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
+SIZES, LENGTH = CONFIG["splits"], CONFIG["tokens"]["max_length"]
+TRAIN, CHARS, STEPS = SIZES["train"], SIZES["max_chars"], CONFIG["training"]["steps"]
+WIDTH, RANK = CONFIG["models"]["smollm2"]["width"], CONFIG["probes"]["gradients"]["rank"]
+EACH = CONFIG["probes"]["relearning"]["batch_size"]
 
 
 def shaped(kind, **changes) -> str:
@@ -35,18 +39,20 @@ WRONG = {  # overlay of config.yaml -> key, found, allowed (parts of the line)
         "none where training.format_warmup is on",
     ),
     "comparisons: {reference: lroa}": ("comparisons.reference", "'lroa'", "did you mean lora?"),
-    "probes: {gradients: {documents: 65}}": ("probes.gradients.documents", "65", "<= splits.probe (64)"),
-    "probes: {gradients: {dim: 500}}": ("probes.gradients.dim", "500", "a multiple of rank (16)"),
-    "probes: {relearning: {documents: [10, 258]}}": (
-        "probes.relearning.documents",
-        "[10, 258]",
-        "<= splits.train (256)",
+    f"probes: {{gradients: {{dim: {RANK + 1}}}}}": (
+        "probes.gradients.dim",
+        f"{RANK + 1}",
+        f"a multiple of rank ({RANK})",
     ),
-    "probes: {relearning: {scored: 49}}": ("probes.relearning.scored", "49", "<= splits.eval (48)"),
-    "probes: {relearning: {documents: [10, 49]}}": (
+    f"probes: {{relearning: {{documents: [{EACH}, {(TRAIN // EACH + 1) * EACH}]}}}}": (
         "probes.relearning.documents",
-        "[10, 49]",
-        "a multiple of batch_size (2)",
+        f"[{EACH}, {(TRAIN // EACH + 1) * EACH}]",
+        f"<= splits.train ({TRAIN})",
+    ),
+    "probes: {relearning: {documents: [8, 9], batch_size: 4}}": (
+        "probes.relearning.documents",
+        "[8, 9]",
+        "a multiple of batch_size (4)",
     ),
     "probes: {relearning: {unrelated: history}}": (
         "probes.relearning.unrelated",
@@ -59,17 +65,10 @@ WRONG = {  # overlay of config.yaml -> key, found, allowed (parts of the line)
         "did you mean lora?",
     ),
     "probes: {relearning: false}": ("probes.recovery", "reads relearning", "entry relearning under"),
-    "probes: {drift: {documents: 65}}": ("probes.drift.documents", "65", "<= splits.probe (64)"),
-    "probes: {thresholds: {documents: 65}}": ("probes.thresholds.documents", "65", "<= splits.probe (64)"),
-    "probes: {plasticity_task: {documents: 65}}": (
-        "probes.plasticity_task.documents",
-        "65",
-        "<= splits.probe (64)",
-    ),
-    "probes: {activations: {skip_first: 256}}": (
+    f"probes: {{activations: {{skip_first: {LENGTH}}}}}": (
         "activations.skip_first",
-        "256",
-        "< tokens.max_length (256)",
+        f"{LENGTH}",
+        f"< tokens.max_length ({LENGTH})",
     ),
     "probes: {plasticity_task: false}": (
         "probes.plasticity",
@@ -81,10 +80,14 @@ WRONG = {  # overlay of config.yaml -> key, found, allowed (parts of the line)
     "probes: {gradients: false}": ("probes.gradient_overlap", "reads gradients", "entry gradients under"),
     "probes: {activations: {top_k: [1.5]}}": ("probes.activations.top_k[0]", "1.5", "a share below 1"),
     "probes: {gradient_overlap: {k: [2.5]}}": ("probes.gradient_overlap.k[0]", "2.5", "or a count"),
-    "probes: {activations: {top_k: [2000]}}": ("probes.activations.top_k[0]", "2000", "<= 1536"),
-    "probes: {activation_overlap: {k: [0.1, 5000]}}": (
+    f"probes: {{activations: {{top_k: [{WIDTH + 1}]}}}}": (
+        "probes.activations.top_k[0]",
+        f"{WIDTH + 1}",
+        f"<= {WIDTH}",
+    ),
+    f"probes: {{activation_overlap: {{k: [0.1, {WIDTH + 1}]}}}}": (
         "probes.activation_overlap.k[1]",
-        "5000",
+        f"{WIDTH + 1}",
         "models.smollm2",
     ),
     "hardware: {card: h200, cards: 1, cards_per_job: {smollm2: 2}}": (
@@ -122,11 +125,14 @@ WRONG = {  # overlay of config.yaml -> key, found, allowed (parts of the line)
         "5",
         "integer <= 4",
     ),
-    "training: {warmup: 20}": ("training.warmup", "20", "integer < training.steps (20)"),
+    f"training: {{warmup: {STEPS}}}": (
+        "training.warmup",
+        f"{STEPS}",
+        f"integer < training.steps ({STEPS})",
+    ),
     "evals: {generate: [maths]}": ("evals.generate[0]", "'maths', which is no domain", "did you mean math?"),
-    "evals: {documents: 1000}": ("evals.documents", "1000", "<= splits.eval (48)"),
-    "tokens: {min_completion: 256}": ("tokens.min_completion", "256", "< tokens.max_length"),
-    "splits: {min_chars: 9000}": ("splits.min_chars", "9000", "<= splits.max_chars"),
+    f"tokens: {{min_completion: {LENGTH}}}": ("tokens.min_completion", f"{LENGTH}", "< tokens.max_length"),
+    f"splits: {{min_chars: {CHARS + 1}}}": ("splits.min_chars", f"{CHARS + 1}", "<= splits.max_chars"),
     shaped("nano_dense", num_attention_heads=3, num_key_value_heads=2): (
         "models.x.config.num_attention_heads",
         "3",
@@ -137,10 +143,39 @@ WRONG = {  # overlay of config.yaml -> key, found, allowed (parts of the line)
         "3",
         "a multiple of linear_num_key_heads (2)",
     ),
-    "evals: {choice_items: 49}": ("evals.choice_items", "49", "<= splits.eval (48)"),
-    "evals: {generation_items: 49}": ("evals.generation_items", "49", "<= splits.eval (48)"),
-    "probes: {hubs: {k: 2000}}": ("probes.hubs.k", "2000", "a count <= 1536, the width of models.smollm2"),
+    f"probes: {{hubs: {{k: {WIDTH + 1}}}}}": (
+        "probes.hubs.k",
+        f"{WIDTH + 1}",
+        f"a count <= {WIDTH}, the width of models.smollm2",
+    ),
     "models: {smollm2: {trained: false}}": ("figures.", "which is not made", "train methods"),
+}
+LIMITS = {  # what counts documents -> the split that has them
+    "evals.documents": "eval",
+    "evals.choice_items": "eval",
+    "evals.generation_items": "eval",
+    "probes.relearning.scored": "eval",
+    "probes.gradients.documents": "probe",
+    "probes.drift.documents": "probe",
+    "probes.thresholds.documents": "probe",
+    "probes.plasticity_task.documents": "probe",
+}
+
+
+def setting(key, value) -> str:
+    """The YAML that sets a key, its names joined by dots."""
+    for name in reversed(key.split(".")):
+        value = {name: value}
+    return yaml.safe_dump(value)
+
+
+WRONG |= {
+    setting(key, SIZES[split] + 1): (
+        key,
+        f"{SIZES[split] + 1}",
+        f"<= splits.{split} ({SIZES[split]})",
+    )
+    for key, split in LIMITS.items()
 }
 
 
@@ -156,10 +191,11 @@ def config(**sections) -> dict:
 
 def test_what_just_fits_is_taken():
     whole = config(training={"warmup": 19, "steps": 20})
-    whole["evals"] |= dict.fromkeys(("documents", "choice_items", "generation_items"), 48)
-    whole["splits"]["min_chars"] = whole["splits"]["max_chars"]
-    whole["tokens"]["min_completion"] = 127
-    whole["probes"] |= {"activations": {"top_k": [1536], "skip_first": 127}, "drift": {"documents": 64}}
+    whole["evals"] |= dict.fromkeys(("documents", "choice_items", "generation_items"), SIZES["eval"])
+    whole["splits"]["min_chars"] = CHARS
+    whole["tokens"]["min_completion"] = LENGTH - 1
+    whole["probes"]["activations"] = {"top_k": [WIDTH], "skip_first": LENGTH - 1}
+    whole["probes"]["drift"] = {"documents": SIZES["probe"]}
     for check in ("budgets", "measurements", "sizes", "models", "orders", "reference", "needs", "tables"):
         getattr(references, f"check_{check}")(whole)
 
@@ -175,7 +211,7 @@ def test_a_reference_set_is_a_domain_beside_those_of_the_orders():
 
 
 def test_width_of_a_model_is_that_of_all_its_experts():
-    assert references.width(CONFIG["models"]["smollm2"]) == 1536
+    assert references.width(CONFIG["models"]["smollm2"]) == WIDTH
     assert references.width(NANO["nano_dense"]) == 64
     assert references.width(NANO["nano_moe"]) == 4 * 16 + 16
 
