@@ -1,7 +1,7 @@
 """What a measurement takes: work and memory, told from its class's passes."""
 
 import pytest
-from planned import COMPARED, DOMAINS, LENGTH, shape, study
+from planned import COMPARED, CONFIG, DOMAINS, LENGTH, shape, study
 
 from implicit_sparsity.options import load
 from implicit_sparsity.planning import measuring, work
@@ -13,7 +13,8 @@ H200 = {"card": "h200"}
 
 def test_a_pass_without_the_head_takes_the_body_of_every_token():
     tokens, flops, seconds = measuring.cost(study(), "dense", "activations", 0)
-    assert tokens == 2 * 2048 and seconds == 0, "without hardware hours are not told"
+    each = CONFIG["probes"]["activations"]["tokens"]
+    assert tokens == 2 * each and seconds == 0, "without hardware hours are not told"
     assert flops == pytest.approx(tokens * work.body_flops(shape("dense"), LENGTH / 2))
     timed = measuring.cost(study(hardware=H200), "dense", "activations", 0)
     assert timed == (tokens, flops, pytest.approx(flops / SPEED))
@@ -38,7 +39,8 @@ def test_the_reference_set_is_taken_by_drift_and_by_few_others():
     plain.config["reference"], apart.config["reference"] = False, name
     everything = len(plain.config["domains"])
     assert measuring.cost(apart, "dense", "drift", 1) == measuring.cost(plain, "dense", "drift", 1)
-    own = 2 * 6 * 8 * 16
+    task = CONFIG["probes"]["plasticity_task"]
+    own = task["tasks"] * task["steps"] * task["pairs"] * (task["prompt"] + task["completion"])
     tokens = [measuring.cost(each, "dense", "plasticity_task", 0)[0] - own for each in (plain, apart)]
     assert tokens[1] / tokens[0] == pytest.approx((everything - 1) / everything)
 
@@ -58,7 +60,8 @@ def test_training_and_a_pass_add_up():
 def test_what_is_taught_again_is_counted_by_the_domains_that_are_old(stage):
     """Stage 3: two old domains and an unrelated one are taught 50 documents; 12 of each old one are scored
     before, after 10 and after 50, after the unrelated ones, and at its own stage. Base: 10 of all but one."""
-    plan = study(hardware=H200)
+    taught_again = {"documents": [10, 50], "relearn": [10], "scored": 12}
+    plan = study(hardware=H200, probes={"relearning": taught_again})
     tokens, flops, seconds = measuring.cost(plan, "dense", "relearning", stage)
     old, taught, scorings = (2, 3 * 50, 5) if stage else (DOMAINS - 1, (DOMAINS - 1) * 10, 2)
     scored = old * scorings * 12

@@ -61,8 +61,12 @@ def test_a_plan_adds_up():
     made = plan.of_model(study, "dense", CHECKPOINTS, NOTES)
     counts = {rule: row["jobs"] for rule, row in made["rules"].items()}
     assert counts == {"train_adapter": 2, "activations": 4, "drift": 1, "evaluate_checkpoint": 3}
-    assert made["rules"]["train_adapter"]["tokens"] == 2 * 20 * 4 * 256
-    assert made["rules"]["activations"]["tokens"] == 4 * 2 * 2048
+    training = planned.CONFIG["training"]
+    assert (
+        made["rules"]["train_adapter"]["tokens"]
+        == 2 * training["steps"] * training["batch_size"] * planned.LENGTH
+    )
+    assert made["rules"]["activations"]["tokens"] == 4 * 2 * planned.CONFIG["probes"]["activations"]["tokens"]
     assert made["hours"] == pytest.approx(sum(row["hours"] for row in made["rules"].values()))
     seconds = [3600 * row["hours"] / row["jobs"] for row in made["rules"].values()]
     assert min(seconds) > 20 and max(seconds) < 25, "a nano job takes little more than its start"
