@@ -60,7 +60,7 @@ def test_broken_yaml_is_found_before_snakemake_reads_it():
 
 def test_values_of_the_command_line_have_their_types():
     status, lines = snakemake(
-        "--quiet", "all", "--config", "training={steps: 3, learning_rate: 1e-3}", "seeds=[0, 1]"
+        "--quiet", "all", "--config", "training={steps: 300, learning_rate: 1e-3}", "seeds=[0, 1]"
     )
     assert status == 0, lines
     wrong = snakemake("--config", "training={steps: -1}")
