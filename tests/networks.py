@@ -157,6 +157,14 @@ def network(kind, **more):
     return model.requires_grad_(False).eval()
 
 
+def logits(model, ids):
+    """Of token ids [B, T] without padding, [B, T, V]."""
+    import torch
+
+    with torch.no_grad():
+        return model(input_ids=ids).logits
+
+
 def log_probabilities(model, ids):
     """Of the token after each but the last, [T - 1, V], one sequence without padding, from plain logits, in
     float64."""

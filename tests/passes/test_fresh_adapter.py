@@ -1,5 +1,6 @@
 """A fresh LoRA: where it starts it changes nothing, and it starts there every time."""
 
+import networks
 import pytest
 import torch
 
@@ -11,11 +12,6 @@ from implicit_sparsity.training.pretraining import EveryWeight
 
 OPTIONS = {"learning_rate": 0.02, "gradient_checkpointing": False}
 IDS = torch.arange(3, 39).view(3, 12)
-
-
-def logits(model):
-    with torch.no_grad():
-        return model(input_ids=IDS).logits
 
 
 def factors(adapter) -> dict:
@@ -30,9 +26,9 @@ def batches(nano):
 
 @pytest.mark.parametrize("kind", ["llama", "mixture"])
 def test_it_starts_as_the_network_itself_and_only_its_factors_learn(nano, kind):
-    plain = logits(loading.load(nano(kind)[0]))
+    plain = networks.logits(loading.load(nano(kind)[0]), IDS)
     adapter = FreshAdapter(loading.load(nano(kind)[0]), 4, "test")
-    torch.testing.assert_close(logits(adapter.model.eval()), plain)
+    torch.testing.assert_close(networks.logits(adapter.model.eval(), IDS), plain)
     assert adapter.trained and all(".lora_" in name for name in adapter.trained)
     (config,) = adapter.model.peft_config.values()
     assert (config.r, config.lora_alpha) == (4, 8)

@@ -2,6 +2,7 @@
 
 import math
 
+import networks
 import numpy as np
 import pytest
 import torch
@@ -28,26 +29,21 @@ OPTIONS |= {"cross_thresholds": True, "numerical_floor": "none"}
 # Hooks
 
 
-def run(model, ids):
-    with torch.no_grad():
-        return model(input_ids=ids).logits
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_zeroed_neurons_are_those_of_zeroed_weights(nano, kind):
     """Neurons out of a mask: the logits of a network without their columns. Nothing stays behind."""
     model, ids = loading.load(nano(kind)[0]), torch.arange(3, 39).view(3, 12)
-    plain, blocks = run(model, ids), ffn.feed_forwards(model)
+    plain, blocks = networks.logits(model, ids), ffn.feed_forwards(model)
     retained = np.random.default_rng(0).random((len(blocks), blocks[0].size)) < 0.4
     change = thresholding.Zeroing(len(blocks), "cpu", retained=retained)
     change.begin_batch(torch.ones(ids.numel(), dtype=torch.bool))
     with sparsified(model, change):
-        masked = run(model, ids)
-    assert torch.equal(run(model, ids), plain)
+        masked = networks.logits(model, ids)
+    assert torch.equal(networks.logits(model, ids), plain)
     for block in blocks:
         for first, last, _, _, down in block.parts():
             down[:, torch.from_numpy(~retained[block.layer, first:last])] = 0
-    without = run(model, ids)
+    without = networks.logits(model, ids)
     assert not torch.allclose(plain, without, atol=1e-2)
     torch.testing.assert_close(masked, without, atol=1e-4, rtol=1e-4)
     rows = ids.numel() * (2 * 16 + 24 if kind == "mixture" else 64)
@@ -69,7 +65,7 @@ def test_thresholds_of_each_expert_whatever_runs_the_experts(nano, implementatio
     change = thresholding.Zeroing(4, "cpu", thresholds=limits)
     change.begin_batch(torch.arange(36) % 12 != 0)
     with sparsified(model, change):
-        run(model, ids)
+        networks.logits(model, ids)
     assert model.config._experts_implementation == implementation
     stay.remove(), choose.remove()
     below = total = 0
@@ -148,7 +144,7 @@ def documents(model, domain, count, seed, length=16):
     first = 0 if domain == "a" else 160
     ids = torch.randint(first + 3, first + 160, (count, 4), generator=draw)
     for _ in range(length - 4):
-        logits = run(model, ids)[:, -1, first : first + 160]
+        logits = networks.logits(model, ids)[:, -1, first : first + 160]
         # of the three likeliest, so that documents do not all run into one circle
         pick = torch.randint(0, 3, (count, 1), generator=draw)
         ids = torch.cat([ids, first + logits.topk(3).indices.gather(1, pick)], 1)

@@ -15,11 +15,6 @@ def tokens(batch=2, length=12):
     return torch.randint(3, 300, (batch, length), generator=torch.Generator().manual_seed(0))
 
 
-def run(model, ids):
-    with torch.no_grad():
-        return model(input_ids=ids).logits
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_activations_are_the_input_of_down_proj(nano, kind):
     """Summed over what is observed, W_down h (times routing weight) must be the block's own output."""
@@ -46,7 +41,7 @@ def test_activations_are_the_input_of_down_proj(nano, kind):
             lambda _, args, out, layer=block.layer: outputs.__setitem__(layer, out.flatten(0, 1))
         )
     with ffn_activations(model, observe):
-        run(model, ids)
+        networks.logits(model, ids)
     assert set(written) == set(outputs) == set(range(len(blocks)))
     for layer in outputs:
         torch.testing.assert_close(written[layer], outputs[layer], atol=1e-5, rtol=1e-4)
@@ -58,7 +53,7 @@ def test_dense_activation_formula(nano):
     block = ffn.feed_forwards(model)[0]
     block.mlp.register_forward_pre_hook(lambda _, args: x.update(x=args[0].flatten(0, 1)))
     with ffn_activations(model, lambda b, f, p, h, w: seen.setdefault(b.layer, h)):
-        run(model, tokens())
+        networks.logits(model, tokens())
     _, _, gate, up, _ = next(block.parts())
     torch.testing.assert_close(seen[0], silu(linear(x["x"], gate)) * linear(x["x"], up))
 
