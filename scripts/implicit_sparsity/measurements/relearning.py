@@ -15,7 +15,7 @@ import numpy as np
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.metrics import clusters
 from implicit_sparsity.options import option
-from implicit_sparsity.passes import relearning
+from implicit_sparsity.passes import evaluation, relearning
 from implicit_sparsity.passes.fresh_adapter import FreshAdapter
 from implicit_sparsity.passes.reference_documents import first_documents
 
@@ -135,12 +135,12 @@ class Relearning(Measurement):
         return relearning.content_losses(network, documents, self.batch_tokens)
 
     def _scored(self, subject, domain) -> list:
-        """The first documents of the eval split, those that evaluations score, too."""
-        split = subject.shards[domain].split("eval")
-        if len(split) < self.scored:
-            text = f"the eval split holds {len(split)} documents, {self.scored} are wanted"
+        """Documents of the eval split, those that evaluations score, too."""
+        chosen = evaluation.scored_documents(subject.shards[domain], {"documents": self.scored})
+        if len(chosen) < self.scored:
+            text = f"the eval split holds {len(chosen)} documents, {self.scored} are wanted"
             raise InputError(text, subject.where(domain), key="probes.relearning.scored")
-        return [split[i] for i in range(self.scored)]
+        return chosen
 
     def _domains(self, subject) -> tuple[list, str]:
         """(old domains in the order trained; at base all that become old, the unrelated domain or "")."""

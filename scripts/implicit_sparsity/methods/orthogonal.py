@@ -130,22 +130,30 @@ class Orthogonal(LoraMethod):
         """The old subspaces, grown by what this domain adds."""
         if not self.strength:
             return {}
-        factors, tokens = lowrank.factors(stage.model), self.sample_tokens
-        if self.subspace == "gradients":
-            documents, seed = stage.select_batches(tokens, batch_tokens=1), stage.stream("gradients")
-            samples = subspace.gradient_samples(stage.model, documents, factors, self.max_rank, seed)
-        else:
-            samples = subspace.input_samples(stage.model, stage.select_batches(tokens), factors)
+        first, samples = self.samples(stage, lowrank.factors(stage.model))
         grown, done, reached = {}, {}, {}
         for name, x in samples.items():  # weights that read the same input share one basis
             if id(x) not in done:
-                seed, old = stage.stream("subspace", name), self.known.get(name)
+                seed, basis = stage.stream("subspace", name), self.known.get(name)
+                if first:
+                    basis, _ = subspace.extend(basis, first[name], self.energy, self.max_rank, seed)
                 rule = (self.energy, self.max_rank, seed, self.fixed_rank)
-                done[id(x)] = subspace.extend(old, x, *rule)
+                done[id(x)] = subspace.extend(basis, x, *rule)
             grown[name], reached[name] = done[id(x)]
         wanted = None if self.fixed_rank else self.energy
         self.reached = energy_report.reached(reached, wanted, "max_rank")
         return grown
+
+    def samples(self, stage, factors) -> tuple[dict, dict]:
+        """By weight what first tokens give (nothing of gradients), and what this domain's select split
+        does."""
+        model, tokens = stage.model, self.sample_tokens
+        if self.subspace == "gradients":
+            documents, seed = stage.select_batches(tokens, batch_tokens=1), stage.stream("gradients")
+            return {}, subspace.gradient_samples(model, documents, factors, self.max_rank, seed)
+        batches = list(stage.select_batches(tokens))
+        first = subspace.input_samples(model, subspace.first_tokens(batches), factors, skip_first=0)
+        return first, subspace.input_samples(model, batches, factors)
 
     def report(self):
         return {"subspace": self.reached} if self.reached else {}

@@ -26,7 +26,7 @@ from implicit_sparsity.metrics.clusters import clustered_mean
 from implicit_sparsity.models.batching import label_parts, sorted_batches
 from implicit_sparsity.models.losses import by_part
 
-from . import scoring
+from . import document_groups, scoring
 
 log = logging.getLogger(__name__)
 
@@ -48,9 +48,8 @@ HIGHER_IS_BETTER = {
 
 
 def scored_documents(tokens, options: dict) -> list:
-    """The documents of the eval split that are scored."""
-    split = tokens.split("eval")
-    return [split[i] for i in range(min(options["documents"], len(split)))]
+    """The documents of the eval split that are scored: of as many groups as there can be."""
+    return document_groups.in_turn(tokens.split("eval"))[: options["documents"]]
 
 
 def score_domain(

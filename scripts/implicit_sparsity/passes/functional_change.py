@@ -107,7 +107,7 @@ class Sums:
 
 
 def _squares(x):
-    return x.double().square().sum(1)
+    return torch.linalg.vector_norm(x, dim=1, dtype=torch.float64).square()
 
 
 class Experts:

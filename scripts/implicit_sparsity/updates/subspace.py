@@ -17,9 +17,16 @@ from implicit_sparsity.models.losses import completion_loss
 from implicit_sparsity.randomness import stream_seed
 
 
-def input_samples(model, batches, factors: dict) -> dict:
+def first_tokens(batches) -> list:
+    """The first token of every document of ``batches``, as one batch; equal ones once."""
+    ids = torch.unique(torch.cat([batch["input_ids"][:, :1] for batch in batches]), dim=0)
+    return [{"input_ids": ids, "attention_mask": torch.ones_like(ids)}]
+
+
+def input_samples(model, batches, factors: dict, skip_first: int = 1) -> dict:
     """Inputs of each adapted weight, {name: [X or 1, T, i]}; fused ``down_proj`` has one set an expert.
 
+    Of all tokens but the first ``skip_first`` of each document: attention sinks have most of the energy.
     Weights that read the same tensor (q, k and v, gate and up) share one tensor in the result. Experts that
     saw fewer tokens have rows of zeros, which span nothing.
     """
@@ -47,7 +54,8 @@ def input_samples(model, batches, factors: dict) -> dict:
         ffn_activations(model, collect_experts),
     ):
         for batch in batches:
-            keep, last = batch["attention_mask"].bool().flatten(), (None, None)
+            counted, last = batch["attention_mask"].bool(), (None, None)
+            keep = torch.cat([torch.zeros_like(counted[:, :skip_first]), counted[:, skip_first:]], 1).flatten()
             hidden_states(model, batch["input_ids"], batch["attention_mask"])
     joined = {id(parts): torch.cat(parts).unsqueeze(0) for parts in inputs.values()}
     samples = {name: joined[id(parts)] for name, parts in inputs.items()}
@@ -124,7 +132,7 @@ def random_like(basis, seed: int):
     # not torch's: the last numbers that it draws depend on how many there are
     drawn = np.random.default_rng(seed).standard_normal((k, experts, width), np.float32)
     columns = torch.from_numpy(drawn).permute(1, 2, 0).to(basis.device)
-    used = (basis.square().sum(1) > 0.25).sort(dim=1, descending=True).values
+    used = _used(basis).sort(dim=1, descending=True).values
     return (_orthonormal(columns).to(basis.dtype) if k else basis) * used[:, None, :]
 
 
@@ -137,12 +145,13 @@ def extend(basis, samples, energy: float, max_rank: int, seed: int, fixed_rank: 
     that an expert does not need are zero, so that one tensor serves all experts; U'U is the identity but for
     those.
     """
-    total = samples.double().square().sum((1, 2))
-    residual = samples if basis is None else samples - (samples @ basis) @ basis.transpose(1, 2)
+    total = _energy(samples)
+    residual = samples if basis is None else samples - (samples @ basis) @ basis.mT
     q = min(max_rank, *residual.shape[1:])
-    values, directions = _leading(residual, q, seed)
-    left = residual.double().square().sum((1, 2))
-    held = (total - left)[:, None] + torch.cat(
+    # float32 cannot see values below 1e-3 of the largest
+    precise = fixed_rank or energy > 0.999
+    values, directions = _leading(residual.double() if precise else residual, q, seed)
+    held = (total - _energy(residual))[:, None] + torch.cat(
         [torch.zeros_like(values[:, :1]), values.square().cumsum(1)], 1
     )
     short = held < energy * total[:, None]  # [X, q + 1]: with so many directions it does not suffice
@@ -150,44 +159,64 @@ def extend(basis, samples, energy: float, max_rank: int, seed: int, fixed_rank: 
     if fixed_rank:  # no more than there are: behind them are directions of rounding errors
         there = (values > 1e-6 * total.sqrt()[:, None]).sum(1)
         needed = torch.full_like(needed, fixed_rank).minimum(there)
-    taken = (basis.square().sum(1) > 0.25).sum(1) if basis is not None else 0
+    taken = _used(basis).sum(1) if basis is not None else 0
     wanted = torch.minimum(needed, samples.shape[2] - taken + torch.zeros_like(needed))
     wanted = torch.where(total > 0, wanted, torch.zeros_like(wanted))
+    reached = float(held.gather(1, wanted[:, None]).sum() / total.sum().clamp(min=1e-300))
     k = int(wanted.max())
     used = torch.arange(k, device=wanted.device)[None, :] < wanted[:, None]
     added = directions[:, :, :k] * used[:, None, :]
-    grown = added if basis is None else torch.cat([basis.expand(len(added), -1, -1), added], 2)
-    grown = _orthonormal(grown)
-    reached = float(held.gather(1, wanted[:, None]).sum() / total.sum().clamp(min=1e-300))
-    return grown, reached
+    if basis is None or not k:
+        return (_orthonormal(added).to(samples.dtype) if basis is None else basis), reached
+    old = basis.expand(len(added), -1, -1).double()
+    added = _orthonormal(added - old @ (old.mT @ added.double()))
+    return _used_first(torch.cat([old, added], 2)).to(samples.dtype), reached
+
+
+def _energy(samples):
+    """||x||^2 of each expert's samples [X, T, i], float64 [X]."""
+    return torch.linalg.vector_norm(samples, dim=(1, 2), dtype=torch.float64).square()
 
 
 def _leading(rows, count: int, seed: int):
-    """The ``count`` leading singular values, float64 [X, count], and right singular vectors [X, i, count]."""
+    """The ``count`` leading singular values, float64 [X, count], and right singular vectors [X, i, count].
+
+    From the eigenvectors of the smaller Gram matrix, a fraction of the time of a decomposition of the rows;
+    of values below 1e-3 (float64: 1e-8) of the largest the vectors are rounding.
+    """
     if 4 * count < min(rows.shape[1:]):
         torch.manual_seed(seed)
         _, values, directions = torch.svd_lowrank(rows, q=count + 8, niter=4)
         return values[:, :count].double(), directions[:, :, :count]
-    if rows.shape[1] < rows.shape[2]:
-        _, values, directions = torch.linalg.svd(rows.double(), full_matrices=False)
-        return values[:, :count], directions.mT[:, :, :count].to(rows.dtype)
-    squares, directions = torch.linalg.eigh(rows.double().mT @ rows.double())  # a fraction of the time
-    squares, directions = squares.flip(1)[:, :count], directions.flip(2)[:, :, :count]
-    return squares.clamp(min=0).sqrt(), directions.to(rows.dtype)
+    few = rows.shape[1] < rows.shape[2]
+    squares, vectors = torch.linalg.eigh(rows @ rows.mT if few else rows.mT @ rows)
+    squares, vectors = squares.flip(1)[:, :count], vectors.flip(2)[:, :, :count]
+    directions = torch.nn.functional.normalize(rows.mT @ vectors, dim=1) if few else vectors
+    return squares.double().clamp(min=0).sqrt(), directions
+
+
+def _used(basis):
+    """Which columns of [X, i, k] are not zero, bool [X, k]."""
+    return basis.square().sum(1) > 0.25
+
+
+def _used_first(basis):
+    """Columns in use first; the rest are zero, or cut where none uses them."""
+    used = _used(basis)
+    width = int(used.sum(1).max()) if used.numel() else 0
+    order = used.int().argsort(dim=1, descending=True, stable=True)[:, :width]
+    return basis.gather(2, order[:, None, :].expand(-1, basis.shape[1], -1))
 
 
 def _orthonormal(basis):
-    """Columns in use first, orthonormal to float64 and rounded once; the rest zero, or cut if none uses them.
+    """The columns in use made orthonormal, float64, by a QR decomposition; the rest zero, or cut.
 
-    In use first, because behind a zero column a QR decomposition would turn the others.
+    Those in use come first, because behind a zero column the decomposition would turn the others.
     """
-    used = basis.square().sum(1) > 0.25
-    width = min(int(used.sum(1).max()), basis.shape[1]) if used.numel() else 0
-    order = used.int().argsort(dim=1, descending=True, stable=True)[:, :width]
-    columns = basis.gather(2, order[:, None, :].expand(-1, basis.shape[1], -1)).double()
+    columns = _used_first(basis)[:, :, : basis.shape[1]].double()
     q, r = torch.linalg.qr(columns)
     sign = torch.sign(torch.diagonal(r, dim1=1, dim2=2))
-    return (q * sign[:, None, :] * used.gather(1, order)[:, None, :]).to(basis.dtype)
+    return q * (sign * _used(columns))[:, None, :]
 
 
 def project_out(factors: dict, bases: dict, strength: float = 1.0) -> None:
