@@ -243,7 +243,7 @@ def test_option_of_the_hubs(study, edit):
 
 def test_one_control_less(study, edit):
     """No measurement is made again, neither of the pass nor of the other control."""
-    edit("config.yaml", "controls: [bare, matched]", "controls: [matched]")
+    edit("tests/nano.yaml", "controls: [bare, matched]", "controls: [matched]")
     assert planned(study) == drawn(
         {"probe_table activation_overlap", "draw_figure overlap_by_layer"} | OVERVIEW
     )

@@ -141,7 +141,9 @@ def test_the_change_of_old_outputs_is_bounded_by_the_energy_that_is_not_held(nan
     guards = {name: whole_subspace(basis) for name, basis in bases.items()}
     network = adapters.load_checkpoint(model, str(tmp_path / "1"))
     ids = [document.ids for document in Tokens(tokens["code"]).split("select")]
-    names, sums = functional_change.measure(network, changes, guards, ids, 0, 512)
+    names, sums = functional_change.measure(network, changes, guards, ids, 1, 512)
+    _, first = functional_change.measure(network, changes, guards, [each[:1] for each in ids], 0, 512)
+    assert (first[..., 1] > 0.999 * first[..., 0]).all(), "all documents begin alike"
     for name, (x, held, _, _, change) in zip(names, sums.sum(0), strict=True):
         norm = float(torch.linalg.matrix_norm(changes[name].matrix()[0], 2))
         assert held / x >= 0.8 - 1e-3, name

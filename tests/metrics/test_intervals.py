@@ -54,3 +54,13 @@ def test_range_over_seeds():
     result = mean_range(frame, ["m"]).set_index("m")
     assert result.loc["b"].tolist() == [1.5, 1, 2, 2] and result.loc["a"].tolist() == [5, 5, 5, 1]
     assert list(result.index) == ["b", "a"]
+
+
+def test_the_paired_interval_of_a_ratio_is_that_of_the_mean_where_denominators_are_equal():
+    groups = list("aaabbcdddeefghij")
+    above = np.random.default_rng(0).normal(size=len(groups)) + 3
+    result = intervals.paired_interval(np.divide, groups, above, np.full(len(groups), 2.0))
+    mean = clusters.clustered_mean(above / 2, groups)
+    assert result == pytest.approx((mean.value, *intervals.mean_interval(mean)))
+    _, *ends = intervals.paired_interval(np.divide, list("aabbcc"), *np.ones((2, 6)))
+    assert np.isnan(ends).all(), "three groups make no interval"

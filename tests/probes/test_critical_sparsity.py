@@ -7,7 +7,7 @@ from planted import DOMAINS, SHARES, noisy_losses, one, write_scores, write_thre
 from probe_table import probe_table
 
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.metrics import sparsity
+from implicit_sparsity.metrics import intervals
 from implicit_sparsity.options import load
 from implicit_sparsity.probes.critical_sparsity import separation
 from implicit_sparsity.storage.store import open_store
@@ -26,7 +26,7 @@ def test_paired_intervals_cover_ratio_and_sep(documents):
             (ratios, 1.6, (lambda a, b: a / b, range(documents), other, dense)),
             (seps, 0.3 / 1.7, (separation, range(documents), own, other, chance)),
         ):
-            _, low, high = sparsity.paired_interval(*given)
+            _, low, high = intervals.paired_interval(*given)
             covered.append(low <= truth <= high)
     assert 0.92 <= np.mean(ratios) <= 0.98 and 0.92 <= np.mean(seps) <= 0.98
 

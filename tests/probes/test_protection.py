@@ -6,9 +6,7 @@ from collect_stages import protection_columns
 from planted_learning import splits, write_change
 from probe_table import probe_table
 
-from implicit_sparsity.metrics import clusters
 from implicit_sparsity.passes.functional_change import QUANTITIES
-from implicit_sparsity.probes.protection import ratio
 from implicit_sparsity.storage.tables import read_table
 
 NAMES = ["layers.0.mlp.down_proj", "layers.1.mlp.down_proj", "layers.1.self_attn.q_proj"]
@@ -55,26 +53,14 @@ def test_planted_ratios_are_exact_and_old_domains_pooled(tmp_path):
     whole = value(frame, "all", "energy", "held_out")
     assert whole[["value", "weights"]].values.tolist() == [[pytest.approx(3 / 8), 2]], "of those of a promise"
     row = value(frame, "down", "change", "held_out")
-    assert row[["n", "groups", "weights"]].values.tolist() == [[24, 24, 2]] and row["trusted"].all()
+    assert row[["n", "groups", "weights"]].values.tolist() == [[24, 12, 2]] and row["trusted"].all()
     assert row["low"].item() == pytest.approx(0.1) == row["high"].item(), "documents that are all alike"
 
 
 def test_few_groups_are_counted_and_not_trusted(tmp_path):
     frame = table(tmp_path, planted(6), list("aabbcc"))
     row = value(frame, "down", "change", "held_out")
-    assert row["groups"].item() == 6 and row["n"].item() == 12 and not row["trusted"].any()
-
-
-def test_the_interval_of_a_ratio_is_that_of_the_mean_where_denominators_are_equal():
-    groups = list("aaabbcdddeefghij")
-    above = np.random.default_rng(0).normal(size=len(groups)) + 3
-    got, low, high, count = ratio(above, np.full(len(groups), 2.0), groups)
-    mean = clusters.clustered_mean(above / 2, groups)
-    apart = clusters.leave_one_out(above / 2, groups)[1:]
-    error = np.sqrt((count - 1) / count * ((apart - apart.mean()) ** 2).sum())
-    assert (got, count) == (pytest.approx(mean.value), 10)
-    assert high - got == pytest.approx(2.2621571628540993 * error)  # t of 9 degrees of freedom
-    assert got - low == pytest.approx(high - got)
+    assert row["groups"].item() == 3 and row["n"].item() == 12 and not row["trusted"].any()
 
 
 def test_stages_get_a_column_a_kind(tmp_path):

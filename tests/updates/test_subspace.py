@@ -50,6 +50,42 @@ def test_what_is_known_is_not_added_again():
     assert (both.transpose(1, 2) @ other).square().sum() == pytest.approx(5, rel=1e-3)
 
 
+@pytest.mark.parametrize("energy", [0.6, 0.95, 0.9995])
+@pytest.mark.parametrize("tokens", [10, 200])
+def test_directions_are_the_leading_singular_vectors(tokens, energy):
+    """Fewer samples than the input is wide, and more; in float32, and (the last) float64."""
+    g = torch.Generator().manual_seed(3)
+    x = torch.randn(1, tokens, 24, generator=g) * torch.logspace(0, -1.5, 24)
+    _, values, right = torch.linalg.svd(x[0].double(), full_matrices=False)
+    shares = values.square().cumsum(0) / values.square().sum()
+    wanted = int((shares < energy).sum()) + 1
+    result, held = subspace.extend(None, x, energy, 24, seed=0)
+    assert result.shape == (1, 24, wanted)
+    assert held == pytest.approx(float(shares[wanted - 1]), rel=1e-5)
+    inside = (result[0].double().T @ right[:wanted].T).square().sum()
+    assert float(inside) == pytest.approx(wanted, rel=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["dense", "mixture"])
+def test_samples_are_of_all_but_first_tokens_and_those_are_had_apart(nano, kind):
+    """Two documents of one first token and one of another: their inputs, from the same network alone."""
+    model = adapters.add_lora(loading.load(nano(kind)[0]), 2, 2.0)
+    factors = lowrank.factors(model)
+    ids = torch.tensor([[5, 6, 7], [5, 8, 9], [4, 6, 7]])
+    batch = {"input_ids": ids, "attention_mask": torch.tensor([[1, 1, 1], [1, 1, 0], [1, 1, 1]])}
+    everything = subspace.input_samples(model, [batch], factors, skip_first=0)
+    rest = subspace.input_samples(model, [batch], factors)
+    (alone,) = subspace.first_tokens([batch])
+    assert sorted(alone["input_ids"].flatten().tolist()) == [4, 5]
+    first = subspace.input_samples(model, [alone], factors, skip_first=0)
+    assert everything.keys() == rest.keys() == first.keys()
+    for name, x in everything.items():
+        if len(x) == 1:  # of fused experts a token has one row for each of its experts
+            assert x.shape[1] == 8 and rest[name].shape[1] == 5 and first[name].shape[1] == 2
+            torch.testing.assert_close(rest[name][0], x[0, [1, 2, 4, 6, 7]], atol=1e-5, rtol=1e-4)
+            torch.testing.assert_close(first[name][0].flip(0), x[0, [0, 5]], atol=1e-5, rtol=1e-4)
+
+
 def test_an_expert_that_saw_nothing_claims_nothing():
     x, _ = planted(experts=2)
     x[1] = 0

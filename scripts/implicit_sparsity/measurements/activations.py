@@ -45,7 +45,7 @@ class Activations(Measurement):
     batch_tokens: int = option(512, low=1, help="tokens of one forward pass; memory grows with it")
 
     TITLE = "FFN activation statistics of {model} ({checkpoint}) on {domain}"
-    PLANNED: ClassVar[tuple] = ("stages", "controls")
+    PLANNED: ClassVar[tuple] = ("stages", "methods", "controls")
     LIGHTER: ClassVar[dict] = {"batch_tokens": None}
 
     def __post_init__(self):

@@ -89,6 +89,7 @@ class Measurement(Options):
         help="checkpoints: base | final (and after the last domain) | all (and after every one). Base is "
         "measured unless a class leaves it out of the choices",
     )
+    methods: tuple = option((), empty=True, help="whose checkpoints, of those that are probed; empty: all")
 
     # Read from source while the workflow is parsed, so each must be a literal.
     SCOPE = "domain"  # a store of each checkpoint and domain; "checkpoint": one of all domains
@@ -96,7 +97,7 @@ class Measurement(Options):
     # all domains; "previous": the stage before; "earlier": all stages before; "orders": those of the config;
     # "reference": the reference set, which is then among the domains
     TITLE = "{model} ({checkpoint}) on {domain}"  # of the store
-    PLANNED: ClassVar[tuple] = ("stages",)  # options that say what is measured, and not how
+    PLANNED: ClassVar[tuple] = ("stages", "methods")  # options that say what is measured, and not how
     MULTIPLES: ClassVar[dict] = {}  # option -> option of which it, or each of its values, is a multiple
     SPLITS: ClassVar[dict] = {"documents": "probe"}  # option -> split that holds so many documents
     FIRST_STAGE = 1  # of an order that is measured, and base where any is; 2: those with one before

@@ -35,7 +35,6 @@ class Relearning(Measurement):
         choices=("base", "final", "all"),
         help="base (alone: nothing), after the last domain, or every one",
     )
-    methods: tuple = option((), empty=True, help="whose checkpoints, of those that are probed; empty: all")
     documents: tuple = option(
         (10, 50), low=1, help="of the training split that are taught, each domain's first"
     )
@@ -53,7 +52,6 @@ class Relearning(Measurement):
     SCOPE = "checkpoint"
     NEEDS: ClassVar[tuple] = ("orders", "earlier", "reference")
     TITLE = "Old domains of {model} taught again at {checkpoint}"
-    PLANNED: ClassVar[tuple] = ("stages", "methods")
     MULTIPLES: ClassVar[dict] = {"documents": "batch_size", "relearn": "batch_size"}
     SPLITS: ClassVar[dict] = {"documents": "train", "scored": "eval"}
     FIRST_STAGE = 2

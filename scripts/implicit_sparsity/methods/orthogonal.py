@@ -41,7 +41,10 @@ class Orthogonal(LoraMethod):
         1.0, low=0, high=1, help="share of the forbidden part that is taken out; 0: plain LoRA"
     )
     energy: float = option(
-        0.95, low=0, high=1, help="share of an old domain's input energy that is protected, of sample_tokens"
+        0.95,
+        low=0,
+        high=1,
+        help="share of an old domain's input energy that is protected, of sample_tokens, first tokens aside",
     )
     max_rank: int = option(
         1024, low=1, help="most directions a domain may claim in each weight's input; it wins over energy"

@@ -78,6 +78,23 @@ def mean_interval(mean: clusters.Mean, level: float = 0.95) -> tuple[float, floa
     return mean.value - reach, mean.value + reach
 
 
+def paired_interval(statistic, groups, *columns, level: float = 0.95):
+    """(value, low, high) of a smooth ``statistic(*means)`` of columns ``[D]`` over the same documents.
+
+    Variance of the jackknife that leaves out one group at a time, degrees of freedom as of a mean
+    (``clusters``); NaN below 4 groups. groups ``[D]``: the name of each document's group.
+    """
+    means = [clusters.leave_one_out(column, groups) for column in columns]
+    value, *without = map(float, statistic(*means))
+    count = len(without)
+    if count < FEWEST:
+        return value, np.nan, np.nan
+    error = np.sqrt((count - 1) / count * np.square(np.array(without) - value).sum())
+    freedom = clusters.freedom(np.bincount(clusters.places(groups)))
+    mean = clusters.Mean(value, float(error), freedom, len(groups), count)
+    return value, *map(float, mean_interval(mean, level))
+
+
 def smooth_interval(statistic, *strata, draws: int = DRAWS, seed: int = 0):
     """(value, low, high) of a smooth ``statistic(*sums)`` over groups of documents, 95 %.
 

@@ -106,23 +106,6 @@ def numerical_floor(shares, losses, again, tolerance: float = 0.01) -> float:
     return max(abs(_first_zero(shares, middle + sign * floor) - value) for sign in (1, -1))
 
 
-def paired_interval(statistic, groups, *columns, level: float = 0.95):
-    """(value, low, high) of a smooth ``statistic(*means)`` of columns ``[D]`` over the same documents.
-
-    Variance of the jackknife that leaves out one group at a time, degrees of freedom as of a mean
-    (``clusters``); NaN below 4 groups. groups ``[D]``: the name of each document's group.
-    """
-    means = [clusters.leave_one_out(column, groups) for column in columns]
-    value, *without = map(float, statistic(*means))
-    count = len(without)
-    if count < intervals.FEWEST:
-        return value, np.nan, np.nan
-    error = np.sqrt((count - 1) / count * np.square(np.array(without) - value).sum())
-    freedom = clusters.freedom(np.bincount(clusters.places(groups)))
-    mean = clusters.Mean(value, float(error), freedom, len(groups), count)
-    return value, *map(float, intervals.mean_interval(mean, level))
-
-
 def _excess(losses, tolerance):
     losses = np.asarray(losses, dtype=np.float64)
     return losses - (1 + tolerance) * losses[0]

@@ -30,7 +30,7 @@ from typing import ClassVar
 import numpy as np
 
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.metrics import clusters, overlap, sparsity
+from implicit_sparsity.metrics import clusters, intervals, overlap, sparsity
 from implicit_sparsity.options import option
 
 from .base import Probe, where
@@ -128,11 +128,11 @@ class _Losses:
         return self.dataset[f"{measure}_zeros"].values.mean(axis=-1)
 
     def mean(self, losses):
-        return sparsity.paired_interval(lambda mean: mean, self.groups, losses)
+        return intervals.paired_interval(lambda mean: mean, self.groups, losses)
 
     def ratio(self, losses, dense):
         """(ratio of the means, low, high)."""
-        return sparsity.paired_interval(lambda mean, of: mean / of, self.groups, losses, dense)
+        return intervals.paired_interval(lambda mean, of: mean / of, self.groups, losses, dense)
 
     def cross(self):
         """Rows of thresholds and masks of every domain on this one's documents."""
@@ -147,7 +147,7 @@ class _Losses:
                     quantity = "ceiling" if name == self.domain else "signal"
                     yield *here, quantity, *self.ratio(losses, dense), "1"
                     if measure == "mask" and name != self.domain:
-                        three = sparsity.paired_interval(separation, self.groups, own, losses, chance)
+                        three = intervals.paired_interval(separation, self.groups, own, losses, chance)
                         yield *here, "sep", *three, "1"
             here = ALL, RANDOM, "cross_mask", level, self.zeros(RANDOM)[c].mean()
             yield *here, "floor", *self.ratio(chance, dense), "1"

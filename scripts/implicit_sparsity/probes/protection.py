@@ -10,16 +10,18 @@ protects) and ``new`` (the new domain's probe documents: there the stage is to w
     output_energy   of the outputs W x instead, where the promise is on rows (gate and up of activation_mask)
 
 Layer -1: all layers of a kind together, kind ``all``: all weights. Old domains are pooled, and by themselves
-in rows of their ``domain``. Intervals leave out one group of documents at a time (jackknife, t over groups).
+in rows of their ``domain``. Intervals leave out one group of documents at a time (jackknife); ``groups`` are
+those of the domain that has fewest.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.metrics import clusters
+from implicit_sparsity.metrics import clusters, intervals
 from implicit_sparsity.options import option
 
 from .base import Probe, where
@@ -67,13 +69,15 @@ class Protection(Probe):
 
     def _measures(self, each: dict, owner: list):
         """Rows of sums [document, weight] by quantity, over the weights of one kind; of energy, over those of
-        which something is promised."""
+        which something is promised. ``owner``: of each document its domain's place and its group."""
+        groups = min(Counter(place for place, _ in set(owner)).values())
         for measure, (above, below) in MEASURES.items():
             on = each[above].any(axis=0) | (measure == "change")
             if not on.any():
                 continue
             sums = (each[name][:, on].sum(axis=1) for name in (above, below))
-            value, low, high, groups = ratio(*sums, owner, self.level)
+            with np.errstate(invalid="ignore", divide="ignore"):
+                value, low, high = intervals.paired_interval(np.divide, owner, *sums, level=self.level)
             if measure == "change":
                 value, low, high = (float(np.sqrt(max(x, 0.0))) for x in (value, low, high))
             numbers = {"measure": measure, "value": value, "low": low, "high": high, "unit": "1"}
@@ -90,19 +94,3 @@ def sets_of(dataset) -> dict:
     for layer, kind in dict.fromkeys(zip(layers.tolist(), kinds.tolist())):
         result[layer, kind] = (layers == layer) & (kinds == kind)
     return result
-
-
-def ratio(above, below, groups, level: float = 0.95):
-    """(sum of ``above`` / sum of ``below``, low, high, groups): of values [n] of documents, by the jackknife
-    that leaves out one group at a time and Student's t."""
-    from scipy.special import stdtrit
-
-    counted = clusters.left_out(groups)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        values = (counted @ above) / (counted @ below)
-    count = len(counted) - 1
-    if count < 2 or not np.isfinite(values).all():
-        return float(values[0]), np.nan, np.nan, count
-    error = np.sqrt((count - 1) / count * np.square(values[1:] - values[1:].mean()).sum())
-    reach = float(stdtrit(count - 1, (1 + level) / 2) * error)
-    return float(values[0]), float(values[0] - reach), float(values[0] + reach), count

@@ -54,8 +54,9 @@ def input_samples(model, batches, factors: dict, skip_first: int = 1) -> dict:
         ffn_activations(model, collect_experts),
     ):
         for batch in batches:
-            counted, last = batch["attention_mask"].bool(), (None, None)
-            keep = torch.cat([torch.zeros_like(counted[:, :skip_first]), counted[:, skip_first:]], 1).flatten()
+            counted, last = batch["attention_mask"] == 1, (None, None)
+            counted[:, :skip_first] = False
+            keep = counted.flatten()
             hidden_states(model, batch["input_ids"], batch["attention_mask"])
     joined = {id(parts): torch.cat(parts).unsqueeze(0) for parts in inputs.values()}
     samples = {name: joined[id(parts)] for name, parts in inputs.items()}
