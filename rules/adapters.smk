@@ -21,6 +21,7 @@ rule train_adapter:
         "results/benchmarks/train_adapter/{model}.{method}.{order}.seed{seed}.stage{stage}.tsv"
     conda:
         "../envs/compute.yaml"
+    priority: 2  # stages wait for each other, and much waits for them
     resources:
         # gpu (none: one process, on whatever GPU is visible) comes from the profile or --set-resources, as where
         # a job runs does not change what it makes

@@ -45,6 +45,7 @@ use rule measure_domain as measure_checkpoint with:
         "results/benchmarks/{measurement}/{model}.{checkpoint}.tsv"
     wildcard_constraints:
         measurement=study.of_scope("checkpoint"),
+    priority: 1  # the longest jobs are among them: begun last, one would run alone
 
 
 rule measure_control:
