@@ -96,7 +96,7 @@ def test_protection_draws_the_frame_by_kind_and_method(tables):
     """A point and its bar for each row: at its kind and its method's place there, open where it is made."""
     frame, picture = drawn("protection", tables)
     methods, panels = ordered(set(frame["method"])), [ax for ax in picture.axes if ax.axison]
-    looks = styles(methods)
+    plot_styles = styles(methods)
     models = list(frame["model"].unique())
     assert [ax.get_title(loc="left") for ax in panels] == PANELS * len(models)
     for ax, model in zip(panels, np.repeat(models, len(PANELS)), strict=True):
@@ -108,12 +108,12 @@ def test_protection_draws_the_frame_by_kind_and_method(tables):
             ends = [segment[:, 1] for segment in bars.get_segments()]
             for x, y, (low, high) in zip(*points.get_data(), ends, strict=True):
                 method = methods[round(((x - round(x)) / 0.7 + 0.5) * len(methods) - 0.5)]
-                assert same_color(looks[method]["color"], points.get_color())
+                assert same_color(plot_styles[method]["color"], points.get_color())
                 shown.append((method, inputs, kinds[round(x)], y, low, high))
         rows = part.assign(inputs=part["inputs"].where(part["inputs"] == "made", "filled"))
         rows = rows[["method", "inputs", "kind", "mean", "low", "high"]]
         expected = sorted(rows.itertuples(index=False, name=None))
-        assert len(expected) == 2 * len(looks) * (2 if "open" in ax.get_title(loc="left") else 1)
+        assert len(expected) == 2 * len(plot_styles) * (2 if "open" in ax.get_title(loc="left") else 1)
         for one, other in zip(sorted(shown), expected, strict=True):
             assert one[:3] == other[:3] and one[3:] == pytest.approx(other[3:], rel=1e-9)
 

@@ -45,6 +45,14 @@ def tokens_of(document) -> dict:
     return parts | {"completion": places >= start}
 
 
+def test_scored_documents_are_of_as_many_groups_as_there_can_be():
+    groups = list("aaabbac")
+    split = [SimpleNamespace(meta={"group": group, "id": i}) for i, group in enumerate(groups)]
+    for count, ids in ((2, [0, 3]), (3, [0, 3, 6]), (5, [0, 3, 6, 1, 4]), (99, [0, 3, 6, 1, 4, 2, 5])):
+        chosen = evaluation.scored_documents(SimpleNamespace(split=lambda _: split), {"documents": count})
+        assert [document.meta["id"] for document in chosen] == ids
+
+
 def test_losses_of_the_parts_are_those_of_plain_logits(scored):
     model, split, _, _, scores = scored
     assert len(scores["documents"]) == 12

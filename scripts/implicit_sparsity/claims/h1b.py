@@ -22,7 +22,7 @@ class H1b(Claim):
     TABLES = ("activation_overlap",)
     FIGURE = "overlap_by_layer"
     EFFECT = "SEP of the most used neurons"
-    NOISE = "SEP of documents dealt anew to two pseudo-domains, upper end of 95 % of the deals"
+    NOISE = "SEP of documents permuted between the domains, upper end of 95 % of the permutations"
     MEAN = "layers and pairs of domains averaged with their ends, as if all erred together"
 
     threshold: float = option(..., low=0, high=1, help="SEP")

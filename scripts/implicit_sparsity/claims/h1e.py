@@ -19,7 +19,7 @@ class H1e(Claim):
     TABLES = ("routing_overlap",)
     FIGURE = "routing_by_layer"
     EFFECT = "SEP of the routing of two domains"
-    NOISE = "SEP of documents dealt anew to two pseudo-domains, upper end of 95 % of the deals"
+    NOISE = "SEP of documents permuted between the domains, upper end of 95 % of the permutations"
     MEAN = "layers and pairs of domains averaged with their ends, as if all erred together"
 
     threshold: float = option(..., low=0, high=1, help="SEP")

@@ -1,7 +1,7 @@
 """H3a: plain fine-tuning writes mostly onto hub neurons, those that every domain uses.
 
 effect: the hubs' share of the update's energy after the last stage, over their mean share where this very
-energy is dealt anew to the neurons of each layer (``write_interference``, ``corrected``, all layers): 1 for
+energy is permuted among the neurons of each layer (``write_interference``, ``corrected``, all layers): 1 for
 an update that does not ask what a neuron is used for. Their share of the weights, which has another null
 (hubs are smaller than others in some models), stands in the detail.
 """
@@ -20,11 +20,11 @@ from .base import OfMethods, by_seed, last_stages, of_family
 class H3a(OfMethods):
     QUESTION = "Does plain fine-tuning write onto the neurons that all domains use?"
     STATEMENT = "Plain fine-tuning writes mostly onto hub neurons."
-    REFUTED = "hubs' share of the update no larger than if its energy is dealt anew to the neurons of a layer"
+    REFUTED = "hubs' share of the update no larger than if its energy is permuted among a layer's neurons"
     TABLES = ("write_interference",)
     FIGURE = "write_interference"
-    EFFECT = "hubs' share of the update over their share where its energy is dealt anew"
-    NOISE = "how far 95 % of the ways to deal it anew lie from 1; or SD over seeds"
+    EFFECT = "hubs' share of the update over their share where its energy is permuted"
+    NOISE = "how far 95 % of the permutations lie from 1; or SD over seeds"
     MEAN = "settings of a sweep averaged, then seeds (Student's interval added to the groups')"
 
     threshold: float = option(..., low=1, high=1000, help="share of the update over its null: 1 is none")
@@ -51,12 +51,12 @@ class H3a(OfMethods):
             return
         wrote, corrected, null, had = (rows[name] for name in ("signal", "corrected", "permuted", "weights"))
         *three, spread = verdict.over_seeds(*by_seed(corrected.reset_index(), "value", "low", "high"))
-        dealt = (null["high"] / null["value"] - 1).mean()
+        permuted = (null["high"] / null["value"] - 1).mean()
         shares = [some["value"].mean() for some in (wrote, null, had)]
-        detail = "{:.1%} of the update, {:.1%} dealt anew, {:.1%} of the weights".format(*shares)
+        detail = "{:.1%} of the update, {:.1%} permuted, {:.1%} of the weights".format(*shares)
         metadata = {"n": part["n"].max(), "seeds": part["seed"].nunique(), "neutral": 1.0, "detail": detail}
         metadata |= {"order": order, "subject": method, "groups": part["groups"].min()}
-        finding.evidence.append(self.piece(model, three, np.nanmax([dealt, spread]), **metadata))
+        finding.evidence.append(self.piece(model, three, np.nanmax([permuted, spread]), **metadata))
 
 
 def rows_seeds(rows) -> int:

@@ -86,6 +86,6 @@ class Protection(Figure):
         return (
             f"{base.origin_note(frame)}Last stage of each run. Change: ||dW x|| / ||W x|| of what the stage "
             "changed, inputs x at the network before it; energy held: share of old domains' ||x||² that the "
-            "method keeps its update off (no point: it promises nothing of inputs). "
+            "method protects (no point: it promises nothing of inputs). "
             f"n = {base.documents(frame)}; bars: {bars}."
         )

@@ -45,8 +45,7 @@ class Rounds(Figure):
     def _joined(parts):
         import pandas as pd
 
-        columns = ["model", "order", "family", "against", "stage", "mean", "low", "high", "n", "documents"]
-        columns.append("groups")
+        columns = "model order family against stage mean low high n documents groups".split()
         parts = [part for part in parts if len(part)]
         return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
 

@@ -1,7 +1,7 @@
 """Where stages wrote, by layer: on hubs, on old domains' neurons, on the new one's, on idle ones.
 
 Rows of panels are models, columns sets of neurons; lines are methods, beside the null: what a set gets where
-a stage's energy is dealt anew to the neurons of a layer.
+a stage's energy is permuted among the neurons of a layer.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from .base import Figure
 
 SETS = {"hubs": "hubs", "old": "old domains' top", "new": "the new domain's top", "idle": "idle"}
 NULLS = {
-    "permuted": ("dealt anew (null)", {"color": "#000000", "linestyle": (0, (1, 1)), "marker": None}),
+    "permuted": ("permuted (null)", {"color": "#000000", "linestyle": (0, (1, 1)), "marker": None}),
     "weights": ("share of weights before", {"color": "#777777", "linestyle": (0, (5, 1.5)), "marker": None}),
 }
 

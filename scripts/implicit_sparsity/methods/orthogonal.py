@@ -7,13 +7,13 @@ where the columns of U [i, k] span what is old in that weight's input [i]. So dW
 element by element, out of the subspace. ``frozen`` (InfLoRA, 2404.00228): A is fixed, the leading directions
 of the new domain's inputs outside U, and B alone trains: half the parameters, nothing to project.
 
-``subspace`` inputs: leading right singular vectors of old inputs (Gradient Projection Memory, 2103.09762);
-gradients: of old documents' weight gradients G [o, i], seen from the input side (OGD, 1910.07104; weights
+``subspace`` inputs: leading right singular vectors of old inputs (Gradient Projection Memory, 2103.09762), of
+all tokens but each document's first, an attention sink whose own direction U holds besides; gradients: of old documents' weight gradients G [o, i], seen from the input side (OGD, 1910.07104; weights
 that read one input then share no U); random: the control, as many random directions as inputs would give.
 
 The stage's adapter is the sum of all stages' LoRAs, stacked into one of rank stage * rank that PEFT alone
 loads. State: an orthonormal U for each input (or weight), at most ``max_rank`` columns of float32 more a
-stage; for random the input subspace, from which ranks are read. Known to deviate: from GPM, inputs of prompts
+stage, and those of first tokens (one under a template); for random the input subspace, from which ranks are read. Known to deviate: from GPM, inputs of prompts
 count too, and U grows after, not during, a stage; from OGD, only the input side of a gradient is kept; from
 InfLoRA, the first domain's A stays fixed as well, and dW has LoRA's factor alpha / rank.
 """
@@ -61,7 +61,7 @@ class Orthogonal(LoraMethod):
     fixed_rank: int = option(0, low=0, help="directions that each domain claims; 0: as many as energy needs")
 
     CONTROLS: ClassVar[dict] = {"random": {"subspace": "random"}}
-    CAP = ("max_rank", 0.25)  # 0.95 of 32 documents' energy took 0.23 to 0.51 of the width in SmolLM2-135M
+    CAP = ("max_rank", 0.25)  # 0.95 of 32 documents' energy took 0.2 to 0.5 of most inputs in SmolLM2-135M
     STACKED = True
     constrained = True
 
@@ -138,7 +138,7 @@ class Orthogonal(LoraMethod):
         for name, x in samples.items():  # weights that read the same input share one basis
             if id(x) not in done:
                 seed, basis = stage.stream("subspace", name), self.known.get(name)
-                if first:
+                if first:  # apart: of all energy they have most, and the others would be left with little
                     basis, _ = subspace.extend(basis, first[name], self.energy, self.max_rank, seed)
                 rule = (self.energy, self.max_rank, seed, self.fixed_rank)
                 done[id(x)] = subspace.extend(basis, x, *rule)
@@ -148,8 +148,8 @@ class Orthogonal(LoraMethod):
         return grown
 
     def samples(self, stage, factors) -> tuple[dict, dict]:
-        """By weight what first tokens give (nothing of gradients), and what this domain's select split
-        does."""
+        """(inputs of first tokens, inputs or gradients of this domain's select split), each {name: [X or 1,
+        T, i]}; the first is empty of gradients."""
         model, tokens = stage.model, self.sample_tokens
         if self.subspace == "gradients":
             documents, seed = stage.select_batches(tokens, batch_tokens=1), stage.stream("gradients")

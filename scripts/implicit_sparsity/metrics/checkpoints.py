@@ -1,4 +1,4 @@
-"""Which run and stage rows of a table are of, by their ``checkpoint``: method.order.seedN.stageN, or base.
+"""Run and stage of a table's rows, from their ``checkpoint``: method.order.seedN.stageN, or base.
 
 DataFrame in, DataFrame out.
 """
@@ -7,7 +7,10 @@ RUN = ["model", "method", "order", "seed"]
 
 
 def parse(checkpoints):
-    """method, order, seed and stage of a column of checkpoints; of the base model "base", "", 0 and 0."""
+    """DataFrame of method, order, seed and stage of a column of checkpoints; of base "base", "", 0 and 0.
+
+    ValueError for any other name.
+    """
     import pandas as pd
 
     rows = []

@@ -2,7 +2,7 @@
 
 A domain has two disjoint halves of its documents, each in groups (``intervals``). Of two domains the
 signal is the mean over the four pairings of their halves, the ceiling the mean of the overlaps between the
-halves of each. Labels that mean nothing are made by dealing the groups of both domains anew to two
+halves of each. Labels that mean nothing are made by permuting the groups of both domains between two
 pseudo-domains of two halves. Shapes: n scores (neurons or experts), G groups, R draws, C token counts (1,
 or one an expert).
 """
@@ -185,7 +185,7 @@ def _floor(floor, a, b):
 
 
 def _permuted(parts, measure, floors):
-    """{permuted, sep_permuted} of four halves in which the groups of two domains were dealt anew."""
+    """{permuted, sep_permuted} of four halves in which the groups of two domains were permuted."""
     if parts is None:
         return {}
     result = _between(measure, *(measure.prepare(part) for part in parts), floors=floors)

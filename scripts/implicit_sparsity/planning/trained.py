@@ -104,7 +104,8 @@ class Trained:
         )
 
     def state_bytes(self, stage: int) -> float:
-        """Bytes of what a stage leaves for the next one beside the adapter, at most."""
+        """Bytes of what a stage leaves for the next one beside the adapter, at most. The direction of first
+        tokens (``orthogonal``) is not counted."""
         if self.partitions:
             return self.parameters * 2.0 * self.partitions / 8
         if self.max_rank:

@@ -77,7 +77,7 @@ class Hubs(ActivityProbe):
         return result
 
     def _dealt(self, halves, top):
-        """Share of hubs, in half a, among domains whose documents were dealt anew: (mean, 2.5 %, 97.5 %)."""
+        """Share of hubs, in half a, among domains whose documents were permuted: (mean, 2.5 %, 97.5 %)."""
         first = [pair[0] for pair in halves]
         parts = separation.dealt(first, self.draws)
         hubs = reduce(np.logical_and, [overlap.top_k_sets(part, top) for part in parts])

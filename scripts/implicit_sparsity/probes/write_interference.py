@@ -8,8 +8,8 @@ layers together.
 
 ``signal``: the share; ``floor``: the set's share of parameters, which a random update gives; ``ratio``:
 signal / floor; ``random``: floor, with the range of 95 % of Gaussian matrices of the stage's rank and
-shape; ``permuted``, the null: the share where this very energy is dealt anew to the neurons of each layer,
-mean and 95 % range of all ways to deal (exact mean and variance: nothing is drawn); ``corrected``: signal
+shape; ``permuted``, the null: the share where this very energy is permuted among the neurons of each
+layer, mean and 95 % range of all permutations (exact mean and variance: nothing is drawn); ``corrected``: signal
 over the null's mean, 1 for an update that does not ask what a neuron is used for, however unequal layers
 are; ``weights``: the set's share of ||W||_F^2 before any training. Set ``elsewhere``: the share of the whole
 update outside these neurons (attention, embeddings, routers), of all layers together.
@@ -36,7 +36,7 @@ from .base import ActivityProbe, check_comparable, counted, group_sums, per_toke
 COUNT, WEIGHTS, WRITES = 0, 1, {"increment": 2, "total": 3}  # columns of what a neuron has
 OVER = ("ratio", "corrected")
 SHARES = ("signal", "floor", "weights", *OVER)
-DEALT = len(WRITES)  # so many columns further: the mean over the layer's neurons, as if dealt anew
+PERMUTED = len(WRITES)  # so many columns further: the mean over the layer's neurons, as if permuted
 
 
 @dataclass
@@ -83,8 +83,8 @@ class WriteInterference(ActivityProbe):
             layers = []
             for i in range(layout.layers):
                 halves = {d: _half(dataset, scores[d][i], i) for d, dataset in reference.items()}
-                dealt = np.broadcast_to(energy[i].mean(axis=0), energy[i].shape)
-                has = np.column_stack([np.ones(layout.neurons), weights[i], energy[i], dealt])
+                permuted = np.broadcast_to(energy[i].mean(axis=0), energy[i].shape)
+                has = np.column_stack([np.ones(layout.neurons), weights[i], energy[i], permuted])
                 layers.append(neuron_sets.sums(halves, top, has, self.draws))
             common = {"k": k, "top": top, **numbers, "unit": "1", "neurons": layout.neurons}
             for row in self._rows(layers, energy, first["layer"].values, energies, study):
@@ -189,7 +189,7 @@ def _share(name, column):
         return ratio
 
     if name in OVER:
-        return over(COUNT if name == "ratio" else column + DEALT)
+        return over(COUNT if name == "ratio" else column + PERMUTED)
     at = {"signal": column, "floor": COUNT, "weights": WEIGHTS}[name]
     return lambda inside, total: part(inside, total, at)
 

@@ -9,7 +9,11 @@ from implicit_sparsity.models import processes
 from implicit_sparsity.provenance import identity
 from implicit_sparsity.storage.files import write_json
 
-CURVE = ("step", "loss", *(f"loss_{part}" for part in LOSSES))  # of the objective; of its tokens
+CURVE = (
+    "step",
+    "loss",
+    *(f"loss_{part}" for part in LOSSES),
+)  # nats: the objective, and each part of a completion
 CURVE += ("learning_rate", "grad_norm", "constraint_violation", "tokens", *(f"tokens_{p}" for p in SCORED))
 
 

@@ -18,7 +18,8 @@ from implicit_sparsity.randomness import stream_seed
 
 
 def first_tokens(batches) -> list:
-    """The first token of every document of ``batches``, as one batch; equal ones once."""
+    """[a batch] of the first tokens of all documents of ``batches``, ids [F, 1], equal ones once: nothing
+    stands before them, so that alone they are what they are in a document."""
     ids = torch.unique(torch.cat([batch["input_ids"][:, :1] for batch in batches]), dim=0)
     return [{"input_ids": ids, "attention_mask": torch.ones_like(ids)}]
 
@@ -180,7 +181,8 @@ def _energy(samples):
 
 
 def _leading(rows, count: int, seed: int):
-    """The ``count`` leading singular values, float64 [X, count], and right singular vectors [X, i, count].
+    """Of rows [X, T, i] the ``count`` leading singular values, float64 [X, count], and right singular vectors
+    [X, i, count] in the rows' precision.
 
     From the eigenvectors of the smaller Gram matrix, a fraction of the time of a decomposition of the rows;
     of values below 1e-3 (float64: 1e-8) of the largest the vectors are rounding.
@@ -198,11 +200,11 @@ def _leading(rows, count: int, seed: int):
 
 def _used(basis):
     """Which columns of [X, i, k] are not zero, bool [X, k]."""
-    return basis.square().sum(1) > 0.25
+    return basis.square().sum(1) > 0.25  # they are of norm 1 or 0
 
 
 def _used_first(basis):
-    """Columns in use first; the rest are zero, or cut where none uses them."""
+    """Columns in use first, expert by expert; those that no expert uses are cut."""
     used = _used(basis)
     width = int(used.sum(1).max()) if used.numel() else 0
     order = used.int().argsort(dim=1, descending=True, stable=True)[:, :width]

@@ -71,7 +71,7 @@ class Training(Section):
 
     steps: Count = key(
         "Optimizer steps of one stage.",
-        "20 is a demonstration; 100 or more before reading anything into a method.",
+        "12 is a demonstration; 100 or more before reading anything into a method.",
     )
     batch_size: Count = key("Documents per step.", "a multiple of the GPUs of a sharded job.")
     learning_rate: Positive = key("Peak learning rate of AdamW.", "best left, and swept under methods.")
@@ -115,7 +115,7 @@ class Evals(Section):
     choice_items: Natural = key("Documents scored by multiple choice.", "0: none; at 8, one item is 0.125.")
     generate: Annotated[list[str], *EachOnce] = key(
         "Domains whose numeric answers are generated and matched exactly.",
-        "[] for none: about a second for 48 tokens on the embedded model, so up to five for 224.",
+        "[] for none: up to ten seconds an answer of 128 tokens on the embedded model.",
     )
     generation_items: Natural = key("Documents with an exact answer that is generated.")
     max_new_tokens: Count = key("Longest generated answer.", "long enough for a worked solution to end.")
