@@ -45,7 +45,8 @@ class Rounds(Figure):
     def _joined(parts):
         import pandas as pd
 
-        columns = "model order family against stage mean low high n documents groups".split()
+        columns = ["model", "order", "family", "against", "stage", "mean", "low", "high"]
+        columns += ["n", "documents", "groups"]
         parts = [part for part in parts if len(part)]
         return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
 

@@ -7,15 +7,17 @@ where the columns of U [i, k] span what is old in that weight's input [i]. So dW
 element by element, out of the subspace. ``frozen`` (InfLoRA, 2404.00228): A is fixed, the leading directions
 of the new domain's inputs outside U, and B alone trains: half the parameters, nothing to project.
 
-``subspace`` inputs: leading right singular vectors of old inputs (Gradient Projection Memory, 2103.09762), of
-all tokens but each document's first, an attention sink whose own direction U holds besides; gradients: of old documents' weight gradients G [o, i], seen from the input side (OGD, 1910.07104; weights
-that read one input then share no U); random: the control, as many random directions as inputs would give.
+``subspace`` inputs: leading right singular vectors of old inputs (Gradient Projection Memory, 2103.09762),
+of all tokens but each document's first, an attention sink whose own direction U holds besides; gradients:
+of old documents' weight gradients G [o, i], seen from the input side (OGD, 1910.07104; weights that read
+one input then share no U); random: the control, as many random directions as inputs would give.
 
 The stage's adapter is the sum of all stages' LoRAs, stacked into one of rank stage * rank that PEFT alone
 loads. State: an orthonormal U for each input (or weight), at most ``max_rank`` columns of float32 more a
-stage, and those of first tokens (one under a template); for random the input subspace, from which ranks are read. Known to deviate: from GPM, inputs of prompts
-count too, and U grows after, not during, a stage; from OGD, only the input side of a gradient is kept; from
-InfLoRA, the first domain's A stays fixed as well, and dW has LoRA's factor alpha / rank.
+stage, and those of first tokens (one under a template); for random the input subspace, from which ranks are
+read. Known to deviate: from GPM, inputs of prompts count too, and U grows after, not during, a stage; from
+OGD, only the input side of a gradient is kept; from InfLoRA, the first domain's A stays fixed as well, and
+dW has LoRA's factor alpha / rank.
 """
 
 from dataclasses import dataclass

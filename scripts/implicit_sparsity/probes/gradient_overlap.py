@@ -9,8 +9,8 @@ cosine
     pairings; ``ceiling``: between two halves of one domain (of a pair: mean of the two); ``floor``: the mean
     absolute cosine of random directions, sqrt(2 / (pi d)), d the numbers of a sketch, and ``floor_d_eff`` the
     same for the effective dimension of the groups' scatter (``d_eff``); ``permuted``: the signal where
-    groups are permuted between the two domains, with the range of 95 % of the permutations; ``disattenuated``: what
-    is left without the groups' noise (``document_gradients.mean_cosine``); ``sketch_error``: its standard
+    groups are permuted between the two domains, with the range of 95 % of the permutations;
+    ``disattenuated``: what is left without the groups' noise (``document_gradients.mean_cosine``); ``sketch_error``: its standard
     error that comes from sketching, a jackknife over the columns of the projection; its interval is a
     bootstrap over groups, widened by that error; ``sep``: 1 - signal / ceiling, as unrelated gradients
     have no cosine

@@ -8,11 +8,11 @@ layers together.
 
 ``signal``: the share; ``floor``: the set's share of parameters, which a random update gives; ``ratio``:
 signal / floor; ``random``: floor, with the range of 95 % of Gaussian matrices of the stage's rank and
-shape; ``permuted``, the null: the share where this very energy is permuted among the neurons of each
-layer, mean and 95 % range of all permutations (exact mean and variance: nothing is drawn); ``corrected``: signal
+shape; ``permuted``, the null: the share where this very energy is permuted among the neurons of each layer,
+mean and 95 % range of all permutations (exact mean and variance: nothing is drawn); ``corrected``: signal
 over the null's mean, 1 for an update that does not ask what a neuron is used for, however unequal layers
-are; ``weights``: the set's share of ||W||_F^2 before any training. Set ``elsewhere``: the share of the whole
-update outside these neurons (attention, embeddings, routers), of all layers together.
+are; ``weights``: the set's share of ||W||_F^2 before any training. Set ``elsewhere``: the share of the
+whole update outside these neurons (attention, embeddings, routers), of all layers together.
 
 Intervals are over the groups of documents that define the sets, or over layers where a store has no groups:
 the column ``interval`` says which. A stage that wrote nothing has no shares (NaN).
