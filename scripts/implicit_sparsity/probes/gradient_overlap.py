@@ -5,15 +5,15 @@ side by side; layer -1, kind "all": all of them. Documents of one group are no t
 gradient is one, and all below is of these. Rows of a domain with itself have what its own halves give.
 
 cosine
-    ``signal``: between the mean gradients of a half of one domain and a half of the other, mean of the four
-    pairings; ``ceiling``: between two halves of one domain (of a pair: mean of the two); ``floor``: the mean
-    absolute cosine of random directions, sqrt(2 / (pi d)), d the numbers of a sketch, and ``floor_d_eff`` the
-    same for the effective dimension of the groups' scatter (``d_eff``); ``permuted``: the signal where
-    groups are permuted between the two domains, with the range of 95 % of the permutations;
-    ``disattenuated``: what is left without the groups' noise (``document_gradients.mean_cosine``); ``sketch_error``: its standard
-    error that comes from sketching, a jackknife over the columns of the projection; its interval is a
-    bootstrap over groups, widened by that error; ``sep``: 1 - signal / ceiling, as unrelated gradients
-    have no cosine
+    ``signal``: between the mean gradients of a half of one domain and a half of the other, mean of the
+    four pairings; ``ceiling``: between two halves of one domain (of a pair: mean of the two); ``floor``:
+    the mean absolute cosine of random directions, sqrt(2 / (pi d)), d the numbers of a sketch, and
+    ``floor_d_eff`` the same for the effective dimension of the groups' scatter (``d_eff``); ``permuted``:
+    the signal where groups are permuted between the two domains, with the range of 95 % of the
+    permutations; ``disattenuated``: what is left without the groups' noise
+    (``document_gradients.mean_cosine``); ``sketch_error``: its standard error that comes from sketching,
+    a jackknife over the columns of the projection; its interval is a bootstrap over groups, widened by
+    that error; ``sep``: 1 - signal / ceiling, as unrelated gradients have no cosine
 subspace
     ``||U'V||^2 / k`` of the k leading directions of the groups of a half (not centred); ``floor``: k / d
 angle
