@@ -19,9 +19,9 @@ rule train_adapter:
         "results/logs/train_adapter/{model}.{method}.{order}.seed{seed}.stage{stage}.log",
     benchmark:
         "results/benchmarks/train_adapter/{model}.{method}.{order}.seed{seed}.stage{stage}.tsv"
+    priority: 2  # stages wait for each other, and much waits for them
     conda:
         "../envs/compute.yaml"
-    priority: 2  # stages wait for each other, and much waits for them
     resources:
         # gpu (none: one process, on whatever GPU is visible) comes from the profile or --set-resources, as where
         # a job runs does not change what it makes
