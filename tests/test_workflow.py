@@ -322,7 +322,7 @@ def test_what_is_taught_again(study, edit):
 
 def test_more_methods_to_teach_again(study, edit):
     """What was measured stays."""
-    edit("config.yaml", "methods: [lora] # whose", "methods: [lora, orthogonal] # whose")
+    edit("tests/nano.yaml", "relearning: {methods: [lora]", "relearning: {methods: [lora, orthogonal]")
     jobs = {"relearning nano_dense.orthogonal.forward.seed0.stage2"} | tables_and_figures("recovery")
     assert planned(study) == drawn(jobs)
 

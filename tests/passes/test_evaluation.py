@@ -45,12 +45,37 @@ def tokens_of(document) -> dict:
     return parts | {"completion": places >= start}
 
 
-def test_scored_documents_are_of_as_many_groups_as_there_can_be():
-    groups = list("aaabbac")
-    split = [SimpleNamespace(meta={"group": group, "id": i}) for i, group in enumerate(groups)]
-    for count, ids in ((2, [0, 3]), (3, [0, 3, 6]), (5, [0, 3, 6, 1, 4]), (99, [0, 3, 6, 1, 4, 2, 5])):
-        chosen = evaluation.scored_documents(SimpleNamespace(split=lambda _: split), {"documents": count})
+def documents_of(*groups):
+    """Documents of a prompt token, so many completion tokens (content: all but the first) and choices."""
+    result = []
+    for i, (group, content, choices) in enumerate(groups):
+        prompt = np.arange(content + 2) < 1
+        meta = {"group": group, "id": i, "choices": choices}
+        result.append(Document(np.arange(content + 2), prompt, meta))
+    return SimpleNamespace(split=lambda _: result)
+
+
+def test_scored_documents_are_of_as_many_groups_as_there_can_be_and_have_content():
+    alike = documents_of(*((group, 9, []) for group in "aaabbac"))
+    mixed = documents_of(*((group, 9 if i % 2 else 1, []) for i, group in enumerate("aaabbac")))
+    for shards, count, ids in (
+        (alike, 2, [0, 3]),
+        (alike, 3, [0, 3, 6]),
+        (alike, 5, [0, 3, 6, 1, 4]),
+        (alike, 99, [0, 3, 6, 1, 4, 2, 5]),
+        (mixed, 3, [1, 3, 5]),
+        (mixed, 99, [1, 3, 5, 0, 4, 6, 2]),
+    ):
+        chosen = evaluation.scored_documents(shards, {"documents": count})
         assert [document.meta["id"] for document in chosen] == ids
+
+
+def test_where_few_of_the_scored_documents_have_choices_others_are_asked():
+    shards = documents_of(("a", 9, []), ("b", 1, ["x", "y"]), ("c", 9, ["x", "y"]), ("b", 1, ["x", "y"]))
+    scored = evaluation.scored_documents(shards, {"documents": 2})
+    for count, ids in ((1, [2]), (2, [2, 1]), (9, [2, 1, 3])):
+        asked = evaluation.asked_documents(shards, {"choice_items": count}, scored)
+        assert [document.meta["id"] for document in asked] == ids
 
 
 def test_losses_of_the_parts_are_those_of_plain_logits(scored):
@@ -88,7 +113,7 @@ def test_parts_add_up_to_the_completion(nano, float64):
         np.append(whole.ids[:start], whole.ids[-1]), np.arange(start + 1) < start, without | {"stop": 1}
     )
     bare = Document(whole.ids, np.zeros(len(whole.ids), bool), without | {"stop": 0})
-    documents = [whole, cut, short, empty, bare]
+    documents = [whole, cut, bare, short, empty]
     options = OPTIONS | {"generate": [], "documents": 5}
     shards = SimpleNamespace(split=lambda name: documents)
     scores = evaluation.score_domain(model, shards, "math", options, None, None)
@@ -101,8 +126,8 @@ def test_parts_add_up_to_the_completion(nano, float64):
         assert sum(sums) == pytest.approx(whole_sum, rel=1e-9) and sum(counts) == row["tokens"]
         missing.append([part for part, count in zip(SCORED, counts) if not count])
         assert [f"loss_{part}" in row for part in SCORED] == [count > 0 for count in counts]
-    assert missing == [[], ["stop"], ["content"], ["content", "first"], ["first", "stop"]]
-    assert [row["tokens"] for row in scores["documents"]] == [n, n - 1, 2, 1, len(whole.ids) - 1]
+    assert missing == [[], ["stop"], ["first", "stop"], ["content"], ["content", "first"]]
+    assert [row["tokens"] for row in scores["documents"]] == [n, n - 1, len(whole.ids) - 1, 2, 1]
     expected = {"loss_content": 3, "loss_first": 3, "loss_stop": 3, "loss_completion": 5}
     assert {name: scores["metrics"][name]["n"] for name in expected} == expected
 

@@ -1,7 +1,7 @@
 """What runs on a GPU: every job of a model, at its fullest stage."""
 
 import pytest
-from planned import study
+from planned import CONFIG, study
 
 from implicit_sparsity.planning.cases import cases
 
@@ -12,7 +12,9 @@ TRAINED |= {"functional_change"}
 
 
 def test_every_job_is_a_case_of_the_base_model_or_of_a_method():
-    result = cases(study(), "dense")
+    of = {"drift": [], "plasticity_task": [], "relearning": ["lora"]}
+    probes = {name: CONFIG["probes"][name] | {"methods": methods} for name, methods in of.items()}
+    result = cases(study(probes=probes), "dense")
     expected = {(job, "") for job in ALONE}
     expected |= {(job, method) for job in TRAINED for method in ("lora", "activation_mask", "orthogonal")}
     assert set(result) == expected | {("relearning", "lora")}, "of the methods that it names"

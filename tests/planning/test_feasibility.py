@@ -47,7 +47,7 @@ def study(sizes, gradients_again=True, **changes):
     config["tokens"]["max_length"] = 2048
     config["training"] |= {"batch_size": 4, "gradient_checkpointing": False}
     config["probes"]["activations"]["batch_tokens"] = config["evals"]["batch_tokens"] = 16384
-    config["evals"]["generation_items"] = 16
+    config["evals"] |= {"generate": ["math"], "generation_items": 16}
     config["probes"]["gradients"] |= {"rank": 4, "gradient_checkpointing": gradients_again}
     config["probes"]["plasticity_task"] |= {"rank": 4, "gradient_checkpointing": gradients_again}
     config["probes"]["relearning"] |= {"rank": 4, "gradient_checkpointing": gradients_again}

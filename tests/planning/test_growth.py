@@ -38,7 +38,7 @@ def test_doubled_shapes_are_those_of_doubled_networks(kind, factor):
 
 
 def test_exponents():
-    result = growth.exponents(study(), ["qwen_27b"])
+    result = growth.exponents(study({"training": CONFIG["training"] | {"steps": 100}}), ["qwen_27b"])
     assert result["tokens"]["FLOPs"] == pytest.approx(1, abs=0.03)  # samples for masks do not grow
     assert result["layers"]["FLOPs"] == pytest.approx(1, abs=0.05)  # but for the head
     assert 1.8 < result["width"]["FLOPs"] < 2

@@ -15,12 +15,14 @@ def test_measurements_are_told_from_probes_and_have_every_option():
 
 
 def test_what_is_planned_does_not_say_how_it_is_measured():
-    """Further stages and controls are further stores: none that is there is made again."""
+    """Further stages, methods and controls are further stores: none that is there is made again."""
     few = measures.of({"activations": {}})["activations"]
-    more = measures.of({"activations": {"stages": "all", "controls": ["bare"]}})["activations"]
+    more = measures.of({"activations": {"stages": "all", "methods": ["lora"], "controls": ["bare"]}})[
+        "activations"
+    ]
     other = measures.of({"activations": {"tokens": 64}})["activations"]
     assert few.how == more.how != other.how
-    assert set(few.options) - set(few.how) == {"stages", "controls"}
+    assert set(few.options) - set(few.how) == {"stages", "methods", "controls"}
     assert more.options["stages"] == "all"
 
 

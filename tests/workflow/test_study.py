@@ -61,8 +61,7 @@ def test_what_a_hub_has_is_a_pattern(study):
     assert result.source_options("code", "human_eval") == {
         "loader": "human_eval",
         "seed": 0,
-        "limit": 164,
-        "max_chars": 700,
+        **result.given["domains"]["code"]["sources"]["human_eval"],
     }
 
 
@@ -92,7 +91,8 @@ def test_a_checkpoint_that_is_not_there_is_refused(study):
 
 
 def test_checkpoints_that_are_probed(study):
-    result = study(probes={"activations": {"stages": "final"}}, seeds=[0, 1])
+    probes = {"activations": {"stages": "final"}, "drift": {"methods": []}}
+    result = study(probes=probes, seeds=[0, 1])
     assert result.probed("smollm2", "gradients") == ["base"]
     assert len(result.probed("smollm2", "activations")) == 1 + 3 * 2
     assert all(".stage4" in name for name in result.probed("smollm2", "activations")[1:])

@@ -8,6 +8,7 @@ from implicit_sparsity.models import ffn
 from implicit_sparsity.options import option
 from implicit_sparsity.passes import (
     calibration,
+    document_groups,
     reference_documents,
     threshold_store,
     thresholding,
@@ -65,6 +66,7 @@ class Thresholds(Measurement):
             subject.where(),
             wanted=token_losses.has_content,
             what="two completion tokens and more",
+            order=document_groups.by_content,
         )
         index = subject.shards[domain].index
         bar = subject.progress(f"{domain} b, thresholds")

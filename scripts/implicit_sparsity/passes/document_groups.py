@@ -8,7 +8,10 @@ of them alone. Shapes: D documents, G groups, P parts.
 import numpy as np
 
 from implicit_sparsity.corpora import sampling
+from implicit_sparsity.corpora.tokens import CONTENT
 from implicit_sparsity.metrics.clusters import places
+
+FEWEST_CONTENT = 4  # tokens; a mean loss of fewer is mostly noise, and counts as much as any other
 
 
 def names(documents) -> list:
@@ -26,6 +29,18 @@ def in_turn(documents) -> list:
     for document in documents:
         groups.setdefault(document.meta["group"], []).append(document)
     return sampling.in_turn(list(groups.values()))
+
+
+def by_content(documents) -> list:
+    """Documents in turn, those of ``FEWEST_CONTENT`` content tokens or more before all others.
+
+    For what is a mean over documents of something per content token.
+    """
+    enough, short = [], []
+    for document in documents:
+        some = (document.parts == CONTENT).sum() >= FEWEST_CONTENT
+        (enough if some else short).append(document)
+    return [*in_turn(enough), *in_turn(short)]
 
 
 def deal(documents, tokens, parts: int) -> np.ndarray:

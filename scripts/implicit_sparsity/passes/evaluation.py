@@ -48,8 +48,18 @@ HIGHER_IS_BETTER = {
 
 
 def scored_documents(tokens, options: dict) -> list:
-    """The documents of the eval split that are scored: of as many groups as there can be."""
-    return document_groups.in_turn(tokens.split("eval"))[: options["documents"]]
+    """The documents of the eval split whose losses are taken: of as many groups as there can be, those that
+    have some content first."""
+    return document_groups.by_content(tokens.split("eval"))[: options["documents"]]
+
+
+def asked_documents(tokens, options: dict, scored: list) -> list:
+    """Documents of the eval split whose choices are scored: of those ``scored``, and of the others in turn
+    where these are too few."""
+    known = {document.meta["id"] for document in scored}
+    others = [document for document in tokens.split("eval") if document.meta["id"] not in known]
+    able = [*scored, *document_groups.in_turn(others)]
+    return [document for document in able if document.meta.get("choices")][: options["choice_items"]]
 
 
 def score_domain(
@@ -63,12 +73,15 @@ def score_domain(
     base.
     """
     documents = scored_documents(tokens, options)
-    rows = [{name: document.meta[name] for name in ("id", "group", "source")} for document in documents]
+    asked = asked_documents(tokens, options, documents)
+    both = documents + [document for document in asked if not any(document is one for one in documents)]
+    rows = [{name: document.meta[name] for name in ("id", "group", "source")} for document in both]
     see = _watch(model, base_outputs, domain, documents, rows)
-    asked = _likelihoods(model, documents, rows, options, progress, see)
+    _likelihoods(model, documents, both, asked, rows, options, progress, see)
     if base_outputs is None:
-        for i in asked:
-            rows[i] |= {f"acc_{rule}": hit for rule, hit in documents[i].meta["baselines"].items()}
+        for row, document in zip(rows, both, strict=True):
+            if "acc" in row:
+                row |= {f"acc_{rule}": hit for rule, hit in document.meta["baselines"].items()}
     room = {}
     if domain in options["generate"]:
         room = _answers(model, documents, rows, domain, options, decode, stop, progress)
@@ -79,7 +92,7 @@ def _watch(model, base_outputs, domain, documents, rows):
     """What is done with the states of each sequence: those of the documents are compared with base's."""
 
     def see(i, states):
-        if i < len(rows) and len(states):
+        if i < len(documents) and len(states):
             counted = {"completion": slice(None), "content": label_parts([documents[i]]) == CONTENT}
             nats = np.zeros(len(states))
             if base_outputs:
@@ -89,31 +102,28 @@ def _watch(model, base_outputs, domain, documents, rows):
     return see
 
 
-def _likelihoods(model, documents, rows, options, progress, see) -> list[int]:
-    """Losses of every document, and what it chooses of the first that have choices, in one pass of sorted
-    batches; returns which these are."""
-    asked = [i for i, document in enumerate(documents) if document.meta.get("choices")][
-        : options["choice_items"]
-    ]
-    sequences, places = list(documents), {}
-    for i in asked:
-        places[i] = []
-        for other in scoring.choice_documents(documents[i]):
-            places[i].append(i if other is documents[i] else len(sequences))
-            sequences += [] if other is documents[i] else [other]
+def _likelihoods(model, documents, both, asked, rows, options, progress, see) -> None:
+    """Losses of ``documents``, and choices of those ``asked``, into the rows of ``both``: in one pass of
+    sorted batches."""
+    sequences, places = list(both), {}
+    for i, document in enumerate(both):
+        if any(document is one for one in asked):
+            places[i] = []
+            for other in scoring.choice_documents(document):
+                places[i].append(i if other is document else len(sequences))
+                sequences += [] if other is document else [other]
     nats, counts = scoring.part_nats(model, sequences, options["batch_tokens"], progress, see)
-    for row, total, count in zip(rows, nats, counts):
+    for row, total, count in zip(rows[: len(documents)], nats, counts):
         row["tokens"] = int(count.sum())
         row |= {f"tokens_{part}": int(count[number]) for part, number in SCORED.items()}
         row |= by_part(total, count)
     for i, place in places.items():
         total, count = (values[place][:, [CONTENT, FIRST]].sum(axis=1) for values in (nats, counts))
-        correct = documents[i].meta["correct"]
+        correct = both[i].meta["correct"]
         rows[i] |= {
             "acc": int(np.argmin(total) == correct),
             "acc_norm": int(np.argmin(total / count) == correct),
         }
-    return asked
 
 
 def _answers(model, documents, rows, domain, options, decode, stop, progress) -> dict:

@@ -26,6 +26,7 @@ from implicit_sparsity.models.hooks.routing import SteadyRouting
 from implicit_sparsity.models.losses import completion_nats
 from implicit_sparsity.randomness import stream_seed
 
+from . import document_groups
 from .reference_documents import first_documents
 
 SEED = 0  # one projection for all models, checkpoints and domains, so that their gradients can be compared
@@ -162,6 +163,7 @@ def measure_half(sketcher, split, count: int, progress=iter, path=None) -> dict:
         path,
         wanted=lambda document: COUNTED[sketcher.tokens](document).any(),
         what=f"{sketcher.tokens} tokens",
+        order=document_groups.by_content,
     )
     sketches, norms, losses = zip(*sketcher.documents(documents, progress), strict=True)
     return {

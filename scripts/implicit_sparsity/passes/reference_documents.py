@@ -27,14 +27,22 @@ def evenly(places, count: int) -> np.ndarray:
 
 
 def first_documents(
-    split, count: int, key: str, path=None, wanted=completion_tokens, what="a completion", of="probe"
+    split,
+    count: int,
+    key: str,
+    path=None,
+    wanted=completion_tokens,
+    what="a completion",
+    of="probe",
+    order=document_groups.in_turn,
 ) -> list:
-    """The first ``count`` documents, groups in turn, of a split's that are ``wanted``; InputError for fewer.
+    """The first ``count`` documents, in the ``order`` of ``document_groups``, of a split's that are
+    ``wanted``; InputError for fewer.
 
     key: where the config says ``count``; what: what those that are wanted have; of: the split's name there.
     """
     known = [document for document in split if wanted(document)]
-    result = document_groups.in_turn(known)[:count]
+    result = order(known)[:count]
     if len(result) == count:
         return result
     name = "a probe half" if of == "probe" else f"the {of} split"

@@ -3,7 +3,7 @@
 import networks
 import pytest
 import torch
-from test_watching import KINDS, run, tokens
+from test_watching import KINDS, tokens
 
 from implicit_sparsity.models import ffn
 from implicit_sparsity.models.hooks.branching import side_branches
@@ -34,13 +34,13 @@ def test_a_branch_is_a_wider_layer(float64, kind):
     """In a mixture under the gate of the shared expert. Rounding as in test_changing.py."""
     model, ids = networks.network(kind), tokens()
     blocks = ffn.feed_forwards(model)
-    layers, plain = branches(blocks), run(model, ids)
+    layers, plain = branches(blocks), networks.logits(model, ids)
     with side_branches(model, layers):
-        beside = run(model, ids)
-    assert torch.equal(run(model, ids), plain), "hooks stayed behind"
+        beside = networks.logits(model, ids)
+    assert torch.equal(networks.logits(model, ids), plain), "hooks stayed behind"
     for block, parts in zip(blocks, layers, strict=True):
         widen(block, *parts)
-    wider = run(model, ids)
+    wider = networks.logits(model, ids)
     assert not torch.allclose(plain, wider, atol=1e-2)
     torch.testing.assert_close(beside, wider, atol=1e-8, rtol=0)
 
@@ -52,7 +52,7 @@ def test_a_branch_with_zero_down_says_nothing_and_learns_there_first(float64):
         (*parts[:2], *(torch.zeros_like(x).requires_grad_() for x in parts[2:]))
         for parts in branches(ffn.feed_forwards(model))
     ]
-    plain = run(model, ids)
+    plain = networks.logits(model, ids)
     with side_branches(model, layers):
         result = model(input_ids=ids, labels=ids)
         result.loss.backward()

@@ -1,8 +1,9 @@
 """Hooks that change what a network computes, against the same with changed weights."""
 
+import networks
 import pytest
 import torch
-from test_watching import KINDS, run, tokens
+from test_watching import KINDS, tokens
 
 from implicit_sparsity.models import ffn, loading
 from implicit_sparsity.models.hooks.changing import neuron_deltas
@@ -22,18 +23,18 @@ def write(block, index, gate, up, down):
 def test_neuron_deltas_equal_changed_weights(nano, float64, kind):
     """Hooks that add rows and columns give the logits of a model whose weights were changed by as much."""
     model, ids = loading.load(nano(kind)[0]), tokens()
-    plain, generator = run(model, ids), torch.Generator().manual_seed(1)
+    plain, generator = networks.logits(model, ids), torch.Generator().manual_seed(1)
     layers = []
     for block in ffn.feed_forwards(model):
         index = torch.randperm(block.size, generator=generator)[: block.size // 3].sort().values
         k = len(index)
         layers.append((index, *(torch.randn(s, generator=generator) for s in ((k, 32), (k, 32), (32, k)))))
     with neuron_deltas(model, *map(list, zip(*layers, strict=True))):
-        hooked = run(model, ids)
-    assert torch.equal(run(model, ids), plain), "hooks stayed behind"
+        hooked = networks.logits(model, ids)
+    assert torch.equal(networks.logits(model, ids), plain), "hooks stayed behind"
     for block, (index, *deltas) in zip(ffn.feed_forwards(model), layers, strict=True):
         write(block, index, *deltas)
-    written = run(model, ids)
+    written = networks.logits(model, ids)
     assert not torch.allclose(plain, written, atol=1e-2)
     torch.testing.assert_close(hooked, written, atol=1e-8, rtol=0)
 
