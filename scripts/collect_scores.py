@@ -11,9 +11,9 @@ KEYS = ("model", "method", "order", "seed", "stage", "domain")
 def collect_scores(scores: str, evals: list[str]) -> None:
     """Write ``scores``: a row per model, method, order, seed, stage, domain and metric.
 
-    evals: evaluation JSON files, each with the key ``study`` (its identity, and per metric value, stderr over
-    groups of documents, n, groups and higher_is_better). Raises InputError for a file that is no such JSON
-    and for an evaluation given twice.
+    evals: evaluation JSON files, each with the key ``study`` (its identity, and per metric value, stderr
+    over groups of documents, n, groups and higher_is_better). ``trusted``: groups enough for that error.
+    Raises InputError for a file that is no such JSON and for an evaluation given twice.
     """
     import pandas as pd
 
@@ -33,6 +33,8 @@ def collect_scores(scores: str, evals: list[str]) -> None:
 
 def read_scores(path) -> list[dict]:
     """The rows of one evaluation file."""
+    from implicit_sparsity.metrics import clusters
+
     try:
         with open(path, encoding="utf-8") as file:
             study = json.load(file)["study"]
@@ -40,7 +42,8 @@ def read_scores(path) -> list[dict]:
         rows = [
             identity
             | {"metric": metric, "value": score["value"], "stderr": score.get("stderr"), "n": score.get("n")}
-            | {"groups": score["groups"], "higher_is_better": bool(score["higher_is_better"])}
+            | {"groups": score["groups"], "trusted": clusters.trusted(score["groups"])}
+            | {"higher_is_better": bool(score["higher_is_better"])}
             for metric, score in sorted(study["metrics"].items())
         ]
     except (OSError, ValueError) as error:

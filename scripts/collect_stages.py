@@ -41,12 +41,14 @@ def collect_stages(curves: str, stages: str, adapters: list[str], protection: st
 
 def protection_columns(table) -> dict:
     """(model, checkpoint) -> {protection.<kind>.<measure>_<inputs>: value}: of all layers and all old domains
-    together, of all weights ("all") and of each kind."""
+    together, of all weights ("all") and of each kind; and protection.n_<inputs>, protection.groups_<inputs>.
+    """
     table = table[(table["layer"] == -1) & (table["domain"].isna() | (table["domain"] == ""))]
     result: dict = {}
     for row in table.to_dict("records"):
         column = f"protection.{row['kind']}.{row['measure']}_{row['inputs']}"
-        result.setdefault((row["model"], row["checkpoint"]), {})[column] = row["value"]
+        counts = {f"protection.{name}_{row['inputs']}": row[name] for name in ("n", "groups")}
+        result.setdefault((row["model"], row["checkpoint"]), {}).update({column: row["value"]} | counts)
     return result
 
 

@@ -4,8 +4,10 @@ from implicit_sparsity.errors import InputError
 from implicit_sparsity.workflow import job
 
 BY = ["model", "method", "order", "seed", "metric"]
-CELLS = [*BY, "stage", "trained_domain", "domain", "position", "value", "higher_is_better"]
-METRICS = ["model", "method", "order", "seed", "score", "metric", "value", "higher_is_better", "formula"]
+COUNTS = ["n", "groups", "trusted"]  # documents and groups: of a cell, or of the domain that has fewest
+CELLS = [*BY, "stage", "trained_domain", "domain", "position", "value", *COUNTS, "higher_is_better"]
+METRICS = ["model", "method", "order", "seed", "score", "metric", "value", *COUNTS]
+METRICS += ["higher_is_better", "formula"]
 COVARIATES = ("kl_content", "kl_completion")  # scores by their file, but of no quality: they have covariates,
 # no metrics; the first stands beside every metric
 
@@ -27,7 +29,7 @@ def continual_metrics(
     from implicit_sparsity.storage import tables
 
     needs = ("model", "method", "order", "seed", "stage", "domain", "metric", "value", "higher_is_better")
-    frame = tables.read_table(scores, needs=needs)
+    frame = tables.read_table(scores, needs=(*needs, *COUNTS))
     arranged = {
         key: (arrange(frame, run, dict(zip(BY, key)), domains_of(orders, key[2], scores)), run)
         for key, run in frame[frame["method"] != "base"].groupby(BY, sort=False, dropna=False)
@@ -36,7 +38,11 @@ def continual_metrics(
     for key, ((table, trained), run) in arranged.items():
         run_key = dict(zip(BY, key))
         better = bool(run["higher_is_better"].iloc[0])
-        cells += [cell | {"higher_is_better": better} for cell in long_cells(run_key, table, trained)]
+        known = counts(frame, run, run_key)
+        cells += [
+            cell | known[cell["domain"]] | {"higher_is_better": better}
+            for cell in long_cells(run_key, table, trained)
+        ]
         if table[trained].isna().all().any():
             continue
         if key[4] in COVARIATES:
@@ -46,7 +52,8 @@ def continual_metrics(
             bound = joint_scores(arranged, key, joint, better)
             other = [reference] if reference else [name for name in table.columns if name not in trained]
             rows = long_metrics(run_key, table, trained, better, bound, other)
-        summary += rows
+        fewest = min((known[domain] for domain in trained), key=lambda count: count["groups"])
+        summary += [row | fewest for row in rows]
     for row in summary:
         row["kl_newest"] = moved.get(tuple(row[name] for name in BY[:4]))
     tables.write_table(r_matrices, pd.DataFrame(cells, columns=CELLS).astype({"seed": "Int64"}))
@@ -62,6 +69,13 @@ def arrange(frame, run, key, trained):
     )
     domains = [*trained, *sorted(set(table.columns) - set(trained))]
     return table.reindex(index=range(len(trained) + 1), columns=domains), trained
+
+
+def counts(frame, run, key) -> dict:
+    """domain -> {n, groups, trusted} of a run and its base model: the fewest of any stage."""
+    base = (frame["method"] == "base") & (frame["model"] == key["model"]) & (frame["metric"] == key["metric"])
+    rows = frame[base | frame.index.isin(run.index)]
+    return rows.groupby("domain")[COUNTS].min().to_dict("index")
 
 
 def joint_scores(arranged, key, joint, higher_is_better):

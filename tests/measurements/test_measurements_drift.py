@@ -55,3 +55,8 @@ def test_networks_are_loaded_as_planned(nano, stage, number):
     moved = drift.take(coords["measure"][1].tolist().index("relative_l2"), axis=dims.index("measure"))
     assert (moved[0] > 0.01).all(), "from the base model"
     np.testing.assert_allclose(moved[1:], 0, atol=1e-6)
+
+
+def test_no_more_directions_than_there_are_states():
+    with pytest.raises(InputError, match=r"probes.drift.directions.*20 directions of 20 states"):
+        load("measurements", "drift", documents=5, positions=4, directions=20)

@@ -22,6 +22,23 @@ def test_groups_take_turns_in_the_order_in_which_they_come():
     assert document_groups.in_turn([]) == []
 
 
+def test_documents_of_some_content_come_before_all_others():
+    def document(group, content):
+        parts = np.array([document_groups.CONTENT] * content, np.uint8)
+        return SimpleNamespace(meta={"group": group}, parts=parts, content=content)
+
+    fewest = document_groups.FEWEST_CONTENT
+    some = [
+        document("a", 0),
+        document("a", fewest),
+        document("b", fewest - 1),
+        document("a", 99),
+        document("c", 7),
+    ]
+    ordered = [(each.meta["group"], each.content) for each in document_groups.by_content(some)]
+    assert ordered == [("a", fewest), ("c", 7), ("a", 99), ("a", 0), ("b", fewest - 1)]
+
+
 def test_a_part_a_group_where_there_are_as_many():
     assert document_groups.deal(documents("bab"), [5, 5, 5], 2).tolist() == [0, 1, 0]
     assert document_groups.deal(documents("abc"), [1, 1, 1], 32).tolist() == [0, 1, 2]

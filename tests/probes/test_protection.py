@@ -69,5 +69,7 @@ def test_stages_get_a_column_a_kind(tmp_path):
     columns = columns_of["nano", "orthogonal.o.seed0.stage3"]
     assert columns["protection.down.energy_made"] == pytest.approx(0.75)
     assert columns["protection.q.change_new"] == pytest.approx(0.5)
+    assert (columns["protection.n_made"], columns["protection.groups_made"]) == (24, 12)
+    assert (columns["protection.n_new"], columns["protection.groups_new"]) == (12, 12)
     assert columns["protection.all.change_held_out"] == pytest.approx(0.02**0.5)
     assert "protection.q.energy_made" not in columns

@@ -1,6 +1,7 @@
 """From evaluations and stage folders to the long tables: every cell accounted for, nothing invented."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -36,7 +37,7 @@ def arrange(folder, files, orders=ORDERS):
 
 def test_scores_hold_every_evaluation(arranged):
     scores = arranged[0]
-    columns = "model method order seed stage domain metric value stderr n groups higher_is_better"
+    columns = "model method order seed stage domain metric value stderr n groups trusted higher_is_better"
     assert " ".join(scores.columns) == columns
     # models, metrics, domains, base + methods x seeds x stages
     assert len(scores) == 2 * 2 * 4 * (1 + 3 * 2 * 4)
@@ -197,6 +198,22 @@ def test_intransigence_is_against_the_best_joint_run_of_the_seed(tmp_path):
     assert result["lora", 0] == pytest.approx(((0.6 - 0.5) + (0.9 - 0.7)) / 2)
     assert np.isnan(result["lora", 1]), "no joint run in this seed"
     assert result["joint_fast", 0] == pytest.approx((0.6 - 0.5) / 2)
+
+
+def test_cells_have_the_groups_of_their_domain_and_metrics_those_of_the_fewest(tmp_path):
+    files = run(tmp_path, "base", BASE_R) + run(tmp_path, "lora", [*BASE_R, [0.5, 0.2], [0.3, 0.7]])
+    last = json.loads(Path(files[-1]).read_text())
+    last["study"]["metrics"]["acc"] |= {"n": 5, "groups": 4}
+    Path(files[-1]).write_text(json.dumps(last))
+    paths = [str(tmp_path / f"{name}.csv") for name in ("scores", "r_matrices", "metrics")]
+    collect_scores(paths[0], files)
+    continual_metrics(paths[1], paths[2], paths[0], {"o": ["x", "y"]})
+    cells, metrics = (read_table(path) for path in paths[1:])
+    counts = {
+        domain: part[["n", "groups", "trusted"]].values.tolist() for domain, part in cells.groupby("domain")
+    }
+    assert counts == {"x": [[24, 12, True]] * 3, "y": [[5, 4, False]] * 3}
+    assert metrics[["n", "groups", "trusted"]].drop_duplicates().values.tolist() == [[5, 4, False]]
 
 
 def test_general_delta_is_of_the_reference_set_alone(tmp_path):

@@ -99,6 +99,7 @@ class Measurement(Options):
     TITLE = "{model} ({checkpoint}) on {domain}"  # of the store
     PLANNED: ClassVar[tuple] = ("stages", "methods")  # options that say what is measured, and not how
     MULTIPLES: ClassVar[dict] = {}  # option -> option of which it, or each of its values, is a multiple
+    AMONG: ClassVar[dict] = {}  # option -> option among whose values its own are
     SPLITS: ClassVar[dict] = {"documents": "probe"}  # option -> split that holds so many documents
     FIRST_STAGE = 1  # of an order that is measured, and base where any is; 2: those with one before
     MINUTES = 20  # of a job on a cluster's GPU; each further attempt gets as many more

@@ -34,6 +34,13 @@ class Drift(Measurement):
     MINUTES = 30
     LIGHTER: ClassVar[dict] = {"batch_tokens": None}
 
+    def __post_init__(self):
+        super().__post_init__()
+        most = self.documents * self.positions
+        if self.directions >= most:
+            text = f"{self.directions} directions of {most} states (documents x positions): fewer are wanted"
+            raise InputError(text, key="probes.drift.directions")
+
     def measure(self, subject):
         if not subject.adapter:
             raise InputError("drift is of a trained checkpoint, not of base", key="probes.drift")

@@ -53,6 +53,7 @@ class Relearning(Measurement):
     NEEDS: ClassVar[tuple] = ("orders", "earlier", "reference")
     TITLE = "Old domains of {model} taught again at {checkpoint}"
     MULTIPLES: ClassVar[dict] = {"documents": "batch_size", "relearn": "batch_size"}
+    AMONG: ClassVar[dict] = {"relearn": "documents"}
     SPLITS: ClassVar[dict] = {"documents": "train", "scored": "eval"}
     FIRST_STAGE = 2
     MINUTES = 60

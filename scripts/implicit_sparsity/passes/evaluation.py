@@ -131,6 +131,7 @@ def _answers(model, documents, rows, domain, options, decode, stop, progress) ->
     asked = [i for i, document in enumerate(documents) if scoring.is_number(document.meta.get("answer"))]
     asked = asked[: options["generation_items"]]
     if not asked:
+        log.warning("%s: no scored document has a number as its answer, so none is generated", domain)
         return {}
     new = options["max_new_tokens"]
     longest = max(int((~documents[i].prompt).sum()) for i in asked)

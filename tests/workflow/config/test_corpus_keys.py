@@ -10,6 +10,7 @@ WRONG = {  # overlay of config.yaml -> key, found, allowed (parts of the line)
     "domains: {law: {}}": ("domains.law.sources", "nothing", "mapping"),
     "splits: {near_duplicate: 80}": ("splits.near_duplicate", "80", "<= 1"),
     "splits: {per_group: -1}": ("splits.per_group", "-1", "integer >= 1, or false"),
+    "splits: {per_group: 0}": ("splits.per_group", "0", "integer >= 1, or false"),
     "tokens: {cut_at_most: 25}": ("tokens.cut_at_most", "25", "<= 1"),
     "tokens: {template: chatml}": ("tokens.template", "'chatml'", "mapping"),
     "tokens: {template: {middle: x}}": ("tokens.template.middle", "unknown key", "after, before, between"),

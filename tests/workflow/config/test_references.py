@@ -59,6 +59,16 @@ WRONG = {  # overlay of config.yaml -> key, found, allowed (parts of the line)
         "'history'",
         "code, general",
     ),
+    "probes: {relearning: {unrelated: math}}": (
+        "probes.relearning.unrelated",
+        "'math', which orders.forward trains",
+        "a domain in no order",
+    ),
+    "probes: {relearning: {relearn: [6]}}": (
+        "probes.relearning.relearn",
+        "[6]",
+        "numbers among documents ([10, 50])",
+    ),
     "probes: {relearning: {methods: [lroa]}}": (
         "probes.relearning.methods[0]",
         "no method",

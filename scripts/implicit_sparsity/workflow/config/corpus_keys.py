@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from .keys import Count, Entry, Name, Natural, Revision, Section, Share, key
+from .keys import Count, Entry, Name, Natural, Off, Revision, Section, Share, key
 
 
 class Source(Entry):
@@ -46,7 +46,7 @@ class Splits(Section):
     select: Count = key("Documents that choose masks and subspaces.", "more for a steadier choice.")
     eval: Count = key("Documents to score.", "more for narrower intervals; at least what evals takes.")
     seed: Natural = key("Seed of the draw of documents and of the splits.", "another one is a replication.")
-    per_group: Literal[False] | Count = key(
+    per_group: Off | Count = key(
         "Most documents of one group (a template, a module, an article); false: all.",
         "where few groups have most documents: as few as leave every split its size.",
         allowed="integer >= 1, or false",

@@ -1,8 +1,8 @@
 """What keys of the config are made of: numbers with limits, names, lists without repetition."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 
@@ -44,6 +44,14 @@ def each_once(values):
     return values
 
 
+def off(value):
+    """``value``, or an error where it equals false and is not: 0."""
+    if value is not False:
+        raise PydanticCustomError("literal_error", "false")
+    return value
+
+
+Off = Annotated[Literal[False], BeforeValidator(off)]
 Count = Annotated[int, Field(ge=1)]
 Natural = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(gt=0, le=1)]

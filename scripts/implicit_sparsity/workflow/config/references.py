@@ -94,8 +94,7 @@ def check_measurements(config):
     for name in (name for name in MEASUREMENTS if name in config["probes"]):
         module = probe_module(name)
         options = with_defaults(module, config["probes"][name])
-        if options.get("unrelated"):
-            refuse_unknown(("probes", name, "unrelated"), options["unrelated"], config["domains"], "domain")
+        _check_unrelated(config, ("probes", name, "unrelated"), options.get("unrelated"))
         for option, split in source.class_literal(module, "SPLITS").items():
             available = config["splits"][split]
             if max(_many(options.get(option, 0))) > available:
@@ -108,6 +107,21 @@ def check_measurements(config):
             if any(value % options[few] for value in _many(options[many])):
                 words = f"a multiple of {few} ({options[few]})"
                 raise ConfigError(("probes", name, many), options[many], words)
+        for some, of in source.class_literal(module, "AMONG", default={}).items():
+            if not set(_many(options[some])) <= set(_many(options[of])):
+                words = f"numbers among {of} ({show(options[of])})"
+                raise ConfigError(("probes", name, some), options[some], words)
+
+
+def _check_unrelated(config, at, domain):
+    """A domain that no order trains."""
+    if not domain:
+        return
+    refuse_unknown(at, domain, config["domains"], "domain")
+    for order, domains in config["orders"].items():
+        if domain in domains:
+            found = f"{show(domain)}, which orders.{order} trains"
+            raise ConfigError(at, found, "a domain in no order")
 
 
 def _many(value) -> list:

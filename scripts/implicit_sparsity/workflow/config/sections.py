@@ -17,6 +17,7 @@ from .keys import (
     Entry,
     Name,
     Natural,
+    Off,
     Options,
     Positive,
     Section,
@@ -97,7 +98,7 @@ class Training(Section):
         "1e-3; above it the stage fails. Raising it hides a broken method.",
     )
     format_warmup: Annotated[
-        Annotated[Literal[False], Tag("=off")] | Annotated[FormatWarmup, Tag("=on")], Discriminator(_switch)
+        Annotated[Off, Tag("=off")] | Annotated[FormatWarmup, Tag("=on")], Discriminator(_switch)
     ] = key(
         "Whether every model learns the format, in one job for all methods, orders and seeds, before "
         "anything is measured: it is then row 0.",
@@ -186,7 +187,7 @@ class Config(Section):
 
     models: dict[Name, Model] = key("Models under study, by a name of your own.", min_length=1)
     domains: dict[Name, Domain] = key("Domains, each with the sources its documents come from.", min_length=1)
-    reference: Literal[False] | str = key(
+    reference: Off | str = key(
         "The domain that is the reference set: in no order, so never trained, and read by no pretraining. "
         "Every checkpoint is scored on it, and drift measured; `general_delta` is its change.",
         "what people mean by general knowledge, or what is lost beyond the domains is not seen; false: none.",
