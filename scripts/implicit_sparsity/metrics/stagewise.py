@@ -23,6 +23,7 @@ def curves(r_matrices, scores, families: dict, score: str):
     cells = r_matrices[(r_matrices["metric"] == score) & (r_matrices["position"] > 0)]
     cells = cells[(cells["stage"] > 0) & (cells["position"] <= cells["stage"])].copy()
     cells["value"] = signed(cells)
+    cells = cells.drop(columns=["n", "groups"], errors="ignore")  # of the run; these of the very stage
     errors = scores.loc[scores["metric"] == score, [*RUN, "stage", "domain", "stderr", "n", "groups"]]
     cells = cells.merge(errors, on=[*RUN, "stage", "domain"], how="left")
     cells["square"] = cells["stderr"] ** 2
