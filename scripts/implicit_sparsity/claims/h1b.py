@@ -28,9 +28,7 @@ class H1b(Claim):
     threshold: float = option(..., low=0, high=1, help="SEP")
     k: float = option(0.1, low=0, help="size of the sets, as under probes.activation_overlap.k")
     controls: tuple | None = option(
-        None,
-        choices=("bare", "matched"),
-        help="controls of probes.activations under which it has to hold, too",
+        None, help="controls of probes.activations under which it has to hold, too"
     )
 
     def look(self, finding, tables, study):
