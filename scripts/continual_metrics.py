@@ -63,19 +63,20 @@ def continual_metrics(
 
 def arrange(frame, run, key, trained):
     """(table [stage 0..T, domains], domains in the order trained) of one run and score."""
-    base = (frame["method"] == "base") & (frame["model"] == key["model"]) & (frame["metric"] == key["metric"])
-    table = frame[base | frame.index.isin(run.index)].pivot_table(
-        index="stage", columns="domain", values="value"
-    )
+    table = with_base(frame, run, key).pivot_table(index="stage", columns="domain", values="value")
     domains = [*trained, *sorted(set(table.columns) - set(trained))]
     return table.reindex(index=range(len(trained) + 1), columns=domains), trained
 
 
 def counts(frame, run, key) -> dict:
     """domain -> {n, groups, trusted} of a run and its base model: the fewest of any stage."""
+    return with_base(frame, run, key).groupby("domain")[COUNTS].min().to_dict("index")
+
+
+def with_base(frame, run, key):
+    """The scores of a run and of its base model."""
     base = (frame["method"] == "base") & (frame["model"] == key["model"]) & (frame["metric"] == key["metric"])
-    rows = frame[base | frame.index.isin(run.index)]
-    return rows.groupby("domain")[COUNTS].min().to_dict("index")
+    return frame[base | frame.index.isin(run.index)]
 
 
 def joint_scores(arranged, key, joint, higher_is_better):

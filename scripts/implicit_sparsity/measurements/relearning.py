@@ -64,11 +64,6 @@ class Relearning(Measurement):
         "batch_tokens": None,
     }
 
-    def __post_init__(self):
-        super().__post_init__()
-        if other := set(self.relearn) - set(self.documents):
-            raise InputError(f"{min(other)} is not among documents", key="probes.relearning.relearn")
-
     def measure(self, subject):
         old, unrelated = self._domains(subject)
         held_out = {domain: self._scored(subject, domain) for domain in old}

@@ -7,9 +7,8 @@ costs domain A, the score before the stage less the score after it.
 
 import numpy as np
 
+from .checkpoints import RUN
 from .pairs import of_domains
-
-RUN = ["model", "method", "order", "seed"]
 
 
 def signed(frame):
@@ -23,9 +22,8 @@ def curves(r_matrices, scores, families: dict, score: str):
     cells = r_matrices[(r_matrices["metric"] == score) & (r_matrices["position"] > 0)]
     cells = cells[(cells["stage"] > 0) & (cells["position"] <= cells["stage"])].copy()
     cells["value"] = signed(cells)
-    cells = cells.drop(columns=["n", "groups"], errors="ignore")  # of the run; these of the very stage
     errors = scores.loc[scores["metric"] == score, [*RUN, "stage", "domain", "stderr", "n", "groups"]]
-    cells = cells.merge(errors, on=[*RUN, "stage", "domain"], how="left")
+    cells = cells[[*RUN, "stage", "domain", "value"]].merge(errors, on=[*RUN, "stage", "domain"], how="left")
     cells["square"] = cells["stderr"] ** 2
     cells["family"] = [families.get(name, {}).get("family", name) for name in cells["method"]]
     result = cells.groupby(["model", "family", "method", "order", "seed", "stage"], sort=False).agg(

@@ -73,15 +73,13 @@ def score_domain(
     base.
     """
     documents = scored_documents(tokens, options)
-    asked = asked_documents(tokens, options, documents)
-    both = documents + [document for document in asked if not any(document is one for one in documents)]
+    both = list({id(one): one for one in documents + asked_documents(tokens, options, documents)}.values())
     rows = [{name: document.meta[name] for name in ("id", "group", "source")} for document in both]
     see = _watch(model, base_outputs, domain, documents, rows)
-    _likelihoods(model, documents, both, asked, rows, options, progress, see)
+    asked = _likelihoods(model, both, len(documents), rows, options, progress, see)
     if base_outputs is None:
-        for row, document in zip(rows, both, strict=True):
-            if "acc" in row:
-                row |= {f"acc_{rule}": hit for rule, hit in document.meta["baselines"].items()}
+        for i in asked:
+            rows[i] |= {f"acc_{rule}": hit for rule, hit in both[i].meta["baselines"].items()}
     room = {}
     if domain in options["generate"]:
         room = _answers(model, documents, rows, domain, options, decode, stop, progress)
@@ -102,28 +100,30 @@ def _watch(model, base_outputs, domain, documents, rows):
     return see
 
 
-def _likelihoods(model, documents, both, asked, rows, options, progress, see) -> None:
-    """Losses of ``documents``, and choices of those ``asked``, into the rows of ``both``: in one pass of
-    sorted batches."""
-    sequences, places = list(both), {}
-    for i, document in enumerate(both):
-        if any(document is one for one in asked):
-            places[i] = []
-            for other in scoring.choice_documents(document):
-                places[i].append(i if other is document else len(sequences))
-                sequences += [] if other is document else [other]
+def _likelihoods(model, documents, scored: int, rows, options, progress, see) -> list[int]:
+    """Losses of the first ``scored`` documents, and what those choose that come first of all with choices, in
+    one pass of sorted batches; returns which these are."""
+    asked = [i for i, document in enumerate(documents) if document.meta.get("choices")]
+    asked = asked[: options["choice_items"]]
+    sequences, places = list(documents), {}
+    for i in asked:
+        places[i] = []
+        for other in scoring.choice_documents(documents[i]):
+            places[i].append(i if other is documents[i] else len(sequences))
+            sequences += [] if other is documents[i] else [other]
     nats, counts = scoring.part_nats(model, sequences, options["batch_tokens"], progress, see)
-    for row, total, count in zip(rows[: len(documents)], nats, counts):
+    for row, total, count in zip(rows[:scored], nats, counts):
         row["tokens"] = int(count.sum())
         row |= {f"tokens_{part}": int(count[number]) for part, number in SCORED.items()}
         row |= by_part(total, count)
     for i, place in places.items():
         total, count = (values[place][:, [CONTENT, FIRST]].sum(axis=1) for values in (nats, counts))
-        correct = both[i].meta["correct"]
+        correct = documents[i].meta["correct"]
         rows[i] |= {
             "acc": int(np.argmin(total) == correct),
             "acc_norm": int(np.argmin(total / count) == correct),
         }
+    return asked
 
 
 def _answers(model, documents, rows, domain, options, decode, stop, progress) -> dict:

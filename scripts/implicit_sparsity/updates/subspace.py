@@ -168,8 +168,10 @@ def extend(basis, samples, energy: float, max_rank: int, seed: int, fixed_rank: 
     k = int(wanted.max())
     used = torch.arange(k, device=wanted.device)[None, :] < wanted[:, None]
     added = directions[:, :, :k] * used[:, None, :]
-    if basis is None or not k:
-        return (_orthonormal(added).to(samples.dtype) if basis is None else basis), reached
+    if basis is None:
+        return _orthonormal(added).to(samples.dtype), reached
+    if not k:
+        return basis, reached
     old = basis.expand(len(added), -1, -1).double()
     added = _orthonormal(added - old @ (old.mT @ added.double()))
     return _used_first(torch.cat([old, added], 2)).to(samples.dtype), reached
