@@ -4,7 +4,7 @@ from implicit_sparsity.errors import InputError
 from implicit_sparsity.workflow import job
 
 BY = ["model", "method", "order", "seed", "metric"]
-COUNTS = ["n", "groups", "trusted"]  # documents and groups: of a cell, or of the domain that has fewest
+COUNTS = ["n", "groups", "trusted"]  # documents and groups: of a cell, or of the cell that has fewest
 CELLS = [*BY, "stage", "trained_domain", "domain", "position", "value", *COUNTS, "higher_is_better"]
 METRICS = ["model", "method", "order", "seed", "score", "metric", "value", *COUNTS]
 METRICS += ["higher_is_better", "formula"]
@@ -40,7 +40,7 @@ def continual_metrics(
         better = bool(run["higher_is_better"].iloc[0])
         known = counts(frame, run, run_key)
         cells += [
-            cell | known[cell["domain"]] | {"higher_is_better": better}
+            cell | known[cell["stage"], cell["domain"]] | {"higher_is_better": better}
             for cell in long_cells(run_key, table, trained)
         ]
         if table[trained].isna().all().any():
@@ -52,7 +52,7 @@ def continual_metrics(
             bound = joint_scores(arranged, key, joint, better)
             other = [reference] if reference else [name for name in table.columns if name not in trained]
             rows = long_metrics(run_key, table, trained, better, bound, other)
-        fewest = min((known[domain] for domain in trained), key=lambda count: count["groups"])
+        fewest = min((known[at] for at in known if at[1] in trained), key=lambda count: count["groups"])
         summary += [row | fewest for row in rows]
     for row in summary:
         row["kl_newest"] = moved.get(tuple(row[name] for name in BY[:4]))
@@ -69,8 +69,8 @@ def arrange(frame, run, key, trained):
 
 
 def counts(frame, run, key) -> dict:
-    """domain -> {n, groups, trusted} of a run and its base model: the fewest of any stage."""
-    return with_base(frame, run, key).groupby("domain")[COUNTS].min().to_dict("index")
+    """(stage, domain) -> {n, groups, trusted} of a run and its base model."""
+    return with_base(frame, run, key).set_index(["stage", "domain"])[COUNTS].to_dict("index")
 
 
 def with_base(frame, run, key):

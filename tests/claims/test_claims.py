@@ -180,7 +180,7 @@ def test_a_control_that_undoes_the_overlap_undoes_the_claim(tmp_path):
     assert word("h1b", both, tmp_path) == "NOT SUPPORTED"
     verdict, why = conclude(found_of("h1b", {"activation_overlap": frames}, tmp_path))
     assert verdict == "NOT RUN" and "the control matched" in why
-    assert word("h1b", {"activation_overlap": frames}, tmp_path, controls=None) == "SUPPORTED"
+    assert word("h1b", {"activation_overlap": frames}, tmp_path, controls=[]) == "SUPPORTED"
 
 
 def with_sources(frame):

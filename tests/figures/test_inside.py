@@ -89,11 +89,11 @@ def test_capacity_draws_dimensions_by_domain_and_by_layer(one):
     assert (frame["value"] <= 1).all()
 
 
-PANELS = ["energy held: made (open), held out", "change, old inputs held out", "change, new inputs"]
+PANELS = ["energy held: made (dash), held out", "change, old inputs held out", "change, new inputs"]
 
 
 def test_protection_draws_the_frame_by_kind_and_method(tables):
-    """A point and its bar for each row: at its kind and its method's place there, open where it is made."""
+    """A point and its bar for each row: at its kind and its method's place there, a dash where it is made."""
     frame, picture = drawn("protection", tables)
     methods, panels = ordered(set(frame["method"])), [ax for ax in picture.axes if ax.axison]
     plot_styles = styles(methods)
@@ -104,16 +104,19 @@ def test_protection_draws_the_frame_by_kind_and_method(tables):
         kinds, shown = [label.get_text() for label in ax.get_xticklabels()], []
         assert kinds == ["q", "down"]
         for points, _, (bars,) in ax.containers:
-            inputs = "made" if same_color(points.get_markerfacecolor(), "white") else "filled"
+            inputs = "made" if points.get_marker() == "_" else "filled"
             ends = [segment[:, 1] for segment in bars.get_segments()]
             for x, y, (low, high) in zip(*points.get_data(), ends, strict=True):
                 method = methods[round(((x - round(x)) / 0.7 + 0.5) * len(methods) - 0.5)]
-                assert same_color(plot_styles[method]["color"], points.get_color())
+                look = plot_styles[method]
+                assert same_color(look["color"], points.get_color())
+                assert points.get_marker() in ("_", look["marker"])
+                assert points.get_fillstyle() == look.get("fillstyle", "full"), "a control is told apart"
                 shown.append((method, inputs, kinds[round(x)], y, low, high))
         rows = part.assign(inputs=part["inputs"].where(part["inputs"] == "made", "filled"))
         rows = rows[["method", "inputs", "kind", "mean", "low", "high"]]
         expected = sorted(rows.itertuples(index=False, name=None))
-        assert len(expected) == 2 * len(plot_styles) * (2 if "open" in ax.get_title(loc="left") else 1)
+        assert len(expected) == 2 * len(plot_styles) * (2 if "dash" in ax.get_title(loc="left") else 1)
         for one, other in zip(sorted(shown), expected, strict=True):
             assert one[:3] == other[:3] and one[3:] == pytest.approx(other[3:], rel=1e-9)
 

@@ -38,6 +38,7 @@ def r_matrices(seeds=(0, 1), methods=METHODS):
                         "domain": domain,
                         "position": DOMAINS.index(domain) + 1 if domain in DOMAINS else 0,
                     }
+                    at |= {"n": 12 - j, "groups": 9 + stage}
                     rows.append(at | {"value": 10 * stage + j + seed, "higher_is_better": False})
     return pd.DataFrame(rows)
 
@@ -52,6 +53,8 @@ def metrics(methods=METHODS):
             "score": "loss_content",
             "metric": name,
             "value": v + s,
+            "n": 12,
+            "groups": 9 + s,
         }
         for i, m in enumerate(methods)
         for s in (0, 1)
@@ -112,7 +115,8 @@ def test_r_matrices_hold_the_cells():
     assert text.count(r"\begin{tabular}{@{}lrrr@{}}") == len(METHODS)
     assert "after stage & code & general & medical" in text
     first = rows_of(text)[0]
-    assert [row[0] for row in first] == ["0 base", "1 code", "2 general"]
+    assert [row[0] for row in first] == ["0 base", "1 code", "2 general", "$n$, $G$"]
+    assert first[3][1:] == ["12, 9", "11, 9", "10, 9"], "the fewest of the stages"
     assert first[1][1:] == [f"${10 + j + 0.5:.3f} \\pm {math.sqrt(0.5):.3f}$" for j in range(3)]
     names = re.findall(r"^% loss_content of (\w+), lower is better, 2 seeds$", text, re.M)
     assert names == ["lora", "activation_mask", "orthogonal", "replay", "full", "my_own_method"]
@@ -124,6 +128,7 @@ def test_metrics_are_five_methods_across():
     text = latex.metrics(metrics())
     assert [len(rows[0]) for rows in rows_of(text)] == [6, 2]
     assert "intransigence" not in text, "what is known of none is no row"
+    assert rows_of(text)[0][-1] == ["$n$, $G$", *5 * ["12, 9"]]
     assert rows_of(text)[0][1][2] == "$2.500 \\pm 0.707$"  # forgetting of activation_mask
 
 

@@ -67,6 +67,9 @@ def test_tokens_are_those_of_the_documents_of_each_step(nano, tmp_path):
     assert sum(row["tokens"] for row in result["curve"]) == sum(len(d.ids) for d in documents)
     assert result["tokens"] == sum(len(d.ids) for d in documents)
     assert result["completion_tokens"] == sum(int((~d.prompt).sum()) for d in documents)
+    assert [row["n"] for row in result["curve"]] == 6 * [4] and result["documents"] == 24
+    assert result["groups"] == len({d.meta["group"] for d in documents})
+    assert all(0 < row["groups"] <= 4 for row in result["curve"])
 
 
 @pytest.mark.parametrize("packing", [False, True])

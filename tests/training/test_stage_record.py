@@ -22,6 +22,8 @@ ROWS = [
         "learning_rate": 0.1,
         "grad_norm": 1.0,
         "constraint_violation": None,
+        "n": 2,
+        "groups": 1,
         "tokens": 7,
         "tokens_content": 3,
         "tokens_first": 1,
@@ -37,13 +39,16 @@ ROWS = [
         "learning_rate": 0.2,
         "grad_norm": 0.5,
         "constraint_violation": 0.0,
+        "n": 2,
+        "groups": 2,
         "tokens": 9,
         "tokens_content": 2,
         "tokens_first": 1,
         "tokens_stop": 1,
     },
 ]
-RESULT = {"curve": ROWS, "audit": {"trainable_parameters": 12}, "tokens": 16, "completion_tokens": 5}
+SPENT = {"documents": 3, "groups": 2, "tokens": 16, "completion_tokens": 5}
+RESULT = {"curve": ROWS, "audit": {"trainable_parameters": 12}, **SPENT}
 CARD = """\
 ---
 library_name: peft
@@ -64,7 +69,7 @@ base_model: m
 
 def test_a_record_says_what_was_asked_for_and_what_was_spent():
     result = stage_record.record(STUDY, {"rank": 2}, {"steps": 4, "clip": 1.0}, RESULT)
-    spent = {"steps": 2, "tokens": 16, "completion_tokens": 5, "loss_at_start": 2.5, "loss_at_end": 1.5}
+    spent = SPENT | {"steps": 2, "loss_at_start": 2.5, "loss_at_end": 1.5}
     assert result.pop("versions")["torch"]
     assert result == {
         "study": STUDY,
@@ -79,9 +84,9 @@ def test_what_is_written_is_the_record_the_curve_and_a_card(tmp_path):
     stage_record.write(tmp_path, record, RESULT, 1.23456)
     assert (tmp_path / "learning_curve.csv").read_bytes().decode() == (
         "step,loss,loss_content,loss_first,loss_stop,loss_completion,learning_rate,grad_norm,"
-        "constraint_violation,tokens,tokens_content,tokens_first,tokens_stop\n"
-        "1,2.5,2.25,4.0,,2.5,0.1,1.0,,7,3,1,0\n"
-        "2,1.5,1.0,2.0,2.0,1.5,0.2,0.5,0.0,9,2,1,1\n"
+        "constraint_violation,n,groups,tokens,tokens_content,tokens_first,tokens_stop\n"
+        "1,2.5,2.25,4.0,,2.5,0.1,1.0,,2,1,7,3,1,0\n"
+        "2,1.5,1.0,2.0,2.0,1.5,0.2,0.5,0.0,2,2,9,2,1,1\n"
     )
     written = json.loads((tmp_path / "stage.json").read_text())
     measured = written.pop("measured")

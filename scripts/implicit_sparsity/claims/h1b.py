@@ -27,8 +27,11 @@ class H1b(Claim):
 
     threshold: float = option(..., low=0, high=1, help="SEP")
     k: float = option(0.1, low=0, help="size of the sets, as under probes.activation_overlap.k")
-    controls: tuple | None = option(
-        None, help="controls of probes.activations under which it has to hold, too"
+    controls: tuple = option(
+        (),
+        choices=("bare", "matched"),
+        empty=True,
+        help="controls of probes.activations under which it has to hold, too",
     )
 
     def look(self, finding, tables, study):
@@ -38,7 +41,7 @@ class H1b(Claim):
         if table.empty:
             finding.miss(f"sets of k = {self.k:g} (probes.activation_overlap.k)")
         for model, rows in table.groupby("model", sort=False):
-            for control in ("", *(self.controls or ())):
+            for control in ("", *self.controls):
                 part = rows[rows["control"] == control]
                 if part.empty:
                     finding.miss(f"the control {control} of {model} (probes.activations.controls)")

@@ -15,7 +15,7 @@ from . import base
 from .base import Figure
 
 PANELS = {  # panel: (measure, inputs)
-    "energy held: made (open), held out": ("energy", ("made", "held_out")),
+    "energy held: made (dash), held out": ("energy", ("made", "held_out")),
     "change, old inputs held out": ("change", ("held_out",)),
     "change, new inputs": ("change", ("new",)),
 }
@@ -69,16 +69,9 @@ class Protection(Figure):
         for inputs, rows in part.groupby("inputs", sort=False):
             x = [kinds.index(kind) + shift for kind in rows["kind"]]
             reach = np.clip([rows["mean"] - rows["low"], rows["high"] - rows["mean"]], 0, None)
-            ax.errorbar(
-                x,
-                rows["mean"],
-                yerr=np.nan_to_num(reach),
-                fmt=look["marker"] or "o",
-                color=look["color"],
-                markersize=3,
-                markerfacecolor="white" if inputs == "made" else look["color"],
-                linewidth=0.7,
-            )
+            marks = look | {"linestyle": "none", "markersize": 3, "elinewidth": 0.7}
+            marks |= {"marker": "_"} if inputs == "made" else {}
+            ax.errorbar(x, rows["mean"], yerr=np.nan_to_num(reach), **marks)
 
     def _note(self, frame):
         one = frame["runs"].max() == 1

@@ -1,7 +1,8 @@
 """Tables in LaTeX with booktabs, each a tabular alone: \\input it inside a table of your own caption.
 
 DataFrames in, text out. Text of the study is escaped; equal frames give equal text. Of several seeds, mean
-and standard deviation. What is not known is an en dash.
+and standard deviation; of several numbers of documents ($n$) and of groups of them ($G$), the fewest. What is
+not known is an en dash.
 """
 
 import math
@@ -26,6 +27,7 @@ SPECIAL = {
 }
 HEAD = "% \\usepackage{booktabs}\n"
 NONE = "--"
+COUNTS = "$n$, $G$"
 ACROSS = 5  # methods of a tabular: as many as a page is wide, in \\footnotesize
 
 
@@ -66,6 +68,11 @@ def tabular(columns: str, head, groups) -> str:
     return "\n".join([*lines, "\\bottomrule", "\\end{tabular}"]) + "\n"
 
 
+def counts(rows) -> str:
+    """Documents and groups behind a column of numbers."""
+    return f"{rows['n'].min():.0f}, {rows['groups'].min():.0f}" if len(rows) else NONE
+
+
 def none(what: str) -> str:
     return f"% no {what} in this study\n"
 
@@ -84,11 +91,12 @@ def r_matrices(cells) -> str:
             name = here["trained_domain"].iloc[0] or "base"
             values = (here.loc[here["domain"] == domain, "value"] for domain in domains)
             rows.append([f"{int(stage)} {escape(name)}", *(spread(v) for v in values)])
+        last = [COUNTS, *(counts(part[part["domain"] == domain]) for domain in domains)]
         better = "higher" if part["higher_is_better"].iloc[0] else "lower"
         runs = part["seed"].nunique()
         comment = f"% {score} of {method}, {better} is better, {runs} seed{'s' * (runs != 1)}\n"
         parts.append(
-            comment + tabular("l" + "r" * len(domains), ["after stage", *map(escape, domains)], [rows])
+            comment + tabular("l" + "r" * len(domains), ["after stage", *map(escape, domains)], [rows, [last]])
         )
     return HEAD + "\n".join(parts)
 
@@ -114,8 +122,9 @@ def metrics(frame) -> str:
             rows = [
                 [escape(name), *(spread(_values(known, name, method)) for method in some)] for name in names
             ]
+            last = [COUNTS, *(counts(known[known["method"] == method]) for method in some)]
             comment = f"% score {score}, model {model}, order {order}\n"
-            parts.append(comment + tabular("l" + "r" * len(some), ["", *map(_heading, some)], [rows]))
+            parts.append(comment + tabular("l" + "r" * len(some), ["", *map(_heading, some)], [rows, [last]]))
     return HEAD + "\n".join(parts) if parts else none("continual-learning metric")
 
 

@@ -17,7 +17,7 @@ from implicit_sparsity.models.losses import completion_nats
 
 from . import sharding, trainer
 from .audit import Audit, StageFailed
-from .stage_record import CURVE
+from .stage_record import CURVE, SEEN
 from .trainer import last_checkpoint
 
 log = logging.getLogger(__name__)
@@ -86,7 +86,7 @@ def optimise(model, method, batches: list, training: dict, scratch, seed: int, a
         raise StageFailed(
             f"stopped at step {loop.state.global_step} of {training['steps']}; run again to continue"
         )
-    columns = [name for name in CURVE if name != "tokens"]
+    columns = [name for name in CURVE if name not in SEEN]
     return [{name: row.get(name) for name in columns} for row in loop.state.log_history if "loss" in row]
 
 
@@ -120,7 +120,7 @@ def finished(stage, method) -> dict:
 
 
 def train_model(stage, method, scratch) -> dict:
-    """Train one stage's model: {curve: rows, audit, tokens, completion_tokens}."""
+    """Train one stage's model: {curve: rows, audit, tokens, completion_tokens, documents, groups}."""
     model = stage.model = method.begin(stage)
     training = stage.training | {"steps": method.steps(stage)}
     documents = method.mix(stage.documents("train"), stage)
@@ -131,11 +131,16 @@ def train_model(stage, method, scratch) -> dict:
     batches = share([[documents[i] for i in batch] for batch in plan], training.get("packing", False))
     audit = Audit(model, method, training["constraint_tolerance"])
     curve = optimise(model, method, batches, training, scratch, stage.stream("dropout"), audit)
+    groups = [document.meta["group"] for document in documents]
     for row, batch in zip(curve, plan, strict=True):
         row["tokens"] = sum(lengths[i] for i in batch)
+        row |= {"n": len(batch), "groups": len({groups[i] for i in batch})}
+    seen = {i for batch in plan for i in batch}
     return {
         "curve": curve,
         "audit": audit.close(),
+        "documents": len(seen),
+        "groups": len({groups[i] for i in seen}),
         "tokens": sum(row["tokens"] for row in curve),
         "completion_tokens": sum(batching.completion_tokens(documents[i]) for batch in plan for i in batch),
     }

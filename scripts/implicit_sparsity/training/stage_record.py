@@ -14,7 +14,8 @@ CURVE = (
     "loss",
     *(f"loss_{part}" for part in LOSSES),
 )  # nats: the objective, and each part of a completion
-CURVE += ("learning_rate", "grad_norm", "constraint_violation", "tokens", *(f"tokens_{p}" for p in SCORED))
+SEEN = ("n", "groups", "tokens")  # documents of the step's batch, their groups and all their tokens
+CURVE += ("learning_rate", "grad_norm", "constraint_violation", *SEEN, *(f"tokens_{p}" for p in SCORED))
 
 
 ADAPTER = """\
@@ -34,8 +35,7 @@ def record(study: dict, options: dict, training: dict, result: dict) -> dict:
     """
     spent = {
         "steps": len(result["curve"]),
-        "tokens": result["tokens"],
-        "completion_tokens": result["completion_tokens"],
+        **{name: result[name] for name in ("documents", "groups", "tokens", "completion_tokens")},
         "loss_at_start": result["curve"][0]["loss"],
         "loss_at_end": result["curve"][-1]["loss"],
     }
