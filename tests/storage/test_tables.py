@@ -200,7 +200,7 @@ def test_intransigence_is_against_the_best_joint_run_of_the_seed(tmp_path):
     assert result["joint_fast", 0] == pytest.approx((0.6 - 0.5) / 2)
 
 
-def test_cells_have_the_groups_of_their_domain_and_metrics_those_of_the_fewest(tmp_path):
+def test_cells_have_their_own_groups_and_metrics_those_of_the_fewest(tmp_path):
     files = run(tmp_path, "base", BASE_R) + run(tmp_path, "lora", [*BASE_R, [0.5, 0.2], [0.3, 0.7]])
     last = json.loads(Path(files[-1]).read_text())
     last["study"]["metrics"]["acc"] |= {"n": 5, "groups": 4}
@@ -212,7 +212,7 @@ def test_cells_have_the_groups_of_their_domain_and_metrics_those_of_the_fewest(t
     counts = {
         domain: part[["n", "groups", "trusted"]].values.tolist() for domain, part in cells.groupby("domain")
     }
-    assert counts == {"x": [[24, 12, True]] * 3, "y": [[5, 4, False]] * 3}
+    assert counts == {"x": [[24, 12, True]] * 3, "y": [*[[24, 12, True]] * 2, [5, 4, False]]}
     assert metrics[["n", "groups", "trusted"]].drop_duplicates().values.tolist() == [[5, 4, False]]
 
 

@@ -95,9 +95,8 @@ def r_matrices(cells) -> str:
         better = "higher" if part["higher_is_better"].iloc[0] else "lower"
         runs = part["seed"].nunique()
         comment = f"% {score} of {method}, {better} is better, {runs} seed{'s' * (runs != 1)}\n"
-        parts.append(
-            comment + tabular("l" + "r" * len(domains), ["after stage", *map(escape, domains)], [rows, [last]])
-        )
+        head = ["after stage", *map(escape, domains)]
+        parts.append(comment + tabular("l" + "r" * len(domains), head, [rows, [last]]))
     return HEAD + "\n".join(parts)
 
 
