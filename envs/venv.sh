@@ -63,10 +63,12 @@ for kind in "$@"; do
     fi
     if [ "$kind" = compute ]; then
         # PyTorch alone is installed with what it asks for: its CUDA build brings its libraries, its CPU build none.
-        .venv/bin/python -m pip install -qq --constraint envs/compute.lock torch || hint
+        .venv/bin/python -m pip install -qq --no-compile --constraint envs/compute.lock torch || hint
     fi
 done
 say "installing what the locks pin: $* (one to three minutes the first time, then seconds)"
-.venv/bin/python -m pip install -qq --no-deps "${arguments[@]}" || hint
+.venv/bin/python -m pip install -qq --no-compile --no-deps "${arguments[@]}" || hint
+# pip would compile on one core; not all files of packages are Python of this version
+.venv/bin/python -W ignore -m compileall -qq -j 0 .venv/lib || true
 rm "$installing"
 say "ready"

@@ -1,11 +1,13 @@
 """What a stage changed: factors and matrices of planted changes, weight by weight, and their lengths."""
 
+import json
+
 import networks
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
-from implicit_sparsity.models import loading
+from implicit_sparsity.models import loading, lowrank
 from implicit_sparsity.passes import stage_change, write_energy
 
 
@@ -35,6 +37,28 @@ def test_of_an_adapter_the_changes_are_the_products_of_its_factors(tmp_path, kin
     assert norms["update_norm_since_base"] == pytest.approx(length(second), rel=1e-5)
     alone = stage_change.norms(tmp_path / "one", None, model)
     assert list(alone.values()) == pytest.approx([length(first)] * 2, rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["llama", "mixture"])
+def test_of_a_stacked_adapter_the_change_has_its_own_rank(tmp_path, kind):
+    """What it has from the adapter before cancels: exactly, and without the work."""
+    model, network = networks.make_and_load(tmp_path, kind)
+    first, folder = networks.make_adapter(network, tmp_path / "one", lambda *_: None), tmp_path / "both"
+    own = networks.make_adapter(network, tmp_path / "own", lambda name, a, b: b.mul_(0.3), rank=2)
+    old, new = (load_file(tmp_path / name / "adapter_model.safetensors") for name in ("one", "own"))
+    config = json.loads((tmp_path / "own" / "adapter_config.json").read_text())
+    folder.mkdir()
+    (folder / "adapter_config.json").write_text(json.dumps(config | {"r": 6, "lora_alpha": 12}))
+    experts = networks.CONFIGS[kind].get("num_experts", 1)
+    save_file(lowrank.stack(old, new, experts), folder / "adapter_model.safetensors", {"format": "pt"})
+    changes = stage_change.changes(folder, tmp_path / "one", model)
+    whole = stage_change.changes(folder, None, model)
+    for name, delta in own.items():
+        change = changes[write_energy.plain(name)]
+        assert change.right.shape[1] == 2
+        torch.testing.assert_close(change.matrix(), delta, rtol=1e-5, atol=1e-7)
+        both = whole[write_energy.plain(name)].matrix()
+        torch.testing.assert_close(both, delta + first[name], rtol=1e-5, atol=1e-6)
 
 
 def test_of_a_whole_model_the_weights_that_changed_and_no_others(tmp_path):

@@ -143,7 +143,7 @@ def test_sources_of_the_same_and_of_other_neurons(tmp_path):
     np.testing.assert_allclose(sep.loc["math", "value"], 1 / (1 - chance_iou(200, 20)))
     assert (sep["low"] <= sep["value"]).all() and (sep["value"] <= sep["high"]).all()
     assert set(quantity(own, "ceiling")["value"]) == {1.0}
-    assert {"floor", "floor_hub", "sep_hub", "permuted", "sep_permuted"} <= set(own["quantity"])
+    assert set(own["quantity"]) == {"signal", "ceiling", "floor", "sep", "floor_hub", "sep_hub"}
     assert set(own["n"]) == {48} and set(own["groups"]) == {12} and own["trusted"].all()
     assert set(own["tokens"]) == {12 * (1000 // 24)}
     across = pairs.of_sources(result, one_domain=False)

@@ -96,13 +96,13 @@ def iou(k: float, top: int, n: int, **floors) -> Measure:
 class Layer:
     """Two halves of each domain in one layer, and what all measures take from them."""
 
-    def __init__(self, domains: dict, draws: int, seed: int = 0):
+    def __init__(self, domains: dict, draws: int, seed: int = 0, null: bool = True):
         self.domains, self.draws, self.seed = domains, draws, seed
         self.fewest = {d: min(half.groups for half in halves) for d, halves in domains.items()}
         self.scores = {}  # smooth or not -> domain -> scores of both halves' subsamples
         self.permuted = {
             (a, b): dealt(domains[a] + domains[b], draws, seed)
-            for a, b in combinations(domains, 2)
+            for a, b in combinations(domains if null else (), 2)
             if min(self.fewest[a], self.fewest[b]) >= intervals.FEWEST
         }
 

@@ -1,6 +1,6 @@
 """What a stage changed, weight by weight, from its folder and that of what it started from.
 
-Of an adapter dW = L R is held as factors, L = [s B, -s0 B0], R = [A; A0], float64; of a whole model one
+Of an adapter dW = L R is held as factors (``write_energy.Adapter``), float64; of a whole model one
 matrix at a time is read and subtracted, when it is asked for. Names are ``write_energy.plain``. Shapes: X
 experts or 1, T tokens, r rank, i input and o output width.
 """

@@ -8,6 +8,7 @@ whole models weights are subtracted one at a time. Shapes: L layers, N neurons o
 """
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -132,8 +133,7 @@ class Adapter:
         self.factors, self.rank = _factors(folder, layout)
         if before is not None:
             for name, (a, b) in _factors(before, layout)[0].items():
-                now = self.factors.get(name, (a[:, :0], b[:, :, :0]))
-                self.factors[name] = np.concatenate([now[0], a], 1), np.concatenate([now[1], -b], 2)
+                self.factors[name] = difference(self.factors.get(name, (a[:, :0], b[:, :, :0])), (a, b))
 
     def energies(self) -> Energies:
         result = Energies(np.zeros((self.layout.layers, self.layout.neurons)), rank=self.rank)
@@ -154,6 +154,30 @@ class Adapter:
                     lambda axis, p=parts: product_energies(*p, axis)[0],
                 )
         return result
+
+
+def difference(now, old) -> tuple:
+    """(R, L) of what two pairs (R, L) differ by. Ranks that both have cancel: many do where a stage keeps
+    what it found beside its own."""
+    (right, left), (right_before, left_before) = now, old
+    terms = [[a[:, k].tobytes() + b[:, :, k].tobytes() for k in range(a.shape[1])] for a, b in (now, old)]
+    both = Counter(terms[0]) & Counter(terms[1])
+    new, gone = (_left_over(own, both.copy()) for own in terms)
+    return (
+        np.concatenate([right[:, new], right_before[:, gone]], 1),
+        np.concatenate([left[:, :, new], -left_before[:, :, gone]], 2),
+    )
+
+
+def _left_over(terms, taken: Counter) -> list[int]:
+    """Numbers of the terms that are left where so many of each are taken."""
+    result = []
+    for number, term in enumerate(terms):
+        if taken[term]:
+            taken[term] -= 1
+        else:
+            result.append(number)
+    return result
 
 
 def product_energies(left, right, axis: int) -> np.ndarray:

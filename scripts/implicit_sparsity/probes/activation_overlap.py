@@ -11,8 +11,8 @@ documents, see ``intervals``. The column ``control``: "" as trained, "bare" with
 equally many tokens of each id.
 
 Rows with ``source_a`` and ``source_b`` compare sources of one domain or of two (``source_pairs``) by IoU and
-weighted Jaccard, at the tokens of the smaller. None under "matched": tokens are matched between domains, not
-between sources.
+weighted Jaccard, at the tokens of the smaller, without the null. None under "matched": tokens are matched
+between domains, not between sources.
 """
 
 from dataclasses import dataclass
@@ -88,13 +88,13 @@ class ActivationOverlap(Probe):
             measures = [measure for measure in measures if measure.name in OF_SOURCES]
             for pair in of_sources:
                 at = {"layer": int(layer), **named(pair.a, pair.b)}
-                for a, b, row in self._compared(pair.halves(halves), measures):
+                for a, b, row in self._compared(pair.halves(halves), measures, null=False):
                     rows += [at | row | pair.numbers | shape] if a != b else []
         return by_kind(rows, "layer")
 
-    def _compared(self, halves, measures):
-        """Yield (a, b, columns of a row) of one layer's halves."""
-        layer = separation.Layer(halves, self.draws)
+    def _compared(self, halves, measures, null: bool = True):
+        """Yield (a, b, columns of a row) of one layer's halves; ``null``: with documents permuted."""
+        layer = separation.Layer(halves, self.draws, null=null)
         for measure in measures:
             keys = {"measure": measure.name, "k": measure.k, "top": measure.top}
             for a, b, parts in separation.compared(layer, measure):
