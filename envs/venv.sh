@@ -68,7 +68,7 @@ for kind in "$@"; do
 done
 say "installing what the locks pin: $* (one to three minutes the first time, then seconds)"
 .venv/bin/python -m pip install -qq --no-compile --no-deps "${arguments[@]}" || hint
-# pip would compile on one core; not all files of packages are Python of this version
-.venv/bin/python -W ignore -m compileall -qq -j 0 .venv/lib || true
 rm "$installing"
+# On all cores; pip takes one. Some packages have files for other versions of Python, which do not compile: no error.
+.venv/bin/python -W ignore -m compileall -qq -j "$(nproc)" .venv/lib || true
 say "ready"

@@ -1,12 +1,13 @@
 """Arrange the scores as R matrices and compute every continual-learning metric from them."""
 
 from implicit_sparsity.errors import InputError
+from implicit_sparsity.metrics.checkpoints import RUN
 from implicit_sparsity.workflow import job
 
-BY = ["model", "method", "order", "seed", "metric"]
+BY = [*RUN, "metric"]
 COUNTS = ["n", "groups", "trusted"]  # documents and groups: of a cell, or of the cell that has fewest
 CELLS = [*BY, "stage", "trained_domain", "domain", "position", "value", *COUNTS, "higher_is_better"]
-METRICS = ["model", "method", "order", "seed", "score", "metric", "value", *COUNTS]
+METRICS = [*RUN, "score", "metric", "value", *COUNTS]
 METRICS += ["higher_is_better", "formula"]
 COVARIATES = ("kl_content", "kl_completion")  # scores by their file, but of no quality: they have covariates,
 # no metrics; the first stands beside every metric
@@ -28,17 +29,17 @@ def continual_metrics(
 
     from implicit_sparsity.storage import tables
 
-    needs = ("model", "method", "order", "seed", "stage", "domain", "metric", "value", "higher_is_better")
-    frame = tables.read_table(scores, needs=(*needs, *COUNTS))
-    arranged = {
-        key: (arrange(frame, run, dict(zip(BY, key)), domains_of(orders, key[2], scores)), run)
-        for key, run in frame[frame["method"] != "base"].groupby(BY, sort=False, dropna=False)
-    }
+    needs = (*BY, "stage", "domain", "value", "higher_is_better", *COUNTS)
+    frame = tables.read_table(scores, needs=needs)
+    arranged = {}
+    for key, run in frame[frame["method"] != "base"].groupby(BY, sort=False, dropna=False):
+        rows = with_base(frame, run, dict(zip(BY, key)))
+        arranged[key] = arrange(rows, domains_of(orders, key[2], scores)), rows
     cells, summary, moved = [], [], {}
-    for key, ((table, trained), run) in arranged.items():
+    for key, ((table, trained), rows) in arranged.items():
         run_key = dict(zip(BY, key))
-        better = bool(run["higher_is_better"].iloc[0])
-        known = counts(frame, run, run_key)
+        better = bool(rows["higher_is_better"].iloc[0])
+        known = counts(rows)
         cells += [
             cell | known[cell["stage"], cell["domain"]] | {"higher_is_better": better}
             for cell in long_cells(run_key, table, trained)
@@ -46,35 +47,36 @@ def continual_metrics(
         if table[trained].isna().all().any():
             continue
         if key[4] in COVARIATES:
-            rows = long_covariates(run_key, table, trained)
-            moved |= {key[:4]: rows[0]["value"]} if key[4] == COVARIATES[0] else {}
+            found = long_covariates(run_key, table, trained)
+            moved |= {key[:4]: found[0]["value"]} if key[4] == COVARIATES[0] else {}
         else:
             bound = joint_scores(arranged, key, joint, better)
             other = [reference] if reference else [name for name in table.columns if name not in trained]
-            rows = long_metrics(run_key, table, trained, better, bound, other)
-        fewest = min((known[at] for at in known if at[1] in trained), key=lambda count: count["groups"])
-        summary += [row | fewest for row in rows]
+            found = long_metrics(run_key, table, trained, better, bound, other)
+        own = (known[at] for at in known if at[1] in trained)
+        fewest = min(own, key=lambda count: (count["groups"], count["n"]))
+        summary += [row | fewest for row in found]
     for row in summary:
-        row["kl_newest"] = moved.get(tuple(row[name] for name in BY[:4]))
+        row["kl_newest"] = moved.get(tuple(row[name] for name in RUN))
     tables.write_table(r_matrices, pd.DataFrame(cells, columns=CELLS).astype({"seed": "Int64"}))
     columns = [*METRICS, "kl_newest"]
     tables.write_table(metrics, pd.DataFrame(summary, columns=columns).astype({"seed": "Int64"}))
 
 
-def arrange(frame, run, key, trained):
-    """(table [stage 0..T, domains], domains in the order trained) of one run and score."""
-    table = with_base(frame, run, key).pivot_table(index="stage", columns="domain", values="value")
+def arrange(rows, trained):
+    """(table [stage 0..T, domains], domains in the order trained) of one run and score, ``with_base``."""
+    table = rows.pivot_table(index="stage", columns="domain", values="value")
     domains = [*trained, *sorted(set(table.columns) - set(trained))]
     return table.reindex(index=range(len(trained) + 1), columns=domains), trained
 
 
-def counts(frame, run, key) -> dict:
-    """(stage, domain) -> {n, groups, trusted} of a run and its base model."""
-    return with_base(frame, run, key).set_index(["stage", "domain"])[COUNTS].to_dict("index")
+def counts(rows) -> dict:
+    """(stage, domain) -> {n, groups, trusted} of one run and score, ``with_base``."""
+    return rows.set_index(["stage", "domain"])[COUNTS].to_dict("index")
 
 
 def with_base(frame, run, key):
-    """The scores of a run and of its base model."""
+    """The rows of one run and score, and those of its base model."""
     base = (frame["method"] == "base") & (frame["model"] == key["model"]) & (frame["metric"] == key["metric"])
     return frame[base | frame.index.isin(run.index)]
 
@@ -127,7 +129,7 @@ def long_metrics(key, table, trained, higher_is_better, joint=None, general=()) 
         joint=joint,
         general=table.reindex(columns=general).iloc[[0, -1]] if len(general) else None,
     )
-    identity = {name: key[name] for name in ("model", "method", "order", "seed")} | {"score": key["metric"]}
+    identity = {name: key[name] for name in RUN} | {"score": key["metric"]}
     return [
         identity
         | {"metric": metric, "value": value, "higher_is_better": continual.better(metric, higher_is_better)}
@@ -140,7 +142,7 @@ def long_covariates(key, table, trained) -> list[dict]:
     """How far one run has moved from base, on what it trains; the first row is the mean over stages."""
     from implicit_sparsity.metrics import continual
 
-    identity = {name: key[name] for name in ("model", "method", "order", "seed")} | {"score": key["metric"]}
+    identity = {name: key[name] for name in RUN} | {"score": key["metric"]}
     metadata = {"higher_is_better": False}
     return [
         identity

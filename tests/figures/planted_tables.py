@@ -32,7 +32,7 @@ CASES = {
     },
     "several": {
         "models": ["nano_dense", "a_model_with_a_long_name_of_its_own"],
-        "methods": ["lora", "activation_mask", "replay", "my_own_method"],
+        "methods": ["lora", "activation_mask", "activation_mask_random", "replay", "my_own_method"],
         "seeds": [0, 1, 2],
     },
 }

@@ -17,7 +17,7 @@ import torch
 import train_adapter
 import workers
 
-from implicit_sparsity.corpora.tokens import SCORED
+from implicit_sparsity.corpora.tokens import SCORED, Document
 from implicit_sparsity.methods.lora import Lora
 from implicit_sparsity.models import batching, forward, loading
 from implicit_sparsity.models.losses import completion_nats
@@ -62,14 +62,20 @@ def test_of_two_processes_each_has_every_second_document_and_their_mean_is_the_w
 def test_tokens_are_those_of_the_documents_of_each_step(nano, tmp_path):
     """24 documents in 6 steps of 4: each comes once, so that they add up to the split's."""
     here, method = stage(nano, steps=6), load("methods", "lora", rank=2)
+
+    def mix(documents, _):
+        """All of one group but one."""
+        groups = ["b" if i == 5 else "a" for i in range(len(documents))]
+        return [Document(d.ids, d.prompt, d.meta | {"group": g}) for d, g in zip(documents, groups)]
+
+    method.mix = mix
     result, documents = fit.run_stage(here, method, tmp_path), here.documents("train")
     assert len(documents) == 24 and len(result["curve"]) == 6 and result["state"] == {}
     assert sum(row["tokens"] for row in result["curve"]) == sum(len(d.ids) for d in documents)
     assert result["tokens"] == sum(len(d.ids) for d in documents)
     assert result["completion_tokens"] == sum(int((~d.prompt).sum()) for d in documents)
     assert [row["n"] for row in result["curve"]] == 6 * [4] and result["documents"] == 24
-    assert result["groups"] == len({d.meta["group"] for d in documents})
-    assert all(0 < row["groups"] <= 4 for row in result["curve"])
+    assert sorted(row["groups"] for row in result["curve"]) == 5 * [1] + [2] and result["groups"] == 2
 
 
 @pytest.mark.parametrize("packing", [False, True])

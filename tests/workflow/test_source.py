@@ -137,5 +137,5 @@ def test_measurements_say_what_the_workflow_plans_by():
         fields = source.option_fields(module)
         assert source.class_literal(module, "SCOPE") in ("domain", "checkpoint")
         assert set(source.class_literal(module, "NEEDS")) <= {*names} | others
-        for literal in ("PLANNED", "MULTIPLES", "LIGHTER"):
+        for literal in ("PLANNED", "MULTIPLES", "AMONG", "LIGHTER"):
             assert set(source.class_literal(module, literal)) <= set(fields), (name, literal)

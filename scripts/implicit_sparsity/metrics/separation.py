@@ -94,7 +94,8 @@ def iou(k: float, top: int, n: int, **floors) -> Measure:
 
 
 class Layer:
-    """Two halves of each domain in one layer, and what all measures take from them."""
+    """Two halves of each domain in one layer, and what all measures take from them. ``null``: documents
+    permuted, too; without it no pair has ``permuted`` and ``sep_permuted``."""
 
     def __init__(self, domains: dict, draws: int, seed: int = 0, null: bool = True):
         self.domains, self.draws, self.seed = domains, draws, seed

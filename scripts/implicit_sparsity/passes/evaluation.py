@@ -53,13 +53,14 @@ def scored_documents(tokens, options: dict) -> list:
     return document_groups.by_content(tokens.split("eval"))[: options["documents"]]
 
 
-def asked_documents(tokens, options: dict, scored: list) -> list:
-    """Documents of the eval split whose choices are scored: of those ``scored``, and of the others in turn
-    where these are too few."""
+def also_asked(tokens, options: dict, scored: list) -> list:
+    """Documents of the eval split whose choices are scored beside those of ``scored``, where these are too
+    few: the others, in turn from their groups."""
     known = {document.meta["id"] for document in scored}
+    missing = options["choice_items"] - sum(bool(document.meta.get("choices")) for document in scored)
     others = [document for document in tokens.split("eval") if document.meta["id"] not in known]
-    able = [*scored, *document_groups.in_turn(others)]
-    return [document for document in able if document.meta.get("choices")][: options["choice_items"]]
+    able = [document for document in document_groups.in_turn(others) if document.meta.get("choices")]
+    return able[: max(0, missing)]
 
 
 def score_domain(
@@ -73,7 +74,7 @@ def score_domain(
     base.
     """
     documents = scored_documents(tokens, options)
-    both = list({id(one): one for one in documents + asked_documents(tokens, options, documents)}.values())
+    both = documents + also_asked(tokens, options, documents)
     rows = [{name: document.meta[name] for name in ("id", "group", "source")} for document in both]
     see = _watch(model, base_outputs, domain, documents, rows)
     asked = _likelihoods(model, both, len(documents), rows, options, progress, see)
@@ -100,9 +101,9 @@ def _watch(model, base_outputs, domain, documents, rows):
     return see
 
 
-def _likelihoods(model, documents, scored: int, rows, options, progress, see) -> list[int]:
-    """Losses of the first ``scored`` documents, and what those choose that come first of all with choices, in
-    one pass of sorted batches; returns which these are."""
+def _likelihoods(model, documents, with_loss: int, rows, options, progress, see) -> list[int]:
+    """Losses of the first ``with_loss`` documents, and what is chosen in the first ``choice_items`` that have
+    choices, in one pass of sorted batches; returns the places of the latter."""
     asked = [i for i, document in enumerate(documents) if document.meta.get("choices")]
     asked = asked[: options["choice_items"]]
     sequences, places = list(documents), {}
@@ -112,7 +113,7 @@ def _likelihoods(model, documents, scored: int, rows, options, progress, see) ->
             places[i].append(i if other is documents[i] else len(sequences))
             sequences += [] if other is documents[i] else [other]
     nats, counts = scoring.part_nats(model, sequences, options["batch_tokens"], progress, see)
-    for row, total, count in zip(rows[:scored], nats, counts):
+    for row, total, count in zip(rows[:with_loss], nats, counts):
         row["tokens"] = int(count.sum())
         row |= {f"tokens_{part}": int(count[number]) for part, number in SCORED.items()}
         row |= by_part(total, count)

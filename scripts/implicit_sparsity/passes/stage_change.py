@@ -79,7 +79,7 @@ def layout_of(model) -> write_energy.Layout:
 
 def changes(folder, before, model) -> dict:
     """Plain name -> dW of every weight that a stage changed since ``before``, the folder of the stage that it
-    went on from; None: the base ``model``. Weights that are as they were are left out."""
+    went on from; None: the base ``model``. Weights of whole models that are as they were are left out."""
     if (Path(folder) / "adapter_config.json").is_file():
         factors = write_energy.Adapter(folder, layout_of(model), before).factors
         wide = {n: [torch.from_numpy(np.array(x, np.float64)) for x in pair] for n, pair in factors.items()}

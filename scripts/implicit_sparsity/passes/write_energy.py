@@ -2,21 +2,21 @@
 
 A neuron's energy is that of its rows of ``gate`` and ``up`` and of its column of ``down``. Of an adapter dW
 = L R is never formed: the energy of row i is L_i (R R') L_i', that of column j is R_j' (L'L) R_j, and what
-a stage added to the stage before has the factors of both side by side, L = [s B, -s0 B0], R = [A; A0]. Of
+a stage added to the stage before is the ``difference`` of both (``adapter_factors``, with their shapes). Of
 whole models weights are subtracted one at a time. Shapes: L layers, N neurons of a layer (numbered as in
-``ffn``), X experts or 1, r rank, i input and o output width; factors L [X, o, r], R [X, r, i].
+``ffn``).
 """
 
 import re
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.storage.files import read_json
 from implicit_sparsity.storage.tensors import Tensors
+
+from . import adapter_factors
 
 NEURON = re.compile(r"layers\.(\d+)\.mlp\.(?:experts\.(\d+)\.|(shared_expert)\.)?(gate|up|down)_proj$")
 FUSED = re.compile(r"layers\.(\d+)\.mlp\.experts\.(gate_up|down)_proj$")
@@ -133,14 +133,15 @@ class Adapter:
         self.factors, self.rank = _factors(folder, layout)
         if before is not None:
             for name, (a, b) in _factors(before, layout)[0].items():
-                self.factors[name] = difference(self.factors.get(name, (a[:, :0], b[:, :, :0])), (a, b))
+                now = self.factors.get(name, (a[:, :0], b[:, :, :0]))
+                self.factors[name] = adapter_factors.difference(now, (a, b))
 
     def energies(self) -> Energies:
         result = Energies(np.zeros((self.layout.layers, self.layout.neurons)), rank=self.rank)
         for name, (right, left) in self.factors.items():
             size = left.shape[0] * left.shape[1] * right.shape[2]
             if _place(name) is None:
-                result.elsewhere += float(product_energies(left, right, 0).sum())
+                result.elsewhere += float(adapter_factors.product_energies(left, right, 0).sum())
                 result.parameters_elsewhere += size
                 continue
             result.parameters += size
@@ -151,45 +152,9 @@ class Adapter:
                     self.layout,
                     name,
                     expert,
-                    lambda axis, p=parts: product_energies(*p, axis)[0],
+                    lambda axis, p=parts: adapter_factors.product_energies(*p, axis)[0],
                 )
         return result
-
-
-def difference(now, old) -> tuple:
-    """(R, L) of what two pairs (R, L) differ by. Ranks that both have cancel: many do where a stage keeps
-    what it found beside its own."""
-    (right, left), (right_before, left_before) = now, old
-    terms = [[a[:, k].tobytes() + b[:, :, k].tobytes() for k in range(a.shape[1])] for a, b in (now, old)]
-    both = Counter(terms[0]) & Counter(terms[1])
-    new, gone = (_left_over(own, both.copy()) for own in terms)
-    return (
-        np.concatenate([right[:, new], right_before[:, gone]], 1),
-        np.concatenate([left[:, :, new], -left_before[:, :, gone]], 2),
-    )
-
-
-def _left_over(terms, taken: Counter) -> list[int]:
-    """Numbers of the terms that are left where so many of each are taken."""
-    result = []
-    for number, term in enumerate(terms):
-        if taken[term]:
-            taken[term] -= 1
-        else:
-            result.append(number)
-    return result
-
-
-def product_energies(left, right, axis: int) -> np.ndarray:
-    """Energy of the rows (``axis`` 0) or columns (1) of L R, ``[X, o, r] x [X, r, i] -> [X, o]`` or ``[X,
-    i]``.
-    """
-    left, right = (np.asarray(x, dtype=np.float64) for x in (left, right))
-    if axis == 0:
-        energy = ((left @ (right @ right.swapaxes(1, 2))) * left).sum(axis=2)
-    else:
-        energy = (((left.swapaxes(1, 2) @ left) @ right) * right).sum(axis=1)
-    return np.maximum(energy, 0.0)
 
 
 def _add(total, layout, name, number, energy_of):
@@ -231,28 +196,6 @@ def _squares(matrix, axis) -> np.ndarray:
 
 
 def _factors(folder, layout) -> tuple[dict, int]:
-    """({plain name: (A [X, r, i], B [X, o, r] times the scale)}, rank) of a PEFT LoRA."""
-    config = read_json(Path(folder) / "adapter_config.json")
-    unsupported = [
-        key for key in ("rank_pattern", "alpha_pattern", "modules_to_save", "use_dora") if config.get(key)
-    ]
-    if config["peft_type"] != "LORA" or unsupported:
-        what = f"LoRA with {unsupported[0]}" if unsupported else config["peft_type"]
-        raise InputError(f"an adapter of kind {what}: only plain LoRA is read", path=folder)
-    scale = config["lora_alpha"] / (config["r"] ** 0.5 if config.get("use_rslora") else config["r"])
-    tensors, result = Tensors(Path(folder) / "adapter_model.safetensors"), {}
-    for name in tensors:
-        if ".lora_A." not in name:
-            continue
-        a, b = tensors[name], tensors[name.replace(".lora_A.", ".lora_B.")]
-        name = name.split(".lora_A.")[0].removeprefix("base_model.model.")
-        if re.search(r"mlp\.experts(\.base_layer)*$", name):  # the name of a fused parameter is not kept
-            experts, (_, wide) = layout.experts, a.shape
-            kind = "gate_up" if (wide, len(b)) == (layout.hidden, 2 * layout.width) else "down"
-            name = f"{name.replace('.base_layer', '')}.{kind}_proj"
-        else:
-            experts = 1
-        a = a.reshape(experts, -1, a.shape[1])
-        b = b.reshape(len(b), -1, experts).transpose(2, 0, 1)
-        result[plain(name.replace(".base_layer", ""))] = a, scale * b.astype(np.float64)
-    return result, int(config["r"])
+    """({plain name: (R, L)}, rank) of a PEFT LoRA."""
+    factors, rank = adapter_factors.read(folder, layout)
+    return {plain(name): pair for name, pair in factors.items()}, rank

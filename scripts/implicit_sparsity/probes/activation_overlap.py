@@ -11,8 +11,8 @@ documents, see ``intervals``. The column ``control``: "" as trained, "bare" with
 equally many tokens of each id.
 
 Rows with ``source_a`` and ``source_b`` compare sources of one domain or of two (``source_pairs``) by IoU and
-weighted Jaccard, at the tokens of the smaller, without the null. None under "matched": tokens are matched
-between domains, not between sources.
+weighted Jaccard, at the tokens of the smaller, without the null: they are many, and no claim is judged by
+them. None under "matched": tokens are matched between domains, not between sources.
 """
 
 from dataclasses import dataclass

@@ -69,8 +69,8 @@ def tabular(columns: str, head, groups) -> str:
 
 
 def counts(rows) -> str:
-    """Documents and groups behind a column of numbers."""
-    return f"{rows['n'].min():.0f}, {rows['groups'].min():.0f}" if len(rows) else NONE
+    """The fewest documents, and the fewest groups of them, behind a column of numbers."""
+    return f"{rows['n'].min():.0f}, {rows['groups'].min():.0f}"
 
 
 def none(what: str) -> str:

@@ -9,12 +9,8 @@ from implicit_sparsity.models import processes
 from implicit_sparsity.provenance import identity
 from implicit_sparsity.storage.files import write_json
 
-CURVE = (
-    "step",
-    "loss",
-    *(f"loss_{part}" for part in LOSSES),
-)  # nats: the objective, and each part of a completion
-SEEN = ("n", "groups", "tokens")  # documents of the step's batch, their groups and all their tokens
+SEEN = ("n", "groups", "tokens")  # of a step's batch: documents, their groups, all their tokens
+CURVE = ("step", "loss", *(f"loss_{part}" for part in LOSSES))  # nats: the objective, completions by part
 CURVE += ("learning_rate", "grad_norm", "constraint_violation", *SEEN, *(f"tokens_{p}" for p in SCORED))
 
 
