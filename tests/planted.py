@@ -185,11 +185,12 @@ def write_stage(folder, study, loss, **record):
     (folder / "stage.json").write_text(json.dumps({"study": study, **record}))
     parts = {"content": (0, 96), "first": (1, 16), "stop": (2, 16)}  # what is added to the loss, tokens
     columns = ["step", "loss", *(f"loss_{part}" for part in parts), "loss_completion", "learning_rate"]
-    columns += ["grad_norm", "constraint_violation", "tokens", *(f"tokens_{part}" for part in parts)]
+    columns += ["grad_norm", "constraint_violation", "n", "groups", "tokens"]
+    columns += [f"tokens_{part}" for part in parts]
     lines = [",".join(columns)]
     for i, value in enumerate(loss):
         losses = [value + OBJECTIVE, *(value + more for more, _ in parts.values()), value + COMPLETION]
-        row = [i + 1, *losses, 0.001, 1.0, ""]
+        row = [i + 1, *losses, 0.001, 1.0, "", 4, 3]
         lines.append(",".join(map(str, [*row, (i + 1) * 512, *(count for _, count in parts.values())])))
     (folder / "learning_curve.csv").write_text("\n".join(lines) + "\n")
     return str(folder)

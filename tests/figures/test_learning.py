@@ -20,6 +20,7 @@ def test_heatmaps_draw_the_frame(tables):
     zero = frame[(frame["stage"] == 0) & (frame["metric"] == "loss_content")]
     np.testing.assert_allclose(zero["mean"], zero["domain"].map(BASE))
     assert set(zero["change"]) == {0}
+    assert frame[["documents", "groups"]].notna().all(axis=None)
 
 
 def test_heatmap_numbers_stand_out_from_their_cells(one):

@@ -1,12 +1,10 @@
 """Intervals over documents: of a mean those of Student, and they cover what they estimate."""
 
 import numpy as np
-import pandas as pd
 import planted
 import pytest
 
 from implicit_sparsity.metrics import clusters, intervals
-from implicit_sparsity.metrics.intervals import mean_range
 
 
 def test_the_interval_of_a_mean_is_students():
@@ -47,13 +45,6 @@ def test_leaving_out_groups_covers_where_their_documents_are_nearly_one(sizes):
         low, high = intervals.jackknife_interval(left, "log", sizes=counts)
         shares.append(np.mean((low <= truth) & (truth <= high)))
     assert 0.92 <= shares[0] <= 0.98 and shares[1] < 0.8, shares
-
-
-def test_range_over_seeds():
-    frame = pd.DataFrame({"m": list("bbba"), "seed": [0, 1, 2, 0], "value": [1.0, 2, np.nan, 5]})
-    result = mean_range(frame, ["m"]).set_index("m")
-    assert result.loc["b"].tolist() == [1.5, 1, 2, 2] and result.loc["a"].tolist() == [5, 5, 5, 1]
-    assert list(result.index) == ["b", "a"]
 
 
 def test_the_paired_interval_of_a_ratio_is_that_of_the_mean_where_denominators_are_equal():

@@ -241,8 +241,8 @@ def grouped(frame) -> str:
 
 
 def spread(table, by, units: str = ""):
-    """Mean, lowest, highest and count of ``value`` by group; ``units``: a name for the largest ``n``, with
-    the fewest ``groups``."""
+    """Mean, lowest, highest and count of ``value`` by the columns ``by``, in the order in which they come;
+    rows without a value do not count. ``units``: a name for the largest ``n``, with the fewest ``groups``."""
     grouped = table.dropna(subset=["value"]).groupby(list(by), sort=False, dropna=False)
     columns = grouped["value"].agg(mean="mean", low="min", high="max", n="count")
     if units:

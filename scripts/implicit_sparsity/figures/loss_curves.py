@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from implicit_sparsity.metrics import score_names
-from implicit_sparsity.metrics.intervals import mean_range
 from implicit_sparsity.options import option
 from implicit_sparsity.report.style import family, ordered, styles
 
@@ -41,12 +40,11 @@ class LossCurves(Figure):
         smooth = table.groupby(run, sort=False)[column].transform(
             lambda loss: loss.rolling(self.window, center=True, min_periods=1).mean()
         )
-        table = table.assign(loss=smooth, runs="seeds", run=table["seed"])
+        table = table.assign(value=smooth, runs="seeds")
         if table["method"].nunique() > TOGETHER:
-            each = table["method"] + "." + table["seed"].astype(str)
-            table = table.assign(method=table["method"].map(family), runs="settings", run=each)
+            table = table.assign(method=table["method"].map(family), runs="settings")
         by = ["model", "order", "stage", "domain", "method", "runs", "step"]
-        return mean_range(table, by, value="loss", over="run")
+        return base.spread(table, by, units="documents")
 
     def draw(self, frame):
         rows = list(frame[["model", "order"]].drop_duplicates().itertuples(index=False, name=None))

@@ -9,7 +9,6 @@ trained.
 from dataclasses import dataclass
 
 from implicit_sparsity.metrics import score_names
-from implicit_sparsity.metrics.intervals import mean_range
 from implicit_sparsity.options import option
 from implicit_sparsity.report.style import ordered
 
@@ -33,7 +32,7 @@ class RHeatmaps(Figure):
         table = tables["r_matrices"]
         table = table[table["metric"].isin(self.scores)]
         by = ["model", "metric", "order", "method", "stage", "trained_domain", "domain", "position"]
-        frame = mean_range(table, [*by, "higher_is_better"]).sort_values(
+        frame = base.spread(table, [*by, "higher_is_better"], units="documents").sort_values(
             "position", kind="stable", key=lambda p: p.where(p > 0, 10**6)
         )
         key = ["model", "metric", "order", "method", "domain"]
@@ -74,7 +73,10 @@ class RHeatmaps(Figure):
             "mean and range (lowest to highest)", "mean, range in the CSV"
         )
         shade = "Shade: change from the base model, brighter is better"
-        base.annotate(figure, f"Number: the score. {shade}. Frame: the domain of that stage. {seeds}")
+        size = f"{base.span(frame['documents'])} documents in {base.grouped(frame)}"
+        base.annotate(
+            figure, f"Number: the score, of {size}. {shade}. Frame: the domain of that stage. {seeds}"
+        )
         return figure
 
     def _block(self, figure, block, matrices, name, part):

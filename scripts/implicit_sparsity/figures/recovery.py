@@ -2,7 +2,7 @@
 
 Rows of panels are models, columns old domains and their mean. Lines are methods after their last stage: loss
 above that after the domain's own stage, whose left end is what was forgotten, whose fall is what comes back
-(spurious), and whose right end is what does not (real).
+(spurious, beyond what the same documents teach base), and whose right end is what does not (real).
 """
 
 from dataclasses import dataclass
@@ -91,7 +91,8 @@ class Recovery(Figure):
         runs = base.span(frame.loc[frame["method"] != "base", "runs"])
         return (
             f"{base.origin_note(frame)}After the last stage, a fresh LoRA is taught. Left end: forgotten; "
-            "fall: comes back (spurious); right end: does not (real); 0: as after the domain's own stage."
-            f"{other} n = {base.span(each['n'])} documents of a domain in {base.grouped(each)}; "
+            "fall: comes back (spurious, beyond what the same documents teach base); right end: does not "
+            f"(real); 0: as after the domain's own stage.{other} n = {base.span(each['n'])} documents of a "
+            f"domain in {base.grouped(each)}; "
             f"bands: 95 % over groups, mean of {runs} {'run' if runs == '1' else 'runs'}."
         )
