@@ -30,7 +30,7 @@ taste: .venv/run.stamp ## one figure of it, in minutes: do domains share their n
 	$(snakemake) -c$(CORES) results/figures/overlap_by_layer.png --config with=taste $(watched)
 	@echo "Look at results/figures/overlap_by_layer.png. What it shows: README.md. Everything else: make"
 
-ladder: .venv/run.stamp ## and how overlap goes with width and routing, on small models trained here (a quarter of an hour more)
+ladder: .venv/run.stamp ## and how overlap goes with width and routing, on small models trained here (8 minutes more)
 	$(snakemake) -c$(CORES) all --config with=ladder $(watched)
 	@$(verdicts)
 
