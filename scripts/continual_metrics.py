@@ -7,8 +7,7 @@ from implicit_sparsity.workflow import job
 BY = [*RUN, "metric"]
 COUNTS = ["n", "groups", "trusted"]  # documents and groups: of a cell, or of the cell that has fewest
 CELLS = [*BY, "stage", "trained_domain", "domain", "position", "value", *COUNTS, "higher_is_better"]
-METRICS = [*RUN, "score", "metric", "value", *COUNTS]
-METRICS += ["higher_is_better", "formula"]
+METRICS = [*RUN, "score", "metric", "value", *COUNTS, "higher_is_better", "formula"]
 COVARIATES = ("kl_content", "kl_completion")  # scores by their file, but of no quality: they have covariates,
 # no metrics; the first stands beside every metric
 
@@ -33,29 +32,26 @@ def continual_metrics(
     frame = tables.read_table(scores, needs=needs)
     arranged = {}
     for key, run in frame[frame["method"] != "base"].groupby(BY, sort=False, dropna=False):
-        rows = with_base(frame, run, dict(zip(BY, key)))
-        arranged[key] = arrange(rows, domains_of(orders, key[2], scores)), rows
+        rows, trained = with_base(frame, run, dict(zip(BY, key))), domains_of(orders, key[2], scores)
+        arranged[key] = arrange(rows, trained), trained, rows
     cells, summary, moved = [], [], {}
-    for key, ((table, trained), rows) in arranged.items():
-        run_key = dict(zip(BY, key))
-        better = bool(rows["higher_is_better"].iloc[0])
-        known = counts(rows)
-        cells += [
-            cell | known[cell["stage"], cell["domain"]] | {"higher_is_better": better}
-            for cell in long_cells(run_key, table, trained)
-        ]
+    for key, (table, trained, rows) in arranged.items():
+        run_key, known = dict(zip(BY, key)), counts(rows)
+        better = {"higher_is_better": bool(rows["higher_is_better"].iloc[0])}
+        for cell in long_cells(run_key, table, trained):
+            cells.append(cell | known[cell["stage"], cell["domain"]] | better)
         if table[trained].isna().all().any():
             continue
         if key[4] in COVARIATES:
-            found = long_covariates(run_key, table, trained)
-            moved |= {key[:4]: found[0]["value"]} if key[4] == COVARIATES[0] else {}
+            own = long_covariates(run_key, table, trained)
+            moved |= {key[:4]: own[0]["value"]} if key[4] == COVARIATES[0] else {}
         else:
-            bound = joint_scores(arranged, key, joint, better)
+            bound = joint_scores(arranged, key, joint, **better)
             other = [reference] if reference else [name for name in table.columns if name not in trained]
-            found = long_metrics(run_key, table, trained, better, bound, other)
-        own = (known[at] for at in known if at[1] in trained)
-        fewest = min(own, key=lambda count: (count["groups"], count["n"]))
-        summary += [row | fewest for row in found]
+            own = long_metrics(run_key, table, trained, joint=bound, general=other, **better)
+        of_trained = [count for (_, domain), count in known.items() if domain in trained]
+        fewest = min(of_trained, key=lambda count: (count["groups"], count["n"]))
+        summary += [row | fewest for row in own]
     for row in summary:
         row["kl_newest"] = moved.get(tuple(row[name] for name in RUN))
     tables.write_table(r_matrices, pd.DataFrame(cells, columns=CELLS).astype({"seed": "Int64"}))
@@ -64,10 +60,10 @@ def continual_metrics(
 
 
 def arrange(rows, trained):
-    """(table [stage 0..T, domains], domains in the order trained) of one run and score, ``with_base``."""
+    """Table [stage 0..T, domains] of one run and score, ``with_base``; domains as trained, then others."""
     table = rows.pivot_table(index="stage", columns="domain", values="value")
     domains = [*trained, *sorted(set(table.columns) - set(trained))]
-    return table.reindex(index=range(len(trained) + 1), columns=domains), trained
+    return table.reindex(index=range(len(trained) + 1), columns=domains)
 
 
 def counts(rows) -> dict:
@@ -89,7 +85,7 @@ def joint_scores(arranged, key, joint, higher_is_better):
     result = [
         table[trained].iloc[-1]
         for name in joint
-        for (table, trained), _ in [arranged.get((key[0], name, *key[2:]), ((None, None), None))]
+        for table, trained, _ in [arranged.get((key[0], name, *key[2:]), (None, None, None))]
         if table is not None and table[trained].iloc[-1].notna().all()
     ]
     sign = 1 if higher_is_better else -1

@@ -42,12 +42,12 @@ def test_a_line_is_drawn_in_order_with_its_band():
 
 def test_the_spread_of_groups_is_that_of_their_values():
     values = [1.0, 3.0, np.nan, 5.0, 5.0]
-    table = pd.DataFrame({"layer": [0, 0, 0, 1, 1], "value": values, "n": [4, 6, 9, 2, 2]})
+    table = pd.DataFrame({"layer": [1, 1, 1, 0, 0], "value": values, "n": [4, 6, 9, 2, 2]})
     table["groups"] = [5, 3, 4, 2, 2]
     result = base.spread(table, ["layer"], units="documents")
     assert result.to_dict("records") == [
-        {"layer": 0, "mean": 2.0, "low": 1.0, "high": 3.0, "n": 2, "documents": 6, "groups": 3},
-        {"layer": 1, "mean": 5.0, "low": 5.0, "high": 5.0, "n": 2, "documents": 2, "groups": 2},
+        {"layer": 1, "mean": 2.0, "low": 1.0, "high": 3.0, "n": 2, "documents": 6, "groups": 3},
+        {"layer": 0, "mean": 5.0, "low": 5.0, "high": 5.0, "n": 2, "documents": 2, "groups": 2},
     ]
 
 

@@ -61,7 +61,8 @@ def test_what_a_hub_has_is_a_pattern(study):
     assert result.source_options("code", "human_eval") == {
         "loader": "human_eval",
         "seed": 0,
-        **result.given["domains"]["code"]["sources"]["human_eval"],
+        "limit": 164,
+        "max_chars": 400,
     }
 
 

@@ -111,6 +111,9 @@ class Measurement(Options):
         for name, value in vars(self).items():
             if isinstance(value, tuple) and len(set(value)) < len(value):
                 raise InputError("a value twice", key=name)
+        for some, of in self.AMONG.items():
+            if other := set(getattr(self, some)) - set(getattr(self, of)):
+                raise InputError(f"{min(other)} is not among {of}", key=some)
 
     def settings(self) -> dict:
         """The options that say how it is measured, as JSON has them."""
