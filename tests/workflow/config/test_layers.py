@@ -14,6 +14,14 @@ def test_layers_are_merged_key_by_key_and_false_removes():
     assert below["methods"]["full"] == {} and below["methods"]["lora"]["rank"] == 8, "neither is changed"
 
 
+def test_the_reference_set_goes_with_its_domain():
+    below = {"domains": {"x": {}, "known": {}}, "reference": "known"}
+    for above, expected in (({"known": False}, False), ({"x": False}, "known"), ({"known": {}}, "known")):
+        assert layers.laid_over([("a", below), ("b", {"domains": above})])["reference"] == expected
+    unknown = layers.laid_over([("a", below), ("b", {"reference": "knwon"})])
+    assert unknown["reference"] == "knwon", "is refused where references are checked"
+
+
 def test_parts_lie_right_above_their_file_and_the_last_of_a_name_counts():
     part, other = {"methods": {"lora": {}}}, {"methods": {"full": {}}}
     files = [("a", {"optional": {"x": part, "y": {}}}), ("b", {"optional": {"x": other, "y": False}})]

@@ -15,11 +15,15 @@ REMOVABLE = ("models", "domains", "domains.*.sources", "orders", "methods", "pro
 
 
 def laid_over(layers) -> dict:
-    """What the layers make together, entries that are switched off left out."""
+    """What the layers make together, entries that are switched off left out; with its domain goes the
+    reference set."""
     whole = {}
     for _, content in layers:
         whole = merge(whole, content)
     whole = copy.deepcopy(whole)
+    domains, reference = whole.get("domains"), whole.get("reference")
+    if isinstance(domains, dict) and isinstance(reference, str) and domains.get(reference) is False:
+        whole["reference"] = False
     for pattern in REMOVABLE:
         _remove_switched_off(whole, pattern.split("."))
     return whole
