@@ -11,11 +11,14 @@ min_version("9.27")
 sys.path.insert(0, f"{workflow.basedir}/scripts")
 
 from implicit_sparsity.workflow.config.error import one_line
-from implicit_sparsity.workflow.config.files import read_strictly
+from implicit_sparsity.workflow.config.load import load
 
-one_line(read_strictly)(
-    "config.yaml"
-)  # before Snakemake does, whose reading of broken YAML ends in a traceback
+# Before Snakemake reads config.yaml, which ends in a traceback where it is broken and prints a line where it is not.
+study = one_line(load)(
+    ["config.yaml", *map(str, workflow.overwrite_configfiles)],
+    workflow.config_settings.config,
+    replaced=workflow.config_settings.replace_workflow_config,
+)
 
 
 configfile: "config.yaml"

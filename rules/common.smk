@@ -1,6 +1,6 @@
-"""The study, path patterns, constraints, and what inputs and params of several files call.
+"""Path patterns, constraints, and what inputs and params of several files call.
 
-Needs: config files. Makes: a checked config, or one line on stderr. What depends on it alone is in workflow/study.py.
+Needs: the study, which the Snakefile reads. Makes: no file. What depends on it alone is in workflow/study.py.
 """
 
 import os
@@ -8,12 +8,9 @@ import shutil
 from functools import cache, partial
 
 from implicit_sparsity.workflow import fingerprints, source
-from implicit_sparsity.workflow.config.load import load
 from implicit_sparsity.workflow.config.options import MEASUREMENTS
 from implicit_sparsity.workflow.tables import figure_style
 
-BELOW = [] if workflow.config_settings.replace_workflow_config else ["config.yaml"]
-study = one_line(load)([*BELOW, *map(str, workflow.overwrite_configfiles)], workflow.config_settings.config)
 config.clear()
 config.update(study.config)
 

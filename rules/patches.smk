@@ -1,10 +1,12 @@
-"""Two changes to Snakemake's own classes, for which 9.27 offers no other way. It makes no files.
+"""Three changes to Snakemake's own classes, for which 9.27 offers no other way. It makes no files.
 
 tests/workflow/test_patches.py fails where one of them is not needed any more.
 """
 
 import snakemake
 from snakemake.dag import DAG
+from snakemake.settings.types import RerunTrigger
+from snakemake.workflow import Workflow
 
 TESTED = "9.27"
 if not snakemake.__version__.startswith(f"{TESTED}."):
@@ -57,6 +59,18 @@ def group_is_ready(self, job):
     )
 
 
+def triggers_but_code(self):
+    """Workflow.rerun_triggers, but for code unless --rerun-triggers chooses.
+
+    Snakemake's own goes by the mtime of a script and knows no imported module (its issue 2192): it reruns for a
+    fresh clone, and not for a change of the library. Every job has the fingerprint of its code as a param. A
+    profile can say the same, for which Snakemake prints a line of its own above every error.
+    """
+    chosen = self.dag_settings.rerun_triggers
+    return chosen - {RerunTrigger.CODE} if chosen == RerunTrigger.all() else chosen
+
+
+Workflow.rerun_triggers = property(triggers_but_code)
 if not hasattr(DAG.bfs, "original"):  # one process may read this file twice
     DAG.bfs = look_behind_ancient(DAG.bfs)
     group_is_ready.original, DAG._ready = DAG._ready, group_is_ready

@@ -57,7 +57,7 @@ def rungs():
 def clone(tmp_path_factory):
     """What a dry run reads, and no results."""
     folder = tmp_path_factory.mktemp("clone")
-    for name in ("rules", "scripts", "slurm", "envs", "profiles"):
+    for name in ("rules", "scripts", "slurm", "envs"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("Snakefile", "config.yaml"):
         shutil.copy(ROOT / name, folder)

@@ -15,8 +15,7 @@ from test_wrong_config import WRONG
 
 ROOT = Path(__file__).parents[2]
 NANO = yaml.safe_load((ROOT / "tests/nano.yaml").read_text())["models"]
-# Snakemake's own lines: of --configfile, and of profiles/default
-OWN = ("Config file config.yaml is ", "Using workflow specific profile ")
+OWN = ("Config file config.yaml is ",)  # Snakemake's own line, of --configfile
 # of each kind of check one: by a model, by a module's source, between entries, of optional parts
 THROUGH = (
     "mehtods: {}",

@@ -1,5 +1,6 @@
 """rules/patches.smk: each change to Snakemake is still needed, and does what it says."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -79,7 +80,7 @@ def ready():
     from snakemake.dag import DAG
 
     code, names = ROOT / "rules/patches.smk", {}
-    definitions = code.read_text().partition("if not hasattr(DAG.bfs")[0]
+    definitions = code.read_text().partition("Workflow.rerun_triggers = ")[0]
     exec(compile(definitions, code, "exec"), names)
     assert snakemake.cli and not hasattr(DAG._ready, "original")
     return DAG._ready, names["group_is_ready"]
@@ -116,9 +117,18 @@ def test_a_snakemake_that_was_not_tested_is_refused_in_a_line(tmp_path):
     ]
 
 
-def test_the_profile_leaves_out_the_trigger_that_a_fingerprint_replaces():
-    import yaml
-    from snakemake.settings.types import RerunTrigger
+def test_code_is_no_trigger_as_a_fingerprint_is_one_unless_the_user_chooses(tmp_path):
+    """A script that is younger than what it made: Snakemake's own trigger takes that for a change."""
+    rule = 'rule all:\n    output: "made"\n    script: "made.py"\n'
+    (tmp_path / "made.py").write_text("open(snakemake.output[0], 'w').close()\n")
+    (tmp_path / "plain.smk").write_text(rule)
+    (tmp_path / "changed.smk").write_text(f'include: "{ROOT / "rules/patches.smk"}"\n{rule}')
+    studies.reported(studies.snakemake(tmp_path, "-s", "plain.smk", "-c1"))
+    later = (tmp_path / "made").stat().st_mtime + 100
+    os.utime(tmp_path / "made.py", (later, later))
 
-    profile = yaml.safe_load((ROOT / "profiles/default/profile.v9+.yaml").read_text())
-    assert set(profile["rerun-triggers"]) == {one.item_to_choice() for one in RerunTrigger.all()} - {"code"}
+    def again(snakefile, *more):
+        return "rule all:" in studies.reported(studies.snakemake(tmp_path, "-s", snakefile, "-n", *more))
+
+    assert again("plain.smk"), "mended upstream: take the setting out"
+    assert not again("changed.smk") and again("changed.smk", "--rerun-triggers", "code")

@@ -1,8 +1,21 @@
-"""What is wrong with a config, as one line: file, key, what was found, what is allowed."""
+"""What is wrong with a config, one line each: file, key, what was found, what is allowed.
+
+A check raises a ConfigError; one that may find several collects them:
+
+    errors = Errors()
+    for name in names:
+        with errors:
+            refuse_unknown(...)
+    errors.refuse()
+
+Errors of different checks are put together by load.py, which reads on without what was wrong.
+"""
 
 from implicit_sparsity.errors import InputError
 
 from ..source import nearest
+
+MOST = 20  # lines that are printed
 
 
 class ConfigError(InputError):
@@ -12,9 +25,52 @@ class ConfigError(InputError):
         self.path, self.found, self.allowed, self.file = tuple(path), found, allowed, file
         super().__init__(f"found {found}, allowed: {allowed}", path=file, key=spell(path))
 
+    @property
+    def errors(self) -> list:
+        """The single errors that this one stands for."""
+        return [self]
+
     def in_file(self, file):
         """The same, of this file."""
         return ConfigError(self.path, self.found, self.allowed, file)
+
+
+class ConfigErrors(ConfigError):
+    """Several errors: place and file are those of the first, the text has a line for each, at most MOST."""
+
+    def __init__(self, errors):
+        first = errors[0]
+        super().__init__(first.path, first.found, first.allowed, first.file)
+        self._errors = list(errors)
+
+    @property
+    def errors(self) -> list:
+        return self._errors
+
+    def __str__(self):
+        lines = list(dict.fromkeys(map(str, self.errors)))
+        more = [f"and {len(lines) - MOST} more"] if len(lines) > MOST else []
+        return "\n".join([*lines[:MOST], *more])
+
+
+class Errors:
+    """What `with` blocks raise of ConfigErrors, to be raised together at the end."""
+
+    def __init__(self):
+        self.found = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, traceback):
+        if isinstance(error, ConfigError):
+            self.found += error.errors
+        return isinstance(error, ConfigError)
+
+    def refuse(self):
+        """Raise what was found: nothing, one error, or all as one."""
+        if self.found:
+            raise self.found[0] if len(self.found) == 1 else ConfigErrors(self.found)
 
 
 def spell(path) -> str:

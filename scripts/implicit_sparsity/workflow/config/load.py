@@ -12,12 +12,13 @@ from .schema import check_shape
 COMMAND_LINE = "--config"
 
 
-def load(files, command_line: dict) -> Study:
+def load(files, command_line: dict, replaced=False) -> Study:
     """The study of config ``files``, the later over the earlier, with the values of --config on top.
 
-    An optional part that is not asked for is laid and checked all the same, and then left out.
+    ``replaced``: the first is read and left out. An optional part that is not asked for is laid and checked
+    all the same, and then left out.
     """
-    given = [(os.path.relpath(file), read_strictly(file)) for file in dict.fromkeys(files)]
+    given = [(os.path.relpath(file), read_strictly(file)) for file in dict.fromkeys(files)][replaced:]
     given.append((COMMAND_LINE, dict(command_line)))
     layers = [(name, plain(content, (), name, typed=name != COMMAND_LINE)) for name, content in given]
     try:
