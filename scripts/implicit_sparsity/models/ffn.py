@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import torch
 
-from .forward import base_network, plain_weight
+from .forward import decoder, plain_weight
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def _dense(mlp):
 def feed_forwards(model) -> list[FeedForward]:
     """The feed-forward block of every layer, in order."""
     result = []
-    for layer, block in enumerate(base_network(model).model.layers):
+    for layer, block in enumerate(decoder(model).layers):
         mlp = block.mlp
         if hasattr(mlp, "experts"):
             fused = base_layer(mlp.experts)

@@ -6,11 +6,23 @@ Shapes: B sequences, S positions, H hidden width, V vocabulary.
 import torch
 from transformers import GenerationConfig
 
+from . import families
+
 
 def base_network(model):
     """The transformers model inside, whether or not PEFT has wrapped it (PEFT injects its layers in
     place)."""
     return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+def decoder(model):
+    """The decoder inside, all but the head: what has ``layers`` and gives the last hidden states."""
+    return base_network(model).get_decoder()
+
+
+def last_norm(model):
+    """The norm behind the decoder's last layer."""
+    return getattr(decoder(model), families.of_network(base_network(model)).norm)
 
 
 def plain_weight(module, parameter: str = "weight"):
@@ -31,9 +43,8 @@ def arithmetic(model):
 
 def hidden_states(model, ids, mask=None, **kwargs):
     """Last hidden states [B, S, H]; the language-model head is not run."""
-    network = base_network(model)
     with arithmetic(model):
-        return network.model(input_ids=ids, attention_mask=mask, use_cache=False, **kwargs).last_hidden_state
+        return decoder(model)(input_ids=ids, attention_mask=mask, use_cache=False, **kwargs).last_hidden_state
 
 
 def inputs(batch: dict) -> dict:
@@ -61,9 +72,35 @@ def keep_gradients(model) -> None:
     base_network(model).activation_checkpointing_disable()
 
 
-def head(model):
-    """The language-model head: [.., H] -> logits [.., V]."""
-    return base_network(model).lm_head
+class Head:
+    """From last hidden states [.., H] to the model's own logits [.., V]: the linear layer, and what the
+    family does behind it (``families.Transform``), in float32 or wider."""
+
+    def __init__(self, linear, transform=None, number=None):
+        self.linear, self.transform, self.number = linear, transform, number
+
+    def __call__(self, states):
+        result = self.linear(states)
+        if self.number is None:
+            return result
+        return self.transform.apply(result.to(torch.promote_types(result.dtype, torch.float32)), self.number)
+
+    @property
+    def weight(self):
+        """[V, H], of the linear layer."""
+        return self.linear.weight
+
+    def to(self, device):
+        self.linear.to(device)
+        return self
+
+
+def head(model) -> Head:
+    """The model's own way from last hidden states to logits; nothing else may make logits of them."""
+    network = base_network(model)
+    transform = families.of_network(network).logits
+    number = transform and getattr(network.config.get_text_config(), transform.field)
+    return Head(network.get_output_embeddings(), transform, number)
 
 
 def greedy(max_new_tokens: int, stop: int | None, pad: int):

@@ -17,8 +17,9 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from implicit_sparsity.errors import InputError
+from implicit_sparsity.storage.files import read_json
 
-from . import processes
+from . import families, processes
 from .forward import base_network
 
 log = logging.getLogger(__name__)
@@ -30,13 +31,12 @@ def load(folder, precision: str = "fp32", device: str | None = None, quantizatio
 
     It is spread over the visible GPUs (``device_map``) only where one of them is too small.
     """
-    if not (Path(folder) / "config.json").is_file():
-        raise InputError("is not a model folder: it has no config.json", path=folder)
+    config = configuration(folder)
     quiet()
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
     device = device or default_device()
     if processes.is_handed_weights():
-        return _empty_init(folder, dtype)
+        return _empty_init(config, dtype)
     spread = device == "cuda" and _larger_than_a_gpu(folder, precision, quantization)
     placed = {} if device == "cpu" else {"device_map": "auto" if spread else {"": device}}
     if quantization != "none":
@@ -57,9 +57,28 @@ def load(folder, precision: str = "fp32", device: str | None = None, quantizatio
     return model if placed else model.to(device)
 
 
-def _empty_init(folder, dtype):
+def configuration(folder):
+    """The configuration of a model folder, as transformers has it; InputError where its family is not
+    known."""
+    path = Path(folder) / "config.json"
+    if not path.is_file():
+        raise InputError("is not a model folder: it has no config.json", path=folder)
+    families.of(read_json(path), path)
+    return AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+
+
+def gguf_configuration(folder, file: str):
+    """The configuration that a GGUF file describes; InputError where its family is not known."""
+    try:
+        config = AutoConfig.from_pretrained(str(folder), gguf_file=file, trust_remote_code=False)
+    except ValueError as error:  # an architecture that transformers cannot dequantize
+        raise InputError(str(error).splitlines()[0], path=Path(folder) / file) from error
+    families.of(config.to_dict(), Path(folder) / file)
+    return config
+
+
+def _empty_init(config, dtype):
     """The network with room for its weights, which the first process hands out; untouched, it is free."""
-    config = AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
     with init_empty_weights():
         model = AutoModelForCausalLM.from_config(config, dtype=dtype, trust_remote_code=False)
     for module in model.modules():
@@ -127,6 +146,7 @@ def default_device() -> str:
 
 def create(config: dict, seed: int):
     """A freshly initialised network from a configuration (``model_type`` and its fields)."""
+    families.of(config, key="config.model_type")
     fields = {name: value for name, value in config.items() if name != "model_type"}
     try:
         settings = AutoConfig.for_model(config["model_type"], **fields)
@@ -141,6 +161,7 @@ def from_gguf(folder, file: str):
 
     ``save_pretrained`` refuses a network that came from GGUF, so the weights move into a fresh one.
     """
+    gguf_configuration(folder, file)
     source = AutoModelForCausalLM.from_pretrained(str(folder), gguf_file=file, dtype=torch.float32)
     fields = source.config.to_dict()
     fields.pop("quantization_config", None)
@@ -152,9 +173,7 @@ def from_gguf(folder, file: str):
 def shape(folder) -> dict:
     """{layers, width, experts} of a model folder, from its config alone; ``width``: FFN neurons of one
     layer, those of all routed experts and of the shared expert together."""
-    config = AutoConfig.from_pretrained(
-        str(folder), local_files_only=True, trust_remote_code=False
-    ).get_text_config()
+    config = configuration(folder).get_text_config()
     experts = getattr(config, "num_experts", 0) or 0
     if experts:
         width = experts * config.moe_intermediate_size + config.shared_expert_intermediate_size

@@ -16,7 +16,7 @@ from implicit_sparsity.provenance import identity
 from implicit_sparsity.storage.files import link, package_file, read_json, version
 from implicit_sparsity.storage.hub import Repository
 
-from . import loading
+from . import families, loading
 
 NEEDED = ("config.json", "tokenizer.json")
 INDEX = "model.safetensors.index.json"
@@ -46,6 +46,7 @@ def prepare(folder, name: str, base: dict, downloads=None) -> dict:
 
 def check_shape(folder, name: str, base: dict) -> dict:
     """The shape of the model in ``folder``, from its config; InputError where ``base`` declares another."""
+    families.of(read_json(Path(folder) / "config.json"), key=f"models.{name}: model_type")
     shape = loading.shape(folder)
     for key in ("layers", "width"):
         if key in base and base[key] != shape[key]:

@@ -47,7 +47,7 @@ def measure(model, changes: dict, protected: dict, ids, skip_first: int, batch_t
 def watched(model, names) -> tuple[dict, list]:
     """({name: module} of linear layers and routers, names of fused experts' weights): of the weights of
     decoder layers among ``names`` those whose inputs can be watched."""
-    network, modules, fused = forward.base_network(model).model, {}, []
+    network, modules, fused = forward.decoder(model), {}, []
     for name in filter(LAYER.match, names):
         if EXPERTS.match(name):
             fused.append(name)

@@ -89,9 +89,9 @@ def observe(model, ids, keeps, positions: int, batch_tokens: int) -> tuple[np.nd
 
     Of each document at most ``positions`` evenly spaced tokens; |h| of all tokens that count.
     """
-    layers = forward.base_network(model).model.layers
+    layers = forward.decoder(model).layers
     modules = {i - 1: layer for i, layer in enumerate(layers) if i}
-    modules[len(layers) - 1] = forward.base_network(model).model.norm
+    modules[len(layers) - 1] = forward.last_norm(model)
     device = next(model.parameters()).device
     statistics = ActivationStatistics(feed_forwards(model), device=device, groups=len(ids))
     retained, owners, at = {i: [] for i in modules}, [], {}

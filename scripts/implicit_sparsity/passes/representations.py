@@ -78,7 +78,7 @@ def reference(split, special_ids, options: dict, path=None) -> Reference:
 
 def observe(model, domain: Reference, batch_tokens: int) -> Observed:
     """Run the network on the reference documents of a domain, head left out."""
-    layers, device = forward.base_network(model).model.layers, next(model.parameters()).device
+    layers, device = forward.decoder(model).layers, next(model.parameters()).device
     blocks = [block for block in feed_forwards(model) if block.experts]
     rows = len(domain.owner)
     width = forward.base_network(model).config.get_text_config().hidden_size
@@ -86,7 +86,7 @@ def observe(model, domain: Reference, batch_tokens: int) -> Observed:
     starts = np.cumsum([0, *map(len, domain.positions)])
     last, here = [None] * len(domain.documents), {}
     modules = {("hidden", i - 1): layer for i, layer in enumerate(layers) if i}
-    modules["hidden", len(layers) - 1] = forward.base_network(model).model.norm
+    modules["hidden", len(layers) - 1] = forward.last_norm(model)
     modules |= {("routed", i): block.mlp.gate for i, block in enumerate(blocks)}
 
     def keep(name, x):

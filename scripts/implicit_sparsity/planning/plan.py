@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from implicit_sparsity.models import families
 from implicit_sparsity.storage.files import read_json
 
 from . import cases, jobs, kernels, measured, shapes, storage, warming
@@ -29,10 +30,16 @@ def configuration(name: str, base: dict, prepared) -> dict:
     return {"vocab_size": base["vocabulary"]} | base["config"]
 
 
+def _known(name: str, configuration: dict) -> dict:
+    """The configuration, if its family can be studied; InputError."""
+    families.of(configuration, key=f"models.{name}: model_type")
+    return configuration
+
+
 def study_of(config: dict, results="results", benchmarks="benchmarks/results") -> tuple[Study, dict]:
     """(the study with the shapes of its models, notes: where its rates are from, warnings)."""
     models = {
-        name: shapes.of_config(configuration(name, base, Path(results) / "models"))
+        name: shapes.of_config(_known(name, configuration(name, base, Path(results) / "models")))
         for name, base in config["models"].items()
     }
     hardware = config.get("hardware") or {}

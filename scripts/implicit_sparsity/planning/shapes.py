@@ -7,7 +7,6 @@ a fraction of a second. H hidden width, I feed-forward neurons, E routed experts
 from dataclasses import dataclass
 
 import torch
-from transformers import AutoConfig
 
 from implicit_sparsity.models import loading
 from implicit_sparsity.storage.files import package_file
@@ -101,7 +100,7 @@ class Shape:
 
 
 def of_config(config: dict) -> Shape:
-    """The shape of a text model's configuration (``model_type`` and its fields)."""
+    """The shape of a configuration (``model_type`` and its fields), or of the text model's inside one."""
     with torch.device("meta"):
         network = loading.create(text_config(config), seed=0)
     return of_network(network)
@@ -173,5 +172,4 @@ def _weights(network) -> tuple:
 def of_gguf(package: str, file: str) -> dict:
     """The configuration that a GGUF file inside an installed package describes."""
     loading.quiet()
-    folder = package_file(package, file).parent
-    return AutoConfig.from_pretrained(str(folder), gguf_file=file, trust_remote_code=False).to_dict()
+    return loading.gguf_configuration(package_file(package, file).parent, file).to_dict()

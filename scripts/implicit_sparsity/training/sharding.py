@@ -16,7 +16,7 @@ from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from implicit_sparsity.models.forward import base_network
+from implicit_sparsity.models.forward import decoder
 from implicit_sparsity.models.processes import local, rank, rows, world
 
 FILE_BYTES = 2**32  # of one file of a restart point
@@ -34,7 +34,7 @@ def shard_with(accelerator, model) -> None:
         state.distributed_type = DistributedType.FSDP
         state.fsdp_plugin = FullyShardedDataParallelPlugin()
     plugin = state.fsdp_plugin
-    plugin.transformer_cls_names_to_wrap = [type(base_network(model).model.layers[0]).__name__]
+    plugin.transformer_cls_names_to_wrap = [type(decoder(model).layers[0]).__name__]
 
 
 @contextmanager

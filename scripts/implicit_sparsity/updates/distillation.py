@@ -21,7 +21,7 @@ def last_states(model):
     def note(_, x):
         seen[:] = [x]
 
-    with module_inputs({"norm": forward.base_network(model).model.norm}, note):
+    with module_inputs({"norm": forward.last_norm(model)}, note):
         yield seen
 
 
@@ -32,7 +32,7 @@ def completion_states(seen: list, model, batch):
     """
     states = seen.pop()
     with forward.arithmetic(model):
-        hidden = forward.base_network(model).model.norm(states)
+        hidden = forward.last_norm(model)(states)
     seen.clear()
     return _completions(hidden, batch)
 

@@ -39,7 +39,7 @@ def weights(model, targets: str = "mlp") -> dict:
     embeddings and the head are left alone."""
     network, result = forward.base_network(model), {}
     inside = {id(module) for block in ffn.feed_forwards(network) for module in block.mlp.modules()}
-    for name, module in network.model.layers.named_modules(prefix="model.layers"):
+    for name, module in forward.decoder(network).layers.named_modules(prefix="model.layers"):
         if isinstance(module, torch.nn.Linear) and module.out_features > 1:  # one: the shared expert's gate
             if targets == "all" or id(module) in inside:
                 result[f"{name}.weight"] = Weight(f"{name}.weight", module)

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 import torch
 
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.models.forward import base_network
+from implicit_sparsity.models.forward import decoder
 
 
 @contextmanager
@@ -20,7 +20,7 @@ def separate_documents(model):
     ``document_lengths``; it hands keywords through to its layers, also in a recomputation.
     """
     with ExitStack() as stack:
-        for layer in base_network(model).model.layers:
+        for layer in decoder(model).layers:
             if hasattr(layer, "linear_attn"):
                 mixer = layer.linear_attn
                 stack.callback(mixer.register_forward_pre_hook(_unpack, with_kwargs=True).remove)
