@@ -72,14 +72,15 @@ def keep_gradients(model) -> None:
     base_network(model).activation_checkpointing_disable()
 
 
-class Head:
+class Head(torch.nn.Module):
     """From last hidden states [.., H] to the model's own logits [.., V]: the linear layer, and what the
     family does behind it (``families.Transform``), in float32 or wider."""
 
     def __init__(self, linear, transform=None, number=None):
+        super().__init__()
         self.linear, self.transform, self.number = linear, transform, number
 
-    def __call__(self, states):
+    def forward(self, states):
         result = self.linear(states)
         if self.number is None:
             return result
@@ -89,10 +90,6 @@ class Head:
     def weight(self):
         """[V, H], of the linear layer."""
         return self.linear.weight
-
-    def to(self, device):
-        self.linear.to(device)
-        return self
 
 
 def head(model) -> Head:
