@@ -1,6 +1,7 @@
 """An exported checkpoint is a plain model folder: transformers alone gets the checkpoint's logits from it."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from safetensors.torch import load_file
 
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.models import forward, loading
-from implicit_sparsity.models.export import TOKENS, logits
+from implicit_sparsity.models.export import TOKENS, logits, write
 from implicit_sparsity.options import load
 from implicit_sparsity.storage import files
 from implicit_sparsity.training import fit
@@ -172,3 +173,24 @@ def test_the_check_reads_the_network_and_not_its_shape(nano):
     first, second = (logits(loading.load(nano(kind)[0])) for kind in ("dense", "mixture"))
     assert first.shape == second.shape == (*TOKENS, 320) and Path(nano("dense")[0]).is_dir()
     assert not torch.allclose(first, second, atol=0.1)
+
+
+def test_generation_settings_are_no_part_of_a_study_and_leave_with_the_export(nano, tmp_path):
+    """Of settings that transformers would refuse to save: a temperature without sampling, as Llama 2 has."""
+    model, shipped = tmp_path / "model", {"temperature": 0.6, "repetition_penalty": 1.3}
+    shutil.copytree(nano("llama")[0], model)
+    (model / loading.GENERATION).write_text(json.dumps(shipped))
+    network = loading.load(model)
+    assert network.generation_config.repetition_penalty is None
+    networks.make_adapter(network, tmp_path / "adapter", lambda _, a, b: (a.fill_(0.01), b.fill_(0.01)))
+    (tmp_path / "whole").mkdir()
+    loading.save(network, tmp_path / "whole", "fp32")
+    assert not (tmp_path / "whole" / loading.GENERATION).exists()
+    (
+        (tmp_path / "adapter" / "stage.json").write_text("{}"),
+        (tmp_path / "whole" / "stage.json").write_text("{}"),
+    )
+    for name, trained in (("a", None), ("b", tmp_path / "whole"), ("c", tmp_path / "adapter")):
+        (tmp_path / name).mkdir()
+        write(tmp_path / name, model, {}, "m", trained)
+        assert json.loads((tmp_path / name / loading.GENERATION).read_text()) == shipped

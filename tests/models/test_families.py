@@ -1,12 +1,17 @@
-"""What the registry refuses: an architecture that nobody compared with transformers' own forward."""
+"""Every architecture of the registry computes what transformers' own forward does; any other is refused."""
 
 import json
 
+import families as nanos
 import prepare_model
 import pytest
+import torch
+from networks import document, documents
+from transformers import GenerationConfig
 
 from implicit_sparsity import errors
-from implicit_sparsity.models import loading
+from implicit_sparsity.models import batching, families, forward, loading, losses
+from implicit_sparsity.passes import scoring
 from implicit_sparsity.planning import plan
 
 
@@ -34,3 +39,67 @@ def test_an_unknown_family_is_refused_by_name_before_anything_else(tmp_path, nam
         with pytest.raises(errors.InputError, match=line):
             refused()
     assert not (tmp_path / "made").exists()
+
+
+NASTY = {  # what chat models ship, and more; each alone changes a greedy answer
+    "do_sample": True,
+    "temperature": 0.2,
+    "top_k": 3,
+    "repetition_penalty": 3.0,
+    "no_repeat_ngram_size": 1,
+    "suppress_tokens": [3, *range(10, 150)],
+    "begin_suppress_tokens": list(range(150, 250)),
+    "bad_words_ids": [[250], [251]],
+    "sequence_bias": {(252,): 50.0},
+    "forced_bos_token_id": 7,
+    "forced_eos_token_id": 8,
+    "eos_token_id": list(range(255, 300)),
+    "min_length": 3,
+    "min_new_tokens": 2,
+    "max_length": 2,
+    "max_time": 1e-9,
+    "num_beams": 3,
+    "renormalize_logits": True,
+    "guidance_scale": 3.0,
+}
+
+
+@pytest.mark.parametrize("name", families.FAMILIES)
+def test_losses_and_gradients_are_the_models_own(name, float64):
+    """Of padded rows; and the transform shows: without it the loss is another."""
+    model = nanos.network(name).requires_grad_(True)
+    batch = batching.collate(documents())
+    wanted = batch["labels"] != -100
+    hidden = forward.hidden_states(model, **forward.inputs(batch))[wanted]
+    ours = losses.token_nats(model, hidden, batch["labels"][wanted])
+    asked = {key: batch[key] for key in ("input_ids", "attention_mask")}
+    logits = model(**asked, use_cache=False).logits[wanted]
+    theirs = torch.nn.functional.cross_entropy(logits, batch["labels"][wanted], reduction="none")
+    torch.testing.assert_close(ours.double(), theirs, atol=1e-5, rtol=1e-5)
+    weights = dict(model.named_parameters())
+    got, right = (
+        torch.autograd.grad(nats.double().mean(), list(weights.values()), allow_unused=True)
+        for nats in (ours, theirs)
+    )
+    for key, one, other in zip(weights, got, right, strict=True):
+        assert (one is None) == (other is None), key
+        if one is not None:
+            torch.testing.assert_close(one, other, atol=1e-5 * float(other.abs().max()), rtol=1e-5, msg=key)
+    bare = model.get_output_embeddings()(hidden)
+    assert bool(families.FAMILIES[name].logits) == (float((bare - logits).abs().max().detach()) > 0.1)
+
+
+@pytest.mark.parametrize("name", families.FAMILIES)
+def test_generated_answers_are_the_models_own_argmax(name, float64):
+    """Whatever generation settings it was shipped with; prompts of two lengths in one padded batch."""
+    model = nanos.network(name)
+    model.generation_config = GenerationConfig(**NASTY)
+    asked = [document(range(20, 20 + length), length) for length in (3, 9)]
+    given = scoring.generate(model, asked, 6, None)
+    for prompt, (ids, cut) in zip(asked, given, strict=True):
+        row = prompt.ids.astype(int).tolist()
+        for _ in range(6):
+            with torch.no_grad():
+                row.append(int(model(input_ids=torch.tensor([row]), use_cache=False).logits[0, -1].argmax()))
+        assert ids.tolist() == row[len(prompt.ids) :] and cut
+    assert model.generation_config.repetition_penalty == 3.0, "left as it was"

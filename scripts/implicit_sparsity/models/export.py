@@ -33,7 +33,7 @@ def write(folder, model, base: dict, name: str, adapter=None) -> dict:
         )
     _copy(model, folder, sources.SMALL)
     if adapter is None or adapters.is_whole(adapter):
-        _copy(adapter or model, folder, (*sources.WEIGHTS, "config.json", "generation_config.json"))
+        _copy(adapter or model, folder, (*sources.WEIGHTS, "config.json"))
         return {"form": "copied", "precision": base.get("precision", "fp32")}
     return {"form": "merged", "precision": "fp32"} | _merge(folder, model, base, adapter)
 
@@ -51,6 +51,7 @@ def _merge(folder, model, base: dict, adapter) -> dict:
     network = adapters.add_adapter(stored, adapter).eval()
     expected = logits(network)
     loading.save(network.merge_and_unload(), folder, "fp32")
+    _copy(model, folder, (loading.GENERATION,))
     del network, stored
     gc.collect()  # the two are never in memory together
     result = logits(loading.load(folder, device="cpu"))

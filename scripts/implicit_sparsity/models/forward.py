@@ -105,3 +105,17 @@ def greedy(max_new_tokens: int, stop: int | None, pad: int):
     return GenerationConfig(
         max_new_tokens=max_new_tokens, do_sample=False, eos_token_id=stop, pad_token_id=pad
     )
+
+
+def generate(model, ids, mask, settings):
+    """Tokens [B, S + new] of prompts [B, S], padded at their left; by these settings and no others.
+
+    transformers fills what a ``GenerationConfig`` leaves open from the network's own, which a checkpoint
+    ships: penalties, forced and forbidden tokens, other ends would bend the answers.
+    """
+    network = base_network(model)
+    shipped, network.generation_config = network.generation_config, GenerationConfig()
+    try:
+        return network.generate(input_ids=ids, attention_mask=mask, generation_config=settings)
+    finally:
+        network.generation_config = shipped

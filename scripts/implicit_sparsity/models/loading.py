@@ -12,6 +12,7 @@ from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
     BitsAndBytesConfig,
+    GenerationConfig,
     PreTrainedTokenizerFast,
 )
 from transformers.utils import logging as transformers_logging
@@ -21,6 +22,8 @@ from implicit_sparsity.storage.files import read_json
 
 from . import families, processes
 from .forward import base_network
+
+GENERATION = "generation_config.json"
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +51,7 @@ def load(folder, precision: str = "fp32", device: str | None = None, quantizatio
         use_safetensors=True,
         trust_remote_code=False,
         output_loading_info=True,
+        generation_config=GenerationConfig(),  # not the folder's: ours are in ``forward.greedy``
         **placed,
     )
     if missing := sorted(info["missing_keys"]):  # transformers would go on with random values
@@ -102,9 +106,11 @@ def fp32_master_weights(model):
 
 
 def save(model, folder, precision: str) -> None:
-    """Write a whole network, in its base's precision, as ``from_pretrained`` loads it; in files of 4 GB."""
+    """Write a whole network, in its base's precision, as ``from_pretrained`` loads it; in files of 4 GB.
+    Generation settings are the base's and stay there."""
     network = base_network(model).to({"fp32": torch.float32, "bf16": torch.bfloat16}[precision])
     network.save_pretrained(str(folder), max_shard_size="4GB")
+    (Path(folder) / GENERATION).unlink(missing_ok=True)
 
 
 def _larger_than_a_gpu(folder, precision, quantization) -> bool:

@@ -82,13 +82,9 @@ def generate(model, documents, max_new_tokens: int, stop: int | None) -> list[tu
     for row, prompt in enumerate(prompts):  # generation goes on at the right, so padding is at the left
         ids[row], mask[row] = PAD, 0
         ids[row, longest - len(prompt) :], mask[row, longest - len(prompt) :] = prompt, 1
-    network, device = forward.base_network(model), next(model.parameters()).device
+    ids, mask = (torch.from_numpy(x).to(next(model.parameters()).device) for x in (ids, mask))
     with torch.inference_mode():
-        tokens = network.generate(
-            input_ids=torch.from_numpy(ids).to(device),
-            attention_mask=torch.from_numpy(mask).to(device),
-            generation_config=forward.greedy(max_new_tokens, stop, PAD),
-        )
+        tokens = forward.generate(model, ids, mask, forward.greedy(max_new_tokens, stop, PAD))
     result = []
     for row in tokens[:, longest:].cpu().numpy():
         ends = np.flatnonzero(row == stop) if stop is not None else []
