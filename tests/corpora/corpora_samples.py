@@ -55,6 +55,30 @@ def quoting(group_of_copy):
     return clean + quotes
 
 
+LETTERS = {  # of scripts without blanks between words, and of long words
+    "chinese": [chr(c) for c in range(0x4E00, 0x4E00 + 2500)],
+    "japanese": [chr(c) for c in (*range(0x3042, 0x3093), *range(0x30A2, 0x30F3), *range(0x4E00, 0x4E90))],
+    "thai": [chr(c) + v for c in range(0x0E01, 0x0E2F) for v in ("", "", "\u0e34", "\u0e48")],
+    "khmer": [chr(c) + v for c in range(0x1780, 0x17A2) for v in ("", "", "\u17b7", "\u17bb")],
+    "burmese": [chr(c) + v for c in range(0x1000, 0x1021) for v in ("", "", "\u102d", "\u103a")],
+    "korean": [chr(c) for c in range(0xAC00, 0xAC00 + 900)],
+    "emoji": [chr(c) for c in range(0x1F600, 0x1F640)],
+    "base64": [chr(c) for c in (*range(48, 58), *range(65, 91), *range(97, 123))],
+}
+
+
+def written(rng, script: str) -> str:
+    """A text of 60 to 90 letters of a script, in one word."""
+    return "".join(rng.choices(LETTERS[script], k=rng.randint(60, 90)))
+
+
+def changed(rng, text: str, script: str) -> str:
+    """The text with another character in one place."""
+    place = rng.randrange(5, len(text) - 5)
+    others = {letter[0] for letter in LETTERS[script]} - {text[place], text[place].swapcase()}
+    return text[:place] + rng.choice(sorted(others)) + text[place + 1 :]
+
+
 def run_python(code: str, *arguments, hash_seed: str = "0", **environment) -> subprocess.CompletedProcess:
     """Run ``code`` in a fresh process that sees the library, under a hash seed of its own."""
     env = os.environ | {"PYTHONPATH": str(SCRIPTS), "PYTHONHASHSEED": hash_seed, "OMP_NUM_THREADS": "1"}

@@ -103,3 +103,28 @@ def test_what_can_be_wrong_in_one_place_is_not_mixed_with_other_documents(given)
 def test_a_result_that_the_question_has_gives_no_choices():
     lost = SUM | {"prompt": "He had 20 pens and lost 11. Has he 9?"}
     assert "choices" not in with_choices([record(0) | lost], 3, 300, 0)[0]
+
+
+@pytest.mark.parametrize(
+    "forms",
+    [
+        ("positive", "positive ", "Positive"),
+        ("positive", "positive.", '"positive"'),
+        ("caf\u00e9", "cafe\u0301", "ＣＡＦÉ"),
+        ("heart", "The heart", "the\u00a0heart."),
+        ("1000", "1,000", "1000.0"),
+        ("正面", "正面。", " 正面"),
+    ],
+)
+def test_no_choice_is_another_in_another_form(forms):
+    others = ("7", " 7", "neutral")
+    answers = [*forms, *others] * 4
+    records = [record(i, f"g{i}") | {"completion": answer} for i, answer in enumerate(answers)]
+    made = with_choices(records, 3, 300, 0)
+    assert all(len(r["choices"]) == 3 for r in made), "three labels: the right one and two others"
+    for r in made:
+        assert r["choices"][r["correct"]] == r["completion"]
+        kinds = [
+            next((i for i, kind in enumerate((forms, others[:2])) if c in kind), 2) for c in r["choices"]
+        ]
+        assert sorted(kinds) == [0, 1, 2]

@@ -5,7 +5,7 @@ import json
 import pytest
 from corpora_samples import record
 
-from implicit_sparsity.corpora.records import FIELDS, Limits, read_jsonl, write_jsonl
+from implicit_sparsity.corpora.records import FIELDS, BadRecord, Limits, check, read_jsonl, write_jsonl
 from implicit_sparsity.errors import InputError
 
 GOOD = record(0)
@@ -40,7 +40,10 @@ BAD = {
     "unknown field": [GOOD | {"promt": "x"}],
     "duplicated id": [GOOD],
     "too few choices": [GOOD | {"choices": ["a"], "answer": "a"}],
-    "duplicate choices": [GOOD | {"choices": ["a", "b", "a"], "answer": "a"}],
+    "duplicate choices": [
+        GOOD | {"choices": choices, "answer": "b"}
+        for choices in (["a", "b", "a"], ["b", "Yes", " yes."], ["b", "\u00e9", "e\u0301"], ["b", "１", "1"])
+    ],
     "answer not in choices": [GOOD | {"choices": ["a", "b"], "answer": "c"}],
 }
 
@@ -55,6 +58,19 @@ def test_bad_record(tmp_path, reason, bad):
     assert str(caught.value).startswith(f"{path}:3: ") and "\n" not in str(caught.value)
     records, dropped = read_jsonl(path, Limits(500), on_bad="drop")
     assert [r["id"] for r in records] == [first["id"], "one:2"] and dropped == {reason: 1}
+
+
+def test_an_answer_is_its_choice_in_any_spacing_and_case(tmp_path):
+    path = tmp_path / "records.jsonl"
+    path.write_bytes(line(GOOD | {"choices": ["Oui", "Non"], "answer": " oui."}))
+    assert read_jsonl(path)[0][0]["answer"] == "Oui"
+    numbers = GOOD | {"choices": ["5", "5.0", "-5"], "answer": "5.0"}
+    assert check(numbers) == numbers, "what a program prints: these are three"
+
+
+def test_two_forms_of_a_choice_are_named():
+    with pytest.raises(BadRecord, match=r"^' yes' is there twice, as 'Yes' too$"):
+        check(GOOD | {"choices": ["Yes", "no", " yes"], "answer": "no"})
 
 
 def test_round_trip_keeps_text_to_the_byte(tmp_path):

@@ -6,7 +6,7 @@ import pytest
 import studies
 import yaml
 
-from implicit_sparsity.corpora import contamination, dedupe, neutral_text
+from implicit_sparsity.corpora import contamination, dedupe, neutral_text, sameness
 from implicit_sparsity.corpora.records import read_jsonl
 from implicit_sparsity.corpora.tokens import Tokens
 from implicit_sparsity.models import loading
@@ -86,7 +86,9 @@ def test_neutral_documents_share_nothing_with_the_corpora(runs):
     folder, _ = runs
     theirs = set()
     for path in folder.glob("results/corpora/*/splits/*.jsonl"):
-        theirs = theirs.union(*(contamination.ngrams(dedupe.words(r), 13) for r in read_jsonl(path)[0]))
+        theirs = theirs.union(
+            *(contamination.ngrams(sameness.units(dedupe.text(r)), 13) for r in read_jsonl(path)[0])
+        )
     records = [record for record, _ in zip(neutral_text.documents(0), range(1000), strict=False)]
-    own = set().union(*(contamination.ngrams(dedupe.words(record), 13) for record in records))
+    own = set().union(*(contamination.ngrams(sameness.units(dedupe.text(record)), 13) for record in records))
     assert len(theirs) > 100 and len(own) > 100 and not own & theirs

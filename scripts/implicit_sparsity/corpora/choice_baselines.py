@@ -4,17 +4,19 @@ A score of a model says something above the best of these only. Ties count by ha
 rule would get on average if it drew among the choices it likes equally.
 """
 
-import re
+from functools import lru_cache
 
-
-def words(text: str) -> set[str]:
-    """The distinct words of a text: runs of letters, digits and underscores, in lower case."""
-    return set(re.findall(r"\w+", text.lower()))
+from .sameness import words
 
 
 def shared_words(prompt: str, choice: str) -> int:
-    """How many distinct words of the choice the prompt has, too."""
-    return len(words(prompt) & words(choice))
+    """How many distinct words of the choice the prompt has, too (characters, in scripts without blanks)."""
+    return len(_distinct(prompt) & _distinct(choice))
+
+
+@lru_cache(maxsize=4096)  # each choice of a source is compared with many prompts
+def _distinct(text: str) -> frozenset[str]:
+    return frozenset(words(text))
 
 
 def baselines(prompt: str, choices: list[str], correct: int) -> dict[str, float]:

@@ -2,9 +2,10 @@
 
 * A worked solution that ends in its answer ("#### 48"): it with another result (wrong_results.py).
 * A Python function: its body with one thing changed (mutants.py).
-* Any other text: completions of other documents of the source, those of its group first, close in length. The
-  right one shares more words with the prompt than a number of them that is drawn anew for each document;
-  where no other shares as many, the document gets no choices.
+* Any other text: completions of other documents of the source, those of its group first, close in length.
+  None is the right one or another choice in other spacing, case, punctuation or form of a number
+  (sameness.py). The right one shares more words with the prompt than a number of them that is drawn anew for
+  each document; where no other shares as many, the document gets no choices.
 
 Only documents with a short completion get choices, and none whose source has many good answers (``open``).
 ``correct`` is written for every eval document that has choices.
@@ -12,6 +13,7 @@ Only documents with a short completion get choices, and none whose source has ma
 
 from .choice_baselines import shared_words
 from .mutants import mutants
+from .sameness import bare, key
 from .sampling import order_key
 from .wrong_results import wrong_results
 
@@ -21,8 +23,8 @@ NEAREST = 8  # distractors are drawn among this many completions of the nearest 
 def with_choices(records: list[dict], count: int, max_chars: int, seed: int) -> list[dict]:
     """The records, ``choices`` and ``correct`` added where they can be; ``answer`` stays as it was."""
     given = [record for record in records if "choices" in record]
-    bare = [record for record in records if "choices" not in record and not record.get("open")]
-    short = [record for record in bare if len(record["completion"]) <= max_chars]
+    others = [record for record in records if "choices" not in record and not record.get("open")]
+    short = [record for record in others if len(record["completion"]) <= max_chars]
     made = {record["id"]: record | {"correct": record["choices"].index(record["answer"])} for record in given}
     if count:
         for record in short:
@@ -44,7 +46,7 @@ def _distracted(record: dict, others: list[dict], count: int, seed: int) -> dict
     else:
         shared = shared_words(record["prompt"], own)
         equal = [text for text in changed if shared_words(record["prompt"], text) == shared]
-        wrong = sorted(equal, key=drawn)[:count]
+        wrong = _distinct(sorted(equal, key=drawn), own, key)[:count]
     if not wrong:
         return record
     choices = sorted([own, *wrong], key=drawn)
@@ -54,8 +56,8 @@ def _distracted(record: dict, others: list[dict], count: int, seed: int) -> dict
 def _of_others(record: dict, others: list[dict], count: int, drawn) -> list[str]:
     """``count`` completions of the source, or as many as there are; none where the words would tell."""
     own, prompt = record["completion"], record["prompt"]
-    same = [o for o in others if o["source"] == record["source"] and o["completion"] != own]
-    groups = {o["completion"]: o["group"] for o in same}
+    groups = {o["completion"]: o["group"] for o in others if o["source"] == record["source"]}
+    groups = {text: groups[text] for text in _distinct(sorted(groups, key=drawn), own, bare)}
     shared = {text: shared_words(prompt, text) for text in groups}
     least = shared_words(prompt, own)
     as_many = [text for text in groups if shared[text] >= least]
@@ -71,3 +73,13 @@ def _of_others(record: dict, others: list[dict], count: int, drawn) -> list[str]
             left = max(0, size - len(chosen))
             chosen += sorted(nearest[: max(NEAREST, count)], key=drawn)[:left]
     return chosen
+
+
+def _distinct(texts, own: str, name) -> list[str]:
+    """The texts that are neither ``own`` nor one before them; ``name`` is the same of two that are one."""
+    seen, result = {name(own)}, []
+    for text in texts:
+        if name(text) not in seen:
+            seen.add(name(text))
+            result.append(text)
+    return result

@@ -21,6 +21,8 @@ from pathlib import Path
 
 from implicit_sparsity.errors import InputError
 
+from .sameness import key as same
+
 FIELDS = ("id", "group", "source", "prompt", "completion", "choices", "answer", "correct", "licence", "open")
 REQUIRED = ("id", "group", "source", "prompt", "completion", "licence")
 MAX_CHARS = 100_000  # a longer prompt or completion is a broken file, not a document
@@ -61,7 +63,7 @@ def check(record: dict, limits: Limits = Limits()) -> dict:
     for key in (*REQUIRED, *(["answer"] if "answer" in record else [])):
         _text(record[key], key, limits.max_chars, may_be_empty=key == "prompt")
     if "choices" in record:
-        _choices(record, limits)
+        record = record | _choices(record, limits)
     elif "correct" in record:
         raise BadRecord("missing field", "'correct' needs 'choices'", "correct")
     if not isinstance(record.get("open", False), bool):
@@ -80,7 +82,8 @@ def _text(value, key: str, max_chars: int, may_be_empty: bool = False):
         raise BadRecord("invalid UTF-8", "holds half of a surrogate pair, which no UTF-8 text can", key)
 
 
-def _choices(record: dict, limits: Limits):
+def _choices(record: dict, limits: Limits) -> dict:
+    """The answer as its choice has it, where it is one: two texts are compared as sameness.key has it."""
     choices = record["choices"]
     if not isinstance(choices, list):
         raise BadRecord("wrong type", f"must be a list, found {type(choices).__name__}", "choices")
@@ -88,19 +91,24 @@ def _choices(record: dict, limits: Limits):
         _text(choice, "choices", limits.max_chars)
     if len(choices) < 2:
         raise BadRecord("too few choices", f"needs two or more, found {len(choices)}", "choices")
-    if len(set(choices)) < len(choices):
-        twice = next(choice for choice, n in Counter(choices).items() if n > 1)
-        raise BadRecord("duplicate choices", f"{twice[:60]!r} is there twice", "choices")
+    named: dict[str, str] = {}
+    for choice in choices:
+        if other := named.get(same(choice)):
+            form = "" if other == choice else f", as {other[:60]!r} too"
+            raise BadRecord("duplicate choices", f"{choice[:60]!r} is there twice{form}", "choices")
+        named[same(choice)] = choice
     if "correct" in record:
         correct = record["correct"]
         if not isinstance(correct, int) or isinstance(correct, bool) or not 0 <= correct < len(choices):
             raise BadRecord("wrong type", f"must be an index into {len(choices)} choices", "correct")
-    elif "answer" not in record:
+        return {}
+    if "answer" not in record:
         raise BadRecord("missing field", "a record with choices needs an answer", "answer")
-    elif record["answer"] not in choices:
+    if same(record["answer"]) not in named:
         raise BadRecord(
             "answer not in choices", f"{record['answer'][:60]!r} is not one of the choices", "answer"
         )
+    return {"answer": named[same(record["answer"])]}
 
 
 def json_lines(path) -> Iterator[tuple[int, object]]:
