@@ -8,11 +8,11 @@ from implicit_sparsity.workflow import job
 
 
 def prepare_model(folder, model, base, splits=(), template=None):
-    """Fill results/models/<model>/ and check the declared shape against the real one.
+    """Fill results/models/<model>/, examine it, and check the declared shape against the real one.
 
     A hub model arrives in a folder beside it, which a killed job leaves for the next one.
     """
-    from implicit_sparsity.models import sources
+    from implicit_sparsity.models import examining, sources
 
     hub = base["source"] == "hub"
     downloads = cache.scratch(folder, base["repo"], base["revision"]) if hub else None
@@ -24,15 +24,17 @@ def prepare_model(folder, model, base, splits=(), template=None):
         else:
             reported = sources.prepare(temporary, model, base, downloads)
         known = reported.pop("files", {})
-        sources.check_whole(temporary, base)
+        reported |= {"examined": examining.examine(sources.as_given(temporary, model, base))}
         shape = sources.check_shape(temporary, model, base)
         files = sorted(path for path in temporary.iterdir() if path.is_file())
+        sums = {path.name: known.get(path.name) or sha256(path) for path in files}
         manifest = {
             "name": model,
             "source": base["source"],
+            "revision": sources.revision(sums),  # where the source has none of its own
             **reported,
             "shape": shape,
-            "files": {path.name: known.get(path.name) or sha256(path) for path in files},
+            "files": sums,
             "versions": identity.versions(),
         }
         write_json(temporary / "manifest.json", manifest)

@@ -12,3 +12,8 @@ class InputError(ValueError):
         where = f"{path}:{line}" if path is not None and line is not None else path
         parts = [str(part) for part in (where, key, message) if part is not None]
         super().__init__(": ".join(parts).replace("\n", " "))
+
+
+def first_line(error) -> str:
+    """What another library's error says, in a line; the name of its type where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

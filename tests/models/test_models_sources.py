@@ -8,6 +8,7 @@ import pytest
 
 from implicit_sparsity import errors
 from implicit_sparsity.models import loading, sources
+from implicit_sparsity.provenance import identity
 
 
 def test_path_model_is_prepared_and_its_declared_shape_checked(nano, tmp_path):
@@ -69,14 +70,19 @@ def test_files_of_a_path_are_second_names_of_the_same_bytes(nano, tmp_path):
     (place / "training_log.txt").write_text("long")
     (place / "optimizer.pt").write_bytes(b"a pickle")
     made.mkdir(), other.mkdir()
-    reported = sources.prepare(made, "m", {"source": "path", "path": str(place)})
+    base = {"source": "path", "path": str(place)}
+    assert sources.prepare(made, "m", base) == {}, "checksums are taken of the files themselves"
     names = {path.name for path in made.iterdir()}
     assert {"config.json", "model.safetensors", "tokenizer.json"} <= names
     assert not names & {"training_log.txt", "optimizer.pt", "manifest.json"}
     assert all((made / name).samefile(place / name) for name in names)
+    prepare_model.prepare_model(str(made), "m", base)
     (place / "generation_config.json").write_text("{}")
-    assert sources.prepare(other, "m", {"source": "path", "path": str(place)}) == reported
-    assert reported.keys() == {"revision"}, "checksums are taken of the files themselves"
+    prepare_model.prepare_model(str(other), "m", base)
+    first, second = (json.loads((folder / "manifest.json").read_text()) for folder in (made, other))
+    assert first["revision"] == second["revision"] == identity.folder_digest(place, "*.safetensors")
+    changed = [name for name, total in first["files"].items() if second["files"][name] != total]
+    assert changed == ["generation_config.json"]
 
 
 def test_a_path_may_be_links_into_a_cache(nano, tmp_path):
@@ -84,27 +90,37 @@ def test_a_path_may_be_links_into_a_cache(nano, tmp_path):
     (tmp_path / "snapshot").mkdir(), (tmp_path / "made").mkdir()
     for path in nano("llama")[0].iterdir():
         (tmp_path / "snapshot" / path.name).symlink_to(path)
-    sources.from_path(tmp_path / "made", {"path": str(tmp_path / "snapshot")})
+    sources.prepare(tmp_path / "made", "m", {"source": "path", "path": str(tmp_path / "snapshot")})
     assert not any(path.is_symlink() for path in (tmp_path / "made").iterdir())
     assert loading.shape(tmp_path / "made") == {"layers": 2, "width": 64, "experts": 0}
 
 
 def test_what_a_folder_lacks_is_one_line(nano, tmp_path):
-    assert line_of(sources.from_path, tmp_path, {"path": str(tmp_path)}) == (
-        f"{tmp_path}: path: has no config.json"
-    )
-    base = {"source": "path"}
-    pickled = "path: the model has no safetensors weights (pickled weights are refused)"
+    """Of the user's own folder, before a file of it has a second name."""
     for name, line in (
-        ("config.json", "path: the model has no config.json"),
-        ("tokenizer.json", "path: the model has no tokenizer.json"),
-        ("model.safetensors", pickled),
+        ("config.json", "has no config.json"),
+        ("tokenizer.json", "has no tokenizer.json"),
+        ("model.safetensors", "has no safetensors weights (none at all)"),
     ):
-        place = tmp_path / name.partition(".")[0]
-        shutil.copytree(nano("llama")[0], place)
-        sources.check_whole(place, base)
+        place, made = tmp_path / name.partition(".")[0], tmp_path / f"{name}.made"
+        shutil.copytree(nano("llama")[0], place), made.mkdir()
         (place / name).unlink()
-        assert line_of(sources.check_whole, place, base) == line
+        base = {"source": "path", "path": str(place)}
+        assert line_of(sources.prepare, made, "m", base) == f"{place}: models.m.path: {line}"
+        assert not list(made.iterdir())
+
+
+def test_only_the_weights_that_are_meant_come_along(nano, tmp_path):
+    """Mistral's own format beside transformers', and a shard of an earlier save: neither is read, and the
+    folder they stand in is as it was."""
+    place = tmp_path / "given"
+    shutil.copytree(nano("llama")[0], place)
+    for other in ("consolidated.safetensors", "model-00001-of-00002.safetensors"):
+        (place / other).write_text("nothing that could be read")
+    before = {path.name: path.read_bytes() for path in place.iterdir()}
+    prepare_model.prepare_model(str(tmp_path / "m"), "m", {"source": "path", "path": str(place)})
+    assert [path.name for path in (tmp_path / "m").glob("*.safetensors")] == ["model.safetensors"]
+    assert before == {path.name: path.read_bytes() for path in place.iterdir()}
 
 
 def test_only_a_shape_that_is_declared_is_held_against_the_models_own(nano):

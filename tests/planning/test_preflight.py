@@ -41,7 +41,7 @@ def snakemake(folder, *arguments, check=True):
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
     folder = tmp_path_factory.mktemp("planned") / "repository"
-    folders = ("rules", "scripts", "envs", "profiles", "slurm")
+    folders = ("rules", "scripts", "envs", "slurm")
     for name in ("Snakefile", "config.yaml", "tests/nano.yaml", *folders):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2

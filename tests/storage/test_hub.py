@@ -239,7 +239,7 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "-l", str(place)], check=True)
 
 
-WORKFLOW = ("Snakefile", "config.yaml", "rules", "scripts", "envs", "profiles", "slurm")
+WORKFLOW = ("Snakefile", "config.yaml", "rules", "scripts", "envs", "slurm")
 
 
 def test_rules_fetch_on_the_submitting_node(hub, nano, tmp_path):
@@ -251,7 +251,7 @@ def test_rules_fetch_on_the_submitting_node(hub, nano, tmp_path):
         else:
             shutil.copy(source, tmp_path / name)
     rows = b"".join(json.dumps({"q": f"{i} + 1?", "a": f"{i + 1}"}).encode() + b"\n" for i in range(30))
-    hub.put("owner/model", {name: nano[name] for name in GOOD} | {SINGLE: nano[BIG]})
+    hub.put("owner/model", nano)
     hub.put("owner/rows", {"raw/rows.jsonl": rows})
     fields = {"prompt": "q", "completion": "a"}
     rows = {

@@ -81,6 +81,38 @@ def gguf_configuration(folder, file: str):
     return config
 
 
+def without_numbers(folder):
+    """(the network of a model folder without its numbers, on torch's meta device; what transformers reports
+    of the weights' names and shapes). Read as ``load`` reads them, but for the numbers: of any size in a
+    second.
+
+    The report: ``missing_keys``, ``unexpected_keys``, ``mismatched_keys`` (name, stored shape, expected),
+    ``error_msgs``.
+    """
+    quiet()
+    return AutoModelForCausalLM.from_pretrained(
+        str(folder),
+        device_map="meta",
+        local_files_only=True,
+        use_safetensors=True,
+        trust_remote_code=False,
+        ignore_mismatched_sizes=True,
+        output_loading_info=True,
+    )
+
+
+def generation_fault(folder) -> str:
+    """Why transformers would not load a network beside this ``generation_config.json``; "" where it would, or
+    where there is none."""
+    quiet()
+    try:
+        if (Path(folder) / "generation_config.json").exists():
+            GenerationConfig.from_pretrained(str(folder), local_files_only=True)
+    except Exception as error:  # whatever its values lead to
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
 def _empty_init(config, dtype):
     """The network with room for its weights, which the first process hands out; untouched, it is free."""
     with init_empty_weights():

@@ -13,13 +13,12 @@ from pathlib import Path
 
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.provenance import identity
-from implicit_sparsity.storage.files import link, package_file, read_json, version
+from implicit_sparsity.storage.files import link, package_file, version
 from implicit_sparsity.storage.hub import Repository
+from implicit_sparsity.storage.model_folder import ModelFolder, check_names
 
-from . import families, loading
+from . import examining, loading, weight_files
 
-NEEDED = ("config.json", "tokenizer.json")
-INDEX = "model.safetensors.index.json"
 WEIGHTS = ("*.safetensors", "*.safetensors.index.json")
 SMALL = (
     "config.json",
@@ -38,15 +37,30 @@ def prepare(folder, name: str, base: dict, downloads=None) -> dict:
     revision, notes and, where they are known, checksums. ``downloads``: for a hub model, a folder on the same
     disk that outlives a failed job."""
     if base["source"] == "hub":
-        reported = from_hub(Path(folder), name, base, Path(downloads))
-    else:
-        reported = {"package": from_package, "path": from_path}[base["source"]](Path(folder), base)
-    return reported
+        return from_hub(Path(folder), name, base, Path(downloads))
+    return {"package": from_package, "path": from_path}[base["source"]](Path(folder), name, base)
+
+
+def as_given(folder, name: str, base: dict) -> ModelFolder:
+    """``folder`` under the name that the user gave the model ``name``: a path, a repository, a file of a
+    package, or the entry itself."""
+    names = {
+        "hub": lambda: (f"{base['repo']}@{base['revision']}", "repo"),
+        "package": lambda: (f"{base['package']}/{base['file']}", "file"),
+        "path": lambda: (base["path"], "path"),
+        "scratch": lambda: (f"models.{name}", "config"),
+    }
+    shown, key = names[base["source"]]()
+    return ModelFolder(Path(folder), shown, f"models.{name}.{key}")
+
+
+def revision(sums: dict) -> str:
+    """One checksum of a model's weights, from its files' checksums."""
+    return identity.digest({name: total for name, total in sums.items() if name.endswith(".safetensors")})
 
 
 def check_shape(folder, name: str, base: dict) -> dict:
     """The shape of the model in ``folder``, from its config; InputError where ``base`` declares another."""
-    families.of(read_json(Path(folder) / "config.json"), key=f"models.{name}: model_type")
     shape = loading.shape(folder)
     for key in ("layers", "width"):
         if key in base and base[key] != shape[key]:
@@ -54,18 +68,7 @@ def check_shape(folder, name: str, base: dict) -> dict:
     return shape
 
 
-def check_whole(folder, base: dict) -> None:
-    """InputError where a file is missing."""
-    for name in NEEDED:
-        if not (Path(folder) / name).is_file():
-            raise InputError(f"the model has no {name}", key=base["source"])
-    if not any(Path(folder).glob("*.safetensors")):
-        raise InputError(
-            "the model has no safetensors weights (pickled weights are refused)", key=base["source"]
-        )
-
-
-def from_package(folder: Path, base) -> dict:
+def from_package(folder: Path, name: str, base) -> dict:
     place = package_file(base["package"], base["file"]).parent
     network, tokenizer = loading.from_gguf(place, base["file"])
     network.save_pretrained(str(folder))
@@ -78,16 +81,17 @@ def from_package(folder: Path, base) -> dict:
 
 
 def from_hub(folder: Path, name: str, base, downloads: Path) -> dict:
-    """The small files first, so that a wrong shape or a missing shard is seen before any weights come."""
+    """The small files first, so that what they are examined for, a wrong shape or a missing shard is seen
+    before any weights come."""
     repository = Repository(base["repo"], base["revision"], at=f"models.{name}.")
-    entries = repository.files()
-    if missing := [n for n in NEEDED if n not in entries]:
-        raise repository.refuse(f"has no {missing[0]}")
-    wanted = (INDEX, *SMALL)
+    here, entries = as_given(downloads, name, base), repository.files()
+    check_names(here, entries.keys())
+    wanted = (weight_files.INDEX, *SMALL)
     small = {n: e for n, e in entries.items() if "/" not in n and any(fnmatch(n, p) for p in wanted)}
     repository.fetch(small, downloads)
+    examining.small_files(here)
     check_shape(downloads, name, base)
-    weights = {n: entries[n] for n in _weights(repository, entries, downloads)}
+    weights = {n: entries[n] for n in weight_files.named(here, entries)}
     repository.fetch(weights, downloads)
     for file in sorted({*small, *weights}):
         # so that a job that fails later finds them again
@@ -96,25 +100,14 @@ def from_hub(folder: Path, name: str, base, downloads: Path) -> dict:
     return {"revision": base["revision"], "repository": base["repo"], "files": sums}
 
 
-def _weights(repository, entries, downloads: Path) -> list[str]:
-    """The safetensors files that make up the model: all that its index names, or the only one."""
-    if INDEX not in entries:
-        if "model.safetensors" in entries:
-            return ["model.safetensors"]
-        pickled = sorted(n for n in entries if n.endswith((".bin", ".pt", ".pth", ".ckpt")))
-        instead = f"only pickled ones, which are refused: {pickled[0]}" if pickled else "none at all"
-        raise repository.refuse(f"has no safetensors weights ({instead})")
-    shards = sorted(set(read_json(downloads / INDEX).get("weight_map", {}).values()))
-    if missing := [n for n in shards if n not in entries or "/" in n]:
-        raise repository.refuse(f"{INDEX} names {missing[0]}, which is not there ({len(missing)} missing)")
-    return shards
-
-
-def from_path(folder: Path, base) -> dict:
-    place = Path(base["path"])
-    if not (place / "config.json").is_file():
-        raise InputError("has no config.json", path=place, key="path")
-    for pattern in (*WEIGHTS, *SMALL):
-        for file in sorted(place.glob(pattern)):
-            link(file.resolve(), folder / file.name, otherwise=shutil.copyfile)  # weights may be 50 GB
-    return {"revision": identity.folder_digest(folder, "*.safetensors")}
+def from_path(folder: Path, name: str, base) -> dict:
+    """Second names of the files that make up the model: the user's own are never changed."""
+    given = as_given(base["path"], name, base)
+    given.config()
+    names = given.names()
+    weights = weight_files.named(given, names)
+    wanted = (weight_files.INDEX, *SMALL)
+    for file in sorted({*weights, *(n for n in names if any(fnmatch(n, p) for p in wanted))}):
+        given.check_file(file)
+        link((given.path / file).resolve(), folder / file, otherwise=shutil.copyfile)  # may be 50 GB
+    return {}

@@ -18,7 +18,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from implicit_sparsity.errors import InputError
+from implicit_sparsity.errors import InputError, first_line
 
 from .files import sha256
 
@@ -182,7 +182,7 @@ class Repository:
 
         if isinstance(error, InputError):
             return error
-        words = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        words = first_line(error)
         what = f"{file}: " if file else ""
         broken = isinstance(error, httpx2.TransportError) or _may_pass(error)
         connecting = (httpx2.ConnectError, httpx2.ProxyError, errors.OfflineModeIsEnabled)

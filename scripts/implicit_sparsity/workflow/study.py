@@ -5,6 +5,7 @@ Pure functions of the config and of the library's source: no paths of results, a
 
 import copy
 import glob
+import os
 
 from . import measures, source, tables
 from .config import variants
@@ -162,9 +163,10 @@ class Study:
     def weights_on_disk(self, model) -> list[str]:
         """Files of a model given by path, so that a change to them is seen."""
         model = self.config["models"][model]
-        patterns = ("config.json", "tokenizer*.json", "*.safetensors")
+        patterns = ("config.json", "tokenizer*.json", "*.safetensors", "*.safetensors.index.json")
         folders = [glob.escape(model["path"])] if model["source"] == "path" else []
-        return sorted(file for folder in folders for p in patterns for file in glob.glob(f"{folder}/{p}"))
+        files = [file for folder in folders for p in patterns for file in glob.glob(f"{folder}/{p}")]
+        return sorted(file for file in files if os.path.exists(file))  # preparing says what a dead link was
 
     # measurements and probes
 
