@@ -59,7 +59,7 @@ def test_a_float64_that_no_float32_holds(tmp_path):
 
 
 def test_zeros(tmp_path):
-    """A bias, a norm stored as what it differs from 1, one matrix of three: named at most. More is refused."""
+    """Biases, a norm stored as what it differs from 1, one matrix of three: named at most. More: refused."""
     some = {"a.weight": torch.ones(2, 2), "b.weight": torch.ones(2, 2)}
     zero = torch.zeros(2, 2)
     assert values(tmp_path, **some, norm=torch.zeros(9), experts_bias=zero, none=torch.zeros(0, 4)) == []

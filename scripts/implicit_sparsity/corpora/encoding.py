@@ -10,6 +10,8 @@ from pathlib import Path
 
 from implicit_sparsity.errors import InputError
 
+from . import model_limits
+
 
 @dataclass(frozen=True)
 class Options:
@@ -51,10 +53,15 @@ class Encoder:
             raise InputError(f"is not a tokenizer: {error}", path) from None
         self.tokenizer.no_truncation()
         self.tokenizer.no_padding()
-        self.options = options
+        self.options, self._limits = options, model_limits.of_model(Path(path).parent)
+        self._limits.check_length(options.max_length)
         self.before, self.between, self.after = (
             self._literal(options.template.get(part, "")) for part in ("before", "between", "after")
         )
+        for part in ("before", "between", "after"):
+            self._limits.check_ids(
+                getattr(self, part), repr(options.template.get(part)), f"tokens.template.{part}"
+            )
         room = options.max_length - options.min_completion - len(self.before) - len(self.between)
         if room < 0:
             raise InputError(f"template leaves no room in max_length {options.max_length}", key="template")
@@ -66,7 +73,10 @@ class Encoder:
     def texts(self, texts: list[str]) -> list[list[int]]:
         """Ids of document text; special tokens in it are encoded as ordinary characters."""
         self.tokenizer.encode_special_tokens = True
-        return [encoded.ids for encoded in self.tokenizer.encode_batch(texts, add_special_tokens=False)]
+        result = [encoded.ids for encoded in self.tokenizer.encode_batch(texts, add_special_tokens=False)]
+        for text, ids in zip(texts, result, strict=True):
+            self._limits.check_ids(ids, f"the text that begins with {text[:30]!r}")
+        return result
 
     def special_ids(self) -> list[int]:
         added = self.tokenizer.get_added_tokens_decoder()

@@ -7,7 +7,6 @@ configuration describes, then every number. docs/footguns.md says what is refuse
 
 import logging
 import re
-from pathlib import Path
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -21,16 +20,13 @@ from .weight_values import check_values
 
 log = logging.getLogger(__name__)
 GENERATION = "generation_config.json"
+TOKENIZER_SETTINGS = {"tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"}
 IN_A_LAYER = re.compile(r"(^|\.)layers\.\d+\.")
 
 
-def small_files(folder: ModelFolder) -> dict:
-    """What can be seen without any weights: {highest_token_id, tokens_beyond_embedding}."""
-    config = folder.config()
-    families.of(config, path=folder.where(CONFIG))
-    if (Path(folder.path) / "tokenizer_config.json").exists():
-        folder.json("tokenizer_config.json")
-    return _vocabulary(folder, model_folder.rows(config))
+def small_files(folder: ModelFolder) -> None:
+    """What can be seen before any weights come."""
+    _vocabulary(folder, model_folder.rows(_settings(folder)))
 
 
 def examine(folder: ModelFolder) -> dict:
@@ -38,25 +34,37 @@ def examine(folder: ModelFolder) -> dict:
 
     A ``generation_config.json`` that transformers cannot read goes: nothing here reads it.
     """
-    record = small_files(folder) | {"left_out": _generation(folder)}
+    _settings(folder)
+    left_out = _generation(folder)
     files = weight_files.named(folder, folder.names())
     opened = weight_files.check_headers(folder, files)
     network, unused = _network(folder)
     rows = network.get_input_embeddings().weight.shape[0]
+    vocabulary = _vocabulary(folder, rows)
     _check_tied(folder, network, opened)
     tensors = [(name, file) for file, held in opened.items() for name in held]
     return {
         "architecture": type(network).__name__,
         "positions": model_folder.positions(network.config.to_dict()),
         "embedding_rows": rows,
-        **record,
+        **vocabulary,
         "files": len(files),
         "tensors": len(tensors),
         "types": sorted({opened[file].kind(name) for name, file in tensors}),
         "unused": unused,
+        "left_out": left_out,
         "finite": True,
         "zero": check_values(folder, opened),
     }
+
+
+def _settings(folder: ModelFolder) -> dict:
+    """The configuration, of a family that is known; the tokenizer's settings are JSON as well."""
+    config = folder.config()
+    families.of(config, path=folder.where(CONFIG))
+    for name in sorted(TOKENIZER_SETTINGS & folder.names()):
+        folder.json(name)
+    return config
 
 
 def _vocabulary(folder: ModelFolder, rows: int | None) -> dict:
