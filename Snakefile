@@ -16,7 +16,7 @@ from implicit_sparsity.workflow.config.load import load
 # Before Snakemake reads config.yaml, which ends in a traceback where it is broken and prints a line where it is not.
 study = one_line(load)(
     ["config.yaml", *map(str, workflow.overwrite_configfiles)],
-    workflow.config_settings.config,
+    workflow.config_settings.config_args,
     replaced=workflow.config_settings.replace_workflow_config,
 )
 

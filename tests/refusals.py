@@ -11,7 +11,7 @@ from implicit_sparsity.workflow.config.load import load
 SWITCHED_OFF = (": false}", ": false}}")
 
 
-def refused(*files, **command_line) -> str:
+def refused(*files, command_line=()) -> str:
     """The line that these config files are refused with."""
     with pytest.raises(ConfigError) as error:
         load(files, command_line)

@@ -24,7 +24,7 @@ def study(tmp_path, monkeypatch):
 
     def get(**overlay):
         Path("overlay.yaml").write_text(yaml.safe_dump(overlay))
-        return load(["config.yaml", "overlay.yaml"], {})
+        return load(["config.yaml", "overlay.yaml"])
 
     return get
 

@@ -63,6 +63,6 @@ def test_the_plan_knows_every_card_and_every_share_that_may_be_said():
 
 
 def test_without_hardware_and_ranges_there_is_none(folder):
-    config = load(["config.yaml"], {}).config
+    config = load(["config.yaml"]).config
     assert "hardware" not in config
     assert all(value is None for value in Budget.model_validate({}).model_dump().values())

@@ -104,14 +104,14 @@ def test_a_method_is_known_by_its_entry_its_variants_its_family_and_its_module()
 )
 def test_a_name_that_is_known_may_be_removed_or_passed_over(folder, overlay):
     (folder / "overlay.yaml").write_text(overlay)
-    load(["config.yaml", "overlay.yaml"], {})
+    load(["config.yaml", "overlay.yaml"])
 
 
 def test_what_the_lowest_file_switches_off_needs_no_file_below(folder):
     config = yaml.safe_load((folder / "config.yaml").read_text())
     config["domains"]["code"]["sources"]["mine"] = False
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
-    assert "mine" not in load(["config.yaml"], {}).given["domains"]["code"]["sources"]
+    assert "mine" not in load(["config.yaml"]).given["domains"]["code"]["sources"]
 
 
 def test_scores_are_those_of_the_evaluation():

@@ -74,20 +74,11 @@ WRONG = {  # overlay of config.yaml -> key, found, allowed (parts of the line)
         "no method",
         "did you mean lora?",
     ),
-    "probes: {relearning: false}": ("probes.recovery", "reads relearning", "entry relearning under"),
     f"probes: {{activations: {{skip_first: {LENGTH}}}}}": (
         "activations.skip_first",
         f"{LENGTH}",
         f"< tokens.max_length ({LENGTH})",
     ),
-    "probes: {plasticity_task: false}": (
-        "probes.plasticity",
-        "reads plasticity_task",
-        "entry plasticity_task under",
-    ),
-    "probes: {thresholds: false}": ("probes.critical_sparsity", "reads thresholds", "entry thresholds under"),
-    "probes: {drift: false}": ("probes.representation_drift", "reads drift", "entry drift under"),
-    "probes: {gradients: false}": ("probes.gradient_overlap", "reads gradients", "entry gradients under"),
     "probes: {activations: {top_k: [1.5]}}": ("probes.activations.top_k[0]", "1.5", "a share below 1"),
     "probes: {gradient_overlap: {k: [2.5]}}": ("probes.gradient_overlap.k[0]", "2.5", "or a count"),
     f"probes: {{activations: {{top_k: [{WIDTH + 1}]}}}}": (
@@ -118,13 +109,12 @@ WRONG = {  # overlay of config.yaml -> key, found, allowed (parts of the line)
     "reference: maths": ("reference", "'maths', which is no domain", "did you mean math?"),
     "reference: math": ("reference", "'math', which orders.forward trains", "a domain in no order"),
     "reference: 3": ("reference", "3", "an entry of domains, or false"),
-    "domains: {general: false}": ("orders.forward[3]", "'general'", "math, medical"),
+    "domains: {general: false}": ("domains.general", "'general'", "math, medical"),
     "figures: {drift_by_layer: {domain: maths}}": (
         "figures.drift_by_layer.domain",
         "'maths'",
         "did you mean math?",
     ),
-    "probes: {activation_overlap: false}": ("figures.overlap_by_layer", "which is not made", "under probes"),
     "models: {x: {source: path, path: no/where, layers: 2, width: 64}}": (
         "models.x.path",
         "no/where",
@@ -158,7 +148,6 @@ WRONG = {  # overlay of config.yaml -> key, found, allowed (parts of the line)
         f"{WIDTH + 1}",
         f"a count <= {WIDTH}, the width of models.smollm2",
     ),
-    "models: {smollm2: {trained: false}}": ("figures.", "which is not made", "train methods"),
 }
 LIMITS = {  # what counts documents -> the split that has them
     "evals.documents": "eval",
@@ -206,7 +195,7 @@ def test_what_just_fits_is_taken():
     whole["tokens"]["min_completion"] = LENGTH - 1
     whole["probes"]["activations"] = {"top_k": [WIDTH], "skip_first": LENGTH - 1}
     whole["probes"]["drift"] = {"documents": SIZES["probe"]}
-    for check in ("budgets", "measurements", "sizes", "models", "orders", "reference", "needs", "tables"):
+    for check in ("budgets", "measurements", "sizes", "models", "orders", "reference", "tables"):
         getattr(references, f"check_{check}")(whole)
 
 
@@ -235,23 +224,9 @@ def test_the_narrowest_model_limits_the_sets():
     assert str(error.value) == f"probes.hubs.k[1]: found 6, allowed: {words}"
 
 
-def test_a_measurement_that_reads_another_needs_it():
-    references.check_needs({"probes": {"thresholds": {}, "activations": {}}})
-    references.check_needs({"probes": {"drift": {}}})  # "previous" is a stage, and not measured
-    references.check_needs({"probes": {"plasticity": {}, "plasticity_task": {}}})
-    with pytest.raises(
-        ConfigError, match=r"^probes.thresholds: found a measurement that reads activations, "
-    ):
-        references.check_needs({"probes": {"thresholds": {}}})
-    with pytest.raises(
-        ConfigError, match=r"^probes.write_interference: found a probe that reads activations, "
-    ):
-        references.check_needs({"probes": {"write_interference": {}}})  # of the base model
-
-
 def test_a_probe_may_not_be_called_like_a_table_of_scores():
     with pytest.raises(ConfigError) as error:
-        references.check_tables({"probes": {"fronts": {}}})
+        references.check_tables({"probes": {"fronts": {}}, "figures": {}})
     assert str(error.value).startswith(
         "probes.fronts: found the name of another table, allowed: any name but"
     )

@@ -85,6 +85,6 @@ def test_an_option_of_a_methods_module_is_no_key_of_ours():
 
 def test_a_list_of_methods_that_are_probed_may_be_empty(folder):
     (folder / "overlay.yaml").write_text("probed_methods: []")
-    study = load(["config.yaml", "overlay.yaml"], {})
+    study = load(["config.yaml", "overlay.yaml"])
     assert study.probed_methods == set() and study.probed("smollm2", "drift") == []
     assert len(study.stages("smollm2")) == 3 * 4, "all three are trained, through four domains"

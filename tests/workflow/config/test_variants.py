@@ -16,7 +16,7 @@ NANO = yaml.safe_load((ROOT / "tests/nano.yaml").read_text())["models"]
 def study(tmp_path):
     """The study of config.yaml with an overlay and values of --config on top."""
 
-    def get(overlay=None, **command_line):
+    def get(overlay=None, *command_line):
         (tmp_path / "overlay.yaml").write_text(yaml.safe_dump(overlay or {}))
         return load([ROOT / "config.yaml", tmp_path / "overlay.yaml"], command_line)
 
@@ -96,7 +96,7 @@ def test_a_method_that_starts_from_the_base_waits_for_no_stage(study):
 
 def test_the_comparison_has_every_method_for_a_dense_model_with_its_controls_in_a_sweep(study):
     part = yaml.safe_load((ROOT / "config.yaml").read_text())["optional"]["comparison"]
-    named = trained(study(**{"with": "comparison"}))
+    named = trained(study(None, "with=comparison"))
     families = {name.partition("_learning_rate_")[0] for name in named}
     controlled = {"activation_mask_random", "orthogonal_random", "curvature_random", "selective_write_random"}
     assert set(part["methods"]) | controlled <= families

@@ -16,13 +16,18 @@ from implicit_sparsity.errors import InputError
 from ..source import nearest
 
 MOST = 20  # lines that are printed
+NOTHING = "nothing"  # found where a key is missing
 
 
 class ConfigError(InputError):
-    """``path``: the place in the config, as keys and positions; ``file``: the file to name, once known."""
+    """``path``: the place in the config, as keys and positions; ``file``: the file to name, once known.
 
-    def __init__(self, path, found, allowed, file=None):
+    ``because``: places that may be at fault instead, where a later file has one of them.
+    """
+
+    def __init__(self, path, found, allowed, file=None, because=()):
         self.path, self.found, self.allowed, self.file = tuple(path), found, allowed, file
+        self.because = because
         super().__init__(f"found {found}, allowed: {allowed}", path=file, key=spell(path))
 
     @property
@@ -30,13 +35,13 @@ class ConfigError(InputError):
         """The single errors that this one stands for."""
         return [self]
 
-    def in_file(self, file):
-        """The same, of this file."""
-        return ConfigError(self.path, self.found, self.allowed, file)
+    def at(self, path, file):
+        """The same, at this place of this file."""
+        return ConfigError(path, self.found, self.allowed, file)
 
 
 class ConfigErrors(ConfigError):
-    """Several errors: place and file are those of the first, the text has a line for each, at most MOST."""
+    """Several errors: place and file are of the first; the text has a line for each mapping, at most MOST."""
 
     def __init__(self, errors):
         first = errors[0]
@@ -48,7 +53,12 @@ class ConfigErrors(ConfigError):
         return self._errors
 
     def __str__(self):
-        lines = list(dict.fromkeys(map(str, self.errors)))
+        mappings = {}
+        for error in self.errors:
+            key = (str(error.file).partition(":")[0], error.path[:-1] or error.path)
+            words = str(error).removeprefix(f"{error.file}: ") if key in mappings else str(error)
+            mappings.setdefault(key, {})[words] = None
+        lines = ["; and ".join(words) for words in mappings.values()]
         more = [f"and {len(lines) - MOST} more"] if len(lines) > MOST else []
         return "\n".join([*lines[:MOST], *more])
 
@@ -56,21 +66,41 @@ class ConfigErrors(ConfigError):
 class Errors:
     """What `with` blocks raise of ConfigErrors, to be raised together at the end."""
 
-    def __init__(self):
-        self.found = []
+    def __init__(self, errors=()):
+        self.errors = list(errors)
 
     def __enter__(self):
         return self
 
     def __exit__(self, kind, error, traceback):
         if isinstance(error, ConfigError):
-            self.found += error.errors
+            self.errors += error.errors
         return isinstance(error, ConfigError)
 
     def refuse(self):
         """Raise what was found: nothing, one error, or all as one."""
-        if self.found:
-            raise self.found[0] if len(self.found) == 1 else ConfigErrors(self.found)
+        if self.errors:
+            raise self.errors[0] if len(self.errors) == 1 else ConfigErrors(self.errors)
+
+
+def follows(error, earlier) -> bool:
+    """Whether an error is there only because what ``earlier`` ones are about was put aside.
+
+    It is about the same place, or the mapping that it is in, or names an entry that is gone.
+    """
+    place = error.path[:-1] if error.found == NOTHING else error.path
+    for one in earlier:
+        shared = min(len(place), len(one.path))
+        if place[:shared] == one.path[:shared] and (_part(error) == _part(one)):
+            return True
+        if any(isinstance(part, str) and show(part) in str(error.found) for part in one.path[1:]):
+            return True
+    return False
+
+
+def _part(error) -> str:
+    """The optional part that an error is in: what lies under a wrong value in another file does not count."""
+    return str(error.file).partition(" (optional.")[2]
 
 
 def spell(path) -> str:
@@ -88,11 +118,13 @@ def show(value) -> str:
     return (str(value).lower() if isinstance(value, bool) else repr(value)).replace("\n", " ")[:80]
 
 
-def refuse_unknown(path, name, known, what):
-    """Refuse a name that is none of ``known``."""
+def refuse_unknown(path, name, known, what, section=None):
+    """Refuse a name that is none of ``known``; ``section`` of the config: where it may be switched off."""
     if name not in known:
         listed = ", ".join(sorted(known)) or f"none, there is no {what}"
-        raise ConfigError(path, f"{show(name)}, which is no {what}", listed + nearest(name, known))
+        because = [(section, name)] if section else []
+        found = f"{show(name)}, which is no {what}"
+        raise ConfigError(path, found, listed + nearest(name, known), because=because)
 
 
 def one_line(function):

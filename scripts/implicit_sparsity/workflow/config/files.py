@@ -1,81 +1,86 @@
-"""A config file as plain values; what YAML readers pass over in silence is refused."""
+"""A config file, or the values of --config, as plain values; what is wrong with them as a file is refused."""
 
-import math
 import os
 import re
+import stat
 
-import yaml
+from .error import ConfigError, ConfigErrors, show
+from .layers import merge
+from .strict_yaml import parse
 
-from .error import ConfigError, show
+LARGEST = 2**22  # bytes
+KEY = re.compile(r"[A-Za-z_][\w-]*")
+COMMAND_LINE = "--config"
 
-YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-EXPONENT = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d{1,3}")  # YAML 1.1 takes 2e-3 for text
+
+def read(file) -> tuple:
+    """(content, errors) of a config file; ConfigError where it is no YAML or no mapping.
+
+    Entries that are read otherwise than they look are left out of the content, and are the errors.
+    """
+    name = os.path.relpath(file)
+    content, errors = parse(_text(file, name), name)
+    if not isinstance(content, dict) and not errors:
+        raise ConfigError((), show(content), "a mapping", name)
+    return content if isinstance(content, dict) else {}, errors
 
 
 def read_strictly(file) -> dict:
-    """The content of a config file; ConfigError where it is no YAML, no mapping, or has a key twice."""
-    name = os.path.relpath(file)
-    try:
-        with open(file, "rb") as stream:
-            text = stream.read()
-        node, content = yaml.compose(text, Loader=YAML), yaml.load(text, Loader=YAML)
-    except OSError as error:
-        raise ConfigError((), error.strerror.lower(), "a readable file", name) from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{name}:{mark.line + 1}" if mark else name
-        raise _broken((), error, where) from error
-    except (ValueError, TypeError) as error:  # a value or key that no Python object stands for
-        raise ConfigError((), f"a value that cannot be read ({error})", "YAML", name) from error
-    if not isinstance(content, dict):
-        raise ConfigError((), show(content), "a mapping", name)
-    _refuse_repeated_keys(node, (), name)
+    """The content of a config file; ConfigError where anything is wrong with it."""
+    content, errors = read(file)
+    if errors:
+        raise errors[0] if len(errors) == 1 else ConfigErrors(errors)
     return content
 
 
-def _broken(path, error, where) -> ConfigError:
-    problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-    return ConfigError(path, f"broken YAML ({problem})", "YAML", where)
+def _text(file, name) -> str:
+    try:
+        info = os.stat(file)
+        if stat.S_ISREG(info.st_mode) and info.st_size <= LARGEST:
+            with open(file, "rb") as stream:
+                data = stream.read()
+    except OSError as error:
+        raise ConfigError((), error.strerror.lower(), "a readable file", name) from error
+    except ValueError as error:  # a null byte in the name
+        raise ConfigError((), str(error), "a readable file", show(name)) from error
+    if not stat.S_ISREG(info.st_mode):
+        kind = "a directory" if stat.S_ISDIR(info.st_mode) else "no regular file"
+        raise ConfigError((), kind, "a readable file", name)
+    if info.st_size > LARGEST:
+        raise ConfigError((), f"a file of {info.st_size} bytes", f"at most {LARGEST}", name)
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        found = f"text in another encoding than UTF-8 (byte 0x{data[error.start]:02x})"
+        raise ConfigError((), found, "UTF-8", f"{name}:{data[: error.start].count(10) + 1}") from error
 
 
-def _refuse_repeated_keys(node, path, name, above=()):
-    """A key given twice is two intentions, of which YAML would keep the last; no alias may hold itself."""
-    if any(node is one for one in above):
-        line = node.start_mark.line + 1
-        raise ConfigError(path, "an alias of what it stands in", "values", f"{name}:{line}")
-    above = (*above, node)
-    if isinstance(node, yaml.MappingNode):
-        seen = set()
-        for key, value in node.value:
-            here = f"{name}:{key.start_mark.line + 1}"
-            if key.tag != "tag:yaml.org,2002:str" and key.value != "<<":
-                found = f"the key {key.value}, which YAML does not read as text"
-                raise ConfigError(path, found, "text (in quotes)", here)
-            if key.value in seen:
-                raise ConfigError((*path, key.value), "a second entry of this name", "one", here)
-            seen.add(key.value)
-            _refuse_repeated_keys(value, (*path, key.value), name, above)
-    elif isinstance(node, yaml.SequenceNode):
-        for position, value in enumerate(node.value):
-            _refuse_repeated_keys(value, (*path, position), name, above)
+def read_command_line(entries) -> tuple:
+    """(content, errors) of the values of --config, ``NAME=YAML`` each; the later over the earlier.
 
-
-def plain(value, path=(), file=None, typed=True):
-    """Equal meaning, equal value: keys sorted, 2e-3 and 0.002 one number, 3.0 and 3 one number.
-
-    ``typed`` is False for --config, whose nested values Snakemake hands over as text.
+    As the user wrote them: Snakemake's own reading takes quotes and signs of numbers away.
     """
-    if isinstance(value, dict):
-        return {key: plain(value[key], (*path, key), file, typed) for key in sorted(value)}
-    if isinstance(value, list | tuple):
-        return [plain(item, (*path, position), file, typed) for position, item in enumerate(value)]
-    if isinstance(value, str) and not typed:
+    content, errors = {}, []
+    for entry in entries or ():
+        key, equals, text = entry.partition("=")
+        if not equals or not KEY.fullmatch(key):
+            errors.append(ConfigError((), show(entry), "NAME=VALUE", COMMAND_LINE))
+            continue
         try:
-            value = yaml.safe_load(value) if value.strip() else value
-        except yaml.YAMLError as error:
-            raise _broken(path, error, file) from error
-    if isinstance(value, str) and EXPONENT.fullmatch(value):
-        value = float(value)
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ConfigError(path, value, "a finite number", file)
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+            value, wrong = parse(text, COMMAND_LINE, lines=False)
+        except ConfigError as error:
+            value, wrong = None, [error]
+        errors += [ConfigError((key, *one.path), one.found, one.allowed, one.file) for one in wrong]
+        if value is not None or not wrong:
+            content = merge(content, {key: value})
+    return content, errors
+
+
+def plain(value):
+    """Equal meaning, equal value: keys sorted, 3.0 and 3 one number."""
+    if isinstance(value, dict):
+        return {key: plain(value[key]) for key in sorted(value)}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    whole = isinstance(value, float) and value.is_integer() and abs(value) < 2**63
+    return int(value) if whole else value

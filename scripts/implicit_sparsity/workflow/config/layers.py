@@ -6,12 +6,15 @@ it away.
 """
 
 import copy
+import re
 
 from ..source import nearest
-from .error import ConfigError, show
+from .error import ConfigError, show, spell
 
 # mappings of which an entry set to false is dropped; * is every entry
 REMOVABLE = ("models", "domains", "domains.*.sources", "orders", "methods", "probes", "figures", "claims")
+
+ABSENT = object()
 
 
 def laid_over(layers) -> dict:
@@ -83,8 +86,51 @@ def with_parts(files, parts) -> list:
     layers = []
     for place, (file, content) in enumerate(files):
         layers.append((file, content))
-        layers += [(f"{file} (optional.{name})", part) for name, (at, part) in parts.items() if at == place]
+        layers += [(part_name(file, name), part) for name, (at, part) in parts.items() if at == place]
     return layers
+
+
+def without(files, name, path) -> list:
+    """``files`` less what ``name`` (a file, or an optional part of one) has at ``path``, or nearest above it.
+
+    A list goes as a whole, as its other items would be counted anew. Where there is nothing, ``files`` are as
+    they were.
+    """
+    name = re.sub(r":\d+$", "", name)
+    result = copy.deepcopy(files)
+    for file, content in result:
+        parts = content.get("optional")
+        parts = parts if isinstance(parts, dict) else {}
+        spots = {file: content, **{part_name(file, part): inside for part, inside in parts.items()}}
+        holder, last = None, spots.get(name)
+        for key in path:
+            if not isinstance(last, dict) or key not in last:
+                break
+            holder, last, place = last, last[key], key
+        if holder is not None:
+            del holder[place]
+            return result
+    return files
+
+
+def part_name(file, part) -> str:
+    """How lines call an optional part."""
+    return f"{file} (optional.{part})"
+
+
+def fault(error, layers):
+    """The error, of the place and file at fault: of a later file than that of its own place where that says
+    something at one of the places that it is ``because`` of."""
+    file = file_of(error.path, layers)
+    later = [name for name, _ in layers]
+    later = later[later.index(file) + 1 :] if file in later else []
+    for place in error.because:
+        for name, content in reversed(layers):
+            if name in later and _holds(content, place):
+                what = "" if spell(error.path) in error.found else f"{spell(error.path)} is "
+                switched = "false: " if _at(content, place) is False else ""
+                return ConfigError(place, f"{switched}{what}{error.found}", error.allowed, name)
+    return error.at(error.path, file)
 
 
 def file_of(path, layers) -> str:
@@ -98,12 +144,17 @@ def file_of(path, layers) -> str:
 
 def _holds(content, path) -> bool:
     """Whether nested content has something at path."""
+    return _at(content, path) is not ABSENT
+
+
+def _at(content, path):
+    """What nested content has at path, or ABSENT."""
     for part in path:
         if isinstance(content, dict):
             inside = part in content
         else:
             inside = isinstance(content, list) and part in range(len(content))
         if not inside:
-            return False
+            return ABSENT
         content = content[part]
-    return True
+    return content

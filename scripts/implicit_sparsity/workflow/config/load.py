@@ -1,26 +1,57 @@
-"""Config files -> the study that they make together, or one line that says what is wrong with them."""
+"""Config files -> the study that they make together, or lines that say all that is wrong with them.
+
+What is wrong is put aside and the rest is read on, so that a user sees every fault at once.
+"""
 
 import os
 
 from ..study import Study
-from . import names, options, references, variants
-from .error import ConfigError
-from .files import plain, read_strictly
-from .layers import asked_parts, file_of, laid_over, optional_parts, with_parts
+from . import names, needs, options, references, variants
+from .error import ConfigError, Errors, follows
+from .files import COMMAND_LINE, plain, read, read_command_line
+from .layers import asked_parts, fault, laid_over, optional_parts, with_parts, without
 from .schema import check_shape
 
-COMMAND_LINE = "--config"
+ROUNDS = 60  # of reading on; a round may find an error that only follows from an earlier one
 
 
-def load(files, command_line: dict, replaced=False) -> Study:
+def load(files, command_line=(), replaced=False) -> Study:
     """The study of config ``files``, the later over the earlier, with the values of --config on top.
 
-    ``replaced``: the first is read and left out. An optional part that is not asked for is laid and checked
-    all the same, and then left out.
+    ``command_line``: NAME=YAML each. ``replaced``: the first file is read and left out. An optional part that
+    is not asked for is laid and checked all the same, and then left out.
     """
-    given = [(os.path.relpath(file), read_strictly(file)) for file in dict.fromkeys(files)][replaced:]
-    given.append((COMMAND_LINE, dict(command_line)))
-    layers = [(name, plain(content, (), name, typed=name != COMMAND_LINE)) for name, content in given]
+    layers, errors = _read(files, command_line)
+    layers = [(name, plain(content)) for name, content in layers[replaced:]]
+    for _ in range(ROUNDS):
+        with Errors() as found:
+            study = _study(layers)
+        errors += [error for error in found.errors if not follows(error, errors)]
+        fewer = layers
+        for error in found.errors:
+            fewer = without(fewer, error.file, error.path)
+        if fewer is layers:  # nothing is wrong, or it cannot be put aside
+            break
+        layers = fewer
+    Errors(errors).refuse()
+    return study
+
+
+def _read(files, command_line):
+    """(layers, errors): what can be read of the files; ConfigError where one cannot be read at all."""
+    layers, errors, whole = [], [], Errors()
+    for file in dict.fromkeys(files):
+        with whole:
+            content, wrong = read(file)
+            layers.append((os.path.relpath(file), content))
+            errors += wrong
+    whole.refuse()
+    content, wrong = read_command_line(command_line)
+    return [*layers, (COMMAND_LINE, content)], errors + wrong
+
+
+def _study(layers) -> Study:
+    """The study of (file, content) laid over each other; ConfigError, with its file, for what is wrong."""
     try:
         parts = optional_parts(layers)
         everything = names.contents(layers)
@@ -34,9 +65,10 @@ def load(files, command_line: dict, replaced=False) -> Study:
             check_shape(whole | {"optional": {name: part for name, (_, part) in parts.items()}})
         study = study_of({key: whole[key] for key in whole if key not in ("optional", "with")})
         names.check_references(study.given, study.families, mentioned)
+        needs.check_needs(study.given)
         return study
     except ConfigError as error:
-        raise error.in_file(error.file or file_of(error.path, layers)) from error
+        Errors(one if one.file else fault(one, layers) for one in error.errors).refuse()
 
 
 def study_of(whole: dict) -> Study:
@@ -51,7 +83,6 @@ def study_of(whole: dict) -> Study:
     references.check_reference(config)
     options.check_probes(config)
     references.check_measurements(config)
-    references.check_needs(config)
     options.check_room(config, "figures")
     options.check_room(config, "claims")
     references.check_budgets(config)

@@ -5,7 +5,7 @@ Entries that are switched off count as given: what names one of them is passed o
 
 from .. import source
 from .error import ConfigError, refuse_unknown, show
-from .layers import REMOVABLE
+from .layers import REMOVABLE, part_name
 
 # keys of figures and claims, and the section of the config whose entries they name
 NAMING = {"method": "methods", "methods": "methods", "against": "methods", "models": "models"}
@@ -22,7 +22,7 @@ def contents(layers) -> list:
         parts = content.get("optional", {})
         result += [
             (file, content),
-            *((f"{file} (optional.{name})", part) for name, part in parts.items() if part),
+            *((part_name(file, name), part) for name, part in parts.items() if part),
         ]
     return result
 

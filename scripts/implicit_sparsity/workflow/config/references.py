@@ -6,8 +6,8 @@ Each function takes a config that fits its models, and returns nothing or raises
 import os
 
 from .. import source
-from ..tables import CORPORA, SCORES, figure_tables, made_tables
-from .error import ConfigError, refuse_unknown, show
+from ..tables import CORPORA, SCORES
+from .error import ConfigError, Errors, refuse_unknown, show
 from .options import MEASUREMENTS, probe_module, with_defaults
 
 # (the larger, the smaller) of an architecture: the first is a multiple of the second
@@ -34,12 +34,15 @@ def check_models(config):
 
 def check_orders(config):
     """Orders name domains, each once."""
+    errors = Errors()
     for name, order in config["orders"].items():
         for position, domain in enumerate(order):
             at = ("orders", name, position)
-            refuse_unknown(at, domain, config["domains"], "domain")
-            if domain in order[:position]:
-                raise ConfigError(at, f"{show(domain)} a second time", "each domain once in an order")
+            with errors:
+                refuse_unknown(at, domain, config["domains"], "domain", "domains")
+                if domain in order[:position]:
+                    raise ConfigError(at, f"{show(domain)} a second time", "each domain once in an order")
+    errors.refuse()
 
 
 def check_reference(config):
@@ -65,7 +68,7 @@ def check_budgets(config):
         words = f"integer < training.steps ({training['steps']})"
         raise ConfigError(("training", "warmup"), training["warmup"], words)
     for position, domain in enumerate(evals["generate"]):
-        refuse_unknown(("evals", "generate", position), domain, config["domains"], "domain")
+        refuse_unknown(("evals", "generate", position), domain, config["domains"], "domain", "domains")
     for key in ("documents", "choice_items", "generation_items"):
         if evals[key] > splits["eval"]:
             raise ConfigError(("evals", key), evals[key], f"integer <= splits.eval ({splits['eval']})")
@@ -117,7 +120,7 @@ def _check_unrelated(config, at, domain):
     """A domain that no order trains."""
     if not domain:
         return
-    refuse_unknown(at, domain, config["domains"], "domain")
+    refuse_unknown(at, domain, config["domains"], "domain", "domains")
     for order, domains in config["orders"].items():
         if domain in domains:
             found = f"{show(domain)}, which orders.{order} trains"
@@ -153,33 +156,15 @@ def check_sizes(config):
 
 
 def check_tables(config):
-    """Every figure's tables are made, of domains that there are; no probe has another table's name."""
+    """No probe has another table's name; figures are of domains that there are."""
     for name in config["probes"]:
         if name in (*CORPORA, *SCORES):
             words = f"any name but {', '.join((*CORPORA, *SCORES))}"
             raise ConfigError(("probes", name), "the name of another table", words)
-    made = made_tables(config)
     for name, entry in config["figures"].items():
-        for table in figure_tables(config, name):
-            if table not in made:
-                found = f"a figure of the table {table}, which is not made"
-                add = f"name {table} under probes" if table in source.available("probes") else "train methods"
-                words = f"figures of {', '.join(made)}; or {add}"
-                raise ConfigError(("figures", name), found, words)
         if entry.get("domain"):
-            refuse_unknown(("figures", name, "domain"), entry["domain"], config["domains"], "domain")
-
-
-def check_needs(config):
-    """What a probe or a measurement reads is measured."""
-    for name in config["probes"]:
-        kind = "measurement" if name in MEASUREMENTS else "probe"
-        for need in source.class_literal(probe_module(name), "NEEDS"):
-            need = need.removesuffix("_base")
-            if need in MEASUREMENTS and need not in config["probes"]:
-                found = f"a {kind} that reads {need}, which is not measured"
-                words = f"{name} beside an entry {need} under probes"
-                raise ConfigError(("probes", name), found, words)
+            at = ("figures", name, "domain")
+            refuse_unknown(at, entry["domain"], config["domains"], "domain", "domains")
 
 
 def check_hardware(config):
@@ -201,4 +186,4 @@ def check_comparisons(config, families):
     names = sorted({origin["family"] for origin in families.values()})
     if names:
         at = ("comparisons", "reference")
-        refuse_unknown(at, config["comparisons"]["reference"], names, "method")
+        refuse_unknown(at, config["comparisons"]["reference"], names, "method", "methods")

@@ -10,7 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from ..source import nearest
-from .error import ConfigError, show
+from .error import NOTHING, ConfigError, Errors, show
 from .keys import NAME_WORDS
 from .model_keys import EXPERTS, KINDS
 from .sections import Config
@@ -20,44 +20,67 @@ HEAD = """# Every key of config.yaml: its limits, and how to choose it. Made fro
 #   PYTHONPATH=scripts .venv/bin/python -m implicit_sparsity.workflow.config.schema > rules/config.schema.yaml
 # Options of methods, probes, figures, claims and loaders are read from their modules, and are not here.
 """
+UNKNOWN = "an unknown key"
 KIND_NAMES = {"object": "mapping", "array": "list", "string": "text", "boolean": "true or false"}
 BOUNDS = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
 
 
 def check_shape(content: dict):
-    """Refuse what the models do not allow; of several errors the outermost is reported."""
+    """Refuse what the models do not allow: one line of a place, and one of the keys that a mapping lacks."""
     try:
         Config.model_validate(content)
     except ValidationError as error:
         worded = [_worded(one, content) for one in error.errors(include_url=False)]
-        raise min(worded, key=lambda pair: pair[0])[1] from None
+        of_places = {one.path: one for one in worded}  # of a value that may be one or the other the last
+        outer = [
+            one
+            for one in of_places.values()
+            if not any(one.path[:n] in of_places for n in range(len(one.path)))
+        ]
+        Errors(_of_mappings(outer)).refuse()
+
+
+def _of_mappings(errors) -> list:
+    """Errors, lacking keys of a mapping as one; none of a mapping with an unknown key, which may be meant."""
+    result, lacking = [], {}
+    unknown = {error.path[:-1] for error in errors if error.found == UNKNOWN}
+    for error in errors:
+        if error.found != NOTHING:
+            result.append(error)
+        elif error.path[:-1] not in unknown:
+            lacking.setdefault(error.path[:-1], []).append(error)
+    for first, *others in lacking.values():
+        more = ", ".join(error.path[-1] for error in others)
+        words = f"{first.allowed} (nor is there {more})" if more else first.allowed
+        result.append(ConfigError(first.path, NOTHING, words))
+    return result
 
 
 def _worded(error, content):
-    """((depth, rank), ConfigError) of one error of pydantic; an unknown key comes before a missing one."""
+    """The ConfigError of one error of pydantic."""
     kind, context = error["type"], error.get("ctx", {})
     lacks = kind == "missing"
     path, value = _place(error["loc"][:-1] if lacks else error["loc"], content)
     if lacks or kind == "lacking":
         at = (*path, error["loc"][-1] if lacks else context["key"])
         part = _part(at, content)
-        return (len(path), 1), ConfigError(at, "nothing", describe(part) if part else "a value")
+        return ConfigError(at, NOTHING, describe(part) if part else "a value")
     if kind == "extra_forbidden":
         known = sorted(_part(path[:-1], content)["properties"])
         words = ", ".join(known) + nearest(path[-1], known)
-        return (len(path) - 1, 0), ConfigError(path, "an unknown key", words)
+        return ConfigError(path, UNKNOWN, words)
     if kind.startswith("union_tag") and isinstance(value, dict):
         kind = value.get("source")
         words = " | ".join(KINDS) + (nearest(kind, KINDS) if isinstance(kind, str) else "")
-        return (len(path), 1), ConfigError((*path, "source"), show(kind), words)
+        return ConfigError((*path, "source"), show(kind), words)
     if kind == "twice":
-        return (len(path), 0), ConfigError(path, f"{show(context['item'])} twice", "each value once")
+        return ConfigError(path, f"{show(context['item'])} twice", "each value once")
     if error["loc"][-1:] == ("[key]",):
-        return (len(path) - 1, 1), ConfigError(path, show(path[-1]), NAME_WORDS)
+        return ConfigError(path, show(path[-1]), NAME_WORDS)
     part = _part(path, content)
     words = context["allowed"] if kind == "words" else describe(part)
     close = nearest(value, part["enum"]) if "enum" in part and isinstance(value, str) else ""
-    return (len(path), 1), ConfigError(path, "an empty list" if value == [] else show(value), words + close)
+    return ConfigError(path, "an empty list" if value == [] else show(value), words + close)
 
 
 def _place(loc, content):

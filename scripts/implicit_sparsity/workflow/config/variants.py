@@ -36,7 +36,7 @@ def check_methods(config):
                 at = ("methods", name, "sweep", option)
                 raise ConfigError(at, "two values of one name", "values that differ in six digits")
         for position, model in enumerate(entry.get("models", ())):
-            refuse_unknown(("methods", name, "models", position), model, config["models"], "model")
+            refuse_unknown(("methods", name, "models", position), model, config["models"], "model", "models")
 
 
 def swept(family, entry) -> dict:
@@ -88,5 +88,5 @@ def those_asked_for(asked, families, at=("probed_methods",)) -> set:
         return set(families)
     known = {*families, *(origin["family"] for origin in families.values())}
     for position, name in enumerate(asked):
-        refuse_unknown((*at, position), name, known, "method")
+        refuse_unknown((*at, position), name, known, "method", "methods")
     return {name for name, origin in families.items() if {name, origin["family"]} & set(asked)}
