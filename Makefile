@@ -19,6 +19,10 @@ ifneq ($(shell [ -t 2 ] && [ "$${TERM:-dumb}" != dumb ] && echo terminal),)
 watched := --logger rich
 export TQDM_DISABLE := 1
 endif
+# The part $(1) of the config with ARGS, which may have a --config of its own: of two, Snakemake takes the last alone.
+with = $(if $(findstring --config ,$(ARGS)),$(subst --config ,--config with=$(1) ,$(ARGS)),--config with=$(1) $(ARGS))
+# After a kill the same command goes on: rules/patches.smk clears the lock of a dead run, and asks for what else is
+# --rerun-incomplete; where another run may hold the lock, one line names it and `snakemake --unlock`.
 verdicts := PYTHONPATH=scripts $(python) -m implicit_sparsity.report.verdict_summary
 run_kinds := workflow corpora compute figures archive model wheels
 
@@ -27,15 +31,15 @@ all: .venv/run.stamp ## everything in results/ that config.yaml asks for (CORES=
 	@$(verdicts)
 
 taste: .venv/run.stamp ## one figure of it, in minutes: do domains share their neurons? (make goes on from there)
-	$(snakemake) -c$(CORES) results/figures/overlap_by_layer.png --config with=taste $(watched)
+	$(snakemake) -c$(CORES) results/figures/overlap_by_layer.png $(watched) $(call with,taste)
 	@echo "Look at results/figures/overlap_by_layer.png. What it shows: README.md. Everything else: make"
 
 ladder: .venv/run.stamp ## and how overlap goes with width and routing, on small models trained here (8 minutes more)
-	$(snakemake) -c$(CORES) all --config with=ladder $(watched)
+	$(snakemake) -c$(CORES) all $(watched) $(call with,ladder)
 	@$(verdicts)
 
 comparison: .venv/run.stamp ## and every method with its controls at two or three learning rates (hours: docs/comparison.md)
-	$(snakemake) -c$(CORES) all --config with=comparison $(watched)
+	$(snakemake) -c$(CORES) all $(watched) $(call with,comparison)
 	@$(verdicts)
 
 env: .venv/run.stamp ## only the environment that the workflow runs in
@@ -56,7 +60,7 @@ bench: .venv/dev.stamp ## speed against plain PEFT and transformers, in one run
 	for benchmark in benchmarks/*.py; do PYTHONPATH=scripts $(python) "$$benchmark"; done
 
 report: .venv/run.stamp ## results/report.html of a finished run
-	$(snakemake) --report results/report.html
+	$(snakemake) --report results/report.html $(ARGS)
 
 archive: .venv/run.stamp ## the finished study as one file (config: archive; ARGS="--configfile mine.yaml" as for the run)
 	$(snakemake) -c1 archive $(ARGS)

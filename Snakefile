@@ -3,6 +3,7 @@
 What is studied is said in config.yaml, where it runs in slurm/. `snakemake -c2 all` makes every table and figure.
 """
 
+import os
 import sys
 
 from snakemake.utils import min_version
@@ -10,8 +11,11 @@ from snakemake.utils import min_version
 min_version("9.27")
 sys.path.insert(0, f"{workflow.basedir}/scripts")
 
+from implicit_sparsity.workflow import environment
 from implicit_sparsity.workflow.config.error import one_line
 from implicit_sparsity.workflow.config.load import load
+
+environment.clean(os.environ)
 
 # Before Snakemake reads config.yaml, which ends in a traceback where it is broken and prints a line where it is not.
 study = one_line(load)(

@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-NEEDED = ("Snakefile", "config.yaml", "rules", "scripts", "envs", "profiles", "slurm")
+NEEDED = ("Snakefile", "config.yaml", "rules", "scripts", "envs", "slurm")
 CASES = {
     "a wrong config": (["-n", "--config", "seeds=[-1]"], "goal 3 s"),
     "the small study": (["-n", "all"], "no goal"),

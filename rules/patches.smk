@@ -1,10 +1,14 @@
-"""Three changes to Snakemake's own classes, for which 9.27 offers no other way. It makes no files.
+"""Five changes to Snakemake's own classes, for which 9.27 offers no other way. It makes no files.
 
 tests/workflow/test_patches.py fails where one of them is not needed any more.
 """
 
+import sys
+from contextlib import contextmanager
+
 import snakemake
 from snakemake.dag import DAG
+from snakemake.persistence import PersistenceBase
 from snakemake.settings.types import RerunTrigger
 from snakemake.workflow import Workflow
 
@@ -70,7 +74,37 @@ def triggers_but_code(self):
     return chosen - {RerunTrigger.CODE} if chosen == RerunTrigger.all() else chosen
 
 
+@contextmanager
+def lock(self):
+    """Snakemake's lock of the folder; one that a dead run left is taken away, instead of `LockException` and no way out.
+
+    Between a dry run and an execution a Snakefile cannot tell, so it cannot do this when it is read.
+    """
+    from implicit_sparsity.errors import InputError
+    from implicit_sparsity.workflow import interrupted
+
+    if self.locked:
+        try:
+            print(interrupted.of_dead_run(), file=sys.stderr)
+        except InputError as error:
+            raise SystemExit(f"error: {error}") from None
+        self.cleanup_locks()
+        (self.path / "locks").mkdir(exist_ok=True)
+    with lock.original(self):
+        interrupted.note(self.dag.workflow.executor_plugin.common_settings.local_exec)
+        yield
+
+
+async def rerun_incomplete(self):
+    """DAG.check_incomplete, as with --rerun-incomplete, which no profile says here (see above): a job that a kill cut
+    short runs again. What it was writing has another name until it is whole."""
+    if not self.ignore_incomplete:
+        self.forcefiles.update(await self.incomplete_files())
+
+
 Workflow.rerun_triggers = property(triggers_but_code)
+DAG.check_incomplete = rerun_incomplete
 if not hasattr(DAG.bfs, "original"):  # one process may read this file twice
     DAG.bfs = look_behind_ancient(DAG.bfs)
     group_is_ready.original, DAG._ready = DAG._ready, group_is_ready
+    lock.original, PersistenceBase.lock = PersistenceBase.lock, lock

@@ -1,33 +1,28 @@
-"""Jobs and what they wait for, read from the text of a dry run."""
+"""Jobs and what they wait for."""
 
-import pytest
-
-from implicit_sparsity.errors import InputError
 from implicit_sparsity.planning import jobs
 from implicit_sparsity.planning.costs import Job
+from implicit_sparsity.provenance import planned_jobs
 
-PLAN = """\
-Building DAG of jobs...
-rule train_adapter:
-    input: results/models/nano, results/tokens/code
-    output: results/adapters/nano/lora.forward.seed0.stage1
-    jobid: 3
-    wildcards: model=nano, method=lora, order=forward, seed=0, stage=1
-
-localrule tokenize_domain:
-    output: results/tokens/code
-    jobid: 1
-
-"""
+PLAN = [
+    planned_jobs.Job(
+        3,
+        "train_adapter",
+        {"model": "nano", "method": "lora", "order": "forward", "seed": "0", "stage": "1"},
+        "",
+        {
+            "input": ["results/models/nano", "results/tokens/code"],
+            "output": ["results/adapters/nano/lora.forward.seed0.stage1"],
+        },
+    ),
+    planned_jobs.Job(1, "tokenize_domain", {}, "", {"input": [], "output": ["results/tokens/code"]}),
+]
 
 
 def test_a_job_waits_for_those_that_make_its_inputs():
-    wildcards = {"model": "nano", "method": "lora", "order": "forward", "seed": "0", "stage": "1"}
-    trained, tokens = jobs.parse(PLAN)
-    assert trained == Job(3, "train_adapter", wildcards, (1,)), "the model's folder was there before"
+    trained, tokens = jobs.linked(PLAN)
+    assert trained == Job(3, "train_adapter", PLAN[0].wildcards, (1,)), "the model's folder was there before"
     assert tokens == Job(1, "tokenize_domain", {}) and trained.run == ("lora", 1)
-    with pytest.raises(InputError, match="rule tokenize_domain has no jobid"):
-        jobs.parse(PLAN.replace("    jobid: 1\n", ""))
 
 
 def test_the_reference_set_is_planned_where_a_measurement_needs_it():

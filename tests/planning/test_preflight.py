@@ -10,6 +10,7 @@ import studies
 from test_shapes import QWEN_27B
 
 from implicit_sparsity.planning import jobs
+from implicit_sparsity.provenance import planned_jobs
 
 ROOT = Path(__file__).parents[2]
 SMALL = """
@@ -62,9 +63,13 @@ def overlay(study):
     (study / "small.yaml").write_text(SMALL)
 
 
+def asked(study, *arguments):
+    files = ("tests/nano.yaml", "small.yaml")
+    return jobs.linked(planned_jobs.ask("all", *arguments, "--configfile", *files, folder=study))
+
+
 def planned(study):
-    done = snakemake(study, "-n", "all")
-    return {job.kind for job in jobs.parse(done.stdout + done.stderr)} - {"all"}
+    return {job.kind for job in asked(study)}
 
 
 def test_every_model_has_a_plan(study):
@@ -103,7 +108,7 @@ def test_other_changes_are_not_forgotten_beside_a_new_price(study, overlay):
 
 
 def test_gpu_jobs_wait_for_the_preflight(study):
-    result = jobs.parse(snakemake(study, "-n", "all", "--forceall").stdout)
+    result = asked(study, "--forceall")
     first = next(job.number for job in result if job.rule == "preflight")
     waiting = {job.kind for job in result if first in job.after}
     assert waiting == {"train_adapter", "activations", "evaluate_checkpoint"}

@@ -1,37 +1,23 @@
-"""The jobs of a workflow and what each waits for, from the plan that `snakemake --dry-run` prints."""
+"""The jobs of a workflow that the plan counts, and what each waits for."""
 
-import re
-
-from implicit_sparsity.errors import InputError
+from implicit_sparsity.provenance import planned_jobs
 from implicit_sparsity.workflow import measures, source
 
 from .costs import Job
 
-BLOCK = re.compile(r"^(?:local)?(?:rule|checkpoint) (\w+):$", re.M)
-FIELD = re.compile(r"^    (input|output|jobid|wildcards): (.*)$", re.M)
 
-
-def parse(text: str) -> list[Job]:
-    """Jobs of a dry run's output. A job waits for those whose outputs it reads; files that no job makes were
-    there before."""
-    parts = BLOCK.split(text)[1:]
-    blocks = []
-    for rule, body in zip(parts[::2], parts[1::2], strict=True):
-        fields = dict(FIELD.findall(body.split("\n\n", 1)[0]))
-        if "jobid" not in fields:
-            raise InputError(f"the dry run's rule {rule} has no jobid: another Snakemake than 9.27?")
-        pairs = [pair.split("=", 1) for pair in fields.get("wildcards", "").split(", ") if "=" in pair]
-        files = {key: fields.get(key, "").split(", ") for key in ("input", "output")}
-        blocks.append((int(fields["jobid"]), rule, dict(pairs), files))
-    maker = {file: number for number, _, _, files in blocks for file in files["output"] if file}
+def linked(jobs: list[planned_jobs.Job]) -> list[Job]:
+    """Jobs of a dry run. A job waits for those whose outputs it reads; files that no job makes were there
+    before."""
+    maker = {file: job.number for job in jobs for file in job.files["output"]}
     return [
         Job(
-            number,
-            rule,
-            wildcards,
-            tuple(sorted({maker[f] for f in files["input"] if f in maker} - {number})),
+            job.number,
+            job.rule,
+            job.wildcards,
+            tuple(sorted({maker[file] for file in job.files["input"] if file in maker} - {job.number})),
         )
-        for number, rule, wildcards, files in blocks
+        for job in jobs
     ]
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.provenance import identity, record
 
-from . import output_cache
+from . import environment, output_cache
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,8 @@ KERNELS = ("transformers.integrations.hub_kernels", "is falling back to its refe
 def run(function, snakemake):
     """Call ``function`` with the rule's values; return on success, raise SystemExit otherwise."""
     gc.set_threshold(50_000, 20, 20)  # imports make millions of objects: a seventh of their time was this
-    _environment(snakemake)
+    # before torch or transformers are imported by the function
+    environment.of_job(os.environ, snakemake.threads, online=snakemake.params.get("online", False))
     logfile = _log_to(snakemake)
     signal.signal(signal.SIGTERM, _leave)
     started = time.monotonic()
@@ -108,14 +109,6 @@ def arguments(function, snakemake) -> dict:
         rest = [name for name, _ in snakemake.input.items() if name in given and name not in result]
         result |= {name: [given[name]] if isinstance(given[name], str) else given[name] for name in rest}
     return result
-
-
-def _environment(snakemake):
-    """What has to be set before torch or transformers are imported by the function."""
-    os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(snakemake.threads)
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    if not snakemake.params.get("online", False):
-        os.environ["HF_HUB_OFFLINE"] = "1"
 
 
 def _log_to(snakemake) -> str | None:

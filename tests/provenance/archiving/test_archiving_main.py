@@ -4,23 +4,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 from planted_archive import FILES, whole
 
-from implicit_sparsity.errors import InputError
 from implicit_sparsity.provenance.archiving import __main__ as command
 from implicit_sparsity.provenance.archiving import readiness
 
 SCRIPTS = Path(readiness.__file__).parents[3]
 RUN = {"configfiles": ["mine.yaml"], "config": {"seeds": [0, 1]}}
-LEFT = """\
-rule train_adapter:
-    output: results/adapters/nano/lora
-    wildcards: model=nano, method=lora
-
-rule all:
-    input: results/adapters/nano/lora
-"""
 
 
 def metadata(**changed):
@@ -43,8 +33,9 @@ def test_the_summary_ends_in_a_command_for_a_shell():
     assert command.summary("a folder", metadata()) == [
         "restored 3 files, 50 bytes, into a folder: every checksum right",
         f"code: commit {'c' * 40}",
-        "to ask what a change would run: "
-        "cd 'a folder' && snakemake -n all --configfile mine.yaml --config 'seeds=[0, 1]'",
+        "nothing of it was run. The next command runs the archive's Snakefile: read that first, if it is "
+        "not yours. It should say that nothing is to be done:",
+        "    cd 'a folder' && snakemake -n all --configfile mine.yaml --config 'seeds=[0, 1]'",
     ]
 
 
@@ -57,29 +48,26 @@ def test_the_summary_counts_changes_and_what_was_left_out():
     ]
 
 
-def run(monkeypatch, capsys, *arguments):
-    monkeypatch.setattr(sys, "argv", ["restore", *map(str, arguments)])
-    status = command.main()
-    return status, *capsys.readouterr()
-
-
-def test_a_study_with_nothing_left_to_do_is_restored(tmp_path, monkeypatch, capsys):
-    asked = []
-    monkeypatch.setattr(readiness, "dry_run", lambda *given, **named: asked.append((given, named)) or "")
-    archive = whole(tmp_path / "a.tar", run=RUN)
-    status, printed, errors = run(monkeypatch, capsys, archive, tmp_path / "into")
-    assert (status, errors) == (0, "") and printed.endswith("\nsnakemake: nothing to be done\n")
-    assert (tmp_path / "into" / "Snakefile").read_bytes() == FILES["Snakefile"]
-    assert asked == [((RUN,), {"folder": tmp_path / "into"})]
-
-
-def test_a_study_that_would_run_again_is_told_by_the_names_of_its_jobs(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(readiness, "dry_run", lambda *_, **__: LEFT)
-    message = "f: Snakemake would run 1 jobs, train_adapter nano lora among them"
-    with pytest.raises(InputError, match=f"^{message}$"):
-        command.question("f", RUN)
-    status, _, errors = run(monkeypatch, capsys, whole(tmp_path / "a.tar"), tmp_path / "into")
-    assert status == 1 and errors == f"error: {message.replace('f:', str(tmp_path / 'into') + ':', 1)}\n"
+def test_nothing_of_the_archive_is_run(tmp_path):
+    """Its Snakefile writes a file as soon as it is read, and so do a Makefile and modules of usual names."""
+    code = f"open({str(tmp_path / 'ran')!r}, 'w')\nrule all:\n    input: []\n".encode()
+    names = (
+        "Snakefile",
+        "Makefile",
+        "sitecustomize.py",
+        "scripts/sitecustomize.py",
+        "json.py",
+        "snakemake.py",
+    )
+    archive = whole(tmp_path / "a.tar", FILES | dict.fromkeys(names, code))
+    words = [sys.executable, "-m", "implicit_sparsity.provenance.archiving", str(archive), "into"]
+    done = subprocess.run(
+        words, cwd=tmp_path, env={"PYTHONPATH": str(SCRIPTS)}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "into/Snakefile").read_bytes() == code and not (tmp_path / "ran").exists()
+    assert "nothing of it was run. The next command runs the archive's Snakefile" in done.stdout
+    assert done.stdout.endswith("cd into && snakemake -n all\n")
 
 
 def test_the_command_that_is_recommended_is_understood(tmp_path):
@@ -87,6 +75,6 @@ def test_the_command_that_is_recommended_is_understood(tmp_path):
     (tmp_path / "Snakefile").write_text("rule all:\n    input: 'mine.yaml'\n")
     (tmp_path / "mine.yaml").write_text("x: 1\n")
     *_, last = command.summary(tmp_path, metadata())
-    line = last.partition(": ")[2].replace("snakemake", f"{sys.executable} -m snakemake", 1)
+    line = last.replace("snakemake", f"{sys.executable} -m snakemake", 1)
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True)
     assert done.returncode == 0 and "Nothing to be done" in done.stdout + done.stderr, done.stderr

@@ -9,8 +9,8 @@ import yaml
 from provenance.planted_checkout import FILES, checkout
 
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.provenance import formats
-from implicit_sparsity.provenance.archiving import assembling, readiness
+from implicit_sparsity.provenance import formats, planned_jobs
+from implicit_sparsity.provenance.archiving import assembling
 from implicit_sparsity.provenance.archiving.layout import (
     CRATE,
     LAID,
@@ -41,7 +41,8 @@ def root(tmp_path):
 
 def assemble(root):
     files = {"input": [], "output": [TABLE], "log": [], "benchmark": []}
-    return assembling.assemble(root, [readiness.Job("table", [], "", files)], RUN, OPTIONS, {"seeds": [0]})
+    jobs = [planned_jobs.Job(1, "table", {}, "", files)]
+    return assembling.assemble(root, jobs, RUN, OPTIONS, {"seeds": [0]})
 
 
 def content(source) -> bytes:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,8 @@ from planted_archive import whole
 from provenance.planted_checkout import checkout
 
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.provenance import formats, identity
-from implicit_sparsity.provenance.archiving import contents, readiness, restoring
+from implicit_sparsity.provenance import formats, identity, planned_jobs
+from implicit_sparsity.provenance.archiving import contents, restoring
 from implicit_sparsity.provenance.archiving.layout import PATCH
 
 
@@ -70,10 +71,10 @@ def study(repository):
         note.write_text("{}")
     (repository / "results/leftover.csv").write_text("of no job")
     kinds = {"log": [], "benchmark": []}
-    first = readiness.Job(
-        "prepare_model", [], "", {"input": ["data/own.jsonl"], "output": outputs[:1], **kinds}
-    )
-    second = readiness.Job("measure", [], "", {"input": outputs[:1], "output": outputs[1:], **kinds})
+    files = {"input": ["data/own.jsonl"], "output": outputs[:1], **kinds}
+    first = planned_jobs.Job(1, "prepare_model", {}, "", files)
+    files = {"input": outputs[:1], "output": outputs[1:], **kinds}
+    second = planned_jobs.Job(2, "measure", {}, "", files)
     return repository, [first, second]
 
 
@@ -97,6 +98,17 @@ def test_artifacts_are_taken_whole_or_left_out_whole(study):
         "left_out/results/activations/a.zarr/zarr.json",
     }
     assert formats.snakemake_note("results/models/nano") in none.files
+
+
+def test_an_earlier_archive_under_another_name_is_left_out(study):
+    """And no other tar: that may be the user's data."""
+    root, jobs = study
+    whole(root / "earlier.tgz")
+    with tarfile.open(root / "data.tar", "w") as tar:
+        tar.add(root / "data/own.jsonl", "own.jsonl")
+    (root / "broken.tar").write_text("no archive")
+    names = contents.gather(root, jobs, RUN, {"weights": True, "activations": True}).files
+    assert "earlier.tgz" not in names and {"data.tar", "broken.tar"} <= set(names)
 
 
 @pytest.mark.parametrize("path", ["/data/own.jsonl", "../own.jsonl"])

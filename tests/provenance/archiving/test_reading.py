@@ -93,7 +93,7 @@ def test_manifest_comes_first_and_archive_json_second(tmp_path):
     [
         ({"bytes": 10}, "holds more than"),
         ({"bytes": 10**12}, "would unpack to"),
-        ({"bytes": "many"}, "does not say what it must"),
+        ({"bytes": "many"}, "no bytes that is a count"),
         ({"files": 3_000}, "counts other files"),
         ({"format": 2}, "of format 2"),
     ],

@@ -7,6 +7,7 @@
     crate.py      the Workflow Run RO-Crate
     assembling.py all of it, with the checksum of each file
     packing.py    a tar whose bytes depend on its content alone
+    validating.py what an archive may say of itself
     reading.py    a tar by anybody, read whole and believed in nothing; writes nothing
     restoring.py  the same, written into a new folder
 

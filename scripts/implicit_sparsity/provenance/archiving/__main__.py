@@ -1,13 +1,12 @@
-"""Restore an archive and ask Snakemake about it: ``python -m implicit_sparsity.provenance.archiving ARCHIVE
-[FOLDER]``.
+"""Restore an archive: ``python -m implicit_sparsity.provenance.archiving ARCHIVE [FOLDER]``.
 
-One line on stderr and status 1 where the archive is refused; needs Snakemake for the last question only.
+One line on stderr and status 1 where the archive is refused. Nothing that came out of it is run: an archive's
+Snakefile is a program of whoever made it.
 """
 
 import argparse
 import shlex
 import sys
-from importlib.util import find_spec
 
 from implicit_sparsity.errors import InputError
 
@@ -22,8 +21,6 @@ def main() -> int:
     try:
         folder, metadata = restoring.restore(given.archive, given.folder or None)
         print("\n".join(summary(folder, metadata)), flush=True)
-        if find_spec("snakemake"):
-            print(question(folder, metadata["run"]))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -46,16 +43,12 @@ def summary(folder, metadata: dict) -> list[str]:
         else []
     )
     command = shlex.join(["snakemake", "-n", "all", *readiness.arguments(metadata["run"])])
-    return [*lines, f"to ask what a change would run: cd {shlex.quote(str(folder))} && {command}"]
-
-
-def question(folder, run: dict) -> str:
-    """Snakemake's word on the restored study; InputError where it would run anything."""
-    left = readiness.jobs(readiness.dry_run(run, folder=folder))
-    if left:
-        named = ", ".join(" ".join([job.rule, *job.wildcards]) for job in left[: readiness.NAMED])
-        raise InputError(f"Snakemake would run {len(left)} jobs, {named} among them", path=folder)
-    return "snakemake: nothing to be done"
+    return [
+        *lines,
+        "nothing of it was run. The next command runs the archive's Snakefile: read that first, if it is "
+        "not yours. It should say that nothing is to be done:",
+        f"    cd {shlex.quote(str(folder))} && {command}",
+    ]
 
 
 if __name__ == "__main__":

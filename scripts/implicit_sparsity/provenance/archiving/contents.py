@@ -14,7 +14,8 @@ from implicit_sparsity.errors import InputError
 from implicit_sparsity.provenance import formats, identity, record
 from implicit_sparsity.storage.files import read_json, sha256
 
-from .layout import CONFIGS, LEFT_OUT, MADE_HERE, MANIFEST, METADATA, PATCH
+from . import reading
+from .layout import CONFIGS, ENDINGS, LEFT_OUT, MADE_HERE, MANIFEST, METADATA, PATCH
 
 WEIGHTS = ("results/models/", "results/adapters/")
 RECORD = 2**20  # a JSON file of something left out is kept up to this size
@@ -33,9 +34,8 @@ class Contents:
 def gather(root: Path, jobs: list, run: dict, options: dict) -> Contents:
     """``run``: configfiles and config; ``options``: weights and activations, whether to take them."""
     result = Contents(code=code(root))
-    own = options.get("path", "")  # an earlier archive that git does not ignore
-    result.code["listed"] = [name for name in result.code["listed"] if name != own]
-    result.files |= {name: root / name for name in result.code.pop("listed")}
+    listed = result.code.pop("listed")
+    result.files |= {name: root / name for name in listed if not _is_earlier_archive(root / name)}
     outputs = sorted({path for job in jobs for path in job.files["output"]})
     given = {path for job in jobs for path in job.files["input"]} - set(outputs)
     for path in sorted(given):
@@ -58,6 +58,11 @@ def gather(root: Path, jobs: list, run: dict, options: dict) -> Contents:
     if missing:
         raise InputError(f"is missing ({len(missing)} files are)", path=missing[0])
     return result
+
+
+def _is_earlier_archive(path: Path) -> bool:
+    """Whether this is an archive that git does not ignore, under whatever name it was made."""
+    return path.name.endswith(ENDINGS) and reading.is_archive(path)
 
 
 def inside(path: str) -> None:

@@ -11,3 +11,4 @@ LEFT_OUT = "left_out"  # records of the artifacts that were not taken along
 CONFIGS = "configs"  # config files that lay outside the study's folder
 MADE_HERE = (MANIFEST, METADATA, CRATE, LAID, LICENCES, PATCH)
 FORMAT = 1
+ENDINGS = (".tar.gz", ".tgz", ".tar")

@@ -9,6 +9,7 @@ early or goes on.
 import gzip
 import hashlib
 import json
+import re
 import tarfile
 import zlib
 from contextlib import contextmanager
@@ -17,13 +18,15 @@ from pathlib import Path
 
 from implicit_sparsity.errors import InputError
 
-from .layout import FORMAT, MANIFEST, METADATA, TOP
+from . import validating
+from .layout import MANIFEST, METADATA, TOP
 
 HEAD = 64 * 2**20  # of the manifest, and of archive.json
 EXTENDED = 64 * 2**10  # of the header of a long name
+DIGEST = re.compile(r"[0-9a-f]{64}")
 RATIO, SPARE = 200, 16 * 2**20  # what a size is believed to unpack to
 BLOCK = 2**20
-BROKEN = (tarfile.TarError, EOFError, zlib.error, OSError, UnicodeError, ValueError, OverflowError)
+BROKEN = (tarfile.TarError, EOFError, zlib.error, OSError, ValueError, OverflowError, RecursionError)
 
 
 @dataclass
@@ -39,6 +42,16 @@ def survey(archive) -> Survey:
         for _ in walk.content():
             pass
     return Survey(walk.metadata, walk.sums, walk.seen)
+
+
+def is_archive(path) -> bool:
+    """Whether a file is an archive of a study, by its beginning."""
+    try:
+        with tarfile.open(path) as tar:
+            first = tar.next()
+    except BROKEN:
+        return False
+    return first is not None and first.name == TOP + MANIFEST
 
 
 class Walk:
@@ -60,7 +73,8 @@ class Walk:
             stream.drain()
         files = {name for name, is_folder in self.names.items() if not is_folder}
         if missing := sorted(set(self.sums or ()) - files):
-            raise self.refuse(f"lacks {len(missing)} files that its manifest names, {missing[0]} among them")
+            shown = ascii(missing[0])[:120]
+            raise self.refuse(f"lacks {len(missing)} files that its manifest names, {shown} among them")
         if self.sums is None or not self.metadata:
             raise self.refuse("is no archive of a study: it has no manifest or no archive.json")
 
@@ -128,7 +142,7 @@ class Walk:
         """Take in what the first two members say."""
         if self.name == MANIFEST:
             lines = [line.split("  ", 1) for line in self.retained.decode().splitlines()]
-            if not all(len(line) == 2 and len(line[0]) == 64 for line in lines):
+            if not all(len(line) == 2 and DIGEST.fullmatch(line[0]) for line in lines):
                 raise self.refuse("has a manifest that is none")
             self.sums = {name: total for total, name in lines}
             if METADATA not in self.sums or len(self.sums) != len(lines):
@@ -137,15 +151,8 @@ class Walk:
             self.metadata = self._metadata(json.loads(self.retained))
 
     def _metadata(self, content) -> dict:
-        kinds = {"format": int, "files": int, "bytes": int, "code": dict, "run": dict, "left_out": list}
-        if not isinstance(content, dict) or not all(
-            isinstance(content.get(key), kind) for key, kind in kinds.items()
-        ):
-            raise self.refuse("has an archive.json that does not say what it must")
-        if content["format"] != FORMAT:
-            raise self.refuse(f"is of format {content['format']}, this code reads {FORMAT}")
-        if content["files"] != len(self.sums) - 1:
-            raise self.refuse("counts other files in archive.json than in its manifest")
+        if reason := validating.wrong(content, self.sums):
+            raise self.refuse(f"has an archive.json that {reason}")
         if content["bytes"] > self.limit:
             raise self.refuse(
                 f"would unpack to {content['bytes']} bytes, more than a file of its size can be trusted with"

@@ -7,8 +7,7 @@ from pathlib import Path
 from implicit_sparsity.errors import InputError
 
 from . import reading
-
-ENDINGS = (".tar.gz", ".tgz", ".tar")
+from .layout import ENDINGS
 
 
 def folder_for(archive, into=None) -> Path:
