@@ -26,7 +26,7 @@ with = $(if $(findstring --config ,$(ARGS)),$(subst --config ,--config with=$(1)
 verdicts := PYTHONPATH=scripts $(python) -m implicit_sparsity.report.verdict_summary
 run_kinds := workflow corpora compute figures archive model wheels
 
-all: .venv/run.stamp ## everything in results/ that config.yaml asks for (CORES=2; ARGS="--configfile mine.yaml")
+all: .venv/run.stamp ## everything in results/ that config.yaml asks for (CORES=2; ARGS="--configfile mine.yaml"); after a kill, again
 	$(snakemake) -c$(CORES) all $(watched) $(ARGS)
 	@$(verdicts)
 
@@ -90,6 +90,7 @@ clean-results: ## everything in results/, after CONFIRM=yes
 	rm -rf .snakemake
 
 help: ## this list
+	@echo 'ARGS="..." goes to snakemake: all, taste, ladder, comparison, report, archive, export'
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' Makefile
 
 # The kinds are installed one stamp after the other, also under `make -j`: two pips must not write one .venv.

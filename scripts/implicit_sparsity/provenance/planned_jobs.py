@@ -2,23 +2,21 @@
 
 Snakemake hands every job of a dry run to logger plugins as an event with its rule, wildcards and lists of
 files (snakemake-interface-logger-plugins). What it prints is for people: a file called "a, b.jsonl" is two
-there. ``ask`` runs this module in a process of its own, where it is such a plugin and writes a line of JSON
-for each job.
+there. ``ask`` runs Snakemake in a process of its own, with such a plugin (``job_events``).
 """
 
 import json
-import logging
 import os
 import subprocess
 import sys
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from implicit_sparsity.errors import InputError
 
-PLACE = "IMPLICIT_SPARSITY_PLANNED_JOBS"  # the file that the plugin writes
-FILES = ("input", "output", "log")
+PLACE = "IMPLICIT_SPARSITY_PLANNED_JOBS"  # names the file that the plugin writes
+PLUGIN = "implicit_sparsity.provenance.job_events"
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,7 @@ def ask(*arguments: str, folder=None) -> list[Job]:
     with tempfile.TemporaryDirectory() as place:
         written = Path(place) / "jobs"
         written.touch()
-        command = [sys.executable, "-m", __name__, *arguments, "--dry-run", "--logger", "jobs"]
+        command = [sys.executable, "-m", PLUGIN, *arguments, "--dry-run", "--logger", "jobs"]
         environment = os.environ | {"PYTHONPATH": path, PLACE: str(written)}
         done = subprocess.run(
             command,
@@ -62,48 +60,3 @@ def ask(*arguments: str, folder=None) -> list[Job]:
             f"Snakemake cannot plan the study: {' '.join((reported or ['no word'])[-1].split())}"
         )
     return [Job(**line) for line in lines if line["files"]["output"]]
-
-
-def _job(event) -> Job:
-    """Of Snakemake's event JOB_INFO."""
-    files = {kind: list(getattr(event, kind)) for kind in FILES}
-    files["benchmark"] = [event.benchmark] if event.benchmark else []
-    return Job(event.jobid, event.rule_name, dict(event.wildcards), event.reason, files)
-
-
-def plugin():
-    """The logger plugin's class; it needs Snakemake, which reading jobs does not."""
-    from snakemake_interface_logger_plugins.base import LogHandlerBase
-    from snakemake_interface_logger_plugins.common import LogEvent
-
-    class LogHandler(LogHandlerBase):
-        """Appends jobs and errors to the file ``PLACE``, a line of JSON each."""
-
-        writes_to_stream = writes_to_file = has_filter = has_formatter = needs_rulegraph = False
-
-        def emit(self, record: logging.LogRecord) -> None:
-            event = getattr(record, "event", None)
-            if event == LogEvent.JOB_INFO:
-                line = asdict(_job(record))
-            elif event == LogEvent.ERROR:
-                line = {"error": record.getMessage()}
-            else:
-                return
-            with open(os.environ[PLACE], "a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
-
-    return LogHandler
-
-
-def main() -> None:
-    from snakemake import cli
-    from snakemake_interface_logger_plugins.registry import LoggerPluginRegistry
-
-    module = sys.modules[__name__]
-    module.LogHandler = plugin()
-    LoggerPluginRegistry().register_plugin("snakemake_logger_plugin_jobs", module)
-    sys.exit(cli.main(sys.argv[1:]))
-
-
-if __name__ == "__main__":
-    main()
