@@ -29,7 +29,7 @@ def measure_control(stores, model, tokens, base, domains, control, options, name
     encoder = Encoder(Path(model) / "tokenizer.json", shape)
     template = encoder.before, encoder.between, encoder.after
     halves = {(d, half): shards[d].split(f"probe_{half}") for d in domains for half in ("a", "b")}
-    taken = controls.budgets(control, halves, template, index["special_ids"], options)
+    taken = controls.budgets(control, halves, template, index["special_ids"], options, encoder.bos)
     for domain, path in zip(domains, stores, strict=True):
         result = []
         for half in ("a", "b"):

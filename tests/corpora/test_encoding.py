@@ -124,7 +124,7 @@ def test_stop_tokens_that_are_partly_cut_off(model):
 
 def test_special_ids_are_those_of_the_tokenizer_whatever_the_template(model):
     encoder = Encoder(model / "tokenizer.json", Options({}, max_length=8))
-    assert encoder.special_ids() == [0, 1, 2, 3] and encoder.before == encoder.after == []
+    assert encoder.tokenizer.control == [0, 1, 2, 3] and encoder.before == encoder.after == []
 
 
 def test_a_template_may_fill_all_but_the_completion(model):

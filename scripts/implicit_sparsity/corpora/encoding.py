@@ -1,8 +1,9 @@
 """Document text -> token ids, with the ``tokenizers`` library alone.
 
-Special tokens are recognised in the template's literal parts and nowhere else: "<|im_end|>" inside a document
+Control tokens are recognised in the template's literal parts and nowhere else: "<|im_end|>" inside a document
 is encoded as the characters it consists of, so no text can end its own turn. The parts are encoded one by
-one, so a completion has the same ids whatever its prompt, and the prompt mask is exact.
+one, so a completion has the same ids whatever its prompt, and the prompt mask is exact. No blank is put
+between them; a sentencepiece tokenizer's goes before the first alone.
 """
 
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from implicit_sparsity.errors import InputError
 
-from . import model_limits
+from . import model_limits, tokenizer
 
 
 @dataclass(frozen=True)
@@ -42,22 +43,18 @@ class Options:
 
 
 class Encoder:
-    """A tokenizer without truncation, padding or post-processing, and the template's ids."""
+    """A tokenizer in a known state, and the template's ids. ``before`` begins with ``bos``, what the tokenizer
+    itself puts before a text, whether or not the template has it."""
 
     def __init__(self, path: Path, options: Options):
-        from tokenizers import Tokenizer
-
-        try:
-            self.tokenizer = Tokenizer.from_file(str(path))
-        except Exception as error:  # the library raises bare Exception
-            raise InputError(f"is not a tokenizer: {error}", path) from None
-        self.tokenizer.no_truncation()
-        self.tokenizer.no_padding()
         self.options, self._limits = options, model_limits.of_model(Path(path).parent)
         self._limits.check_length(options.max_length)
-        self.before, self.between, self.after = (
-            self._literal(options.template.get(part, "")) for part in ("before", "between", "after")
-        )
+        self.tokenizer = tokenizer.load(path, options.template)
+        begin, between, end = (options.template.get(part, "") for part in ("before", "between", "after"))
+        before, bos = self.tokenizer.encode_template(begin, opening=True), self.tokenizer.bos
+        self.bos, self.before = bos, before if before[: len(bos)] == bos else bos + before
+        self.between, self.after = map(self.tokenizer.encode_template, (between, end))
+        self._prompt_opens, self._completion_opens = not begin, not begin + between
         for part in ("before", "between", "after"):
             self._limits.check_ids(
                 getattr(self, part), repr(options.template.get(part)), f"tokens.template.{part}"
@@ -66,21 +63,32 @@ class Encoder:
         if room < 0:
             raise InputError(f"template leaves no room in max_length {options.max_length}", key="template")
 
-    def _literal(self, text: str) -> list[int]:
-        self.tokenizer.encode_special_tokens = False  # recognise them
-        return self.tokenizer.encode(text, add_special_tokens=False).ids if text else []
-
-    def texts(self, texts: list[str]) -> list[list[int]]:
-        """Ids of document text; special tokens in it are encoded as ordinary characters."""
-        self.tokenizer.encode_special_tokens = True
-        result = [encoded.ids for encoded in self.tokenizer.encode_batch(texts, add_special_tokens=False)]
-        for text, ids in zip(texts, result, strict=True):
-            self._limits.check_ids(ids, f"the text that begins with {text[:30]!r}")
+    def encode(self, records: list[dict]) -> list[tuple]:
+        """(ids of the prompt, of the completion, of each choice, whether the ids are the whole texts)."""
+        choices = [record.get("choices", ()) for record in records]
+        opens = [self._completion_opens and not record["prompt"] for record in records]
+        flat = [(text, begins) for texts, begins in zip(choices, opens) for text in texts]
+        prompts = self._texts([(record["prompt"], self._prompt_opens) for record in records])
+        completions = self._texts([(record["completion"], begins) for record, begins in zip(records, opens)])
+        options = iter(self._texts(flat))
+        result = []
+        for prompt, completion, texts in zip(prompts, completions, choices, strict=True):
+            here = [next(options) for _ in texts]
+            exact = all(one for _, one in (prompt, completion, *here))
+            result.append((prompt[0], completion[0], [ids for ids, _ in here], exact))
         return result
 
-    def special_ids(self) -> list[int]:
-        added = self.tokenizer.get_added_tokens_decoder()
-        return sorted(number for number, token in added.items() if token.special)
+    def is_ended_by(self, completion: str) -> bool:
+        """Whether the template's end, where it has no control token, stands in a document's own text."""
+        end = self.options.template.get("after", "")
+        return bool(end) and end in completion and set(self.tokenizer.control).isdisjoint(self.after)
+
+    def _texts(self, texts: list[tuple]) -> list[tuple]:
+        """Of (text, whether it begins its document): (ids, whether they are the whole text)."""
+        result = self.tokenizer.encode(texts)
+        for (text, _), ids in zip(texts, result, strict=True):
+            self._limits.check_ids(ids, f"the text that begins with {text[:30]!r}")
+        return [(ids, self.tokenizer.is_exact(*text, ids)) for text, ids in zip(texts, result, strict=True)]
 
     def fit(self, prompt: list[int], completion: list[int], choices: list[list[int]]):
         """(context ids, completion ids, how many of these are stop tokens, choices, what was cut).

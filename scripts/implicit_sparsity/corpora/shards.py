@@ -29,6 +29,9 @@ def tokenize(tokens, model, splits, options: dict) -> dict:
     if not path.is_file():
         raise InputError("the model's folder has no tokenizer.json", path)
     encoder = Encoder(path, chosen)
+    if encoder.bos:
+        words = " ".join(map(encoder.tokenizer.name, encoder.bos))
+        log.info("%s stands before every document, as the model's own tokenizer puts it", words)
     known = read_json(model / "manifest.json") if (model / "manifest.json").is_file() else {}
     index = {
         "tokenizer": {
@@ -41,8 +44,10 @@ def tokenize(tokens, model, splits, options: dict) -> dict:
         "min_completion": chosen.min_completion,
         "on_long": chosen.on_long,
         "dtype": "uint32",
-        "vocab_size": encoder.tokenizer.get_vocab_size(with_added_tokens=True),
-        "special_ids": encoder.special_ids(),
+        "vocab_size": encoder.tokenizer.vocab_size,
+        "special_ids": encoder.tokenizer.control,
+        "bos_ids": encoder.bos,
+        "stop_ids": encoder.after,
         "template_tokens": {part: len(getattr(encoder, part)) for part in ("before", "between", "after")},
         "splits": {},
     }
@@ -50,6 +55,7 @@ def tokenize(tokens, model, splits, options: dict) -> dict:
         for source in sorted(Path(splits).glob("*.jsonl")):
             entry = _write_split(folder / source.stem, source, encoder)
             _check_cut(entry, f"{Path(splits).parent.name}: {source.stem}", chosen)
+            _tell(entry, f"{Path(splits).parent.name}: {source.stem}", chosen)
             index["splits"][source.stem] = entry
         if not index["splits"]:
             raise InputError("holds no split", splits)
@@ -61,12 +67,15 @@ def _write_split(folder: Path, source: Path, encoder: Encoder) -> dict:
     """Encode one split into its shards; return its entry of the index."""
     folder.mkdir()
     records, _ = read_jsonl(source)
-    documents, dropped, cuts = [], Counter(), Counter()
-    for record, encoded in zip(records, _encode(records, encoder)):
+    documents, dropped, cuts, texts = [], Counter(), Counter(), Counter()
+    for record, (*ids, exact) in zip(records, encoder.encode(records), strict=True):
+        encoded = encoder.fit(*ids)
         if encoded[-1] and encoder.options.on_long == "drop":
             dropped[record["source"]] += 1
         else:
             cuts[encoded[-1]] += 1
+            texts["changed"] += not exact
+            texts["ending"] += encoder.is_ended_by(record["completion"])
             documents.append((record, *encoded))
     with open(folder / "documents.jsonl", "w", encoding="utf-8", newline="\n") as file:
         file.writelines(json.dumps(_meta(*document), ensure_ascii=False) + "\n" for document in documents)
@@ -80,20 +89,13 @@ def _write_split(folder: Path, source: Path, encoder: Encoder) -> dict:
         "dropped_by_source": dict(sorted(dropped.items())),
         "truncated": cuts.total() - cuts[""],
         "answers_cut": cuts["completion"],
+        "texts_changed": texts["changed"],
+        "ends_inside": texts["ending"],
         "shard_documents": [len(shard) for shard in shards],
         "shard_tokens": shard_tokens,
         "shards": files,
         "meta": {"documents.jsonl": sha256(folder / "documents.jsonl")},
     }
-
-
-def _encode(records: list[dict], encoder: Encoder):
-    """For each record what Encoder.fit gives; one batch each for prompts, completions and choices."""
-    prompts = encoder.texts([record["prompt"] for record in records])
-    completions = encoder.texts([record["completion"] for record in records])
-    choices = iter(encoder.texts([text for record in records for text in record.get("choices", ())]))
-    for record, prompt, completion in zip(records, prompts, completions):
-        yield encoder.fit(prompt, completion, [next(choices) for _ in record.get("choices", ())])
 
 
 def _check_cut(entry: dict, what: str, options: Options):
@@ -112,6 +114,22 @@ def _check_cut(entry: dict, what: str, options: Options):
         "%s: %d of %d documents are cut at %d tokens, %d of them lose the end of the completion",
         *(what, entry["truncated"], entry["documents"], length, entry["answers_cut"]),
     )
+
+
+def _tell(entry: dict, what: str, options: Options):
+    """A warning where the ids are not the texts, or a text has the template's end in it."""
+    if changed := entry["texts_changed"]:
+        log.warning(
+            "%s: %d of %d documents have text that the tokenizer does not give back (unknown characters, "
+            "or what its normalizer changes)",
+            *(what, changed, entry["documents"]),
+        )
+    if inside := entry["ends_inside"]:
+        log.warning(
+            "%s: %d of %d completions have %r inside, which is no single token: a generated answer ends at the "
+            "first one. Choose a tokens.template.after that no document has",
+            *(what, inside, entry["documents"], options.template["after"]),
+        )
 
 
 def _meta(record: dict, context: list, completion: list, stop: int, choices: list, cut: str) -> dict:

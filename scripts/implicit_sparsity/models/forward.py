@@ -107,8 +107,9 @@ def greedy(max_new_tokens: int, stop: int | None, pad: int):
     )
 
 
-def generate(model, ids, mask, settings):
-    """Tokens [B, S + new] of prompts [B, S], padded at their left; by these settings and no others.
+def generate(model, ids, mask, settings, criteria=()):
+    """Tokens [B, S + new] of prompts [B, S], padded at their left; by these settings and no others. A row also
+    ends where one of the ``criteria`` says so: (tokens so far, scores) -> bool [B].
 
     transformers fills what a ``GenerationConfig`` leaves open from the network's own, which a checkpoint
     ships: penalties, forced and forbidden tokens, other ends would bend the answers.
@@ -116,6 +117,7 @@ def generate(model, ids, mask, settings):
     network = base_network(model)
     shipped, network.generation_config = network.generation_config, GenerationConfig()
     try:
-        return network.generate(input_ids=ids, attention_mask=mask, generation_config=settings)
+        more = {"stopping_criteria": list(criteria)} if criteria else {}
+        return network.generate(input_ids=ids, attention_mask=mask, generation_config=settings, **more)
     finally:
         network.generation_config = shipped

@@ -18,11 +18,11 @@ from .activation_pass import Taken, take_tokens
 NAMES = ("bare", "matched")
 
 
-def budgets(name: str, halves: dict, template, special_ids, options: dict) -> dict:
+def budgets(name: str, halves: dict, template, special_ids, options: dict, bos=()) -> dict:
     """(domain, half) -> ``Taken`` as ``take_tokens`` gives it, of the documents it takes.
 
-    halves: (domain, half) -> documents; template: ids (before, between, after). Raises InputError where no
-    token is left.
+    halves: (domain, half) -> documents; template: ids (before, between, after), of which ``bos`` begin
+    every text that the model reads, and stay. Raises InputError where no token is left.
     """
     if name not in NAMES:
         raise InputError(f"{name!r} is not one of {', '.join(NAMES)}", key="probes.activations.controls")
@@ -32,7 +32,7 @@ def budgets(name: str, halves: dict, template, special_ids, options: dict) -> di
         return matched(taken)
     plain, cut = {}, {}
     for key, (_, _, _, first) in taken.items():
-        plain[key] = [without_template(document, template) for document in first]
+        plain[key] = [without_template(document, template, bos) for document in first]
         cut[key] = sum(len(document.ids) for document in first) - sum(len(p.ids) for p in plain[key])
     fewest = min(_count(take_tokens(documents, *rules).keeps) for documents in plain.values())
     if not fewest:
@@ -41,8 +41,8 @@ def budgets(name: str, halves: dict, template, special_ids, options: dict) -> di
     return {key: x._replace(excluded=x.excluded | {"control": cut[key]}) for key, x in again.items()}
 
 
-def without_template(document, template):
-    """The document's prompt and completion alone. InputError where they do not stand in this template."""
+def without_template(document, template, bos=()):
+    """The document's prompt and completion alone, after ``bos``. InputError where they do not stand in this template."""
     before, between, after = (list(map(int, part)) for part in template)
     ids, prompt = np.asarray(document.ids), np.asarray(document.prompt, dtype=bool)
     context, completion = ids[prompt], ids[~prompt]
@@ -50,7 +50,7 @@ def without_template(document, template):
         between and context[len(context) - len(between) :].tolist() != between
     ):
         raise InputError("a document does not begin with the template of its index.json")
-    context = context[len(before) : len(context) - len(between)]
+    context = np.concatenate([context[: len(bos)], context[len(before) : len(context) - len(between)]])
     # a document that was cut at max_length has no end of the template
     if after and completion[len(completion) - len(after) :].tolist() == after:
         completion = completion[: len(completion) - len(after)]

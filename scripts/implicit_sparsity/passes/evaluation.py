@@ -8,7 +8,7 @@ definition. ``acc`` (the right choice has the largest log-likelihood) and ``acc_
 are of the choices' texts, without stop tokens. Of the base model also ``acc_chance``, ``acc_overlap`` and
 ``acc_longest``: what the same questions give who does not read them (``corpora.choice_baselines``).
 
-Of generated answers: ``answer_cut`` (no stop token within ``max_new_tokens``), ``exact_match`` (number after
+Of generated answers: ``answer_cut`` (no end of the template within ``max_new_tokens``), ``exact_match`` (number after
 ``####``), ``exact_match_flexible`` (last number), ``format_failure`` (ended, and no number after ``####``). A
 cut answer is not parsed: it matches nothing and is no format failure, so that right, wrong, badly formed and
 cut add up to 1. The document is the unit of every mean, its group that of every standard error
@@ -19,18 +19,18 @@ import logging
 from pathlib import Path
 
 import numpy as np
-from tokenizers import Tokenizer
 
+from implicit_sparsity.corpora import tokenizer
 from implicit_sparsity.corpora.tokens import CONTENT, FIRST, LOSSES, SCORED
 from implicit_sparsity.metrics.clusters import clustered_mean
 from implicit_sparsity.models.batching import label_parts, sorted_batches
 from implicit_sparsity.models.losses import by_part
 
-from . import document_groups, scoring
+from . import document_groups, ending, scoring
 
 log = logging.getLogger(__name__)
 
-VERSION = 3  # of the definitions above
+VERSION = 4  # of the definitions above
 HIGHER_IS_BETTER = {
     **{f"loss_{part}": False for part in LOSSES},
     "acc": True,
@@ -64,13 +64,13 @@ def also_asked(tokens, options: dict, scored: list) -> list:
 
 
 def score_domain(
-    model, tokens, domain: str, options: dict, decode, stop: int | None, progress=iter, base_outputs=None
+    model, tokens, domain: str, options: dict, decode, stop, progress=iter, base_outputs=None
 ) -> dict:
     """{metrics: {name: {value, stderr, n, groups, higher_is_better}}, documents: [one dict each]} on the eval
     split, and ``answer_room`` where answers are generated.
 
-    ``options`` as in the config's ``evals``; ``decode`` turns ids into text; generation runs where
-    ``generate`` names the domain. base_outputs: ``kl_to_base.BaseOutputs`` with this domain; None: this is
+    ``options`` as in the config's ``evals``; ``decode`` turns ids into text, ``stop`` (of ``stop_token``) ends
+    an answer; generation runs where ``generate`` names the domain. base_outputs: ``kl_to_base.BaseOutputs`` with this domain; None: this is
     base.
     """
     documents = scored_documents(tokens, options)
@@ -135,7 +135,9 @@ def _answers(model, documents, rows, domain, options, decode, stop, progress) ->
         log.warning("%s: no scored document has a number as its answer, so none is generated", domain)
         return {}
     new = options["max_new_tokens"]
-    longest = max(int((~documents[i].prompt).sum()) for i in asked)
+    longest = max(_answer_tokens(documents[i]) for i in asked)
+    if stop is None:
+        log.warning("%s: tokens.template.after is empty, so nothing ends an answer: all are cut", domain)
     if new < longest:
         log.warning(
             "%s: evals.max_new_tokens is %d, but the longest of the right answers that are asked for has %d "
@@ -144,13 +146,19 @@ def _answers(model, documents, rows, domain, options, decode, stop, progress) ->
             new,
             longest,
         )
-    lengths = [int(documents[i].prompt.sum()) + new for i in asked]
+    lengths = [int(documents[i].prompt.sum()) + scoring.new_tokens(new, stop) for i in asked]
     for batch in progress(sorted_batches(lengths, options["batch_tokens"])):
         answers = scoring.generate(model, [documents[asked[j]] for j in batch], new, stop)
         for j, (ids, cut) in zip(batch, answers, strict=True):
             text, answer = decode(ids), documents[asked[j]].meta["answer"]
             rows[asked[j]] |= scoring.match(text, cut, answer) | {"generated": text}
     return {"answer_room": {"max_new_tokens": new, "longest_gold_answer": longest, "items": len(asked)}}
+
+
+def _answer_tokens(document) -> int:
+    """Tokens of the right answer, the template's end as one."""
+    end = document.meta.get("stop", 0)
+    return int((~document.prompt).sum()) - end + min(end, 1)
 
 
 def summarise(rows: list[dict]) -> dict:
@@ -195,12 +203,12 @@ def _or_na(value):
     return "N/A" if value is None else value
 
 
-def stop_token(tokens, tokenizer) -> int | None:
-    """The token that ends a completion in the template: the first of ``after``; None for bare text."""
-    after = tokens.index["template"]["after"]
-    ids = tokenizer.encode(after, add_special_tokens=False).ids if after else []
-    return ids[0] if ids else None
+def stop_token(tokens, tokenizer):
+    """What ends an answer in the template: the control token that ``after`` is, an ``ending.Ending`` where it
+    is another text; None for bare text."""
+    return ending.of_template(tokens.index["stop_ids"], tokenizer, tokens.index["special_ids"])
 
 
 def tokenizer_of(model_folder):
-    return Tokenizer.from_file(str(Path(model_folder) / "tokenizer.json"))
+    """The model's tokenizer in its known state, which recognises control tokens."""
+    return tokenizer.load(Path(model_folder) / "tokenizer.json").template[False]

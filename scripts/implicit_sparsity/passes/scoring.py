@@ -4,8 +4,6 @@ match of generated answers.
 Shapes: n documents, B of a batch, S positions, N completion tokens of a batch, H hidden width.
 """
 
-import re
-
 import numpy as np
 import torch
 
@@ -14,7 +12,8 @@ from implicit_sparsity.models import batching, forward
 from implicit_sparsity.models.batching import PAD, collate, sorted_batches, to_device
 from implicit_sparsity.models.losses import token_nats
 
-NUMBER = r"[-+]?\d[\d,]*(?:\.\d+)?"
+from . import number_forms
+from .ending import Ending
 
 
 def part_nats(model, documents, batch_tokens: int, progress=iter, see=None) -> tuple:
@@ -73,38 +72,49 @@ def _completion_start(document) -> int:
     return int(np.argmin(document.prompt)) if not document.prompt.all() else len(document.prompt)
 
 
-def generate(model, documents, max_new_tokens: int, stop: int | None) -> list[tuple]:
-    """Greedy continuations of the documents' prompts: (ids before the token ``stop``, whether it never
-    came), of each."""
+def new_tokens(max_new_tokens: int, stop) -> int:
+    """How many tokens are generated at most: an end of several tokens takes no more of ``max_new_tokens`` than
+    one."""
+    return max_new_tokens + (len(stop.ids) - 1 if isinstance(stop, Ending) else 0)
+
+
+def generate(model, documents, max_new_tokens: int, stop: int | Ending | None) -> list[tuple]:
+    """Greedy continuations of the documents' prompts: (ids before ``stop``, whether it never came), of each.
+
+    ``stop``: a token, or an end of several, all of which have to stand there.
+    """
     prompts = [document.ids[: _completion_start(document)] for document in documents]
     longest = max(len(prompt) for prompt in prompts)
     ids, mask = (np.zeros((len(prompts), longest), np.int64) for _ in range(2))
     for row, prompt in enumerate(prompts):  # generation goes on at the right, so padding is at the left
         ids[row], mask[row] = PAD, 0
         ids[row, longest - len(prompt) :], mask[row, longest - len(prompt) :] = prompt, 1
+    several = isinstance(stop, Ending)
+    settings = forward.greedy(new_tokens(max_new_tokens, stop), None if several else stop, PAD)
+    criteria = [stop.reached(longest)] if several else []
     ids, mask = (torch.from_numpy(x).to(next(model.parameters()).device) for x in (ids, mask))
     with torch.inference_mode():
-        tokens = forward.generate(model, ids, mask, forward.greedy(max_new_tokens, stop, PAD))
+        tokens = forward.generate(model, ids, mask, settings, criteria)
     result = []
     for row in tokens[:, longest:].cpu().numpy():
+        if several:
+            result.append(stop.cut(row))
+            continue
         ends = np.flatnonzero(row == stop) if stop is not None else []
         result.append((row[: ends[0]], False) if len(ends) else (row, True))
     return result
 
 
 def extract_number(text: str, strict: bool = True) -> str | None:
-    """The answer in a worked solution: the number after ``####``; not ``strict``: the last number there
-    is."""
-    numbers = re.findall(rf"####\s*\$?\s*({NUMBER})", text) if strict else re.findall(NUMBER, text)
-    return numbers[-1] if numbers else None
+    """The answer in a worked solution: the number after the last ``####``; not ``strict``: the last number
+    there is. None where what stands there is no number (``18,5``)."""
+    return number_forms.last(text, marked=strict)
 
 
 def same_number(a: str | None, b: str) -> bool:
-    """Whether two answers are the same number, commas and trailing zeros aside."""
-    try:
-        return a is not None and float(a.replace(",", "")) == float(b.replace(",", "").replace("$", ""))
-    except ValueError:
-        return False
+    """Whether two answers are numbers of exactly the same value, however they are written."""
+    value = number_forms.value(a) if a is not None else None
+    return value is not None and value == number_forms.value(b)
 
 
 def match(text: str, cut: bool, answer: str) -> dict[str, int]:
@@ -120,4 +130,4 @@ def match(text: str, cut: bool, answer: str) -> dict[str, int]:
 
 
 def is_number(text) -> bool:
-    return isinstance(text, str) and re.fullmatch(rf"\$?\s*{NUMBER}", text.strip()) is not None
+    return isinstance(text, str) and number_forms.value(text) is not None

@@ -5,6 +5,7 @@ For trends over width and for routing where no pretrained model is at hand; alwa
 """
 
 import json
+import sys
 import tempfile
 from contextlib import nullcontext
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from implicit_sparsity.corpora.encoding import Encoder, Options
 from implicit_sparsity.models import batching, loading
 from implicit_sparsity.models.losses import completion_nats
 from implicit_sparsity.provenance import identity
@@ -37,9 +39,7 @@ def train_tokenizer(texts: list[str], vocabulary: int, specials: list[str]):
     return tokenizer
 
 
-def pretrain(
-    network, tokenizer, records: list[dict], held_out: list[dict], template: dict, base: dict
-) -> dict:
+def pretrain(network, encoder: Encoder, records: list[dict], held_out: list[dict], base: dict) -> dict:
     """Train every weight on the records in the study's template, the prompt included.
 
     Returns losses in nats a token: "train", one a step, and "held_out", [step, loss] on records that are
@@ -47,8 +47,8 @@ def pretrain(
     says when.
     """
     budget, seed = base["pretraining"], base["seed"]
-    documents = _documents(tokenizer, records, template, budget["max_length"])
-    unseen = _documents(tokenizer, held_out, template, budget["max_length"])
+    documents = _documents(encoder, records, budget["max_length"])
+    unseen = _documents(encoder, held_out, budget["max_length"])
     lengths = [len(document.ids) for document in documents]
     plan = batching.training_batches(
         lengths, budget["steps"], budget["batch_size"], stream_seed(seed, "order")
@@ -74,12 +74,13 @@ def pretrain(
     }
 
 
-def _documents(tokenizer, records, template, max_length) -> list:
+def _documents(encoder: Encoder, records: list[dict], max_length: int) -> list:
     """Records in the template as documents whose every token counts, cut after ``max_length``."""
-    before, between, after = (template.get(part, "") for part in ("before", "between", "after"))
-    texts = [before + record["prompt"] + between + record["completion"] + after for record in records]
-    encoded = [np.array(e.ids[:max_length], np.uint32) for e in tokenizer.encode_batch(texts)]
-    return [SimpleNamespace(ids=ids, prompt=np.zeros(len(ids), bool)) for ids in encoded if len(ids) > 1]
+    result = []
+    for prompt, completion, *_ in encoder.encode(records):
+        ids = [*encoder.before, *prompt, *encoder.between, *completion, *encoder.after][:max_length]
+        result.append(SimpleNamespace(ids=np.array(ids, np.uint32), prompt=np.zeros(len(ids), bool)))
+    return [document for document in result if len(document.ids) > 1]
 
 
 def _nats(model, documents) -> float:
@@ -127,9 +128,12 @@ def from_scratch(folder, base: dict, splits, template: dict) -> dict:
         "config"
     ]
     network = loading.create(config, base["seed"])
-    history = pretrain(network, tokenizer, records, held_out, template, base)
-    network.save_pretrained(str(folder))
     loading.save_tokenizer(tokenizer, folder, "<|im_end|>")
+    encoder = Encoder(
+        Path(folder) / "tokenizer.json", Options(template, max_length=sys.maxsize)
+    )  # none is cut
+    history = pretrain(network, encoder, records, held_out, base)
+    network.save_pretrained(str(folder))
     return {
         "revision": f"scratch-{identity.folder_digest(folder, '*.safetensors')[:12]}",
         "note": (

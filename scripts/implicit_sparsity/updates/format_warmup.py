@@ -95,10 +95,9 @@ def _documents(model, tokens: dict, count: int) -> list[Document]:
     """The first ``count`` neutral documents that fit into the template whole."""
     encoder = Encoder(Path(model) / "tokenizer.json", Options(**tokens))
     records = list(islice(neutral_text.documents(0), 2 * count))
-    prompts, completions = (encoder.texts([r[part] for r in records]) for part in ("prompt", "completion"))
     result = []
-    for texts in zip(prompts, completions, strict=True):
-        context, completion, stop, _, cut = encoder.fit(*texts, [])
+    for *texts, _ in encoder.encode(records):
+        context, completion, stop, _, cut = encoder.fit(*texts)
         if not cut:
             ids = np.array([*context, *completion], np.uint32)
             result.append(Document(ids, np.arange(len(ids)) < len(context), {"stop": stop}))

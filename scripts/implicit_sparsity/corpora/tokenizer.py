@@ -1,0 +1,144 @@
+"""The one door to a model's tokenizer: put into a known state, never used as it is shipped.
+
+Of what a tokenizer.json may bring, sampling (``dropout`` of BPE, ``alpha`` and ``nbest_size`` of unigram
+models), truncation, padding and the post-processor are taken off: a text has the same ids in every run. In
+documents control tokens (control_tokens.py) are ordinary characters, whatever flags they were added with.
+What the post-processor puts before a text (``<bos>``) is set apart: it stands before every document.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from itertools import takewhile
+from operator import itemgetter
+from pathlib import Path
+
+from tokenizers import Tokenizer
+
+from implicit_sparsity.errors import InputError
+
+from . import control_tokens
+
+
+@dataclass
+class KnownTokenizer:
+    """``template`` recognises control tokens, ``text`` does not. Each is a pair: within a document, where no
+    blank is put before a text, and at its beginning, where a sentencepiece tokenizer may put one.
+
+    ``control``: ids, sorted. ``bos``: ids that stand before every document. ``unknown``: the id of unknown
+    characters, unless the template uses it. ``takes_bytes``: whether the model would take the text "<0x0A>" for the byte.
+    """
+
+    template: tuple[Tokenizer, Tokenizer]
+    text: tuple[Tokenizer, Tokenizer]
+    control: list[int]
+    bos: list[int]
+    unknown: int | None
+    takes_bytes: bool
+
+    @property
+    def vocab_size(self) -> int:
+        return self.template[False].get_vocab_size(with_added_tokens=True)
+
+    def name(self, number: int) -> str:
+        return self.template[False].id_to_token(number)
+
+    def encode_template(self, text: str, opening: bool = False) -> list[int]:
+        """``opening``: the text begins a document."""
+        return _ids(self.template[opening], text)
+
+    def encode(self, texts: list[tuple[str, bool]]) -> list[list[int]]:
+        """Ids of document texts, each with whether it begins its document; InputError where one holds a
+        control token after all."""
+        result = [[]] * len(texts)
+        for opening in (False, True):
+            here = [i for i, (_, begins) in enumerate(texts) if begins == opening]
+            encoded = self.text[opening].encode_batch([texts[i][0] for i in here], add_special_tokens=False)
+            for i, one in zip(here, encoded, strict=True):
+                bytes_inside = self.takes_bytes and control_tokens.BYTE.search(texts[i][0])
+                result[i] = self._in_pieces(*texts[i]) if bytes_inside else one.ids
+        forbidden = set(self.control) - {self.unknown}
+        for ids in result:
+            if inside := forbidden.intersection(ids):
+                name = self.name(min(inside))
+                raise InputError(f"the tokenizer takes a document's text for {name!r}", key="tokens.template")
+        return result
+
+    def _in_pieces(self, text: str, opening: bool) -> list[int]:
+        first, *others = re.split("(?<=<)(?=0x[0-9A-F]{2}>)", text)
+        return sum((_ids(self.text[False], part) for part in others), _ids(self.text[opening], first))
+
+    def is_exact(self, text: str, opening: bool, ids: list[int]) -> bool:
+        """Whether the ids are all of the text: no unknown character, nothing normalised away."""
+        decoded = self.text[opening].decode(ids, skip_special_tokens=False)
+        return decoded == text or (opening and decoded == f" {text}")
+
+
+def load(path, template: dict | None = None) -> KnownTokenizer:
+    """The tokenizer of a tokenizer.json, for the texts of a ``template``; the files beside it may name more
+    tokens (tokenizer_config.json, special_tokens_map.json, added_tokens.json)."""
+    path, texts = Path(path), [text for text in (template or {}).values() if text]
+    about, names, config = control_tokens.with_config(_read(path), path.parent)
+    about |= {"truncation": None, "padding": None}
+    bos = _begin(_make(about, path), config)
+    about["post_processor"] = None
+    control = control_tokens.find(about, names, "\n".join(texts))
+    tokenizer = _make(control_tokens.recognised(about, control), path)
+    added = {token["id"]: token["content"] for token in about["added_tokens"]}
+    used = {number for text in texts for number in _ids(tokenizer, text)}
+    control |= {added[id] for id in used & added.keys() if not control_tokens.is_blank(added[id])}
+    control |= {tokenizer.id_to_token(number) for number in bos}
+    unknown = _unknown(about["model"])
+    pairs = [
+        tuple(_make(one, path, hide) for one in (control_tokens.without_prefix(state), state))
+        for hide, state in enumerate(
+            (control_tokens.recognised(about, control), control_tokens.hidden(about, control))
+        )
+    ]
+    entries = about["model"]["vocab"]
+    takes_bytes = isinstance(entries, list) and any(name == "<0x0A>" for name, _ in entries)
+    numbers = sorted(tokenizer.token_to_id(name) for name in control)
+    return KnownTokenizer(*pairs, numbers, bos, None if unknown in used else unknown, takes_bytes)
+
+
+def _read(path: Path) -> dict:
+    try:
+        Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises bare Exception
+        raise InputError(f"is not a tokenizer: {error}", path) from None
+    about = json.loads(path.read_bytes())
+    model = {name: value for name, value in about["model"].items() if name not in ("alpha", "nbest_size")}
+    if "dropout" in model:
+        model["dropout"] = None
+    return about | {"model": model, "added_tokens": about.get("added_tokens") or []}
+
+
+def _make(about: dict, path: Path, hide: bool = False) -> Tokenizer:
+    try:
+        tokenizer = Tokenizer.from_str(json.dumps(about))
+    except Exception as error:
+        raise InputError(f"is not a tokenizer: {error}", path) from None
+    tokenizer.encode_special_tokens = bool(hide)
+    return tokenizer
+
+
+def _ids(tokenizer: Tokenizer, text: str) -> list[int]:
+    return tokenizer.encode(text, add_special_tokens=False).ids
+
+
+def _begin(tokenizer: Tokenizer, config: dict) -> list[int]:
+    """What the tokenizer as it is shipped puts before a text (what pads is no beginning); ``add_bos_token`` of
+    its config goes first."""
+    bos = config.get("bos_token")
+    number = tokenizer.token_to_id(bos["content"] if isinstance(bos, dict) else bos) if bos else None
+    if config.get("add_bos_token") is not None:
+        return [number] if config["add_bos_token"] and number is not None else []
+    encoded = tokenizer.encode("a")
+    added = zip(encoded.ids, encoded.tokens, encoded.special_tokens_mask)
+    return [id for id, name, special in takewhile(itemgetter(2), added) if "pad" not in name.lower()]
+
+
+def _unknown(model: dict) -> int | None:
+    if isinstance(model["vocab"], list):
+        return model.get("unk_id")
+    return model["vocab"].get(model.get("unk_token"))

@@ -1,0 +1,87 @@
+"""Numbers as people and models write them: found in a text, and their exact values.
+
+One form or another of a sign (also U+2212 and dashes), a currency before or after the sign, digits of any script,
+``,``, ``'`` or a no-break space between groups of three, a decimal point (``.5`` too), an exponent, a fraction
+(``1/2``, ``1 1/2``, ``\\frac{1}{2}``). What goes on with digits behind another sign (``18,5``, ``1.2.3``,
+``10:30``, ``18-20``, ``2^5``) is no number, and no part of it is one.
+"""
+
+import re
+from fractions import Fraction
+
+CHARACTERS = {
+    **dict.fromkeys("\u2010\u2011\u2012\u2013\u2212\ufe63\uff0d", "-"),
+    **dict.fromkeys("\ufe62\uff0b", "+"),
+    **dict.fromkeys("\u2007\u2009\u202f", "\u00a0"),
+    **dict.fromkeys("\u200b\u200c\u200d\u200e\u200f\u2060\ufeff", ""),
+    **{"\u066b": ".", "\u066c": ",", "\u2044": "/", "\u2215": "/", "\u2019": "'", "\u066a": "%"},
+    **dict(zip("\uff03\uff04\uff05\uff0a\uff0c\uff0e\uff0f\uff1a", "#$%*,./:", strict=True)),
+}
+LATEX = (
+    (r"\\[dt]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}", r"\1/\2"),
+    (r"\\([$%])", r"\1"),
+    (r"\{,\}", ","),
+    (r"\\,", "\u00a0"),
+    (r"\\!", ""),
+)
+CURRENCY = "[$\u00a2\u00a3\u00a5\u20ac\u20b9]"
+SIGNED = rf"(?:(?<![\w)\]}}%])([-+]))?(?:{CURRENCY}\s?([-+])?)?"
+DIGITS = r"((?:\d+ (?=\d+/\d))?(?:(?<![\w.])\.)?\d+(?:[eE][-+]?\d+|[-+*.,/:^'\u00a0]\.?\d+)*)"
+NUMBER = re.compile(SIGNED + DIGITS)
+# behind ####: emphasis, brackets, an equals sign
+MARKED = re.compile(
+    r"(?<!#)#{4,}+(?:[\s*_`~({\[=:]|\\[(\[]|\\boxed|\\text(?:bf)?|\\mathbf|\$(?=\\))*" + NUMBER.pattern
+)
+WHOLE = re.compile(rf"{NUMBER.pattern}\s*[%.]?")
+SIMPLE = re.compile(r"([1-9]\d{0,2}(?:([,'\u00a0])\d{3})(?:\2\d{3})*|\d*)((?:\.\d+)?)(?:[eE]([-+]?\d+))?")
+DIGITS_AT_MOST, EXPONENT_AT_MOST = 1000, 999  # a number of more is none: it would take time, and is no answer
+
+
+def plain(text: str) -> str:
+    """The text with one character for what is written with several."""
+    text = text.translate(str.maketrans(CHARACTERS))
+    text = re.sub(r"(?![0-9])\d", lambda match: str(int(match[0])), text)
+    for pattern, instead in LATEX:
+        text = re.sub(pattern, instead, text)
+    return text
+
+
+def last(text: str, marked: bool) -> str | None:
+    """The last number of a text, or of those that follow ``####``; None where what stands there is none."""
+    text = plain(text)
+    if marked:  # in the running text two numbers may follow each other
+        text = re.sub(r"(?<![\d.,])[1-9]\d{0,2}(?: \d{3})+(?![\d/])", _joined, text)
+    matches = list((MARKED if marked else NUMBER).finditer(text))
+    if not matches:
+        return None
+    number = _signed(matches[-1])
+    return number if value(number) is not None else None
+
+
+def _joined(match) -> str:
+    return match[0].replace(" ", "\u00a0")
+
+
+def _signed(match) -> str:
+    return ("-" if "-" in (match[1], match[2]) else "") + match[3]
+
+
+def value(text: str) -> Fraction | None:
+    """The exact value of a text that is a number and nothing else, or None."""
+    match = WHOLE.fullmatch(plain(text).strip())
+    if match is None or len(match[3]) > DIGITS_AT_MOST or (match[1] and match[2]):
+        return None
+    whole, _, rest = match[3].rpartition(" ")
+    parts = [_simple(part) for part in rest.split("/")]
+    if None in parts or len(parts) > 2 or 0 in parts[1:]:
+        return None
+    number = parts[0] / parts[1] if len(parts) == 2 else parts[0]
+    return (int(whole or 0) + number) * (-1 if "-" in (match[1], match[2]) else 1)
+
+
+def _simple(text: str) -> Fraction | None:
+    match = SIMPLE.fullmatch(text)
+    if match is None or not match[1] + match[3] or abs(int(match[4] or 0)) > EXPONENT_AT_MOST:
+        return None
+    whole = re.sub(r"\D", "", match[1]) or "0"
+    return Fraction(whole + match[3]) * Fraction(10) ** int(match[4] or 0)
