@@ -3,7 +3,7 @@
 A control token begins or ends a turn, or is a special token of another kind. It is one of
 
 * an added token that is special, is named in tokenizer_config.json or special_tokens_map.json, is used by the
-  template, or stands in brackets (``<tool_call>``, ``[INST]``, ``<|im_end|>``); blanks are none, unless special;
+  template, or stands in brackets (``<tool_call>``, ``[INST]``, ``<|eot|>``); blanks are not, unless special;
 * an entry of the model's own vocabulary that has the name of a special token (``</s>``, ``<pad>``, ``[SEP]``,
   ``<|eot|>``), or stands in brackets and is named in those files or occurs in the template.
 
@@ -54,7 +54,7 @@ def _names(config: dict) -> set[str]:
     """Contents of the special tokens that such a file names."""
     names = set()
     for key, value in config.items():
-        if key.endswith("_token") or key.endswith("special_tokens"):
+        if key.endswith(("_token", "special_tokens")):
             values = list(value.values()) if isinstance(value, dict) and "content" not in value else value
             for token in values if isinstance(values, list) else [values]:
                 names.add(token.get("content") if isinstance(token, dict) else token)

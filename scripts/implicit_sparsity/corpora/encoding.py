@@ -43,8 +43,8 @@ class Options:
 
 
 class Encoder:
-    """A tokenizer in a known state, and the template's ids. ``before`` begins with ``bos``, what the tokenizer
-    itself puts before a text, whether or not the template has it."""
+    """A tokenizer in a known state, and the template's ids. ``before`` begins with ``bos``, what the
+    tokenizer itself puts before a text, whether or not the template has it."""
 
     def __init__(self, path: Path, options: Options):
         self.options, self._limits = options, model_limits.of_model(Path(path).parent)

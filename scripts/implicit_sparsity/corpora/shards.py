@@ -126,8 +126,8 @@ def _tell(entry: dict, what: str, options: Options):
         )
     if inside := entry["ends_inside"]:
         log.warning(
-            "%s: %d of %d completions have %r inside, which is no single token: a generated answer ends at the "
-            "first one. Choose a tokens.template.after that no document has",
+            "%s: %d of %d completions have %r inside, which is no single token: a generated answer ends at "
+            "the first one. Choose a tokens.template.after that no document has",
             *(what, inside, entry["documents"], options.template["after"]),
         )
 

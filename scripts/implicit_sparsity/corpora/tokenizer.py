@@ -26,7 +26,8 @@ class KnownTokenizer:
     blank is put before a text, and at its beginning, where a sentencepiece tokenizer may put one.
 
     ``control``: ids, sorted. ``bos``: ids that stand before every document. ``unknown``: the id of unknown
-    characters, unless the template uses it. ``takes_bytes``: whether the model would take the text "<0x0A>" for the byte.
+    characters, unless the template uses it. ``takes_bytes``: whether the model would take the text "<0x0A>"
+    for the byte.
     """
 
     template: tuple[Tokenizer, Tokenizer]
@@ -70,7 +71,7 @@ class KnownTokenizer:
 
     def is_exact(self, text: str, opening: bool, ids: list[int]) -> bool:
         """Whether the ids are all of the text: no unknown character, nothing normalised away."""
-        decoded = self.text[opening].decode(ids, skip_special_tokens=False)
+        decoded = self.text[False].decode(ids, skip_special_tokens=False)
         return decoded == text or (opening and decoded == f" {text}")
 
 
@@ -127,8 +128,8 @@ def _ids(tokenizer: Tokenizer, text: str) -> list[int]:
 
 
 def _begin(tokenizer: Tokenizer, config: dict) -> list[int]:
-    """What the tokenizer as it is shipped puts before a text (what pads is no beginning); ``add_bos_token`` of
-    its config goes first."""
+    """What the tokenizer as it is shipped puts before a text (what pads is no beginning); ``add_bos_token``
+    of its config goes first."""
     bos = config.get("bos_token")
     number = tokenizer.token_to_id(bos["content"] if isinstance(bos, dict) else bos) if bos else None
     if config.get("add_bos_token") is not None:

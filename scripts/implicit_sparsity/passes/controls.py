@@ -42,7 +42,8 @@ def budgets(name: str, halves: dict, template, special_ids, options: dict, bos=(
 
 
 def without_template(document, template, bos=()):
-    """The document's prompt and completion alone, after ``bos``. InputError where they do not stand in this template."""
+    """The document's prompt and completion alone, after ``bos``. InputError where they do not stand in this
+    template."""
     before, between, after = (list(map(int, part)) for part in template)
     ids, prompt = np.asarray(document.ids), np.asarray(document.prompt, dtype=bool)
     context, completion = ids[prompt], ids[~prompt]

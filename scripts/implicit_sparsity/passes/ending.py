@@ -1,8 +1,8 @@
 """Where a generated answer ends, if the template's end is more than one control token.
 
-An end such as "\\n### End" is a text of several tokens, and a model may write it with others than the template's
-own ("x\\n" is often one). So it is looked for in what the tokens spell, where a control token is one character
-of its own: the characters of "<|im_end|>" are not the token.
+An end such as "\\n### End" is a text of several tokens, and a model may write it with others than the
+template's own ("x\\n" is often one). So it is searched in what the tokens spell, where a control token is one
+character of its own: the characters of "<|im_end|>" are not the token.
 """
 
 from itertools import groupby

@@ -8,11 +8,11 @@ definition. ``acc`` (the right choice has the largest log-likelihood) and ``acc_
 are of the choices' texts, without stop tokens. Of the base model also ``acc_chance``, ``acc_overlap`` and
 ``acc_longest``: what the same questions give who does not read them (``corpora.choice_baselines``).
 
-Of generated answers: ``answer_cut`` (no end of the template within ``max_new_tokens``), ``exact_match`` (number after
-``####``), ``exact_match_flexible`` (last number), ``format_failure`` (ended, and no number after ``####``). A
-cut answer is not parsed: it matches nothing and is no format failure, so that right, wrong, badly formed and
-cut add up to 1. The document is the unit of every mean, its group that of every standard error
-(``metrics.clusters``), and ``documents`` has every document's own values.
+Of generated answers: ``answer_cut`` (no end of the template within ``max_new_tokens``), ``exact_match``
+(number after ``####``), ``exact_match_flexible`` (last number), ``format_failure`` (ended, and no number
+after ``####``). A cut answer is not parsed: it matches nothing and is no format failure, so that right,
+wrong, badly formed and cut add up to 1. The document is the unit of every mean, its group that of every
+standard error (``metrics.clusters``), and ``documents`` has every document's own values.
 """
 
 import logging
@@ -69,9 +69,9 @@ def score_domain(
     """{metrics: {name: {value, stderr, n, groups, higher_is_better}}, documents: [one dict each]} on the eval
     split, and ``answer_room`` where answers are generated.
 
-    ``options`` as in the config's ``evals``; ``decode`` turns ids into text, ``stop`` (of ``stop_token``) ends
-    an answer; generation runs where ``generate`` names the domain. base_outputs: ``kl_to_base.BaseOutputs`` with this domain; None: this is
-    base.
+    ``options`` as in the config's ``evals``; ``decode`` turns ids into text, ``stop`` (of ``stop_token``)
+    ends an answer; generation runs where ``generate`` names the domain. base_outputs:
+    ``kl_to_base.BaseOutputs`` with this domain; None: this is base.
     """
     documents = scored_documents(tokens, options)
     both = documents + also_asked(tokens, options, documents)

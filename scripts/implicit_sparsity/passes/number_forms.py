@@ -1,9 +1,9 @@
 """Numbers as people and models write them: found in a text, and their exact values.
 
-One form or another of a sign (also U+2212 and dashes), a currency before or after the sign, digits of any script,
-``,``, ``'`` or a no-break space between groups of three, a decimal point (``.5`` too), an exponent, a fraction
-(``1/2``, ``1 1/2``, ``\\frac{1}{2}``). What goes on with digits behind another sign (``18,5``, ``1.2.3``,
-``10:30``, ``18-20``, ``2^5``) is no number, and no part of it is one.
+A sign (U+2212 and dashes too), a currency before or behind it, digits of any script, ``,``, ``'`` or a
+no-break space between groups of three, a decimal point (``.5`` too), an exponent, a fraction (``1/2``,
+``1 1/2``, ``\\frac{1}{2}``). What goes on with digits behind another mark (``18,5``, ``1.2.3``, ``10:30``,
+``18-20``, ``2^5``) is no number, and no part of it is one.
 """
 
 import re
@@ -14,7 +14,7 @@ CHARACTERS = {
     **dict.fromkeys("\ufe62\uff0b", "+"),
     **dict.fromkeys("\u2007\u2009\u202f", "\u00a0"),
     **dict.fromkeys("\u200b\u200c\u200d\u200e\u200f\u2060\ufeff", ""),
-    **{"\u066b": ".", "\u066c": ",", "\u2044": "/", "\u2215": "/", "\u2019": "'", "\u066a": "%"},
+    **dict(zip("\u066b\u066c\u2044\u2215\u2019\u066a", ".,//'%", strict=True)),
     **dict(zip("\uff03\uff04\uff05\uff0a\uff0c\uff0e\uff0f\uff1a", "#$%*,./:", strict=True)),
 }
 LATEX = (

@@ -73,8 +73,8 @@ def _completion_start(document) -> int:
 
 
 def new_tokens(max_new_tokens: int, stop) -> int:
-    """How many tokens are generated at most: an end of several tokens takes no more of ``max_new_tokens`` than
-    one."""
+    """How many tokens are generated at most: an end of several tokens takes no more of ``max_new_tokens``
+    than one."""
     return max_new_tokens + (len(stop.ids) - 1 if isinstance(stop, Ending) else 0)
 
 
