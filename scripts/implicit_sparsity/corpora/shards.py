@@ -55,7 +55,7 @@ def tokenize(tokens, model, splits, options: dict) -> dict:
         for source in sorted(Path(splits).glob("*.jsonl")):
             entry = _write_split(folder / source.stem, source, encoder)
             _check_cut(entry, f"{Path(splits).parent.name}: {source.stem}", chosen)
-            _tell(entry, f"{Path(splits).parent.name}: {source.stem}", chosen)
+            _warn_of_texts(entry, f"{Path(splits).parent.name}: {source.stem}", chosen)
             index["splits"][source.stem] = entry
         if not index["splits"]:
             raise InputError("holds no split", splits)
@@ -116,7 +116,7 @@ def _check_cut(entry: dict, what: str, options: Options):
     )
 
 
-def _tell(entry: dict, what: str, options: Options):
+def _warn_of_texts(entry: dict, what: str, options: Options):
     """A warning where the ids are not the texts, or a text has the template's end in it."""
     if changed := entry["texts_changed"]:
         log.warning(
