@@ -108,8 +108,8 @@ def greedy(max_new_tokens: int, stop: int | None, pad: int):
 
 
 def generate(model, ids, mask, settings, criteria=()):
-    """Tokens [B, S + new] of prompts [B, S], padded at their left; by these settings and no others. A row also
-    ends where one of the ``criteria`` says so: (tokens so far, scores) -> bool [B].
+    """Tokens [B, S + new] of prompts [B, S], padded at their left; by these settings and no others. A row
+    also ends where one of the ``criteria`` says so: (tokens so far, scores) -> bool [B].
 
     transformers fills what a ``GenerationConfig`` leaves open from the network's own, which a checkpoint
     ships: penalties, forced and forbidden tokens, other ends would bend the answers.
