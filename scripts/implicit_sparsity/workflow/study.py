@@ -140,7 +140,8 @@ class Study:
 
     def source_files(self, domain, name):
         """A local file is an input like any other; packages and hub data sets are not files of ours."""
-        return self.config["domains"][domain]["sources"][name].get("path", [])
+        path = self.config["domains"][domain]["sources"][name].get("path")
+        return [] if path is None else os.path.normpath(path)  # ./a//b, of which Snakemake warns
 
     def hub_models(self) -> str:
         """A pattern for names of models that a hub has; one that nothing matches where there are none."""
@@ -164,7 +165,7 @@ class Study:
         """Files of a model given by path, so that a change to them is seen."""
         model = self.config["models"][model]
         patterns = ("config.json", "tokenizer*.json", "*.safetensors", "*.safetensors.index.json")
-        folders = [glob.escape(model["path"])] if model["source"] == "path" else []
+        folders = [glob.escape(os.path.normpath(model["path"]))] if model["source"] == "path" else []
         files = [file for folder in folders for p in patterns for file in glob.glob(f"{folder}/{p}")]
         return sorted(file for file in files if os.path.exists(file))  # preparing says what a dead link was
 

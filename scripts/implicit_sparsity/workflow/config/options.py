@@ -1,7 +1,5 @@
 """Options of entries against the source of the modules that take them: probes, figures, claims, loaders."""
 
-import os
-
 from .. import source
 from .error import ConfigError, refuse_unknown, show
 
@@ -54,7 +52,7 @@ def probe_module(name) -> str:
 
 
 def check_sources(config):
-    """Every source names a loader, options the loader has, and files that are there."""
+    """Every source names a loader, and options the loader has."""
     for domain, content in config["domains"].items():
         for name, chosen in content["sources"].items():
             path = ("domains", domain, "sources", name)
@@ -64,9 +62,6 @@ def check_sources(config):
             file = source.module_name("corpora.sources", loader)
             options = source.signature_options(file, "documents", skip=("limit", "seed"))
             check_options(path, chosen, options, skip=LOCAL_KEYS)
-            if "path" in chosen and not os.path.isfile(chosen["path"]):
-                found = f"{show(chosen['path'])}, which is no file"
-                raise ConfigError((*path, "path"), found, "a file that exists")
 
 
 def with_defaults(module, entry) -> dict:

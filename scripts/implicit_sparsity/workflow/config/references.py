@@ -3,8 +3,6 @@
 Each function takes a config that fits its models, and returns nothing or raises ConfigError.
 """
 
-import os
-
 from .. import source
 from ..tables import CORPORA, SCORES
 from .error import ConfigError, Errors, refuse_unknown, show
@@ -18,11 +16,8 @@ HEADS = (
 
 
 def check_models(config):
-    """A path leads to a model; the heads and experts of an architecture fit each other."""
+    """The heads and experts of an architecture fit each other."""
     for name, model in config["models"].items():
-        if model["source"] == "path" and not os.path.isfile(os.path.join(model["path"], "config.json")):
-            found = f"{show(model['path'])}, without config.json"
-            raise ConfigError(("models", name, "path"), found, "a model's folder")
         shape, at = model.get("config", {}), ("models", name, "config")
         active, experts = shape.get("num_experts_per_tok", 0), shape.get("num_experts", 0)
         if active > experts:
