@@ -14,13 +14,16 @@ import re
 from copy import deepcopy
 from pathlib import Path
 
+from implicit_sparsity.errors import InputError
 from implicit_sparsity.storage.files import read_json
 
-BRACKETS = re.compile(r"[<\[{｜|«].*\w.*[>\]}｜|»]", re.DOTALL)
+BLANKS = "\u2581\u0120\u010a \t\r\n"  # as they are, and as tokenizers write them
+BRACKETS = re.compile(rf"[{BLANKS}]*[<\[{{｜|«‹〈⟨【].*\w.*[>\]}}｜|»›〉⟩】][{BLANKS}]*", re.DOTALL)
 SPECIAL = re.compile(
     r"<\|.*\w.*\|>|<｜.*\w.*｜>|</?s>|\[(CLS|SEP|PAD|UNK|MASK|BOS|EOS|/?INST)\]"
     r"|<(unk|pad|bos|eos|cls|sep|mask|eot|eod|endoftext|start_of_turn|end_of_turn)>"
 )
+BESIDE = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 BYTE = re.compile(
     r"<0x[0-9A-F]{2}>"
 )  # a byte of a character that the vocabulary lacks: never a control token
@@ -31,10 +34,20 @@ FLAGS = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": F
 def with_config(about: dict, folder) -> tuple[dict, set, dict]:
     """(``about`` with the added tokens that only the files beside it list, names of special tokens, the
     content of tokenizer_config.json)."""
-    files = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
-    config, special, plain = (_read(Path(folder) / name) for name in files)
-    listed = {number: {"content": name} for name, number in plain.items()}
-    listed |= {int(number): token for number, token in config.get("added_tokens_decoder", {}).items()}
+    config, special, plain = (_read(Path(folder) / name) for name in BESIDE)
+    try:
+        listed = {int(number): {"content": name} for name, number in plain.items()}
+        listed |= {int(number): dict(token) for number, token in _decoder(config).items()}
+        names = _names(config) | _names(special)
+        about = about | {"added_tokens": _with_listed(about, listed)}
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{', '.join(BESIDE)}: tokens in a form that is not known ({error})", folder
+        ) from None
+    return about, names, config
+
+
+def _with_listed(about: dict, listed: dict) -> list[dict]:
     added, entries = list(about["added_tokens"]), vocabulary(about)
     taken = {token["id"] for token in added}
     for number, token in sorted(listed.items()):
@@ -43,11 +56,18 @@ def with_config(about: dict, folder) -> tuple[dict, set, dict]:
         if number not in taken and entries.get(token["content"], free) == number:
             added.append(FLAGS | {"special": False} | token | {"id": number})
             taken.add(number)
-    return about | {"added_tokens": added}, _names(config) | _names(special), config
+    return added
 
 
 def _read(path: Path) -> dict:
-    return read_json(path) if path.is_file() else {}
+    content = read_json(path) if path.is_file() else {}
+    if not isinstance(content, dict):
+        raise InputError("is no JSON object", path)
+    return content
+
+
+def _decoder(config: dict) -> dict:
+    return config.get("added_tokens_decoder") or {}
 
 
 def _names(config: dict) -> set[str]:
@@ -58,8 +78,7 @@ def _names(config: dict) -> set[str]:
             values = list(value.values()) if isinstance(value, dict) and "content" not in value else value
             for token in values if isinstance(values, list) else [values]:
                 names.add(token.get("content") if isinstance(token, dict) else token)
-    decoder = config.get("added_tokens_decoder", {}).values()
-    names |= {token["content"] for token in decoder if token.get("special")}
+    names |= {token["content"] for token in _decoder(config).values() if token.get("special")}
     return {name for name in names if isinstance(name, str) and name}
 
 
@@ -86,16 +105,15 @@ def find(about: dict, names: set, template: str) -> set[str]:
 
 
 def is_blank(name: str) -> bool:
-    return not name.strip("\u2581\u0120\u010a \t\r\n")
+    return not name.strip(BLANKS)
 
 
 def recognised(about: dict, control: set) -> dict:
     """Every control token is an added one, found in any text where it stands."""
     entries, present = vocabulary(about), {token["content"] for token in about["added_tokens"]}
     added = [{"id": entries[name], "content": name, **FLAGS} for name in control - present]
-    for token in about["added_tokens"]:
-        strict = {"single_word": False, "normalized": False, "special": True}
-        added.append(token | strict if token["content"] in control else token)
+    anywhere = {"single_word": False, "special": True}
+    added += [token | (anywhere if token["content"] in control else {}) for token in about["added_tokens"]]
     return about | {"added_tokens": sorted(added, key=lambda token: token["id"])}
 
 
