@@ -140,3 +140,79 @@ def test_what_cannot_be_encoded_leaves_no_folder(tmp_path, model):
     with pytest.raises(InputError, match=r"^tokens: got an unexpected keyword argument 'lenght'$"):
         encoded(tmp_path, model, [record(1)], lenght=3)
     assert not (tmp_path / "tokens").exists()
+
+
+def own_tokenizer(folder, model, change, **beside):
+    """The model's folder with its tokenizer.json changed, and other files beside it."""
+    folder.mkdir()
+    about = json.loads((model / "tokenizer.json").read_text())
+    change(about)
+    (folder / "tokenizer.json").write_text(json.dumps(about))
+    for name, content in beside.items():
+        (folder / f"{name}.json").write_text(json.dumps(content))
+    return folder
+
+
+def begin_with_pad(about):
+    about["added_tokens"][0]["content"] = "<|begin|>"
+    about["model"]["vocab"] = {
+        n.replace("<|pad|>", "<|begin|>"): i for n, i in about["model"]["vocab"].items()
+    }
+    about["post_processor"]["special_tokens"] = {
+        "<|pad|>": {"id": "<|pad|>", "ids": [0], "tokens": ["<|begin|>"]}
+    }
+
+
+def test_what_the_tokenizer_puts_before_a_text_is_prompt_in_every_document(tmp_path, model, caplog):
+    caplog.set_level("INFO")
+    folder = own_tokenizer(tmp_path / "own", model, begin_with_pad)
+    r = record(1, n_words=3, completion="bara", choices=["bara", "dili"], answer="bara")
+    tokens = encoded(tmp_path, folder, [r])
+    (document,) = tokens.split("train")
+    assert document.ids[:2].tolist() == [0, 1] and document.prompt[:2].all() and 0 not in document.ids[1:]
+    assert all(0 not in choice for choice in document.meta["choices"])
+    assert tokens.index["bos_ids"] == [0] and tokens.index["template_tokens"]["before"] == 2
+    assert tokens.index["stop_ids"] == [3] and "<|begin|> stands before every document" in caplog.text
+
+
+def test_a_chat_template_that_begins_with_a_token_that_nothing_adds(tmp_path, model, caplog):
+    config = {"bos_token": "<|bot|>", "add_bos_token": False, "chat_template": "{{ bos_token }}"}
+    folder = own_tokenizer(tmp_path / "own", model, lambda about: None, tokenizer_config=config)
+    for before, warned in (("<|user|>", True), ("<|bot|><|user|>", False)):
+        caplog.clear()
+        template = OPTIONS["template"] | {"before": before}
+        encoded(tmp_path, folder, [record(1, n_words=3)], template=template)
+        assert ("writes bos_token, <|bot|>" in caplog.text) == warned
+
+
+def test_texts_that_do_not_come_back_and_ends_inside_them_are_counted(tmp_path, model, caplog):
+    def lower(about):
+        about["normalizer"] = {"type": "Lowercase"}
+
+    folder = own_tokenizer(tmp_path / "own", model, lower)
+    records = [
+        record(i, n_words=3, completion=text) for i, text in enumerate(("Bara", "bara\nEND", "dili", "END x"))
+    ]
+    template = OPTIONS["template"] | {"after": "\nEND"}
+    entry = encoded(tmp_path, folder, records, template=template).index["splits"]["train"]
+    assert (entry["texts_changed"], entry["ends_inside"]) == (3, 1)
+    assert (
+        "3 of 4 documents have text" in caplog.text
+        and "1 of 4 completions have '\\nEND' inside" in caplog.text
+    )
+    entry = encoded(tmp_path, model, records).index["splits"]["train"]
+    assert (entry["texts_changed"], entry["ends_inside"]) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("tokenizer_config", [], r"tokenizer_config\.json: is no JSON object"),
+        ("tokenizer_config", {"added_tokens_decoder": {"x": {}}}, "tokens in a form that is not known"),
+        ("added_tokens", {"<|a|>": "b"}, "tokens in a form that is not known"),
+    ],
+)
+def test_files_beside_a_tokenizer_that_say_nothing(tmp_path, model, name, content, message):
+    folder = own_tokenizer(tmp_path / "own", model, lambda about: None, **{name: content})
+    with pytest.raises(InputError, match=message):
+        encoded(tmp_path, folder, [record(1)])

@@ -36,6 +36,8 @@ def test_the_template_is_taken_off_and_nothing_else():
         plain = controls.without_template(document([1, 2, 92], [3, 93, 4], end=end), template)
         assert plain.ids.tolist() == [1, 2, 92, 3, 93, 4]
         assert plain.parts.tolist() == [PROMPT] * 3 + [FIRST, CONTENT, CONTENT]
+    begun = controls.without_template(document([1, 2], [3]), template, bos=(90,))
+    assert begun.ids.tolist() == [90, 1, 2, 3] and begun.parts.tolist() == [PROMPT] * 3 + [FIRST]
     with pytest.raises(errors.InputError, match="template"):
         controls.without_template(document([1], [2], ((5,), (92,), (93,))), template)
 

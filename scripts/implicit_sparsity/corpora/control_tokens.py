@@ -24,9 +24,7 @@ SPECIAL = re.compile(
     r"|<(unk|pad|bos|eos|cls|sep|mask|eot|eod|endoftext|start_of_turn|end_of_turn)>"
 )
 BESIDE = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
-BYTE = re.compile(
-    r"<0x[0-9A-F]{2}>"
-)  # a byte of a character that the vocabulary lacks: never a control token
+BYTE = re.compile(r"<0x[0-9A-F]{2}>")  # of a character that the vocabulary lacks: never a control token
 HIDDEN = "\U0010fffd{}\U0010fffd"  # the name of a token that no text has: of a plane for private use
 FLAGS = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
 

@@ -29,9 +29,7 @@ def tokenize(tokens, model, splits, options: dict) -> dict:
     if not path.is_file():
         raise InputError("the model's folder has no tokenizer.json", path)
     encoder = Encoder(path, chosen)
-    if encoder.bos:
-        words = " ".join(map(encoder.tokenizer.name, encoder.bos))
-        log.info("%s stands before every document, as the model's own tokenizer puts it", words)
+    _say_what_begins(encoder)
     known = read_json(model / "manifest.json") if (model / "manifest.json").is_file() else {}
     index = {
         "tokenizer": {
@@ -114,6 +112,20 @@ def _check_cut(entry: dict, what: str, options: Options):
         "%s: %d of %d documents are cut at %d tokens, %d of them lose the end of the completion",
         *(what, entry["truncated"], entry["documents"], length, entry["answers_cut"]),
     )
+
+
+def _say_what_begins(encoder: Encoder):
+    """A line on the token before every document, a warning where the template lacks one."""
+    missing, begin = encoder.tokenizer.chat_bos, encoder.options.template.get("before", "")
+    if encoder.bos:
+        names = " ".join(map(encoder.tokenizer.name, encoder.bos))
+        log.info("%s stands before every document, as the model's own tokenizer puts it", names)
+    elif missing and not begin.startswith(missing):
+        log.warning(
+            "the model's chat template writes bos_token, %s: its tokenizer puts none before a text, and "
+            "tokens.template.before does not begin with it",
+            missing,
+        )
 
 
 def _warn_of_texts(entry: dict, what: str, options: Options):

@@ -25,15 +25,17 @@ class KnownTokenizer:
     """``template`` recognises control tokens, ``text`` does not. Each is a pair: within a document, where no
     blank is put before a text, and at its beginning, where a sentencepiece tokenizer may put one.
 
-    ``control``: ids, sorted. ``bos``: ids that stand before every document. ``unknown``: the id of unknown
-    characters, unless the template uses it. ``takes_bytes``: whether the model would take the text "<0x0A>"
-    for the byte.
+    ``control``: ids, sorted. ``bos``: ids that stand before every document. ``chat_bos``: where there are
+    none, the token that the model's own chat template begins with. ``unknown``: the id of unknown characters,
+    unless the template uses it. ``takes_bytes``: whether the model would take the text "<0x0A>" for the
+    byte.
     """
 
     template: tuple[Tokenizer, Tokenizer]
     text: tuple[Tokenizer, Tokenizer]
     control: list[int]
     bos: list[int]
+    chat_bos: str | None
     unknown: int | None
     takes_bytes: bool
 
@@ -80,63 +82,83 @@ def load(path, template: dict | None = None) -> KnownTokenizer:
     tokens (tokenizer_config.json, special_tokens_map.json, added_tokens.json)."""
     path, texts = Path(path), [text for text in (template or {}).values() if text]
     about, names, config = control_tokens.with_config(_read(path), path.parent)
-    about |= {"truncation": None, "padding": None}
-    bos = _begin(_make(about, path), config)
+    begin = _named_bos(config)
+    bos = _bos(_make(about, path), begin, config.get("add_bos_token"))
     about["post_processor"] = None
     control = control_tokens.find(about, names, "\n".join(texts))
-    tokenizer = _make(control_tokens.recognised(about, control), path)
+    first = _make(control_tokens.recognised(about, control), path)
     added = {token["id"]: token["content"] for token in about["added_tokens"]}
-    used = {number for text in texts for number in _ids(tokenizer, text)}
-    control |= {added[id] for id in used & added.keys() if not control_tokens.is_blank(added[id])}
-    control |= {tokenizer.id_to_token(number) for number in bos}
-    unknown = _unknown(about["model"])
-    pairs = [
-        tuple(_make(one, path, hide) for one in (control_tokens.without_prefix(state), state))
-        for hide, state in enumerate(
-            (control_tokens.recognised(about, control), control_tokens.hidden(about, control))
-        )
-    ]
-    entries = about["model"]["vocab"]
-    takes_bytes = isinstance(entries, list) and any(name == "<0x0A>" for name, _ in entries)
-    numbers = sorted(tokenizer.token_to_id(name) for name in control)
-    return KnownTokenizer(*pairs, numbers, bos, None if unknown in used else unknown, takes_bytes)
+    used = {number for text in texts for number in _ids(first, text)}
+    control |= {added[number] for number in used & added.keys() if not control_tokens.is_blank(added[number])}
+    control |= {first.id_to_token(number) for number in bos}
+    unknown, chats = _unknown(about["model"]), begin and not bos and _chat_begins(config, path.parent)
+    return KnownTokenizer(
+        template=_pair(control_tokens.recognised(about, control), path, special=True),
+        text=_pair(control_tokens.hidden(about, control), path, special=False),
+        control=sorted(first.token_to_id(name) for name in control),
+        bos=bos,
+        chat_bos=begin if chats else None,
+        unknown=None if unknown in used else unknown,
+        takes_bytes=isinstance(about["model"]["vocab"], list)
+        and "<0x0A>" in control_tokens.vocabulary(about),
+    )
 
 
 def _read(path: Path) -> dict:
+    """What stands in a tokenizer.json, without sampling, truncation and padding."""
     try:
-        Tokenizer.from_file(str(path))
+        about = json.loads(path.read_bytes())
+        model = {"vocab": about["model"]["vocab"]} | about["model"]
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise InputError(f"is not a tokenizer: {error}", path) from None
+    for sampling in {"dropout", "alpha", "nbest_size"} & model.keys():
+        model[sampling] = None
+    known = {"model": model, "added_tokens": about.get("added_tokens") or []}
+    return about | known | {"truncation": None, "padding": None}
+
+
+def _make(about: dict, path: Path) -> Tokenizer:
+    try:
+        return Tokenizer.from_str(json.dumps(about))
     except Exception as error:  # the library raises bare Exception
         raise InputError(f"is not a tokenizer: {error}", path) from None
-    about = json.loads(path.read_bytes())
-    model = {name: value for name, value in about["model"].items() if name not in ("alpha", "nbest_size")}
-    if "dropout" in model:
-        model["dropout"] = None
-    return about | {"model": model, "added_tokens": about.get("added_tokens") or []}
 
 
-def _make(about: dict, path: Path, hide: bool = False) -> Tokenizer:
-    try:
-        tokenizer = Tokenizer.from_str(json.dumps(about))
-    except Exception as error:
-        raise InputError(f"is not a tokenizer: {error}", path) from None
-    tokenizer.encode_special_tokens = bool(hide)
-    return tokenizer
+def _pair(about: dict, path: Path, special: bool) -> tuple[Tokenizer, Tokenizer]:
+    """(without, with) the blank before a text; ``special``: whether special tokens are recognised."""
+    inside = control_tokens.without_prefix(about)
+    within = _make(inside, path)
+    pair = within, within if inside == about else _make(about, path)
+    for tokenizer in pair:
+        tokenizer.encode_special_tokens = not special
+    return pair
 
 
 def _ids(tokenizer: Tokenizer, text: str) -> list[int]:
     return tokenizer.encode(text, add_special_tokens=False).ids
 
 
-def _begin(tokenizer: Tokenizer, config: dict) -> list[int]:
-    """What the tokenizer as it is shipped puts before a text (what pads is no beginning); ``add_bos_token``
-    of its config goes first."""
-    bos = config.get("bos_token")
-    number = tokenizer.token_to_id(bos["content"] if isinstance(bos, dict) else bos) if bos else None
-    if config.get("add_bos_token") is not None:
-        return [number] if config["add_bos_token"] and number is not None else []
+def _named_bos(config: dict) -> str | None:
+    token = config.get("bos_token")
+    return token.get("content") if isinstance(token, dict) else token
+
+
+def _bos(tokenizer: Tokenizer, named: str | None, adds: bool | None) -> list[int]:
+    """What the tokenizer as it is shipped puts before a text (what pads is no beginning); where its config
+    says whether it ``adds`` the token that it names, that goes first."""
+    if adds is not None:
+        number = tokenizer.token_to_id(named) if adds and named else None
+        return [] if number is None else [number]
     encoded = tokenizer.encode("a")
     added = zip(encoded.ids, encoded.tokens, encoded.special_tokens_mask)
-    return [id for id, name, special in takewhile(itemgetter(2), added) if "pad" not in name.lower()]
+    return [number for number, name, special in takewhile(itemgetter(2), added) if "pad" not in name.lower()]
+
+
+def _chat_begins(config: dict, folder: Path) -> bool:
+    """Whether the model's own chat template writes the token that begins a text."""
+    file = folder / "chat_template.jinja"
+    text = file.read_text("utf-8", errors="replace") if file.is_file() else str(config.get("chat_template"))
+    return "bos_token" in text
 
 
 def _unknown(model: dict) -> int | None:
