@@ -136,10 +136,12 @@ def hidden(about: dict, control: set) -> dict:
     return about | {"added_tokens": added, "model": model}
 
 
-def without_prefix(about: dict) -> dict:
-    """No blank is put before a text that is encoded, and none taken off one that is decoded."""
+def without_prefix(about: dict) -> tuple[dict, str]:
+    """(``about``, so that no blank is put before a text that is encoded, and none taken off one that is
+    decoded; the blank, or nothing where none was put)."""
     parts = ("normalizer", "pre_tokenizer", "decoder")
-    return about | {part: _without_prefix(deepcopy(about.get(part))) for part in parts}
+    bare = about | {part: _without_prefix(deepcopy(about.get(part))) for part in parts}
+    return bare, " " if any(bare[part] != about.get(part) for part in parts[:2]) else ""
 
 
 def _without_prefix(part: dict | None) -> dict | None:

@@ -22,8 +22,8 @@ from . import control_tokens
 
 @dataclass
 class KnownTokenizer:
-    """``template`` recognises control tokens, ``text`` does not. Each is a pair: within a document, where no
-    blank is put before a text, and at its beginning, where a sentencepiece tokenizer may put one.
+    """``template`` recognises control tokens, ``text`` does not. Neither puts a blank before a text;
+    ``prefix`` is the one that the tokenizer as it is shipped puts before the first (sentencepiece).
 
     ``control``: ids, sorted. ``bos``: ids that stand before every document. ``chat_bos``: where there are
     none, the token that the model's own chat template begins with. ``unknown``: the id of unknown characters,
@@ -31,8 +31,9 @@ class KnownTokenizer:
     byte.
     """
 
-    template: tuple[Tokenizer, Tokenizer]
-    text: tuple[Tokenizer, Tokenizer]
+    template: Tokenizer
+    text: Tokenizer
+    prefix: str
     control: list[int]
     bos: list[int]
     chat_bos: str | None
@@ -41,25 +42,26 @@ class KnownTokenizer:
 
     @property
     def vocab_size(self) -> int:
-        return self.template[False].get_vocab_size(with_added_tokens=True)
+        return self.template.get_vocab_size(with_added_tokens=True)
 
     def name(self, number: int) -> str:
-        return self.template[False].id_to_token(number)
+        return self.template.id_to_token(number)
 
     def encode_template(self, text: str, opening: bool = False) -> list[int]:
         """``opening``: the text begins a document."""
-        return _ids(self.template[opening], text)
+        ids = _ids(self.template, text)
+        opened = opening and ids and ids[0] not in self.control
+        return _ids(self.template, self._opened(text)) if opened else ids
 
     def encode(self, texts: list[tuple[str, bool]]) -> list[list[int]]:
         """Ids of document texts, each with whether it begins its document; InputError where one holds a
         control token after all."""
-        result = [[]] * len(texts)
-        for opening in (False, True):
-            here = [i for i, (_, begins) in enumerate(texts) if begins == opening]
-            encoded = self.text[opening].encode_batch([texts[i][0] for i in here], add_special_tokens=False)
-            for i, one in zip(here, encoded, strict=True):
-                bytes_inside = self.takes_bytes and control_tokens.BYTE.search(texts[i][0])
-                result[i] = self._in_pieces(*texts[i]) if bytes_inside else one.ids
+        whole = [self._opened(text) if opening else text for text, opening in texts]
+        result = [one.ids for one in self.text.encode_batch(whole, add_special_tokens=False)]
+        if self.takes_bytes:
+            for i in (i for i, text in enumerate(whole) if control_tokens.BYTE.search(text)):
+                pieces = re.split("(?<=<)(?=0x[0-9A-F]{2}>)", whole[i])
+                result[i] = [number for piece in pieces for number in _ids(self.text, piece)]
         forbidden = set(self.control) - {self.unknown}
         for ids in result:
             if inside := forbidden.intersection(ids):
@@ -67,14 +69,13 @@ class KnownTokenizer:
                 raise InputError(f"the tokenizer takes a document's text for {name!r}", key="tokens.template")
         return result
 
-    def _in_pieces(self, text: str, opening: bool) -> list[int]:
-        first, *others = re.split("(?<=<)(?=0x[0-9A-F]{2}>)", text)
-        return sum((_ids(self.text[False], part) for part in others), _ids(self.text[opening], first))
+    def _opened(self, text: str) -> str:
+        return text if not text or text[0].isspace() else self.prefix + text
 
     def is_exact(self, text: str, opening: bool, ids: list[int]) -> bool:
         """Whether the ids are all of the text: no unknown character, nothing normalised away."""
-        decoded = self.text[False].decode(ids, skip_special_tokens=False)
-        return decoded == text or (opening and decoded == f" {text}")
+        whole = self._opened(text) if opening else text
+        return self.text.decode(ids, skip_special_tokens=False) == whole
 
 
 def load(path, template: dict | None = None) -> KnownTokenizer:
@@ -84,7 +85,7 @@ def load(path, template: dict | None = None) -> KnownTokenizer:
     about, names, config = control_tokens.with_config(_read(path), path.parent)
     begin = _named_bos(config)
     bos = _bos(_make(about, path), begin, config.get("add_bos_token"))
-    about["post_processor"] = None
+    about, prefix = control_tokens.without_prefix(about | {"post_processor": None})
     control = control_tokens.find(about, names, "\n".join(texts))
     first = _make(control_tokens.recognised(about, control), path)
     added = {token["id"]: token["content"] for token in about["added_tokens"]}
@@ -93,8 +94,9 @@ def load(path, template: dict | None = None) -> KnownTokenizer:
     control |= {first.id_to_token(number) for number in bos}
     unknown, chats = _unknown(about["model"]), begin and not bos and _chat_begins(config, path.parent)
     return KnownTokenizer(
-        template=_pair(control_tokens.recognised(about, control), path, special=True),
-        text=_pair(control_tokens.hidden(about, control), path, special=False),
+        template=_make(control_tokens.recognised(about, control), path),
+        text=_make(control_tokens.hidden(about, control), path, special=False),
+        prefix=prefix,
         control=sorted(first.token_to_id(name) for name in control),
         bos=bos,
         chat_bos=begin if chats else None,
@@ -117,21 +119,14 @@ def _read(path: Path) -> dict:
     return about | known | {"truncation": None, "padding": None}
 
 
-def _make(about: dict, path: Path) -> Tokenizer:
+def _make(about: dict, path: Path, special: bool = True) -> Tokenizer:
+    """``special``: whether special tokens are recognised."""
     try:
-        return Tokenizer.from_str(json.dumps(about))
+        tokenizer = Tokenizer.from_str(json.dumps(about))
     except Exception as error:  # the library raises bare Exception
         raise InputError(f"is not a tokenizer: {error}", path) from None
-
-
-def _pair(about: dict, path: Path, special: bool) -> tuple[Tokenizer, Tokenizer]:
-    """(without, with) the blank before a text; ``special``: whether special tokens are recognised."""
-    inside = control_tokens.without_prefix(about)
-    within = _make(inside, path)
-    pair = within, within if inside == about else _make(about, path)
-    for tokenizer in pair:
-        tokenizer.encode_special_tokens = not special
-    return pair
+    tokenizer.encode_special_tokens = not special
+    return tokenizer
 
 
 def _ids(tokenizer: Tokenizer, text: str) -> list[int]:

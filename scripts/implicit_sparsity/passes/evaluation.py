@@ -211,4 +211,4 @@ def stop_token(tokens, tokenizer):
 
 def tokenizer_of(model_folder):
     """The model's tokenizer in its known state, which recognises control tokens."""
-    return tokenizer.load(Path(model_folder) / "tokenizer.json").template[False]
+    return tokenizer.load(Path(model_folder) / "tokenizer.json").template
