@@ -111,7 +111,7 @@ class ExpertMask(LoraMethod):
         return {
             name: Protected((change.matrix().flatten(1) == 0).all(1, keepdim=True).double())
             for name, change in changes.items()
-            if "mlp.experts." in name
+            if ".experts." in name
         }
 
     def end(self, stage):

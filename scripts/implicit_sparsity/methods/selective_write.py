@@ -67,7 +67,7 @@ class SelectiveWrite(Method):
         self.gates = neuron_gates.gates(self.background.use, self.chosen)
         if self.choose == "random":
             seed = stage.stream("mask")
-            self.chosen, self.gates = neuron_gates.shuffled(self.gates, sums.shape[2], seed)
+            self.chosen, self.gates = neuron_gates.shuffled(self.gates, neuron_choice.sizes(sums[0]), seed)
         # what earlier stages wrote stays beside the weights: added to bfloat16 it would be rounded away
         self.old = past.without(self.chosen).beside(stage.model)
         self.deltas = neuron_deltas.attach(stage.model, self.chosen, past)

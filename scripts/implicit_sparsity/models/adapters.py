@@ -10,14 +10,11 @@ import torch
 
 from implicit_sparsity.errors import InputError
 
-from . import forward, loading
+from . import ffn, loading
 
 log = logging.getLogger(__name__)
 
-MLP_MODULES = ("gate_proj", "up_proj", "down_proj")
 EARLIER = "earlier"  # PEFT's name of what earlier stages learnt, where it stays beside the weights
-ROUTER_PARAMETER = "mlp.gate.weight"
-EXPERT_PARAMETERS = ("mlp.experts.gate_up_proj", "mlp.experts.down_proj")
 
 
 def load_checkpoint(folder, adapter=None, base: dict | None = None):
@@ -40,39 +37,60 @@ def is_whole(folder) -> bool:
 def lora_config(
     rank: int,
     alpha: float,
-    targets: str = "all",
-    mixture: bool = False,
+    targets: str | list = "all",
+    parameters: list = (),
     dropout: float = 0.0,
-    router: bool = False,
     **more,
 ):
-    """PEFT's LoRA settings. ``targets``: "all" linear layers, or "mlp" (the FFN alone).
-
-    In a mixture of experts the routed experts are bare fused parameters that ``all-linear`` would skip in
-    silence, so they are named here; the router too, where it is asked for.
-    """
+    """PEFT's LoRA settings. ``targets``: "all" linear layers, or those of these names; ``parameters``: bare
+    ones, beside them."""
     from peft import LoraConfig, TaskType
 
-    fused = [*EXPERT_PARAMETERS, *([ROUTER_PARAMETER] if router else [])]
     return LoraConfig(
         task_type=TaskType.CAUSAL_LM,
         r=rank,
         lora_alpha=alpha,
-        lora_dropout=0.0 if mixture else dropout,  # PEFT has no dropout on bare parameters
-        target_modules="all-linear" if targets == "all" else list(MLP_MODULES),
-        target_parameters=fused if mixture else None,
+        lora_dropout=0.0 if parameters else dropout,  # PEFT has no dropout on bare parameters
+        target_modules="all-linear" if targets == "all" else targets,
+        target_parameters=list(parameters) or None,
         **more,
     )
 
 
+def linear_names(model) -> list[str]:
+    """What the linear layers of the FFN are called in this network: gate_proj, up_proj (or gate_up_proj),
+    down_proj."""
+    blocks = [block.dense for block in ffn.feed_forwards(model) if block.dense]
+    fused = {block.fused for block in blocks}
+    names = [*(["gate_proj", "up_proj"] if False in fused else []), *(["gate_up_proj"] if True in fused else [])]
+    return [*names, "down_proj"]
+
+
+def expert_parameters(model, router: bool = False) -> list[str]:
+    """What the bare parameters of a mixture's routed experts, which ``all-linear`` would skip in silence, are
+    called in this network; ``router``: and those of its routers. None in a dense network."""
+    mixed = [block for block in ffn.feed_forwards(model) if block.experts][:1]
+    parts = ["experts.gate_up_proj", "experts.down_proj"]
+    return [f"{b.name}.{part}" for b in mixed for part in (*parts, *([f"{b.router_name}.weight"] * router))]
+
+
 def is_mixture(model) -> bool:
-    return bool(getattr(forward.base_network(model).config.get_text_config(), "num_experts", 0))
+    return bool(ffn.experts_of(model))
 
 
-def add_lora(model, rank: int, alpha: float, targets: str = "all", **more):
+def add_lora(model, rank: int, alpha: float, targets: str = "all", router: bool = False, **more):
     """The model with a new, trainable LoRA: a PeftModel. An earlier stage's (``with_adapter``) stays on,
-    frozen."""
-    return _with_lora(model, lora_config(rank, alpha, targets, is_mixture(model), **more))
+    frozen. ``targets``: "all" linear layers, or "mlp" (the FFN alone); of a mixture its routed experts too,
+    and its routers where they are asked for."""
+    parameters = expert_parameters(model, router)
+    return _with_lora(model, lora_config(rank, alpha, _targets(model, targets), parameters, **more))
+
+
+def _targets(model, targets: str):
+    """"all", or the names of the FFN's linear layers; of a mixture without any there is none to name."""
+    if targets == "all":
+        return targets
+    return linear_names(model) if any(block.dense for block in ffn.feed_forwards(model)) else []
 
 
 def _with_lora(model, config):
@@ -91,7 +109,7 @@ def add_linear_lora(model, rank: int, alpha: float, targets: str = "mlp", **more
     """As ``add_lora``, on linear layers alone: a mixture's fused experts and routers stay frozen, and the log
     says so."""
     _say_what_stays(model)
-    return _with_lora(model, lora_config(rank, alpha, targets, **more))
+    return _with_lora(model, lora_config(rank, alpha, _targets(model, targets), **more))
 
 
 def add_osf(model, share: float, targets: str = "all"):
@@ -100,9 +118,9 @@ def add_osf(model, share: float, targets: str = "all"):
     from peft import OSFConfig, TaskType, get_peft_model
 
     _say_what_stays(model)
-    fit, small, head = [], [], model.get_output_embeddings()
+    fit, small, head, names = [], [], model.get_output_embeddings(), linear_names(model)
     for name, module in model.named_modules():
-        chosen = targets == "all" or name.rpartition(".")[2] in MLP_MODULES
+        chosen = targets == "all" or name.rpartition(".")[2] in names
         if isinstance(module, torch.nn.Linear) and module is not head and chosen:
             (fit if int(share * min(module.weight.shape)) else small).append(name)
     if small:
@@ -124,8 +142,8 @@ def osf_layers(model) -> dict:
 
 
 def _say_what_stays(model) -> None:
-    if is_mixture(model):
-        log.warning("routed experts (%s) and routers are no linear layers: frozen", EXPERT_PARAMETERS)
+    if experts := expert_parameters(model):
+        log.warning("routed experts (%s) and routers are no linear layers: frozen", ", ".join(experts))
 
 
 def add_adapter(model, folder, trainable: bool = False, name: str = "default"):

@@ -3,6 +3,7 @@
 import re
 
 LAYER = re.compile(r"layers\.(\d+)\.(.+)$")
+ROUTER = re.compile(r"\.(?:mlp\.gate|mlp\.router|block_sparse_moe\.router)(?:\.weight)?$")
 
 
 def layer_of(name: str) -> int:
@@ -11,10 +12,10 @@ def layer_of(name: str) -> int:
 
 
 def kind_of(name: str) -> str:
-    """Which of a layer's weights: q, k, v, o, gate, up, down, in_proj_qkv, out, ...; of a mixture
+    """Which of a layer's weights: q, k, v, o, gate, up, gate_up, down, in_proj_qkv, out, ...; of a mixture
     shared_gate, experts_gate_up, experts_down, router."""
-    part = LAYER.search(name)[2].removesuffix(".weight")
-    part = re.sub(r"^(mlp|self_attn|linear_attn)\.", "", part).removesuffix("_proj")
-    if part == "gate" and not name.removesuffix(".weight").endswith("_proj"):
+    if ROUTER.search(name):
         return "router"
-    return part.replace("shared_expert.", "shared_").replace("experts.", "experts_")
+    part = LAYER.search(name)[2].removesuffix(".weight")
+    part = re.sub(r"^(mlp|block_sparse_moe|self_attn|linear_attn)\.", "", part).removesuffix("_proj")
+    return re.sub(r"shared_experts?\.", "shared_", part).replace("experts.", "experts_")

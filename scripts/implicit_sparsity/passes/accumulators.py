@@ -51,12 +51,13 @@ class ActivationStatistics:
         self.routed_tokens = zeros(layers, experts, dtype=torch.int64)
         self.routed_weight = zeros(layers, experts)
         # sums over groups in float32: of routed experts, and of a dense layer or the shared expert
-        self.groups, routed = groups, max(block.experts * block.width for block in blocks)
+        self.groups, routed = groups, max(block.routed for block in blocks)
+        plain = max(block.size - block.routed for block in blocks)
         if groups:
             self.group_tokens = zeros(groups, dtype=torch.int64).cpu()
             self.group_routed_tokens = zeros(layers, groups, experts, dtype=torch.int64)
             self.group_routed = zeros(layers, groups, routed, dtype=torch.float32)
-            self.group_plain = zeros(layers, groups, size - routed, dtype=torch.float32)
+            self.group_plain = zeros(layers, groups, plain, dtype=torch.float32)
             # of the tokens in the histogram alone: activations above each threshold, and all of them
             self.group_above = zeros(groups, layers, len(thresholds), dtype=torch.int64)
             self.group_zero, self.group_sampled = (zeros(groups, layers, dtype=torch.int64) for _ in "zs")
@@ -142,15 +143,28 @@ class ActivationStatistics:
             above = torch.ge(values, epsilon * largest, out=other).sum(1).long()
             self.group_above[:, layer, row].index_add_(0, group, above)
 
+    def _wide(self, values):
+        """A layer's [n] as [N], zeros where it has no neurons."""
+        return torch.nn.functional.pad(values, (0, self.sum_abs.shape[1] - len(values))).to(self.sum_abs.device)
+
+    def group_sums(self):
+        """sum |h| by group of documents, float32 [G, L, N], in the host's memory."""
+        result = torch.zeros(self.groups, *self.sum_abs.shape)
+        for block in self.blocks:
+            layer, routed, size = block.layer, block.routed, block.size
+            result[:, layer, :routed] = self.group_routed[layer, :, :routed].cpu()
+            result[:, layer, routed:size] = self.group_plain[layer, :, : size - routed].cpu()
+        return result
+
     def arrays(self) -> dict[str, np.ndarray]:
         """Every accumulator as NumPy, with ``contribution`` = sum |h_i| * ||W_down[:, i]||_2, [L, N]."""
-        norms = torch.stack([block.down_norms().to(self.sum_abs.device) for block in self.blocks])
+        norms = torch.stack([self._wide(block.down_norms()) for block in self.blocks])
         tensors = {name: value for name, value in vars(self).items() if torch.is_tensor(value)}
         tensors = {name: value for name, value in tensors.items() if name not in OF_BATCH}
         tensors["contribution"] = self.sum_abs * norms
         if self.groups:
-            parts = [tensors.pop(name).transpose(0, 1).cpu() for name in ("group_routed", "group_plain")]
-            tensors["group_sum_abs"] = torch.cat(parts, dim=2)
+            del tensors["group_routed"], tensors["group_plain"]
+            tensors["group_sum_abs"] = self.group_sums()
             tensors["group_routed_tokens"] = tensors["group_routed_tokens"].transpose(0, 1)
         counts = {name: np.int64(getattr(self, name)) for name in ("tokens", "documents", "histogram_tokens")}
         return {name: value.cpu().numpy() for name, value in tensors.items()} | counts

@@ -13,12 +13,12 @@ import torch
 from implicit_sparsity.models import ffn, forward
 from implicit_sparsity.models.hooks.watching import ffn_activations, module_calls, module_inputs
 from implicit_sparsity.models.protected import INPUT, OUTPUT
-from implicit_sparsity.models.weight_names import LAYER
+from implicit_sparsity.models.weight_names import LAYER, ROUTER
 
 from .document_loop import over_documents
 
 QUANTITIES = ("input", "protected_input", "output", "protected_output", "change")
-EXPERTS = re.compile(r"layers\.(\d+)\.mlp\.experts\.(gate_up|down)_proj$")
+EXPERTS = re.compile(r"layers\.(\d+)\.\w+\.experts\.(gate_up|down)_proj$")
 
 
 def measure(model, changes: dict, protected: dict, ids, skip_first: int, batch_tokens: int):
@@ -53,7 +53,7 @@ def watched(model, names) -> tuple[dict, list]:
             fused.append(name)
             continue
         module = network.get_submodule(name) if _is_module(network, name) else None
-        if isinstance(ffn.base_layer(module), torch.nn.Linear) or name.endswith("mlp.gate"):
+        if isinstance(ffn.base_layer(module), torch.nn.Linear) or ROUTER.search(name):
             modules[name] = module
     return modules, fused
 
@@ -117,7 +117,7 @@ class Experts:
         self.sums, self.inputs = sums, {}
         layers = sorted({int(EXPERTS.match(name)[1]) for name in fused})
         blocks = ffn.feed_forwards(model)
-        self.modules = {layer: ffn.base_layer(blocks[layer].mlp.experts) for layer in layers}
+        self.modules = {layer: blocks[layer].fused_experts for layer in layers}
         self.weights = {
             name: ffn.effective_weight(blocks[int(match[1])].mlp.experts, f"{match[2]}_proj")
             for name in fused
@@ -136,7 +136,7 @@ class Experts:
         hit, counts = (part.tolist() for part in experts.unique_consecutive(return_counts=True))
         for expert, at, activity in zip(hit, positions.split(counts), h.split(counts), strict=True):
             for part, read in (("gate_up", x[at]), ("down", activity)):
-                name = f"layers.{block.layer}.mlp.experts.{part}_proj"
+                name = block.full_name(f"experts.{part}_proj").removeprefix("model.")
                 if name in self.weights:
                     output = read @ self.weights[name][expert].to(read.dtype).T
                     self.sums.add_rows(name, at.cpu(), read, output, expert)

@@ -24,6 +24,7 @@ from implicit_sparsity.models import adapters, forward, lowrank
 from implicit_sparsity.models.batching import collate, label_parts, to_device
 from implicit_sparsity.models.hooks.routing import SteadyRouting
 from implicit_sparsity.models.losses import completion_nats
+from implicit_sparsity.models.weight_names import ROUTER
 from implicit_sparsity.randomness import stream_seed
 
 from . import document_groups
@@ -31,12 +32,12 @@ from .reference_documents import first_documents
 
 SEED = 0  # one projection for all models, checkpoints and domains, so that their gradients can be compared
 KINDS = {  # kind of weight -> what its name contains, the first that fits
-    "shared_expert": ".mlp.shared_expert",
-    "experts": ".mlp.experts.",
-    "router": ".mlp.gate.weight",
-    "deltanet": ".linear_attn.",
-    "attention": ".self_attn.",
-    "ffn": ".mlp.",
+    "shared_expert": re.compile(r"\.shared_expert"),
+    "experts": re.compile(r"\.experts\."),
+    "router": ROUTER,
+    "deltanet": re.compile(r"\.linear_attn\."),
+    "attention": re.compile(r"\.self_attn\."),
+    "ffn": re.compile(r"\.mlp\."),
 }
 COUNTED = {  # which tokens of a document its loss is of, as bool [completion tokens]
     "content": lambda document: label_parts([document]) == CONTENT,
@@ -47,7 +48,7 @@ COUNTED = {  # which tokens of a document its loss is of, as bool [completion to
 def kind_of(name: str) -> str:
     """The kind of an adapted weight by its name: one of KINDS."""
     for kind, part in KINDS.items():
-        if part in name:
+        if part.search(name):
             return kind
     raise InputError(f"{name} is neither attention nor Gated DeltaNet nor feed-forward")
 
@@ -64,8 +65,8 @@ def attach(model, rank: int, seed: int = SEED):
     mixture, routers are probed only if it adapts them: PEFT wants both to have the same bare parameters.
     """
     earlier = getattr(model, "peft_config", {}).get(adapters.EARLIER)
-    bare = getattr(earlier, "target_parameters", None) or [adapters.ROUTER_PARAMETER]
-    router = adapters.is_mixture(model) and adapters.ROUTER_PARAMETER in bare
+    bare = getattr(earlier, "target_parameters", None)
+    router = adapters.is_mixture(model) and (not bare or any(ROUTER.search(f".{name}") for name in bare))
     model = adapters.add_lora(model, rank, float(rank), router=router)
     for name, factor in lowrank.factors(model).items():
         a, b = factor.weights

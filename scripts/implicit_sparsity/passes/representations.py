@@ -87,7 +87,7 @@ def observe(model, domain: Reference, batch_tokens: int) -> Observed:
     last, here = [None] * len(domain.documents), {}
     modules = {("hidden", i - 1): layer for i, layer in enumerate(layers) if i}
     modules["hidden", len(layers) - 1] = forward.last_norm(model)
-    modules |= {("routed", i): block.mlp.gate for i, block in enumerate(blocks)}
+    modules |= {("routed", i): block.router for i, block in enumerate(blocks)}
 
     def keep(name, x):
         kind, i = name
@@ -143,7 +143,7 @@ def divergences(old, old_states, new, new_states) -> np.ndarray:
 
 def routers(model) -> list:
     """The routers of a mixture on their own, adapters included; none of a dense network."""
-    return [copy.deepcopy(block.mlp.gate).to("cpu") for block in feed_forwards(model) if block.experts]
+    return [copy.deepcopy(block.router).to("cpu") for block in feed_forwards(model) if block.experts]
 
 
 def choices(router, states) -> np.ndarray:
@@ -160,17 +160,22 @@ def shared_shares(model, blocks, routed) -> np.ndarray:
     """How much of a mixture's output is the shared expert's, float32 ``[2, L, n]``; s: its part, r: the rest.
 
     ``|s| / (|s| + |r|)``, between 0 and 1 whatever the directions; ``s.(s + r) / |s + r|^2``, which adds up
-    to 1 with the routed experts' and is negative where the shared expert works against them.
+    to 1 with the routed experts' and is negative where the shared expert works against them. NaN where there
+    is none.
     """
     result = np.empty((2, *routed.shape[:2]), np.float32)
     with torch.inference_mode(), forward.arithmetic(model):
         for i, block in enumerate(blocks):
-            weight = next(block.mlp.shared_expert_gate.parameters())
-            x = torch.from_numpy(routed[i]).to(weight.device)
+            if not block.shared:
+                result[:, i] = np.nan
+                continue
+            x = torch.from_numpy(routed[i]).to(next(block.dense.mlp.parameters()).device)
             x = x.to(forward.base_network(model).get_input_embeddings().weight.dtype)
             whole = block.mlp(x.unsqueeze(0)).squeeze(0).double()
-            gate = torch.sigmoid(block.mlp.shared_expert_gate(x))
-            shared = (gate * block.mlp.shared_expert(x)).double()
+            shared = block.dense.mlp(x)
+            if hasattr(block.mlp, "shared_expert_gate"):
+                shared = torch.sigmoid(block.mlp.shared_expert_gate(x)) * shared
+            shared = shared.double()
             sizes = shared.norm(dim=-1), (whole - shared).norm(dim=-1)
             result[0, i] = (sizes[0] / (sizes[0] + sizes[1])).cpu()
             result[1, i] = ((shared * whole).sum(-1) / whole.square().sum(-1)).cpu()

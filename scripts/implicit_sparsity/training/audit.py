@@ -9,7 +9,7 @@ import math
 
 import torch
 
-from implicit_sparsity.models import processes
+from implicit_sparsity.models import ffn, processes
 
 SUMMED_AT_ONCE = 2**26  # frozen numbers: a GPU widens what it sums to 8 bytes each
 STEPS_TO_JUDGE = 3  # one factor of a LoRA has no gradient before the other has left zero
@@ -31,7 +31,7 @@ class Audit:
             raise StageFailed(
                 "the constraint audit needs whole weights, these lie in parts on several processes"
             )
-        self.experts = getattr(model.config.get_text_config(), "num_experts", 0)
+        self.experts = ffn.experts_of(model)
         self.trainable = {name: p for name, p in model.named_parameters() if p.requires_grad}
         if not self.trainable:
             raise StageFailed("the method declares no trainable parameter")

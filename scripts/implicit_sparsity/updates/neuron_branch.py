@@ -33,7 +33,7 @@ class Branch:
         network."""
         config = model.config.get_text_config()
         for block, (gate, up, d_gate, d_up, down) in zip(ffn.feed_forwards(model), self.layers, strict=True):
-            mlp = carrier(block)
+            mlp = block.dense.mlp
             with torch.no_grad():
                 grow(mlp.gate_proj, (gate + d_gate).to(gate.dtype), 0)
                 grow(mlp.up_proj, (up + d_up).to(up.dtype), 0)
@@ -42,11 +42,6 @@ class Branch:
         setattr(config, size, getattr(config, size) + down.shape[1])
         del model.neuron_branch
         loading.save(model, folder, precision)
-
-
-def carrier(block):
-    """The module that new neurons belong to: the layer's SwiGLU, of a mixture its shared expert."""
-    return block.mlp.shared_expert if block.experts else block.mlp
 
 
 def grow(linear, more, axis: int) -> None:
@@ -61,10 +56,9 @@ def attach(model, chosen: dict) -> Branch:
     model as ``neuron_branch``."""
     layers, parameters = [], torch.nn.ParameterDict()
     for block in ffn.feed_forwards(model):
-        mlp = carrier(block)
-        weight = mlp.gate_proj.weight
-        if not weight.is_floating_point() or mlp.gate_proj.bias is not None:
-            raise InputError("a side branch needs unquantized weights without bias", key="methods")
+        weight = block.dense.mlp.gate_proj.weight
+        if not weight.is_floating_point():
+            raise InputError("a side branch needs unquantized weights", key="methods")
         gate, up = _rows(block, chosen[block.layer].to(weight.device))
         starts = {name: torch.zeros(gate.shape, device=weight.device) for name in ("gate", "up")}
         starts["down"] = torch.zeros(gate.shape[::-1], device=weight.device)

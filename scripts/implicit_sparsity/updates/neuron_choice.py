@@ -1,14 +1,14 @@
 """Which feed-forward neurons a stage writes, and which it leaves to old domains.
 
 Shapes: L layers, N neurons of a layer (numbered as in ``ffn``), K chosen ones, G groups of documents. Scores
-are float64 [L, N], larger is chosen first. Sets of neurons are {layer: int64 [K], ascending}.
+are float64 [L, N], larger is chosen first. Sets of neurons are {layer: int64 [K], ascending}. N is of the
+widest layer: scores, activity and norms of a narrower one end in NaN.
 """
 
 import torch
 
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.models import ffn
-from implicit_sparsity.models.forward import plain_weight
 from implicit_sparsity.passes import activation_pass, document_groups
 from implicit_sparsity.passes.accumulators import ActivationStatistics
 
@@ -19,7 +19,7 @@ def activity(model, documents, tokens: int, skip_first: int = 1, batch_tokens: i
     Per token of the domain, not per token routed: an expert that a domain seldom visits is idle for it.
     """
     statistics = _watched(model, documents, tokens, skip_first, batch_tokens)
-    return statistics.sum_abs.cpu() / max(statistics.tokens, 1)
+    return _with_gaps(statistics.sum_abs.cpu() / max(statistics.tokens, 1), statistics.blocks)
 
 
 def grouped_activity(
@@ -31,8 +31,19 @@ def grouped_activity(
     Held at once: 4 * G * L * N bytes.
     """
     statistics = _watched(model, documents, tokens, skip_first, batch_tokens, groups)
-    parts = [part.transpose(0, 1).cpu() for part in (statistics.group_routed, statistics.group_plain)]
-    return torch.cat(parts, dim=2)
+    return _with_gaps(statistics.group_sums(), statistics.blocks)
+
+
+def _with_gaps(values, blocks):
+    """Values [.., L, N], in place NaN where a layer has no such neuron."""
+    for layer, size in enumerate(ffn.sizes(blocks)):
+        values[..., layer, size:] = torch.nan
+    return values
+
+
+def sizes(values) -> list[int]:
+    """Neurons of every layer, of values [L, N] that are NaN behind a layer's last."""
+    return (~values.isnan()).sum(1).tolist()
 
 
 def _watched(model, documents, tokens, skip_first, batch_tokens, groups=0):
@@ -53,13 +64,15 @@ def scores(how: str, used, model, seed: int, ranks=None):
     gradient); random: a draw from ``seed``; weight: the largest norm of a neuron's 3 H numbers in the base;
     hub: the best worst rank (``ranks`` [L, N], see ``worst_ranks``).
     """
-    if how == "active":
-        return used
     if how == "least":
-        return torch.where(used > 0, -used, -torch.inf)
-    if how == "random":
-        return torch.rand(used.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    return -ranks.double() if how == "hub" else weight_norms(model)
+        result = torch.where(used > 0, -used, -torch.inf)
+    elif how == "random":
+        result = torch.rand(used.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    elif how == "hub":
+        result = -ranks.double()
+    else:
+        result = used if how == "active" else weight_norms(model)
+    return result.masked_fill(used.isnan(), torch.nan)
 
 
 def worst_ranks(used, before=None):
@@ -68,7 +81,7 @@ def worst_ranks(used, before=None):
     The K of best worst rank are the intersection of all domains' top-k sets, for the k at which it has K
     members: the hubs of ``neuron_sets``. Neurons that have come since ``before`` [L, n] are last in it.
     """
-    order = torch.argsort(used, dim=1, descending=True, stable=True)
+    order = torch.argsort(used.nan_to_num(-1.0), dim=1, descending=True, stable=True)
     ranks = torch.argsort(order, dim=1).int()
     if before is None:
         return ranks
@@ -78,21 +91,19 @@ def worst_ranks(used, before=None):
 
 def weight_norms(model):
     """sqrt(||gate_i||^2 + ||up_i||^2 + ||down_i||^2) of every neuron, float64 [L, N]."""
-    return torch.stack([_norms(block) for block in ffn.feed_forwards(model)]).sqrt().cpu()
+    norms = [_norms(block).sqrt().cpu() for block in ffn.feed_forwards(model)]
+    return torch.nn.utils.rnn.pad_sequence(norms, batch_first=True, padding_value=torch.nan)
 
 
 def _norms(block):
-    def dense(mlp):
-        return [plain_weight(ffn.base_layer(getattr(mlp, f"{name}_proj"))) for name in ("gate", "up", "down")]
-
     def squares(gate, up, down):
         rows = sum(weight.detach().double().square().sum(1) for weight in (gate, up))
         return rows + down.detach().double().square().sum(0)
 
-    if not block.experts:
-        return squares(*dense(block.mlp))
-    routed = [squares(*weights) for first, _, *weights in block.parts() if first < block.size - block.shared]
-    return torch.cat([*routed, squares(*dense(block.mlp.shared_expert))])
+    norms = [squares(*weights) for first, _, *weights in block.parts() if first < block.routed]
+    if dense := block.dense:
+        norms.append(squares(*dense.plain_weights()))
+    return torch.cat(norms)
 
 
 def choose(scores, fraction: float, guarded: dict, width: int | None = None) -> dict:
@@ -101,9 +112,10 @@ def choose(scores, fraction: float, guarded: dict, width: int | None = None) -> 
 
     Ties go to the lower number. Raises InputError where too few neurons are left.
     """
-    chosen, n = {}, scores.shape[1]
-    k = max(1, round(fraction * (width or n))) if fraction else 0
-    for layer, row in enumerate(scores):
+    chosen = {}
+    for layer, (row, n) in enumerate(zip(scores, sizes(scores), strict=True)):
+        k = max(1, round(fraction * (width or n))) if fraction else 0
+        row = row[:n]
         free = torch.ones(n, dtype=torch.bool)
         if layer in guarded:
             free[guarded[layer]] = False

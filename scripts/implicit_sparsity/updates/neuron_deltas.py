@@ -131,17 +131,18 @@ def _ranks(blocks, layers):
     for block, (index, *_) in zip(blocks, layers, strict=True):
         for first, last, *_ in block.parts():
             count = int(((index >= first) & (index < last)).sum())
-            yield max(1, 2 * count if block.experts and last <= block.size - block.shared else count)
+            fused = last <= block.routed or block.dense.fused  # rows of gate and of up in one weight
+            yield max(1, 2 * count if fused else count)
 
 
 def _fill(name, block, tensors, a, b) -> None:
     """Write one layer's deltas into the zeroed factors A [X, r, i], B [X, o, r] of the weight called
     ``name``."""
     index, gate, up, down = (tensor.detach().to(a.device) for tensor in tensors)
-    shared = ".shared_expert." in name
+    dense = ".experts." not in name
     for expert in range(len(a)):
-        first = block.size - block.shared if shared else expert * block.width
-        last = block.size if shared else first + block.width
+        first = block.dense.first if dense else expert * block.width
+        last = block.size if dense else first + block.width
         here = ((index >= first) & (index < last)).nonzero().flatten()
         unit, rank = index[here] - first, torch.arange(len(here), device=a.device)
         if name.endswith("down_proj"):
@@ -149,7 +150,7 @@ def _fill(name, block, tensors, a, b) -> None:
         elif name.endswith("gate_up_proj"):
             a[expert, : len(here)], b[expert, unit, rank] = gate[here], 1.0
             a[expert, len(here) : 2 * len(here)] = up[here]
-            b[expert, block.width + unit, len(here) + rank] = 1.0
+            b[expert, last - first + unit, len(here) + rank] = 1.0
         else:
             rows = gate if name.endswith("gate_proj") else up
             a[expert, : len(here)], b[expert, unit, rank] = rows[here], 1.0

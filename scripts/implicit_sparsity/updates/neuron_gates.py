@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import torch
 
+from .neuron_choice import sizes
+
 
 def normalised_use(used):
     """Use of each neuron by one domain, float32 [L, N] in [0, 1], from its activity [L, N]: tanh(max(0, z)),
@@ -16,8 +18,14 @@ def normalised_use(used):
 
     SPG (2306.14775) takes |tanh z| of a gradient; activity has one side only: less than usual is no use.
     """
-    spread = used.std(dim=1, keepdim=True, correction=0).clamp(min=1e-30)
-    return ((used - used.mean(dim=1, keepdim=True)) / spread).clamp(min=0).tanh().float()
+    result, widths = torch.full(used.shape, torch.nan), torch.tensor(sizes(used))
+    for size in set(widths.tolist()):
+        there = widths == size
+        part = used[there, :size]
+        spread = part.std(dim=1, keepdim=True, correction=0).clamp(min=1e-30)
+        standard = (part - part.mean(dim=1, keepdim=True)) / spread
+        result[there, :size] = standard.clamp(min=0).tanh().float()
+    return result
 
 
 def gates(use, chosen: dict) -> dict:
@@ -27,12 +35,13 @@ def gates(use, chosen: dict) -> dict:
     return {layer: 1 - use[layer, index] for layer, index in chosen.items()}
 
 
-def shuffled(gates: dict, size: int, seed: int) -> tuple[dict, dict]:
-    """(chosen, gates) at random: as many of a layer's ``size`` neurons with the same gates, so equal mass."""
+def shuffled(gates: dict, widths: list[int], seed: int) -> tuple[dict, dict]:
+    """(chosen, gates) at random: as many of a layer's neurons, of which there are ``widths``, with the same
+    gates, so equal mass."""
     random = torch.Generator().manual_seed(seed)
     chosen, mixed = {}, {}
     for layer, values in sorted(gates.items()):
-        chosen[layer] = torch.randperm(size, generator=random)[: len(values)].sort().values
+        chosen[layer] = torch.randperm(widths[layer], generator=random)[: len(values)].sort().values
         mixed[layer] = values[torch.randperm(len(values), generator=random)]
     return chosen, mixed
 
@@ -65,11 +74,11 @@ class GatedStep:
 def accessed(sums, share: float):
     """Neurons among the ``share`` of their layer (one at least) that a group uses most, bool [G, L, N]; of
     activity [G, L, N]. None that is idle."""
-    k = max(1, round(share * sums.shape[-1]))
     result = torch.zeros(sums.shape, dtype=torch.bool)
-    for group, activity in enumerate(sums):
-        order = torch.argsort(activity, dim=1, descending=True, stable=True)[:, :k]
-        result[group].scatter_(1, order, True)
+    for layer, size in enumerate(sizes(sums[0])):
+        k = max(1, round(share * size))
+        order = torch.argsort(sums[:, layer, :size], dim=1, descending=True, stable=True)[:, :k]
+        result[:, layer].scatter_(1, order, True)
     return result & (sums > 0)
 
 
@@ -100,7 +109,7 @@ class Background:
         tf = c_i / sum_j c_j over the layer, idf = log((B + 1) / (accessed_i + 1)), or 1 without old domains.
         """
         counts = sums.double().sum(0)
-        frequency = counts / counts.sum(dim=1, keepdim=True).clamp(min=1e-30)
+        frequency = counts / counts.nansum(dim=1, keepdim=True).clamp(min=1e-30)
         if self.accessed is None:
             return frequency
         return frequency * torch.log((int(self.groups) + 1) / (self.accessed.double() + 1))

@@ -45,7 +45,7 @@ def input_samples(model, batches, factors: dict, skip_first: int = 1) -> dict:
 
     def collect_experts(block, first, positions, h, _):
         if positions is not None:
-            name = f"model.layers.{block.layer}.mlp.experts.down_proj"
+            name = block.full_name("experts.down_proj")
             chunks = experts.setdefault(name, {}).setdefault(first // block.width, [])
             chunks.append(h[keep[positions]].float())
 

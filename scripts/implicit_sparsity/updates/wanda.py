@@ -43,7 +43,7 @@ def weights(model, targets: str = "mlp") -> dict:
         if isinstance(module, torch.nn.Linear) and module.out_features > 1:  # one: the shared expert's gate
             if targets == "all" or id(module) in inside:
                 result[f"{name}.weight"] = Weight(f"{name}.weight", module)
-        elif hasattr(module, "gate_up_proj") and not isinstance(module.gate_up_proj, torch.nn.Module):
+        elif isinstance(getattr(module, "gate_up_proj", None), torch.nn.Parameter):
             for parameter in ("gate_up_proj", "down_proj"):
                 result[f"{name}.{parameter}"] = Weight(f"{name}.{parameter}", module, parameter)
     for name, weight in result.items():
@@ -77,7 +77,7 @@ def calibration(model, batches, by_name: dict) -> dict:
         expert, x, h = expert[real], now["routed"][positions[real]], h[real]
         counts = torch.bincount(expert, minlength=block.experts).tolist()
         for parameter, rows in (("gate_up_proj", x), ("down_proj", h)):
-            name = f"model.layers.{block.layer}.mlp.experts.{parameter}"
+            name = block.full_name(f"experts.{parameter}")
             place = inputs.setdefault(name, [[] for _ in counts])
             for number, part in enumerate(rows.float().split(counts)):
                 place[number] += [part] if len(part) else []

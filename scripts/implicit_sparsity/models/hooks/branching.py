@@ -19,17 +19,17 @@ def side_branches(model, layers):
     """
     with ExitStack() as stack:
         for block, parts in zip(feed_forwards(model), layers, strict=True):
-            mlp = block.mlp.shared_expert if block.experts else block.mlp
-            stack.callback(mlp.register_forward_hook(_hook(*parts)).remove)
+            dense = block.dense
+            stack.callback(dense.mlp.register_forward_hook(_hook(dense.act, *parts)).remove)
         yield
 
 
-def _hook(gate, up, d_gate, d_up, down):
+def _hook(act, gate, up, d_gate, d_up, down):
     linear = torch.nn.functional.linear
 
-    def hook(mlp, args, output):
+    def hook(_, args, output):
         rows = [(weight + change).to(weight.dtype) for weight, change in ((gate, d_gate), (up, d_up))]
-        h = mlp.act_fn(linear(args[0], rows[0])) * linear(args[0], rows[1])
+        h = act(linear(args[0], rows[0])) * linear(args[0], rows[1])
         return output + linear(h, down.to(gate.dtype))
 
     return hook

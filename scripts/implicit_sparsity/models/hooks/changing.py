@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 
 import torch
 
-from implicit_sparsity.models.ffn import base_layer, feed_forwards
+from implicit_sparsity.models.ffn import feed_forwards
 
 from .watching import expert_inputs
 
@@ -26,10 +26,8 @@ def sparsified(model, change):
         for block in feed_forwards(model):
             if block.experts:
                 _change_experts(stack, change, block)
-                shared = block.mlp.shared_expert.down_proj
-                _change_input(stack, shared, change, block, block.size - block.shared)
-            else:
-                _change_input(stack, block.mlp.down_proj, change, block, 0)
+            if dense := block.dense:
+                _change_input(stack, dense.mlp.down_proj, change, block, dense.first)
         yield
 
 
@@ -42,7 +40,7 @@ def _change_input(stack, module, change, block, first):
 
 
 def _change_experts(stack, change, block):
-    experts = base_layer(block.mlp.experts)
+    experts = block.fused_experts
     gate, rows = experts._apply_gate, {}
     implementation = experts.config._experts_implementation
 
@@ -71,38 +69,42 @@ def neuron_deltas(model, index: list, gate: list, up: list, down: list):
         for block, *parts in zip(feed_forwards(model), index, gate, up, down, strict=True):
             if block.experts:
                 _expert_deltas(stack, block, *parts)
-                _dense_deltas(stack, block.mlp.shared_expert, block.size - block.shared, *parts)
-            else:
-                _dense_deltas(stack, block.mlp, 0, *parts)
+            if dense := block.dense:
+                _dense_deltas(stack, dense, *parts)
         yield
 
 
-def _dense_deltas(stack, mlp, first, index, gate, up, down):
-    """Deltas of the neurons from number ``first`` on, which are those of ``mlp``."""
+def _dense_deltas(stack, dense, index, gate, up, down):
+    """Deltas of the neurons of ``dense``, an ``ffn.Dense``."""
+    first, mlp = dense.first, dense.mlp
     here = (index >= first).nonzero().flatten()
     if not len(here):
         return
     unit, part = index[here] - first, (here if first else slice(None))
 
-    def rows(delta):
+    def rows(delta, above=0):
         def hook(_, args, output):
             # in place: a linear layer's backward pass needs its input, not its output
-            return output.index_add_(-1, unit, args[0] @ delta[part].to(output.dtype).T)
+            return output.index_add_(-1, above + unit, args[0] @ delta[part].to(output.dtype).T)
 
         return hook
 
     def columns(_, args, output):
         return output.add_(args[0].index_select(-1, unit) @ down[:, part].to(output.dtype).T)
 
-    stack.callback(mlp.gate_proj.register_forward_hook(rows(gate)).remove)
-    stack.callback(mlp.up_proj.register_forward_hook(rows(up)).remove)
+    if dense.fused:  # gates above ups, in one output
+        hooks = [(mlp.gate_up_proj, rows(gate)), (mlp.gate_up_proj, rows(up, above=dense.width))]
+    else:
+        hooks = [(mlp.gate_proj, rows(gate)), (mlp.up_proj, rows(up))]
+    for module, hook in hooks:
+        stack.callback(module.register_forward_hook(hook).remove)
     stack.callback(mlp.down_proj.register_forward_hook(columns).remove)
 
 
 def _expert_deltas(stack, block, index, gate, up, down):
     """Add to the fused experts' output what the chosen neurons say now, less what they said before."""
     linear = torch.nn.functional.linear
-    experts = base_layer(block.mlp.experts)
+    experts = block.fused_experts
     pieces = {}
     for expert in range(block.experts):
         part = ((index >= expert * block.width) & (index < (expert + 1) * block.width)).nonzero().flatten()

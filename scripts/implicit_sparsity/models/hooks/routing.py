@@ -1,9 +1,14 @@
-"""Hold routers to what they decided, where a layer is computed again."""
+"""Hold routers to what they decided, where a layer is computed again.
+
+A router gives (logits [T, X], weights [T, K], chosen experts [T, K]); its weights follow from the other two
+in one of three ways, see ``shares``. Shapes: T tokens, X routed experts, K of them a token.
+"""
 
 from contextlib import ExitStack, contextmanager, nullcontext
 
 import torch
 
+from implicit_sparsity.errors import InputError
 from implicit_sparsity.models.ffn import base_layer, feed_forwards
 
 
@@ -38,8 +43,8 @@ class SteadyRouting:
             for block in feed_forwards(self.model):
                 if block.experts:
                     self.decided.append([])
-                    gate = base_layer(block.mlp.gate)
-                    stack.callback(gate.register_forward_hook(self._hook(self.decided[-1])).remove)
+                    router = base_layer(block.router)
+                    stack.callback(router.register_forward_hook(self._hook(self.decided[-1])).remove)
             yield self
 
     def forget(self) -> None:
@@ -55,8 +60,12 @@ class SteadyRouting:
         self.decisions, self.flips = counts["router_decisions"], counts["router_flips"]
 
     def _hook(self, decided: list):
-        def hook(gate, args, output):
+        known = []  # once it has been seen that ``shares`` are this router's
+
+        def hook(router, args, output):
             logits, weights, chosen = output
+            if not known:
+                known.append(check_shares(router, logits, weights, chosen))
             if self.again:
                 before = decided.pop()  # the last forward pass is the first to be computed again
                 flipped = (before.sort(-1).values != chosen.sort(-1).values).any(-1)
@@ -65,7 +74,32 @@ class SteadyRouting:
             elif torch.is_grad_enabled():
                 decided.append(chosen.detach())
             # both passes take the same operations: checkpointing compares what they save for the gradient
-            shares = torch.softmax(logits, dtype=torch.float, dim=-1).gather(-1, chosen)
-            return logits, (shares / shares.sum(-1, keepdim=True)).to(weights.dtype), chosen
+            return logits, shares(router, logits, chosen).to(weights.dtype), chosen
 
         return hook
+
+
+def shares(router, logits, chosen):
+    """The weights [T, K] of chosen experts from a router's logits [T, X], float32: of DeepSeek-V3 and those
+    like it the sigmoid, with a factor; of all others the softmax. The chosen ones add up to 1 (to the factor)
+    unless the router's ``norm_topk_prob`` says otherwise."""
+    sigmoid = hasattr(router, "e_score_correction_bias")
+    scores = logits.float().sigmoid() if sigmoid else torch.softmax(logits, dtype=torch.float, dim=-1)
+    result = scores.gather(-1, chosen)
+    if getattr(router, "norm_topk_prob", True):
+        result = result / (result.sum(-1, keepdim=True) + (1e-20 if sigmoid else 0))
+    factor = getattr(router, "routed_scaling_factor", 1.0)
+    return result if factor == 1.0 else result * factor
+
+
+def check_shares(router, logits, weights, chosen) -> bool:
+    """True; InputError where a router's weights are not its ``shares``: another kind of router."""
+    with torch.no_grad():
+        ours = shares(router, logits, chosen)
+        room = 4 * torch.finfo(weights.dtype).eps * float(ours.abs().max())
+        if not torch.allclose(weights.float(), ours, rtol=0, atol=max(room, 1e-6)):
+            raise InputError(
+                f"{type(router).__name__} weighs experts in a way that cannot be held to its choices",
+                key="training.gradient_checkpointing",
+            )
+    return True

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 
 import torch
 
-from implicit_sparsity.models.ffn import base_layer, feed_forwards
+from implicit_sparsity.models.ffn import feed_forwards
 
 
 @contextmanager
@@ -23,12 +23,10 @@ def ffn_activations(model, observe, observe_routed=None):
     """
     with ExitStack() as stack:
         for block in feed_forwards(model):
-            if not block.experts:
-                _watch_input(stack, block.mlp.down_proj, observe, block, 0)
-                continue
-            _watch_experts(stack, observe_routed or _one_by_one(observe), block)
-            shared = block.mlp.shared_expert.down_proj
-            _watch_input(stack, shared, observe, block, block.size - block.shared)
+            if block.experts:
+                _watch_experts(stack, observe_routed or _one_by_one(observe), block)
+            if dense := block.dense:
+                _watch_input(stack, dense.mlp.down_proj, observe, block, dense.first)
         yield
 
 
@@ -57,7 +55,7 @@ def _watch_experts(stack, observe_routed, block):
     transformers' ``grouped_mm`` sorts rows by expert and computes h in ``_apply_gate``, where it is taken
     from; another implementation has another order, and h is computed again beside it.
     """
-    experts = base_layer(block.mlp.experts)
+    experts = block.fused_experts
     grouped = getattr(experts.config, "_experts_implementation", None) == "grouped_mm"
     gate, rows = experts._apply_gate, {}
 
