@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.models import adapters, forward, loading, lowrank
+from implicit_sparsity.models import adapted, adapters, forward, loading, lowrank
 
 IDS = torch.randint(3, 300, (2, 12), generator=torch.Generator().manual_seed(0))
 MLP = {"gate_proj", "up_proj", "down_proj"}
@@ -50,11 +50,11 @@ def test_a_lora_covers_all_linear_layers_or_the_ffn_alone(nano, kind):
 
 def test_dropout_is_left_out_where_peft_has_none():
     """On the bare parameters of fused experts it refuses it."""
-    dense, mixture = (adapters.lora_config(4, 8.0, mixture=mixture, dropout=0.1) for mixture in (False, True))
+    wanted = (adapted.Targets("all-linear", bare) for bare in ([], ["experts.gate_up_proj", "experts.down_proj"]))
+    dense, mixture = (adapters.lora_config(4, 8.0, each, dropout=0.1) for each in wanted)
     assert (dense.lora_dropout, dense.target_parameters) == (0.1, None)
     assert mixture.lora_dropout == 0 and len(mixture.target_parameters) == 2
     assert (dense.r, dense.lora_alpha, dense.target_modules) == (4, 8.0, "all-linear")
-    assert set(adapters.lora_config(4, 8.0, "mlp").target_modules) == MLP
 
 
 @pytest.mark.parametrize("kind, routed", [("dense", False), ("mixture", True)])

@@ -1,8 +1,10 @@
 """Rows and columns of chosen neurons: sets of them by hand, and as a LoRA against changed weights."""
 
+import layouts
 import networks
 import pytest
 import torch
+from layouts import LAYOUTS
 
 from implicit_sparsity.models import adapters, ffn, forward, loading
 from implicit_sparsity.storage import files
@@ -92,10 +94,14 @@ def test_attached_deltas_are_trained_and_start_from_what_is_known(nano):
     assert not any(part.any() for part in fresh.layers[0][1:]) and fresh.layers[1][3].shape == (32, 0)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, *LAYOUTS])
 def test_a_lora_of_them_computes_what_they_do(nano, float64, kind, tmp_path):
     """PEFT's layers give the logits of the hooks. Rounding as in models/hooks/test_changing.py."""
-    model = loading.load(nano(kind)[0])
+
+    def load():
+        return layouts.make(kind) if kind in LAYOUTS else loading.load(nano(kind)[0])
+
+    model = load()
     deltas = some(model, torch.Generator().manual_seed(1)).beside(model)
     with torch.no_grad():
         plain = model(input_ids=IDS).logits
@@ -104,7 +110,7 @@ def test_a_lora_of_them_computes_what_they_do(nano, float64, kind, tmp_path):
         with Deltas([]).applied(model):
             assert torch.equal(model(input_ids=IDS).logits, plain), "none at the first stage"
     deltas.save_as_lora(model, tmp_path)
-    beside = adapters.add_adapter(loading.load(nano(kind)[0]), tmp_path)
+    beside = adapters.add_adapter(load(), tmp_path)
     with torch.no_grad():
         got = forward.base_network(beside)(input_ids=IDS).logits
     assert not torch.allclose(plain, wanted, atol=1e-2)

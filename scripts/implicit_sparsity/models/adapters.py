@@ -10,7 +10,7 @@ import torch
 
 from implicit_sparsity.errors import InputError
 
-from . import ffn, loading
+from . import adapted, ffn, loading
 
 log = logging.getLogger(__name__)
 
@@ -34,44 +34,19 @@ def is_whole(folder) -> bool:
     return (Path(folder) / "config.json").is_file()
 
 
-def lora_config(
-    rank: int,
-    alpha: float,
-    targets: str | list = "all",
-    parameters: list = (),
-    dropout: float = 0.0,
-    **more,
-):
-    """PEFT's LoRA settings. ``targets``: "all" linear layers, or those of these names; ``parameters``: bare
-    ones, beside them."""
+def lora_config(rank: int, alpha: float, wanted: adapted.Targets, dropout: float = 0.0, **more):
+    """PEFT's LoRA settings."""
     from peft import LoraConfig, TaskType
 
     return LoraConfig(
         task_type=TaskType.CAUSAL_LM,
         r=rank,
         lora_alpha=alpha,
-        lora_dropout=0.0 if parameters else dropout,  # PEFT has no dropout on bare parameters
-        target_modules="all-linear" if targets == "all" else targets,
-        target_parameters=list(parameters) or None,
+        lora_dropout=0.0 if wanted.parameters else dropout,  # PEFT has no dropout on bare parameters
+        target_modules=wanted.modules,
+        target_parameters=wanted.parameters or None,
         **more,
     )
-
-
-def linear_names(model) -> list[str]:
-    """What the linear layers of the FFN are called in this network: gate_proj, up_proj (or gate_up_proj),
-    down_proj."""
-    blocks = [block.dense for block in ffn.feed_forwards(model) if block.dense]
-    fused = {block.fused for block in blocks}
-    names = [*(["gate_proj", "up_proj"] if False in fused else []), *(["gate_up_proj"] if True in fused else [])]
-    return [*names, "down_proj"]
-
-
-def expert_parameters(model, router: bool = False) -> list[str]:
-    """What the bare parameters of a mixture's routed experts, which ``all-linear`` would skip in silence, are
-    called in this network; ``router``: and those of its routers. None in a dense network."""
-    mixed = [block for block in ffn.feed_forwards(model) if block.experts][:1]
-    parts = ["experts.gate_up_proj", "experts.down_proj"]
-    return [f"{b.name}.{part}" for b in mixed for part in (*parts, *([f"{b.router_name}.weight"] * router))]
 
 
 def is_mixture(model) -> bool:
@@ -82,15 +57,7 @@ def add_lora(model, rank: int, alpha: float, targets: str = "all", router: bool 
     """The model with a new, trainable LoRA: a PeftModel. An earlier stage's (``with_adapter``) stays on,
     frozen. ``targets``: "all" linear layers, or "mlp" (the FFN alone); of a mixture its routed experts too,
     and its routers where they are asked for."""
-    parameters = expert_parameters(model, router)
-    return _with_lora(model, lora_config(rank, alpha, _targets(model, targets), parameters, **more))
-
-
-def _targets(model, targets: str):
-    """"all", or the names of the FFN's linear layers; of a mixture without any there is none to name."""
-    if targets == "all":
-        return targets
-    return linear_names(model) if any(block.dense for block in ffn.feed_forwards(model)) else []
+    return _with_lora(model, lora_config(rank, alpha, adapted.of(model, targets, router=router), **more))
 
 
 def _with_lora(model, config):
@@ -109,7 +76,7 @@ def add_linear_lora(model, rank: int, alpha: float, targets: str = "mlp", **more
     """As ``add_lora``, on linear layers alone: a mixture's fused experts and routers stay frozen, and the log
     says so."""
     _say_what_stays(model)
-    return _with_lora(model, lora_config(rank, alpha, _targets(model, targets), **more))
+    return _with_lora(model, lora_config(rank, alpha, adapted.of(model, targets, experts=False), **more))
 
 
 def add_osf(model, share: float, targets: str = "all"):
@@ -118,7 +85,7 @@ def add_osf(model, share: float, targets: str = "all"):
     from peft import OSFConfig, TaskType, get_peft_model
 
     _say_what_stays(model)
-    fit, small, head, names = [], [], model.get_output_embeddings(), linear_names(model)
+    fit, small, head, names = [], [], model.get_output_embeddings(), adapted.linear_names(ffn.feed_forwards(model))
     for name, module in model.named_modules():
         chosen = targets == "all" or name.rpartition(".")[2] in names
         if isinstance(module, torch.nn.Linear) and module is not head and chosen:
@@ -142,7 +109,7 @@ def osf_layers(model) -> dict:
 
 
 def _say_what_stays(model) -> None:
-    if experts := expert_parameters(model):
+    if experts := adapted.expert_parameters(ffn.feed_forwards(model)):
         log.warning("routed experts (%s) and routers are no linear layers: frozen", ", ".join(experts))
 
 

@@ -46,6 +46,7 @@ FAMILIES = {
     "glm": Family(),
     "glm4": Family(),
     "granite": Family(DIVIDED),
+    "granitemoe": Family(DIVIDED),
     "helium": Family(),
     "llama": Family(),
     "ministral": Family(),

@@ -20,7 +20,7 @@ from transformers.utils import logging as transformers_logging
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.storage.files import read_json
 
-from . import families, processes
+from . import families, ffn, processes
 from .forward import base_network
 
 GENERATION = "generation_config.json"
@@ -209,15 +209,23 @@ def from_gguf(folder, file: str):
 
 
 def shape(folder) -> dict:
-    """{layers, width, experts} of a model folder, from its config alone; ``width``: FFN neurons of one
-    layer, those of all routed experts and of the shared expert together."""
+    """{layers, width, experts} of a model folder, from its config alone. ``width``: FFN neurons of a layer,
+    of a mixture those of all routed experts and of a shared one together; where layers differ, of the widest.
+    ``experts``: routed ones of a layer that has them, 0 in a dense network. InputError for a configuration
+    that transformers refuses, and for feed-forward layers of an unknown form (``ffn``).
+
+    Counted on the network itself, on torch's meta device, which has sizes and no numbers.
+    """
     config = configuration(folder).get_text_config()
-    experts = getattr(config, "num_experts", 0) or 0
-    if experts:
-        width = experts * config.moe_intermediate_size + config.shared_expert_intermediate_size
-    else:
-        width = config.intermediate_size
-    return {"layers": config.num_hidden_layers, "width": width, "experts": experts}
+    try:
+        with torch.device("meta"):
+            network = AutoModelForCausalLM.from_config(config)
+    except (ValueError, TypeError, KeyError, AttributeError, RuntimeError) as error:
+        line = next(iter(str(error).splitlines()), type(error).__name__)
+        raise InputError(f"transformers refuses this configuration: {line}", path=folder) from error
+    blocks = ffn.feed_forwards(network)
+    widest = max(block.size for block in blocks)
+    return {"layers": len(blocks), "width": widest, "experts": ffn.experts_of(network)}
 
 
 def save_tokenizer(tokenizer, folder, template_end: str) -> None:

@@ -139,6 +139,7 @@ def _fill(name, block, tensors, a, b) -> None:
     """Write one layer's deltas into the zeroed factors A [X, r, i], B [X, o, r] of the weight called
     ``name``."""
     index, gate, up, down = (tensor.detach().to(a.device) for tensor in tensors)
+    name = name.removesuffix(".weight")
     dense = ".experts." not in name
     for expert in range(len(a)):
         first = block.dense.first if dense else expert * block.width

@@ -1,8 +1,10 @@
 """Hooks that change what a network computes, against the same with changed weights."""
 
+import layouts
 import networks
 import pytest
 import torch
+from layouts import LAYOUTS
 from test_watching import KINDS, tokens
 
 from implicit_sparsity.models import ffn, loading
@@ -19,10 +21,10 @@ def write(block, index, gate, up, down):
             w_down[:, index[here] - first] += down[:, here]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, *LAYOUTS])
 def test_neuron_deltas_equal_changed_weights(nano, float64, kind):
     """Hooks that add rows and columns give the logits of a model whose weights were changed by as much."""
-    model, ids = loading.load(nano(kind)[0]), tokens()
+    model, ids = layouts.make(kind) if kind in LAYOUTS else loading.load(nano(kind)[0]), tokens()
     plain, generator = networks.logits(model, ids), torch.Generator().manual_seed(1)
     layers = []
     for block in ffn.feed_forwards(model):
@@ -39,10 +41,10 @@ def test_neuron_deltas_equal_changed_weights(nano, float64, kind):
     torch.testing.assert_close(hooked, written, atol=1e-8, rtol=0)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, *LAYOUTS])
 def test_gradient_of_deltas_is_that_of_the_weights(nano, float64, kind):
     """d loss / d delta at zero equals the rows and columns of d loss / d weight: nothing approximate."""
-    model, ids = loading.load(nano(kind)[0]), tokens()
+    model, ids = layouts.make(kind) if kind in LAYOUTS else loading.load(nano(kind)[0]), tokens()
     block = ffn.feed_forwards(model)[1]
     index = torch.arange(0, block.size, 3)
     none = [torch.zeros(0, dtype=torch.int64), *(torch.zeros(s) for s in ((0, 32), (0, 32), (32, 0)))]
@@ -63,11 +65,16 @@ def test_gradient_of_deltas_is_that_of_the_weights(nano, float64, kind):
 
 def grads_of(block):
     """Gradients in the order of ``block.parts``."""
-    dense = lambda mlp: [getattr(mlp, n).weight.grad for n in ("gate_proj", "up_proj", "down_proj")]  # noqa: E731
+
+    def dense(mlp):
+        if hasattr(mlp, "gate_up_proj"):
+            return [*mlp.gate_up_proj.weight.grad.chunk(2), mlp.down_proj.weight.grad]
+        return [getattr(mlp, n).weight.grad for n in ("gate_proj", "up_proj", "down_proj")]
+
     if not block.experts:
         return [dense(block.mlp)]
     fused, w = block.mlp.experts, block.width
     return [
         [fused.gate_up_proj.grad[e, :w], fused.gate_up_proj.grad[e, w:], fused.down_proj.grad[e]]
         for e in range(block.experts)
-    ] + [dense(block.mlp.shared_expert)]
+    ] + ([dense(block.dense.mlp)] if block.dense else [])

@@ -1,8 +1,10 @@
 """What hooks see, against the same computed by hand from the weights."""
 
+import layouts
 import networks
 import pytest
 import torch
+from layouts import LAYOUTS
 from torch.nn.functional import linear, silu
 
 from implicit_sparsity.models import ffn, loading
@@ -15,18 +17,21 @@ def tokens(batch=2, length=12):
     return torch.randint(3, 300, (batch, length), generator=torch.Generator().manual_seed(0))
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_activations_are_the_input_of_down_proj(nano, kind):
+@pytest.mark.parametrize("kind", [*KINDS, *LAYOUTS])
+@pytest.mark.parametrize("experts", ["grouped_mm", "eager"])
+def test_activations_are_the_input_of_down_proj(nano, kind, experts):
     """Summed over what is observed, W_down h (times routing weight) must be the block's own output."""
-    model, ids = loading.load(nano(kind)[0]), tokens()
+    model, ids = layouts.make(kind) if kind in LAYOUTS else loading.load(nano(kind)[0]), tokens()
+    model.config._experts_implementation = experts
     blocks, written, outputs = ffn.feed_forwards(model), {}, {}
 
     def observe(block, first, positions, h, weights):
         down = next(part[4] for part in block.parts() if part[0] == first)
-        out = linear(h, down)
+        out = linear(h, down, getattr(block.dense.mlp.down_proj, "bias", None) if block.dense else None)
         if positions is None:
             rows = torch.arange(len(out))
-            if block.experts:  # the shared expert is gated by a sigmoid that is not a neuron's business
+            # a shared expert may be gated by a sigmoid that is not a neuron's business
+            if hasattr(block.mlp, "shared_expert_gate"):
                 out = out * torch.sigmoid(block.mlp.shared_expert_gate(inputs[block.layer]))
         else:
             rows, out = positions, out * weights[:, None]
