@@ -83,7 +83,7 @@ class InputSpectra(Measurement):
 
     def held(self, shape, positions, width):
         """A matrix of every group of documents in float64, and one more, in float32, that is being made."""
-        widths = [shape.hidden, *([shape.ffn] if self.down and not shape.experts else [])]
+        widths = [shape.hidden, *([shape.ffn] if self.down and shape.ffn else [])]
         retained = 8.0 * self.groups * self.layers * sum(width**2 for width in widths)
         return {"moments": retained + 4.0 * max(widths) ** 2}
 

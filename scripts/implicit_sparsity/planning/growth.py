@@ -40,7 +40,7 @@ def layers(shape):
     weights = tuple(replace(w, count=2 * w.count) for w in shape.weights)
     fixed = ("embedding", "head")
     parts = {part: count * (1 if part in fixed else 2) for part, count in shape.parts.items()}
-    return replace(shape, kinds=shape.kinds * 2, weights=weights, parts=parts)
+    return replace(shape, kinds=shape.kinds * 2, sizes=shape.sizes * 2, weights=weights, parts=parts)
 
 
 def width(shape):
@@ -55,6 +55,7 @@ def width(shape):
     return replace(
         shape,
         **{name: 2 * getattr(shape, name) for name in names},
+        sizes=tuple(2 * size for size in shape.sizes),
         parts={part: count * (2 if part in linear else 4) for part, count in shape.parts.items()},
         weights=tuple(map(wider, shape.weights)),
     )

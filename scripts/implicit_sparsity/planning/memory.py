@@ -77,7 +77,7 @@ def working(shape, setting: Setting, tokens: int, length: int) -> float:
             layer = saved.Layer(shape, kind, None, setting.precision, setting.fast)
             mixer = max(mixer, 2.0 * e * shape.conv_dim + (0 if setting.fast else layer._chunks()))
     routed = shape.active * (3 * shape.expert_ffn + 2 * shape.hidden) + 3 * shape.shared
-    return tokens * (4 * e * shape.hidden + max(mixer, e * (routed if shape.experts else 3.0 * shape.ffn)))
+    return tokens * (4 * e * shape.hidden + max(mixer, e * max(routed, 3.0 * shape.ffn)))
 
 
 def logits(shape, setting: Setting, tokens: int, gradient: bool) -> float:

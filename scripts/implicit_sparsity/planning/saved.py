@@ -10,7 +10,7 @@ T positions in rows of S; H hidden width; c = 64 positions of a chunk of Gated D
 
 CHUNK = 64
 WIDE = 4  # bytes of what is computed in float32 whatever the precision
-FFN = ("gate_proj", "up_proj", "down_proj")
+FFN = ("gate_proj", "up_proj", "gate_up_proj", "down_proj")
 
 
 class Layer:
@@ -26,7 +26,9 @@ class Layer:
         mixer = "attention" if self.kind == "full_attention" else "gated_deltanet"
         mix = self._attention() if self.kind == "full_attention" else self._deltanet(length)
         result = {"norms": 2 * WIDE * (shape.hidden + 1) * tokens, mixer: mix * tokens}
-        result["ffn"] = (self._experts() if shape.experts else self._dense(shape.ffn)) * tokens
+        experts = self._experts() if shape.experts else 0
+        # where some layers are dense and some are mixtures, the larger kind counts
+        result["ffn"] = max(experts, self._dense(shape.ffn)) * tokens
         return result | {"weights": self.fused()}
 
     def total(self, tokens: int, length: int) -> float:
@@ -73,12 +75,14 @@ class Layer:
             return h * (wide + e * (6 * dk + dv + 3 * CHUNK + state))
         return h * (wide + e * (7 * dk + 2 * dv + 3 * CHUNK + 2 * state) + WIDE * state)
 
-    def _dense(self, neurons: int, shared: bool = False) -> float:
-        """SwiGLU: the gate before and after its silu, up, and what their adapters keep."""
+    def _dense(self, neurons: int, *more: str) -> float:
+        """Gated neurons: the gate before and after its activation function, up, and what their adapters keep;
+        ``more``: linear layers that read the same."""
+        if not neurons:
+            return 0
+        names = [name for name in FFN[:3] if any(w.name == name and not w.experts for w in self.shape.weights)]
         retained = 3 * neurons * self.e + self._inputs(neurons, "down_proj")
-        return retained + self._inputs(
-            self.shape.hidden, *FFN[:2], *(("shared_expert_gate",) if shared else ())
-        )
+        return retained + self._inputs(self.shape.hidden, *names, *more)
 
     def _experts(self) -> float:
         """Router, routed experts through a grouped product, shared expert and its gate."""
@@ -88,7 +92,8 @@ class Layer:
         else:
             routed = k * ((4 * s.expert_ffn + 2 * s.hidden) * e + WIDE + 24)
         router = WIDE * (s.experts + 1) + k * (8 + WIDE)
-        return routed + router + self._dense(s.shared, shared=True) + e * (s.hidden + 1)
+        gate = [w.name for w in s.weights if w.name == "shared_expert_gate"]
+        return routed + router + self._dense(s.shared, *gate) + (e * (s.hidden + 1) if s.shared else 0)
 
     def fused(self) -> float:
         """PEFT adds a LoRA to fused experts by making W + dW of the whole layer."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from implicit_sparsity.models import loading
+from implicit_sparsity.models import ffn, loading
 from implicit_sparsity.storage.files import package_file
 
 PARTS = (
@@ -29,9 +29,10 @@ MARKS = (  # part of a parameter's name -> part of the network; the first that f
     ("layernorm", "norms"),
     (".self_attn.", "attention"),
     (".linear_attn.", "gated_deltanet"),
-    (".mlp.experts.", "routed_experts"),
+    (".experts.", "routed_experts"),
     (".mlp.shared_expert", "shared_expert"),
     (".mlp.gate.", "router"),
+    (".router.", "router"),
     (".mlp.", "ffn"),
 )
 
@@ -62,11 +63,12 @@ class Shape:
     kv_heads: int
     head_dim: int
     gated: bool  # q_proj gives an output gate beside the query
-    ffn: int  # neurons of a dense layer; 0 in a mixture
-    experts: int
+    sizes: tuple  # per layer its feed-forward neurons, all experts together
+    ffn: int  # neurons of a dense layer, the widest; 0 where all layers are mixtures
+    experts: int  # routed ones of a layer that has them
     active: int  # routed experts of a token
     expert_ffn: int
-    shared: int  # neurons of the shared expert
+    shared: int  # neurons of the shared expert; 0 where there is none
     key_heads: int  # of Gated DeltaNet, as the next four
     value_heads: int
     key_dim: int
@@ -81,8 +83,8 @@ class Shape:
 
     @property
     def neurons(self) -> int:
-        """Feed-forward neurons of a layer, all experts together."""
-        return self.experts * self.expert_ffn + self.shared if self.experts else self.ffn
+        """Feed-forward neurons of the widest layer, all experts together."""
+        return max(self.sizes)
 
     @property
     def total(self) -> int:
@@ -121,9 +123,8 @@ def of_network(network) -> Shape:
     config, parts = network.config.get_text_config(), dict.fromkeys(PARTS, 0)
     for name, parameter in network.named_parameters():
         parts[next(part for mark, part in MARKS if mark in name)] += parameter.numel()
-    weights = _weights(network)
-    kinds = getattr(config, "layer_types", None) or ["full_attention"] * config.num_hidden_layers
-    experts = getattr(config, "num_experts", 0) or 0
+    weights, blocks = _weights(network), ffn.feed_forwards(network)
+    mixed = next((block for block in blocks if block.experts), None)
     heads = config.num_attention_heads
     head_dim = getattr(config, "head_dim", None) or config.hidden_size // heads
     queries = next((w.outputs for w in weights if w.name == "q_proj"), 0)
@@ -134,16 +135,17 @@ def of_network(network) -> Shape:
     return Shape(
         hidden=config.hidden_size,
         vocabulary=config.vocab_size,
-        kinds=tuple(kinds),
+        kinds=_kinds(config),
         heads=heads,
         kv_heads=config.num_key_value_heads,
         head_dim=head_dim,
         gated=queries == 2 * heads * head_dim,
-        ffn=0 if experts else config.intermediate_size,
-        experts=experts,
-        active=config.num_experts_per_tok if experts else 0,
-        expert_ffn=config.moe_intermediate_size if experts else 0,
-        shared=config.shared_expert_intermediate_size if experts else 0,
+        sizes=tuple(ffn.sizes(blocks)),
+        ffn=max((block.size for block in blocks if not block.experts), default=0),
+        experts=mixed.experts if mixed else 0,
+        active=config.num_experts_per_tok if mixed else 0,
+        expert_ffn=mixed.width if mixed else 0,
+        shared=mixed.shared if mixed else 0,
         key_heads=linear("num_key_heads"),
         value_heads=linear("num_value_heads"),
         key_dim=linear("key_head_dim"),
@@ -154,6 +156,12 @@ def of_network(network) -> Shape:
     )
 
 
+def _kinds(config) -> tuple:
+    """Of each layer: attention over a window is attention."""
+    kinds = getattr(config, "layer_types", None) or [None] * config.num_hidden_layers
+    return tuple(kind if kind == "linear_attention" else "full_attention" for kind in kinds)
+
+
 def _weights(network) -> tuple:
     """Every linear layer and fused expert weight but the head, equal ones of the layers counted together."""
     counted: dict = {}
@@ -162,7 +170,7 @@ def _weights(network) -> tuple:
             key = (name.rsplit(".", 1)[-1], module.in_features, module.out_features, 0)
             counted[key] = counted.get(key, 0) + 1
     for name, parameter in network.named_parameters():
-        if ".mlp.experts." in name:
+        if ".experts." in name:
             experts, outputs, inputs = parameter.shape
             key = (name.rsplit(".", 1)[-1], inputs, outputs, experts)
             counted[key] = counted.get(key, 0) + 1

@@ -51,8 +51,14 @@ class Trained:
 
     @property
     def chosen(self) -> int:
-        """Neurons that a stage writes in each layer."""
+        """Neurons that a stage writes in the widest layer."""
         return max(1, round(self.fraction * self.shape.neurons)) if self.fraction else 0
+
+    def _neurons(self, stages: int = 1) -> int:
+        """Neurons that so many stages write in all layers together, at most."""
+        if not self.fraction:
+            return 0
+        return sum(min(stages * max(1, round(self.fraction * size)), size) for size in self.shape.sizes)
 
     @property
     def parameters(self) -> int:
@@ -65,7 +71,7 @@ class Trained:
             return self.shape.total
         if self.rank:
             return sum(self.rank * (w.inputs + w.outputs) * w.count * max(1, w.experts) for w in self.adapted)
-        return self.shape.layers * self.chosen * 3 * self.shape.hidden
+        return self._neurons() * 3 * self.shape.hidden
 
     @property
     def read(self) -> list:
@@ -94,14 +100,11 @@ class Trained:
         # neurons are saved as a LoRA with one factor of ones: as many ranks as neurons. In a mixture all
         # experts share the largest rank; an even spread over experts is the least it can be.
         neurons = min(stage * self.chosen, self.shape.neurons)
-        ranks = {False: neurons, True: neurons}
-        if self.shape.experts:
-            even = -(-neurons // (self.shape.experts + 1))
-            ranks = {False: 2 * even, True: 2 * even}
         written = [w for w in self.shape.weights if w.experts or w.name in FFN]
-        return 4.0 * sum(
-            ranks[bool(w.experts)] * (w.inputs + w.outputs) * w.count * max(1, w.experts) for w in written
-        )
+        parts = self.shape.experts + bool(self.shape.shared) if self.shape.experts else 1
+        fused = any(w.name == "gate_up_proj" for w in written)  # a rank for the row of gate, one for that of up
+        rank = -(-neurons // parts) * (2 if fused else 1)
+        return 4.0 * sum(rank * (w.inputs + w.outputs) * w.count * max(1, w.experts) for w in written)
 
     def state_bytes(self, stage: int) -> float:
         """Bytes of what a stage leaves for the next one beside the adapter, at most. The direction of first
@@ -112,8 +115,7 @@ class Trained:
             return 4.0 * sum(
                 own * w.inputs * min(self.max_rank * stage, w.inputs) * w.count for w, own in self.read
             )
-        neurons = min(stage * self.chosen, self.shape.neurons)
-        written = self.shape.layers * neurons * (3 * self.shape.hidden * 4.0 + 16)
+        written = self._neurons(stage) * (3 * self.shape.hidden * 4.0 + 16)
         return written + self.parameters * (self.retained[0] + self.retained[1] * stage)
 
 

@@ -59,7 +59,9 @@ def _met(shape, trained) -> float:
     """Numbers of the adapter that one token meets outside fused experts."""
     if trained.rank:
         return sum(trained.rank * (w.inputs + w.outputs) * w.count for w in trained.adapted if not w.experts)
-    return trained.parameters * ((shape.active + 1) / (shape.experts + 1) if shape.experts else 1)
+    shared = bool(shape.shared)
+    met = (shape.active + shared) / (shape.experts + shared) if shape.experts else 1
+    return trained.parameters * met
 
 
 def probe_flops(shape, tokens: float, length: float) -> float:
