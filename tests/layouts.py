@@ -44,10 +44,16 @@ LAYOUTS = {  # name: (configuration, neurons of each layer by hand: dense, or (e
         {"model_type": "qwen2_moe", **MIXED, "shared_expert_intermediate_size": 24},
         [(8, 16, 24)] * 3,
     ),
-    "some_dense": ({"model_type": "qwen3_moe", **MIXED, "mlp_only_layers": [1]}, [(8, 16, 0), 64, (8, 16, 0)]),
+    "some_dense": (
+        {"model_type": "qwen3_moe", **MIXED, "mlp_only_layers": [1]},
+        [(8, 16, 0), 64, (8, 16, 0)],
+    ),
     "first_dense": ({"model_type": "deepseek_v3", **SMALL, **DEEPSEEK}, [64, (8, 16, 32), (8, 16, 32)]),
 }
-WIDTHS = {name: max(n if isinstance(n, int) else n[0] * n[1] + n[2] for n in of) for name, (_, of) in LAYOUTS.items()}
+SIZES = {
+    name: [each if isinstance(each, int) else each[0] * each[1] + each[2] for each in layers]
+    for name, (_, layers) in LAYOUTS.items()
+}
 
 
 def make(name: str, seed: int = 0, **more):

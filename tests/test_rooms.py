@@ -45,7 +45,8 @@ KEEPERS = {
     "zarr": {"storage.store"},
     "xarray": {"storage.store"},
     "transformers": {"models.loading", "models.forward", "training.trainer", "planning.shapes"},
-    "peft": {"models.adapters", "models.loading", "models.forward", "models.lowrank", "training.stage"},
+    "peft": {f"models.{name}" for name in ("adapted", "adapters", "loading", "forward", "lowrank")}
+    | {"training.stage"},
     "datasets": {"corpora.sources.hub"},
     "huggingface_hub": {"storage.hub"},
     "httpx2": {"storage.hub"},  # the errors of its client

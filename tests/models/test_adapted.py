@@ -26,7 +26,9 @@ def is_router(name):
 
 
 def is_neurons(name):
-    return (".mlp." in name or ".block_sparse_moe." in name) and not (is_router(name) or "expert_gate" in name)
+    return (".mlp." in name or ".block_sparse_moe." in name) and not (
+        is_router(name) or "expert_gate" in name
+    )
 
 
 @pytest.mark.parametrize("name", LAYOUTS)

@@ -50,7 +50,9 @@ def test_a_lora_covers_all_linear_layers_or_the_ffn_alone(nano, kind):
 
 def test_dropout_is_left_out_where_peft_has_none():
     """On the bare parameters of fused experts it refuses it."""
-    wanted = (adapted.Targets("all-linear", bare) for bare in ([], ["experts.gate_up_proj", "experts.down_proj"]))
+    wanted = (
+        adapted.Targets("all-linear", bare) for bare in ([], ["experts.gate_up_proj", "experts.down_proj"])
+    )
     dense, mixture = (adapters.lora_config(4, 8.0, each, dropout=0.1) for each in wanted)
     assert (dense.lora_dropout, dense.target_parameters) == (0.1, None)
     assert mixture.lora_dropout == 0 and len(mixture.target_parameters) == 2

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import layouts
 import multimodal
 import networks
 import pytest
@@ -101,3 +102,12 @@ def test_missing_weights_are_refused(tmp_path):
     save_file({name: t for name, t in tensors.items() if name != lost}, file, metadata={"format": "pt"})
     with pytest.raises(errors.InputError, match=r"no weights for model\.layers\.2\.mlp\.up_proj\.weight"):
         loading.load(folder)
+
+
+@pytest.mark.parametrize("name", layouts.LAYOUTS)
+def test_the_width_of_a_folder_is_that_of_its_widest_layer(name, tmp_path):
+    """Counted by hand, of the configuration alone: there are no weights in the folder."""
+    layouts.make(name).config.save_pretrained(tmp_path)
+    sizes, (_, layers) = layouts.SIZES[name], layouts.LAYOUTS[name]
+    experts = max(0 if isinstance(layer, int) else layer[0] for layer in layers)
+    assert loading.shape(tmp_path) == {"layers": 3, "width": max(sizes), "experts": experts}

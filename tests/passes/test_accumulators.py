@@ -1,19 +1,24 @@
 """Sums against plain numpy's, what half precision would lose, and what is not finite."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
 from test_device_sums import GPU, rounding
 
+from implicit_sparsity.models.ffn import FeedForward
 from implicit_sparsity.passes import accumulators
+
+
+class Block(FeedForward):
+    """Neurons of which each writes as much as any."""
+
+    def down_norms(self):
+        return torch.ones(self.size, dtype=torch.float64)
 
 
 def observed(h, experts: int, width: int) -> dict:
     """The arrays of one planted batch: of a dense layer, or of rows that all go to the last expert."""
-    block = SimpleNamespace(layer=0, size=max(1, experts) * width, experts=experts, width=width)
-    block.down_norms = lambda: torch.ones(block.size, dtype=torch.float64)
+    block = Block(0, None, width, experts)
     statistics = accumulators.ActivationStatistics([block])
     statistics.begin_batch(torch.ones(len(h), dtype=torch.bool))
     if experts:
@@ -44,7 +49,7 @@ def test_sums_are_wider_than_what_is_summed(dtype, experts):
 
 def test_sums_over_batches_are_float64():
     """A one after 2**24 is lost in a float32 sum."""
-    block = SimpleNamespace(layer=0, size=1, experts=0, width=1, down_norms=lambda: torch.ones(1))
+    block = Block(0, None, 1)
     statistics = accumulators.ActivationStatistics([block])
     for value in (2.0**24, 1.0, 1.0, 1.0):
         statistics.begin_batch(torch.ones(1, dtype=torch.bool))
@@ -78,8 +83,7 @@ def test_all_sums_are_what_plain_numpy_sums(routed, kind, monkeypatch):
         h[7], h[11] = 0.0, 2.5
     rows = torch.arange(400)[torch.arange(400) % 9 > 0]
     owner = rows // 150 if routed else None
-    block = SimpleNamespace(layer=0, size=160, experts=3, width=40)
-    block.down_norms = lambda: torch.ones(160)
+    block = Block(0, None, 40, 3, shared=40)
     statistics = accumulators.ActivationStatistics([block], (4, 1, 30), (0.1, 0.5), device, groups=5)
     groups, first = rows % 5, 0 if routed else 120
     experts = (torch.arange(400) // 150).to(device) if routed else None
@@ -111,7 +115,7 @@ def test_all_sums_are_what_plain_numpy_sums(routed, kind, monkeypatch):
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_what_is_not_finite_is_in_the_sums(bad):
     """So that the pass can refuse it; and nothing is written outside the tables."""
-    block = SimpleNamespace(layer=0, size=24, experts=0, width=24)
+    block = Block(0, None, 24)
     statistics = accumulators.ActivationStatistics([block], (3, 20), (0.1,), groups=1)
     h = torch.rand(16, 24)
     h[3, 5] = h[4] = bad

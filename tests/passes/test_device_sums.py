@@ -1,7 +1,5 @@
 """Sums on a GPU: nothing waits for it, and shortcuts change nothing."""
 
-from types import SimpleNamespace
-
 import pytest
 import torch
 from torch._subclasses.fake_tensor import (
@@ -11,6 +9,7 @@ from torch._subclasses.fake_tensor import (
     FakeTensorMode,
 )
 
+from implicit_sparsity.models.ffn import FeedForward
 from implicit_sparsity.passes import accumulators, device_sums
 
 GPU = "cuda" if torch.cuda.is_available() else "cpu"  # where what is written for a GPU runs
@@ -37,7 +36,7 @@ def test_no_shape_depends_on_a_value(monkeypatch):
     monkeypatch.setattr(accumulators, "on_host", lambda _: False)
     monkeypatch.setattr(FakeTensor, "is_cuda", property(lambda _: True))
     monkeypatch.setattr(device_sums, "_block_sums", lambda gpu: device_sums.fused_sums)
-    block = SimpleNamespace(layer=0, size=8 * 160 + 320, experts=8, width=160)
+    block = FeedForward(0, None, 160, 8, shared=320)
     keep = torch.arange(40) % 3 > 0
     rows, sampled = keep.nonzero().flatten(), torch.arange(0, 40, 8)
     with FakeTensorMode(allow_non_fake_inputs=True):

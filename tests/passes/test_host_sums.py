@@ -15,9 +15,9 @@ def test_the_loop_compiles_where_nothing_can_be_kept():
         import numba.core.caching as caching
         caching.CacheImpl._locator_classes = []
         import torch
-        from types import SimpleNamespace
+        from implicit_sparsity.models.ffn import FeedForward
         from implicit_sparsity.passes.accumulators import ActivationStatistics
-        statistics = ActivationStatistics([SimpleNamespace(layer=0, size=8, experts=0, width=8)])
+        statistics = ActivationStatistics([FeedForward(0, None, 8)])
         statistics._sum(0, 0, torch.ones(2, 8), torch.arange(2), None)
         print(statistics.sum_abs.tolist())"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=ENVIRONMENT)

@@ -2,6 +2,7 @@
 
 from importlib.util import find_spec
 
+import layouts
 import networks
 import pytest
 
@@ -44,13 +45,31 @@ QWEN_35B_A3B = {
 }
 
 
-@pytest.mark.parametrize("kind", networks.CONFIGS)
+@pytest.mark.parametrize("kind", [*networks.CONFIGS, *layouts.LAYOUTS])
 def test_total_is_the_networks(kind):
-    network, shape = loading.create(networks.CONFIGS[kind], 0), shapes.of_config(networks.CONFIGS[kind])
+    config = networks.CONFIGS.get(kind) or layouts.LAYOUTS[kind][0]
+    network, shape = loading.create(config, 0), shapes.of_config(config)
     assert shape.total == sum(parameter.numel() for parameter in network.parameters())
     linear = sum(w.parameters for w in shape.weights)
     small = shape.total - linear - shape.parts["embedding"] - shape.parts["head"]
     assert 0 < small < 0.1 * shape.total, "norms, convolutions and the router are not linear layers"
+
+
+@pytest.mark.parametrize("name", layouts.LAYOUTS)
+def test_feed_forward_layers_are_counted_by_form(name):
+    """Of each layer 3 H numbers a neuron, and of a token's experts the active ones alone; by hand."""
+    shape, (config, layers) = shapes.of_config(layouts.LAYOUTS[name][0]), layouts.LAYOUTS[name]
+    mixed = [layer for layer in layers if not isinstance(layer, int)]
+    dense = [layer for layer in layers if isinstance(layer, int)]
+    neuron, biases = 3 * 32, sum(2 * layer + 32 for layer in dense) * config.get("mlp_bias", False)
+    assert shape.parts["ffn"] == sum(dense) * neuron + biases
+    assert shape.parts["routed_experts"] == sum(x * n for x, n, _ in mixed) * neuron
+    gates = 32 * len(mixed) * (config["model_type"] == "qwen2_moe")
+    assert shape.parts["shared_expert"] == sum(shared for *_, shared in mixed) * neuron + gates
+    assert shape.parts["router"] == sum(x for x, *_ in mixed) * 32
+    idle = sum((x - config["num_experts_per_tok"]) * n for x, n, _ in mixed) * neuron
+    assert shape.active_total == shape.total - idle
+    assert list(shape.sizes) == layouts.SIZES[name] and shape.neurons == max(layouts.SIZES[name])
 
 
 def test_published_sizes():

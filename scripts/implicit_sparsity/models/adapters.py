@@ -85,7 +85,8 @@ def add_osf(model, share: float, targets: str = "all"):
     from peft import OSFConfig, TaskType, get_peft_model
 
     _say_what_stays(model)
-    fit, small, head, names = [], [], model.get_output_embeddings(), adapted.linear_names(ffn.feed_forwards(model))
+    fit, small, head = [], [], model.get_output_embeddings()
+    names = adapted.linear_names(ffn.feed_forwards(model))
     for name, module in model.named_modules():
         chosen = targets == "all" or name.rpartition(".")[2] in names
         if isinstance(module, torch.nn.Linear) and module is not head and chosen:

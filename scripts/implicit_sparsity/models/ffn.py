@@ -88,8 +88,7 @@ class FeedForward:
 
     @property
     def owner(self):
-        """Whose each neuron is, int64 [N]: the number of a routed expert; -1 of the shared one, and in a dense
-        layer."""
+        """Whose each neuron is, int64 [N]: a routed expert's number; -1 of a shared one or a dense layer."""
         experts = torch.arange(self.experts).repeat_interleave(self.width)
         return torch.cat([experts, torch.full((self.size - self.routed,), -1)])
 
@@ -186,7 +185,7 @@ def sizes(blocks) -> list[int]:
 
 
 def mixed(blocks) -> bool:
-    """Whether layers differ in their neurons: some are dense, some mixtures, or they are of several widths."""
+    """Whether layers differ in their neurons, as where some are dense and some are mixtures."""
     return len({(block.size, block.experts, block.width) for block in blocks}) > 1
 
 
@@ -208,7 +207,8 @@ def _block(layer: int, block, family: str) -> FeedForward:
         raise InputError(f"{family} holds its routed experts in another form ({kind})", key="model_type")
     width, experts = fused.down_proj.shape[2], fused.down_proj.shape[0]
     shared = _first(mlp, SHARED)
-    return FeedForward(layer, mlp, width, experts, shared and _width(getattr(mlp, shared), family) or 0, name)
+    more = _width(getattr(mlp, shared), family) if shared else 0
+    return FeedForward(layer, mlp, width, experts, more, name)
 
 
 def _width(mlp, family: str) -> int:

@@ -145,7 +145,9 @@ class ActivationStatistics:
 
     def _wide(self, values):
         """A layer's [n] as [N], zeros where it has no neurons."""
-        return torch.nn.functional.pad(values, (0, self.sum_abs.shape[1] - len(values))).to(self.sum_abs.device)
+        return torch.nn.functional.pad(values, (0, self.sum_abs.shape[1] - len(values))).to(
+            self.sum_abs.device
+        )
 
     def group_sums(self):
         """sum |h| by group of documents, float32 [G, L, N], in the host's memory."""

@@ -80,7 +80,9 @@ class Layer:
         ``more``: linear layers that read the same."""
         if not neurons:
             return 0
-        names = [name for name in FFN[:3] if any(w.name == name and not w.experts for w in self.shape.weights)]
+        names = [
+            name for name in FFN[:3] if any(w.name == name and not w.experts for w in self.shape.weights)
+        ]
         retained = 3 * neurons * self.e + self._inputs(neurons, "down_proj")
         return retained + self._inputs(self.shape.hidden, *names, *more)
 

@@ -31,7 +31,6 @@ class Audit:
             raise StageFailed(
                 "the constraint audit needs whole weights, these lie in parts on several processes"
             )
-        self.experts = ffn.experts_of(model)
         self.trainable = {name: p for name, p in model.named_parameters() if p.requires_grad}
         if not self.trainable:
             raise StageFailed("the method declares no trainable parameter")
@@ -87,7 +86,7 @@ class Audit:
 
     def _visit(self, name, gradient) -> None:
         """Note the rows of fused experts that a gradient reached: an expert without tokens has none."""
-        if self.experts and ".experts." in name and (gradient.dim() == 3 or ".lora_A." in name):
+        if ".experts." in name and (gradient.dim() == 3 or ".lora_A." in name):
             if name not in self.visited:
                 count = self.trainable[name].shape[0]
                 self.visited[name] = torch.zeros(count, dtype=torch.bool, device=gradient.device)
@@ -105,7 +104,8 @@ class Audit:
 
     def _experts_seen(self) -> list:
         """Of each tensor on fused experts, bool [experts]: those that had a gradient."""
-        return [rows.reshape(self.experts, -1).any(1) for rows in self.visited.values()]
+        experts = ffn.experts_of(self.model) if self.visited else 0
+        return [rows.reshape(experts, -1).any(1) for rows in self.visited.values()]
 
     def after_step(self) -> float | None:
         """||P dW|| / ||dW|| of the step just taken; None where nothing is promised."""
