@@ -34,14 +34,7 @@ MUP = {
     "residual_multiplier": 0.4,
     "attention_multiplier": 0.2,
 }
-DEEPSEEK = {
-    "n_routed_experts": 4,
-    "num_experts_per_tok": 2,
-    "moe_intermediate_size": 16,
-    "n_shared_experts": 1,
-    "n_group": 1,
-    "topk_group": 1,
-    "first_k_dense_replace": 1,
+MLA = {
     "q_lora_rank": 16,
     "kv_lora_rank": 16,
     "qk_rope_head_dim": 8,
@@ -50,19 +43,42 @@ DEEPSEEK = {
     "num_key_value_heads": 2,
     "head_dim": 8,
 }
+DEEPSEEK = {
+    "n_routed_experts": 4,
+    "num_experts_per_tok": 2,
+    "moe_intermediate_size": 16,
+    "n_shared_experts": 1,
+    "n_group": 1,
+    "topk_group": 1,
+    "first_k_dense_replace": 1,
+}
 OWN = {
     "cohere": {"logit_scale": 0.0625, "tie_word_embeddings": True},
     "cohere2": {"logit_scale": 0.0625, "tie_word_embeddings": True} | WINDOW,
-    "deepseek_v3": DEEPSEEK,
+    "deepseek_v2": DEEPSEEK | MLA,
+    "deepseek_v3": DEEPSEEK | MLA,
+    "dots1": DEEPSEEK | HEADS,
     "ernie4_5": HEADS,
+    "ernie4_5_moe": {
+        "moe_num_experts": 4,
+        "moe_k": 2,
+        "moe_intermediate_size": 16,
+        "moe_num_shared_experts": 1,
+        "moe_layer_start_index": 1,
+    },
     "exaone4": WINDOW,
+    "flex_olmo": {"num_experts": 4, "num_experts_per_tok": 2},
     "gemma": HEADS,
     "gemma2": HEADS | CAP | WINDOW,
     "gemma3_text": HEADS | CAP | WINDOW | {"tie_word_embeddings": True},
     "glm": HEADS,
     "glm4": HEADS,
+    "glm4_moe": DEEPSEEK | HEADS,
     "granite": MUP,
     "helium": HEADS,
+    "hunyuan_v1_dense": HEADS,
+    "hyperclovax": MUP,
+    "minicpm3": MLA | {"dim_model_base": 8, "scale_emb": 6, "scale_depth": 0.7},
     "ministral": HEADS | WINDOW,
     "ministral3": WINDOW,
     "mistral": WINDOW,
@@ -71,6 +87,7 @@ OWN = {
     "olmoe": {"num_experts": 4, "num_experts_per_tok": 2},
     "qwen2_moe": EXPERTS | SHARED,
     "qwen3": HEADS,
+    "qwen3_next": HEADS | LINEAR | EXPERTS | SHARED,
     "qwen3_moe": EXPERTS | HEADS,
     "qwen3_5_text": HEADS | LINEAR,
     "qwen3_5_moe_text": HEADS | LINEAR | EXPERTS | SHARED,
@@ -85,10 +102,15 @@ def config(name: str, **more) -> dict:
 
 
 def network(name: str, **more):
-    """A frozen network of this family with random weights, in torch's default precision."""
+    """A frozen network of this family with random weights, biases and norms, in torch's default
+    precision."""
     import torch
 
     from implicit_sparsity.models import loading
 
     model = loading.create(config(name, **more), 0).to(torch.get_default_dtype())
-    return model.requires_grad_(False).eval()
+    random = torch.Generator().manual_seed(0)
+    for parameter in model.requires_grad_(False).parameters():
+        if parameter.dim() == 1:  # transformers begins with zeros and ones
+            parameter += 0.2 * torch.randn(len(parameter), generator=random, dtype=torch.float32)
+    return model.eval()

@@ -1,5 +1,6 @@
 """Every architecture of the registry computes what transformers' own forward does; any other is refused."""
 
+import copy
 import json
 
 import families as nanos
@@ -10,9 +11,14 @@ from networks import document, documents
 from transformers import GenerationConfig
 
 from implicit_sparsity import errors
-from implicit_sparsity.models import batching, families, forward, loading, losses
-from implicit_sparsity.passes import scoring
+from implicit_sparsity.models import adapters, batching, families, forward, loading, losses
+from implicit_sparsity.passes import representations, scoring
 from implicit_sparsity.planning import plan
+from implicit_sparsity.updates import distillation
+
+BIASED = "llama with a bias in its head"
+# those that do something to logits, and one whose head has a bias
+HEADS = [*(name for name, family in families.FAMILIES.items() if family.logits), BIASED]
 
 
 def unknown(folder, **config):
@@ -87,6 +93,32 @@ def test_losses_and_gradients_are_the_models_own(name, float64):
             torch.testing.assert_close(one, other, atol=1e-5 * float(other.abs().max()), rtol=1e-5, msg=key)
     bare = model.get_output_embeddings()(hidden)
     assert bool(families.FAMILIES[name].logits) == (float((bare - logits).abs().max().detach()) > 0.1)
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_divergences_and_losses_beside_an_adapter_are_those_of_the_models_own_logits(name, monkeypatch):
+    """KL to an earlier state, in training and afterwards, in chunks of two positions; under PEFT."""
+    base, batch = nanos.network(name.split()[0]), batching.collate(documents())
+    if name == BIASED:
+        base.lm_head.bias = torch.nn.Parameter(torch.randn(320), requires_grad=False)
+    asked, wanted = {key: batch[key] for key in ("input_ids", "attention_mask")}, batch["labels"] != -100
+    tuned = adapters.add_lora(copy.deepcopy(base), 2, 8, init_lora_weights=False)
+    with torch.no_grad():
+        states = [forward.hidden_states(m, **forward.inputs(batch))[wanted] for m in (base, tuned)]
+        p, q = ((m(**asked).logits[wanted].double() / 2).log_softmax(-1) for m in (base, tuned))
+        kl, two = (p.exp() * (p - q)).sum(-1), 2 * 2 * base.config.vocab_size
+        monkeypatch.setattr(losses, "LOGITS_AT_ONCE", two)
+        got = distillation.divergence(tuned, states[1], states[0], 2.0) / 4
+        torch.testing.assert_close(got.double(), kl, atol=1e-5, rtol=1e-4)
+        p, q = (m(**asked).logits[wanted].double().log_softmax(-1) for m in (base, tuned))
+        got = representations.divergences(
+            representations.head(base), states[0], forward.head(tuned), states[1]
+        )
+        torch.testing.assert_close(torch.from_numpy(got), (p.exp() * (p - q)).sum(-1), atol=1e-5, rtol=1e-4)
+        nats = -q[range(len(q)), batch["labels"][wanted]]
+        ours = losses.completion_nats(tuned, batch)[0]
+        torch.testing.assert_close(ours.double(), nats, atol=1e-4, rtol=1e-4)
+    assert kl.mean() > 1e-3
 
 
 @pytest.mark.parametrize("name", families.FAMILIES)

@@ -32,23 +32,33 @@ class Family:
 
 DIVIDED = Transform("divided by", "logits_scaling", lambda x, value: x / value)
 MULTIPLIED = Transform("times", "logit_scale", lambda x, value: x * value)
+SCALED = Transform("times", "logits_scaling", lambda x, value: x * value)
 CAPPED = Transform("soft cap at", "final_logit_softcapping", lambda x, value: value * torch.tanh(x / value))
 
 FAMILIES = {
     "cohere": Family(MULTIPLIED),
     "cohere2": Family(MULTIPLIED),
+    "cwm": Family(),
+    "deepseek_v2": Family(),
     "deepseek_v3": Family(),
+    "dots1": Family(),
     "ernie4_5": Family(),
+    "ernie4_5_moe": Family(),
     "exaone4": Family(),
+    "flex_olmo": Family(),
     "gemma": Family(),
     "gemma2": Family(CAPPED),
     "gemma3_text": Family(CAPPED),
     "glm": Family(),
     "glm4": Family(),
+    "glm4_moe": Family(),
     "granite": Family(DIVIDED),
     "granitemoe": Family(DIVIDED),
     "helium": Family(),
+    "hunyuan_v1_dense": Family(),
+    "hyperclovax": Family(SCALED),
     "llama": Family(),
+    "minicpm3": Family(DIVIDED),
     "ministral": Family(),
     "ministral3": Family(),
     "mistral": Family(),
@@ -64,6 +74,7 @@ FAMILIES = {
     "qwen3_5_moe_text": Family(),
     "qwen3_5_text": Family(),
     "qwen3_moe": Family(),
+    "qwen3_next": Family(),
     "seed_oss": Family(),
     "smollm3": Family(),
     "stablelm": Family(),
