@@ -40,6 +40,16 @@ def test_a_line_is_drawn_in_order_with_its_band():
     assert {(x, y) for x, y in corners} == {(0, 0.5), (1, 0.5), (2, 0.5), (0, 2), (1, 3), (2, 4)}
 
 
+def test_of_lines_that_coincide_the_lower_ones_show_at_the_edges():
+    looks = list(base.apart({"a": {"color": "r"}, "b": {"color": "g"}, "c": {"color": "b"}}))
+    assert [name for name, _ in looks] == ["a", "b", "c"] and looks[1][1]["color"] == "g"
+    for size in ("linewidth", "markersize"):
+        first, second, last = (look[size] for _, look in looks)
+        assert first > second > last
+    [(_, alone)] = base.apart({"a": {}})
+    assert alone["linewidth"] == looks[2][1]["linewidth"]
+
+
 def test_the_spread_of_groups_is_that_of_their_values():
     values = [1.0, 3.0, np.nan, 5.0, 5.0]
     table = pd.DataFrame({"layer": [1, 1, 1, 0, 0], "value": values, "n": [4, 6, 9, 2, 2]})

@@ -1,12 +1,14 @@
 """What figures of sparsity, drift, writes and capacity show is what the tables say."""
 
 import numpy as np
+import pandas as pd
 import planted_learning
 import pytest
 from looking import drawn, frame_of, lines, note
 from matplotlib.colors import same_color
 
 from implicit_sparsity.errors import InputError
+from implicit_sparsity.figures import drift_by_layer
 from implicit_sparsity.report.style import ordered, styles
 from implicit_sparsity.storage.tables import read_table
 
@@ -23,7 +25,11 @@ def test_critical_sparsity_draws_the_frame(tables):
     curves = frame[frame["measure"] == "curve"]
     expected = {tuple(part["value"]) for _, part in curves.groupby(["model", "domain_b"])}
     axes = picture.axes[::2]
-    assert {tuple(line.get_ydata()) for ax in axes for line in lines(ax)} == expected
+    curved = [line for ax in axes for line in lines(ax)]
+    assert {tuple(line.get_ydata()) for line in curved if " of " not in line.get_gid()} == expected
+    ends = {tuple(part[end]) for _, part in curves.groupby(["model", "domain_b"]) for end in ("low", "high")}
+    assert {tuple(line.get_ydata()) for line in curved if " of " in line.get_gid()} == ends
+    assert not [band for ax in axes for band in ax.collections if band.get_gid()], "bands hide each other"
     points = [bars for ax in axes for bars in ax.containers]
     critical = frame[(frame["measure"] == "critical_sparsity") & (frame["quantity"] != "numerical")]
     assert sorted(bars[0].get_xdata().item() for bars in points) == sorted(critical["value"])
@@ -34,6 +40,14 @@ def test_critical_sparsity_draws_the_frame(tables):
     moved = frame.loc[frame["quantity"] == "numerical", "value"].max()
     reported = note(picture)
     assert moved > 0 and f"moves it by up to {moved:.2g}" in reported and "(12 of a domain)" in reported
+
+
+def test_unrelated_states_far_off_are_a_number_and_do_not_flatten_the_lines():
+    signal = pd.DataFrame({"value": [0.1, 0.2], "low": [0.05, np.nan], "high": [0.15, 0.3]})
+    assert drift_by_layer.beyond_the_lines(pd.Series([0.54, 0.9]), signal) == 0, "within a height above 0.3"
+    assert drift_by_layer.beyond_the_lines(pd.Series([0.56, 0.9]), signal) == 1
+    assert drift_by_layer.beyond_the_lines(pd.Series([-0.21, -0.3]), signal) == -1
+    assert drift_by_layer.beyond_the_lines(pd.Series([], dtype=float), signal) == 0
 
 
 def test_drift_shows_the_last_stage_with_the_interval_of_one_domain(one):

@@ -125,6 +125,15 @@ def line(ax, part, look, x="layer", y="mean", band=0.2, every=8, gid=None, **mor
         ax.fill_between(part[x], part["low"], part["high"], color=look["color"], alpha=band, linewidth=0)
 
 
+def apart(plot_styles: dict, size: float = 4.0):
+    """(name, look) of each line of a panel, the first the widest: of lines that coincide, each shows at the
+    edges of the next. ``size``: of the smallest markers."""
+    last = len(plot_styles) - 1
+    for i, (name, look) in enumerate(plot_styles.items()):
+        wider = 1 - i / last if last else 0.0
+        yield name, look | {"linewidth": 1.2 + wider, "markersize": size * (1 + 0.5 * wider)}
+
+
 def whole_numbers(ax, most: int = 5) -> None:
     """Layers, steps and the like have whole numbers on their axis."""
     from matplotlib.ticker import MaxNLocator

@@ -64,7 +64,10 @@ class CriticalSparsity(Figure):
         curve, critical = (part[part["measure"] == name] for name in ("curve", "critical_sparsity"))
         for i, (name, look) in enumerate(plot_styles.items()):
             line = curve[curve["domain_b"] == name].sort_values("level")
-            base.line(ax, line, look | {"marker": None}, x="realised", y="value", band=0.1, gid=name)
+            base.line(ax, line, look | {"marker": None}, x="realised", y="value", band=0, gid=name)
+            for end in ("low", "high"):  # four bands over each other would be brown
+                thin = {"color": look["color"], "linewidth": 0.4, "alpha": 0.8}
+                ax.plot(line["realised"], line[end], **thin, gid=f"{end} of {name}")
             apart = tolerance * (1 + 0.35 * ((len(plot_styles) - 1) / 2 - i))
             for point in critical[critical["domain_b"] == name].itertuples():
                 reach = [[point.value - point.low], [point.high - point.value]]
@@ -100,7 +103,7 @@ class CriticalSparsity(Figure):
         return (
             f"{base.origin_note(frame)}Checkpoint {self.checkpoint}, {TOKENS[self.tokens]}. Left: loss "
             f"against the dense network's; dotted: {tolerance:g} %; markers: critical sparsity, one above "
-            f"the other about that line. {moved}Band and bar: 95 % over groups of documents "
+            f"the other about that line. {moved}Thin lines and bars: 95 % over groups of documents "
             f"({base.span(frame['groups'])} of a domain). "
             "Right: only the neurons that the row's domain uses most are kept, or as many drawn at random; "
             f"losses on the column's documents. n = {base.span(frame['n'])} documents of a domain, none of "

@@ -23,7 +23,7 @@ TITLES = {
     "largest_angle": "largest angle (rad)",
 }
 UNRELATED = {"color": "#777777", "linestyle": (0, (1, 1))}
-FLOOR = {"color": "#000000", "linestyle": (0, (4, 2, 1, 2))}
+FLOOR = {"color": "#BBBBBB", "linewidth": 3.5}  # below the lines of methods, which may lie on it
 
 
 @dataclass
@@ -81,14 +81,26 @@ class DriftByLayer(Figure):
 
     @staticmethod
     def _panel(ax, part, plot_styles):
-        for method, look in plot_styles.items():
-            line = part[(part["method"] == method) & (part["quantity"] == "signal")]
-            base.line(ax, line, look, y="value", band=0.18, gid=f"signal {method}")
-        for quantity, look in (("unrelated", UNRELATED), ("floor", FLOOR)):
-            # of all methods: what would be without any relation, or any movement, hardly depends on them
-            line = part[part["quantity"] == quantity].groupby("layer")["value"].mean()
-            ax.plot(line.index, line.to_numpy(), **look, gid=quantity)
+        signal = part[part["quantity"] == "signal"]
+        # of all methods: what would be without any relation, or any movement, hardly depends on them
+        means = part.groupby(["quantity", "layer"])["value"].mean()
+        floor, unrelated = (means[means.index.get_level_values(0) == name] for name in ("floor", "unrelated"))
+        floor, unrelated = floor.droplevel(0), unrelated.droplevel(0)
+        ax.plot(floor.index, floor.to_numpy(), **FLOOR, gid="floor")
+        for method, look in base.apart(plot_styles):
+            base.line(
+                ax, signal[signal["method"] == method], look, y="value", band=0.18, gid=f"signal {method}"
+            )
         base.whole_numbers(ax)
+        if beyond := beyond_the_lines(unrelated, signal):
+            text = f"unrelated states: {unrelated.mean():.2f} {'↑' if beyond > 0 else '↓'}"
+            place = {"y": 0.98, "va": "top"} if beyond > 0 else {"y": 0.02, "va": "bottom"}
+            ax.text(
+                x=0.98, s=text, transform=ax.transAxes, ha="right", fontsize=5.5, gid="unrelated", **place
+            )
+            ax.margins(y=0.2)
+        else:
+            ax.plot(unrelated.index, unrelated.to_numpy(), **UNRELATED, gid="unrelated")
 
     def _note(self, frame):
         against = {"base": "the base model", "previous": "the stage before"}[self.reference]
@@ -104,3 +116,12 @@ class DriftByLayer(Figure):
             "Energy: share of the states' squared length "
             "outside the reference's leading directions."
         )
+
+
+def beyond_the_lines(unrelated, signal, spans: float = 1.0) -> int:
+    """1 or -1 where unrelated states lie ``spans`` heights of the methods' lines above or below these, which
+    would be flat on one axis with them; else 0. unrelated: Series by layer; signal: rows with low, high."""
+    low = signal[["value", "low"]].min().min()
+    high = signal[["value", "high"]].max().max()
+    room = spans * (high - low)
+    return int(unrelated.min() > high + room) - int(unrelated.max() < low - room)

@@ -76,7 +76,7 @@ class LossCurves(Figure):
     def _panel(ax, part, plot_styles):
         from matplotlib.ticker import MaxNLocator
 
-        for i, (method, look) in enumerate(plot_styles.items()):
+        for i, (method, look) in enumerate(base.apart(plot_styles)):
             line = part[part["method"] == method]
             every = max(1, len(line) // 5)
             # Markers of different methods sit at different steps: lines that coincide stay visible.

@@ -172,9 +172,10 @@ def _spread(table, by):
 
 
 def _lines(ax, part, plot_styles):
-    for name, look in (TRIPLE | plot_styles | {"unrelated": UNRELATED}).items():
-        line = part[part["line"] == name]
-        base.line(ax, line, look, x="x", y="value", band=0.18, every=4, markersize=3, gid=name)
+    drawn = TRIPLE | plot_styles | {"unrelated": UNRELATED}
+    present = {name: look for name, look in drawn.items() if (part["line"] == name).any()}
+    for name, look in base.apart(present, size=2.5):
+        base.line(ax, part[part["line"] == name], look, x="x", y="value", band=0.18, every=4, gid=name)
     base.whole_numbers(ax, most=4)
 
 

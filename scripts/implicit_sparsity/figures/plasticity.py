@@ -44,7 +44,7 @@ class Plasticity(Figure):
         plot_styles = styles(ordered(set(frame["method"]) - {"ceiling"}))
         figure, cells = base.grid(frame, "measure", PANELS, label="", across="", height=1.75, extra=0.6)
         for ax, measure, part in cells:
-            for method, look in plot_styles.items():
+            for method, look in base.apart(plot_styles):
                 line = part[part["method"] == method]
                 base.line(ax, line, look, x="x", band=0.15, every=6, gid=method)
             for value in part.loc[part["method"] == "ceiling", "mean"]:

@@ -60,8 +60,10 @@ class Rounds(Figure):
         unit = score_names.axis(self.score)
         for ax, (model, order) in zip(axes.flat, cells):
             part = frame[(frame["model"] == model) & (frame["order"] == order)]
-            for family, line in part.groupby("family", sort=False):
-                base.line(ax, line, plot_styles[family], x="stage", band=0.15, gid=family)
+            present = {family: plot_styles[family] for family in plot_styles if family in set(part["family"])}
+            for family, look in base.apart(present):
+                line = part[part["family"] == family]
+                base.line(ax, line, look, x="stage", band=0.15, gid=family)
             ax.axhline(0, color="0.35", linewidth=0.7, zorder=1)
             ax.set_title(f"{base.readable(model, 28)}, order {base.readable(order)}", loc="left")
             ax.set_xlabel("after stage")
