@@ -44,10 +44,21 @@ use rule collect_source as fetch_source with:
         online=True,
 
 
+def sources_of(*domains):
+    """Files of all sources of the domains."""
+    return [
+        file
+        for name in domains
+        for file in expand(SOURCE, domain=name, source=config["domains"][name]["sources"])
+    ]
+
+
 rule split_domain:
-    """Drop duplicates, split by group, and check eval against the rest."""
+    """Drop duplicates, also of earlier domains, split by group, and check eval against the rest."""
     input:
-        sources=lambda w: expand(SOURCE, source=config["domains"][w.domain]["sources"], domain=w.domain),
+        sources=lambda w: sources_of(w.domain),
+        # what two domains share stays in the one that the config names first
+        earlier=lambda w: sources_of(*DOMAINS[: DOMAINS.index(w.domain)]),
     output:
         splits=directory(SPLITS),
     log:

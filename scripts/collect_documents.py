@@ -27,7 +27,8 @@ def collect_documents(table, splits, tokens):
             raise InputError(f"tokens of the domain {domain!r}, whose splits are not given", folder)
         place = {"model": model, "domain": domain}
         rows += [place | row for row in counting.rows(read_json(manifests[domain]), Tokens(folder))]
-    whole = ("exact_duplicates", "near_duplicates", "over_group_cap", "wrong_length", "contaminated")
+    lost = ("exact_duplicates", "near_duplicates", "in_other_domains", "over_group_cap", "wrong_length")
+    whole = (*lost, "contaminated")
     tables.write_table(table, pd.DataFrame(rows).astype(dict.fromkeys(whole, "Int64")))
 
 

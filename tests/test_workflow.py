@@ -444,11 +444,12 @@ def test_code_that_every_job_imports(study, edit, everything):
 
 
 def test_data_of_one_domain(study, edit, everything):
-    """Models from scratch read all domains: the sources and splits of the others alone stay."""
-    edit("tests/nano.yaml", "hpo: {limit: 60}", "hpo: {limit: 61}")
-    stay = {job for job in of(everything, "collect_source") if job != "collect_source medical.hpo"}
-    stay |= {job for job in of(everything, "split_domain") if job != "split_domain medical"}
-    assert planned(study) == drawn(everything - stay)
+    """Models from scratch read all domains: the sources of the others alone stay, and the splits of domains
+    that the config names before, as a later one drops what an earlier has."""
+    edit("tests/nano.yaml", "champ: {limit: 30}", "champ: {limit: 31}")
+    stay = {job for job in of(everything, "collect_source") if job != "collect_source math.champ"}
+    stay |= {"split_domain code"}
+    assert stay < everything and planned(study) == drawn(everything - stay)
 
 
 def test_prompt_template(study, edit, everything):

@@ -31,7 +31,12 @@ def planted() -> list:
         record(300 + i, f"quote{i}", "one", n_words=9) | {"prompt": f"{r['prompt'][:60]} {LONG[:40]}{i}"}
         for i, r in enumerate(records[:20])
     ]
-    return records + quoted
+    return records + quoted + elsewhere()
+
+
+def elsewhere() -> list:
+    """Documents that another domain has, too."""
+    return [record(400 + i, f"shared{i}", "one", n_words=12) for i in range(3)]
 
 
 @pytest.fixture(params=["truncate", "drop"])
@@ -40,7 +45,11 @@ def corpus(tmp_path, model, request):
     for source in ("one", "two"):
         write_jsonl(tmp_path / f"{source}.jsonl", [r for r in planted() if r["source"] == source])
     splits, tokens = tmp_path / "law" / "splits", tmp_path / "tokens" / "nano" / "law"
-    split_domain(str(splits), [str(tmp_path / f"{source}.jsonl") for source in ("one", "two")], SIZES)
+    other = tmp_path / "art" / "sources" / "own.jsonl"
+    other.parent.mkdir(parents=True)
+    write_jsonl(other, elsewhere())
+    sources = [str(tmp_path / f"{source}.jsonl") for source in ("one", "two")]
+    split_domain(str(splits), sources, SIZES, earlier=str(other))
     tokens.parent.mkdir(parents=True)
     tokenize_domain(str(tokens), str(model), str(splits), OPTIONS | {"on_long": request.param})
     collect_documents(str(tmp_path / "documents.csv"), str(splits), str(tokens))
@@ -89,11 +98,13 @@ def test_what_was_left_out_is_counted_once(corpus):
     manifest = json.loads((splits / "manifest.json").read_text())
     whole = table[table["split"] == "all"].set_index("source")
     assert whole["exact_duplicates"].to_dict() == {"all": 5, "one": 5, "two": 0}
+    assert whole["in_other_domains"].to_dict() == {"all": 3, "one": 3, "two": 0}
     assert whole["over_group_cap"].to_dict() == {"all": 3, "one": 3, "two": 0}
     contaminated = sum(manifest["contamination"].values())
     assert contaminated > 0 and whole.loc["all", "contaminated"] == contaminated
     everything = whole[["documents", "over_max_length"]].sum(axis=1)
-    left_out = ["exact_duplicates", "near_duplicates", "over_group_cap", "wrong_length", "contaminated"]
+    left_out = ["exact_duplicates", "near_duplicates", "in_other_domains", "over_group_cap", "wrong_length"]
+    left_out.append("contaminated")
     assert everything["all"] + whole.loc["all", left_out].sum() + manifest["unused"] == len(planted())
     parts = table[table["split"] != "all"]
     assert parts[left_out[:-1]].isna().all(axis=None)

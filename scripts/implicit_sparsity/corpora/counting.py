@@ -10,6 +10,8 @@ import numpy as np
 
 from implicit_sparsity.metrics.clusters import trusted
 
+from . import across
+
 ALL = "all"
 
 
@@ -77,6 +79,7 @@ def _lost(counts: list[dict], split: str) -> dict:
     earlier = {
         "exact_duplicates": "exact duplicate",
         "near_duplicates": "near duplicate",
+        "in_other_domains": across.REASON,
         "over_group_cap": "over_group_cap",
         "wrong_length": "too short or too long",
     }

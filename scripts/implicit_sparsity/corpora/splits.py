@@ -9,17 +9,20 @@ Everything is ordered by SHA-256 of the seed and the record's id, so the files d
 """
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.randomness import derive_seed
 
+from . import across
 from .contamination import contaminated
 from .dealing import deal
 from .dedupe import unique
 from .distractors import with_choices
 from .records import Dropped
 from .sampling import in_turn, order_key
+from .shortage import advice, left_out
 
 SPLITS = ("train", "probe_a", "probe_b", "select", "eval")
 
@@ -60,42 +63,59 @@ class Split:
     by_source: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
-def split(records: list[dict], options: Options, domain: str) -> Split:
-    """Filter, deduplicate, split, decontaminate and give distractors; InputError where documents run out."""
-    seed = derive_seed(options.seed, domain, "split")
-    ordered = sorted(records, key=lambda record: (record["source"], order_key(seed, record["id"])))
-    fitting = [record for record in ordered if _fits(record, options)]
-    retained, duplicates = unique(fitting, options.near_duplicate)
-    retained, over = _capped(retained, options.per_group)
-    lost = [Dropped("too short or too long", r["source"]) for r in ordered if not _fits(r, options)]
-    lost += [*duplicates, *over]
+def split(
+    records: list[dict], options: Options, domain: str, others: Iterable[tuple[str, dict]] = ()
+) -> Split:
+    """Filter, deduplicate, split, decontaminate and give distractors; InputError where documents run out.
 
-    sizes = options.sizes()
+    ``others``: (domain, record) pairs of domains that keep what they share with this one.
+    """
+    seed, sizes = derive_seed(options.seed, domain, "split"), options.sizes()
+    retained, lost = _retained(records, options, seed, others)
     weights = Counter(record["source"] for record in retained)
+    why, remark = advice(retained, sizes, lost, options.per_group), left_out(lost)
     queues = _queues(retained, sizes, seed)
-    taken = {
-        name: _take(queues[name], sizes[name], weights, domain, name) for name in SPLITS if name != "eval"
-    }
+
+    def take(name: str, queue: dict, note: str = "") -> list[dict]:
+        return _take(queue, sizes[name], weights, f"{domain}: split {name}", note + remark, why)
+
+    taken = {name: take(name, queues[name]) for name in SPLITS if name != "eval"}
     rest = [record for name in taken for record in taken[name]]
-    candidates = [record for source in sorted(queues["eval"]) for record in queues["eval"][source]]
-    reasons = contaminated(candidates, rest, retained, options.ngram, options.near_duplicate)
-    clean = {source: [] for source in queues["eval"]}
-    for record, reason in zip(candidates, reasons):
-        if reason is None:
-            clean[record["source"]].append(record)
-    hits = Counter(reason for reason in reasons if reason)
-    note = f", {sum(hits.values())} more contaminated by the other splits" if hits else ""
-    chosen = _take(clean, sizes["eval"], weights, domain, "eval", note)
+    clean, hits = _clean(queues["eval"], rest, retained, options)
+    note = f", {len(hits)} more contaminated by the other splits" if hits else ""
+    chosen = take("eval", clean, note)
     taken["eval"] = with_choices(chosen, options.distractors, options.distractor_chars, seed)
     for name in SPLITS:
         taken[name].sort(key=lambda record: order_key(seed, f"order:{record['id']}"))
-    unused = len(retained) - sum(map(len, taken.values())) - sum(hits.values())
-    dropped = Counter(item.reason for item in lost)
-    lost += [
-        Dropped(f"contaminated: {reason}", r["source"]) for r, reason in zip(candidates, reasons) if reason
-    ]
-    taken = {name: taken[name] for name in SPLITS}
-    return Split(taken, dropped, unused, dict(sorted(hits.items())), _by_source(lost))
+    unused = len(retained) - sum(map(len, taken.values())) - len(hits)
+    dropped, contamination = (Counter(item.reason for item in items) for items in (lost, hits))
+    by_source = _by_source([*lost, *(Dropped(f"contaminated: {hit.reason}", hit.source) for hit in hits)])
+    return Split(taken, dropped, unused, dict(sorted(contamination.items())), by_source)
+
+
+def _retained(records, options: Options, seed: int, others) -> tuple[list[dict], list[Dropped]]:
+    """The documents that can be dealt, in an order by seed, and what was left out."""
+    ordered = sorted(records, key=lambda record: (record["source"], order_key(seed, record["id"])))
+    fitting = [record for record in ordered if _fits(record, options)]
+    lost = [Dropped("too short or too long", r["source"]) for r in ordered if not _fits(r, options)]
+    own, elsewhere = across.without(fitting, others, options.near_duplicate)
+    distinct, duplicates = unique(own, options.near_duplicate)
+    retained, over = _capped(distinct, options.per_group)
+    return retained, [*lost, *elsewhere, *duplicates, *over]
+
+
+def _clean(queues: dict, rest, pool, options: Options) -> tuple[dict[str, list[dict]], list[Dropped]]:
+    """source -> its documents for eval that no other split has text of, and those that one has."""
+    candidates = [record for source in sorted(queues) for record in queues[source]]
+    reasons = contaminated(candidates, rest, pool, options.ngram, options.near_duplicate)
+    clean: dict[str, list[dict]] = {source: [] for source in queues}
+    hits = []
+    for record, reason in zip(candidates, reasons):
+        if reason is None:
+            clean[record["source"]].append(record)
+        else:
+            hits.append(Dropped(reason, record["source"]))
+    return clean, hits
 
 
 def _by_source(lost: list[Dropped]) -> dict[str, dict[str, int]]:
@@ -136,17 +156,16 @@ def _queues(records: list[dict], sizes: dict[str, int], seed: int) -> dict[str, 
     return queues
 
 
-def _take(queues: dict, size: int, weights: dict, domain: str, name: str, note: str = "") -> list[dict]:
-    """``size`` documents, each source in proportion to its weight as far as it has them (Sainte-Lague)."""
+def _take(queues: dict, size: int, weights: dict, place: str, remark: str, why: str) -> list[dict]:
+    """``size`` documents, each source in proportion to its weight as far as it has them (Sainte-Lague).
+
+    InputError where there are fewer: ``place``, numbers with ``remark``, and ``why``.
+    """
     available = {source: len(queue) for source, queue in sorted(queues.items())}
     total = sum(available.values())
     if total < size:
         counts = ", ".join(f"{source} {n}" for source, n in available.items())
-        raise InputError(
-            f"split {name} wants {size} documents, {total} available ({counts}{note}): raise the limits of "
-            "the sources or lower the sizes of the splits",
-            key=domain,
-        )
+        raise InputError(f"{place} wants {size} documents, {total} available ({counts}{remark}): {why}")
     quota = dict.fromkeys(available, 0)
     for _ in range(size):
         left = [source for source in available if quota[source] < available[source]]
