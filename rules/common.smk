@@ -75,6 +75,15 @@ def code(script, room=None, *names):
     return fingerprints.fingerprint(script, *(source.module_name(room, name) for name in names))
 
 
+def sources_of(*domains):
+    """Files of all sources of the domains."""
+    return [
+        file
+        for name in domains
+        for file in expand(SOURCE, domain=name, source=config["domains"][name]["sources"])
+    ]
+
+
 def stores(measurement, **at):
     """Paths of a measurement's stores; `at`: a model, a checkpoint and, where its scope has them, domains, or lists."""
     scope = study.measures[measurement].scope

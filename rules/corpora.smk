@@ -44,15 +44,6 @@ use rule collect_source as fetch_source with:
         online=True,
 
 
-def sources_of(*domains):
-    """Files of all sources of the domains."""
-    return [
-        file
-        for name in domains
-        for file in expand(SOURCE, domain=name, source=config["domains"][name]["sources"])
-    ]
-
-
 rule split_domain:
     """Drop duplicates, also of earlier domains, split by group, and check eval against the rest."""
     input:

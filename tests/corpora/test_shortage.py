@@ -60,7 +60,7 @@ def test_the_cause_is_named(name):
 
 def test_what_another_domain_has_is_named():
     records = of(90, SINGLE)
-    with pytest.raises(InputError, match=r"left out: 40 duplicate of domain law\): raise the limits"):
+    with pytest.raises(InputError, match=r"left out: 40 duplicate of domain law\): 40 are of domains before"):
         split(records, Options(**SIZES), "d", (("law", r) for r in records[:40]))
 
 
