@@ -49,7 +49,7 @@ def test_tokens_that_never_occur_are_nobodys_concern(added):
     template = {"before": "<|im_start|>", "after": "<|spare_0|>"}
     tokens = encoded(added / "work", added, [spelled], template=template, max_length=48)
     (document,) = tokens.split("train")
-    assert len(document.ids) > 20 and document.ids.max() < ROWS
+    assert len(document.ids) > 20 and document.ids.max() < ROWS and tokens.index["vocab_size"] == ROWS
 
 
 def test_a_text_with_an_id_that_has_no_row_is_named(added):

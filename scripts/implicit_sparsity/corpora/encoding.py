@@ -63,6 +63,11 @@ class Encoder:
         if room < 0:
             raise InputError(f"template leaves no room in max_length {options.max_length}", key="template")
 
+    @property
+    def vocab_size(self) -> int:
+        """Ids that the tokenizer has and the model's embedding, too."""
+        return min(self.tokenizer.vocab_size, self._limits.rows or self.tokenizer.vocab_size)
+
     def encode(self, records: list[dict]) -> list[tuple]:
         """(ids of the prompt, of the completion, of each choice, whether the ids are the whole texts)."""
         choices = [record.get("choices", ()) for record in records]

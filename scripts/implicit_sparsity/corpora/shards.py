@@ -42,7 +42,7 @@ def tokenize(tokens, model, splits, options: dict) -> dict:
         "min_completion": chosen.min_completion,
         "on_long": chosen.on_long,
         "dtype": "uint32",
-        "vocab_size": encoder.tokenizer.vocab_size,
+        "vocab_size": encoder.vocab_size,
         "special_ids": encoder.tokenizer.control,
         "bos_ids": encoder.bos,
         "stop_ids": encoder.after,

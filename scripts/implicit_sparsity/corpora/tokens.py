@@ -1,8 +1,8 @@
 """Token shards of one domain for one model: flat files that are memory-mapped, never loaded whole.
 
-    index.json                          tokenizer, template, vocabulary, control tokens (special_ids), what begins
-                                        a document (bos_ids) and ends one (stop_ids), and per split counts and
-                                        checksums
+    index.json                          tokenizer, template, vocabulary, ids of control tokens (special_ids) and
+                                        of what begins (bos_ids) and ends a document (stop_ids); of each
+                                        split counts and checksums
     {split}/shard-00000.tokens.bin      token ids, uint32 little-endian, documents end to end
     {split}/shard-00000.offsets.bin     uint64 (n + 1): document i is tokens[offsets[i]:offsets[i + 1]]
     {split}/shard-00000.prompt.bin      uint8, one a token: 1 prompt or template, 0 completion
@@ -10,11 +10,11 @@
                                         [choices, correct, baselines (choice_baselines.py), answer,
                                         cut: prompt, completion (its end is lost) or choices]
 
-A document is ``bos + before + prompt + between | completion + after``. ``after`` counts as completion: a model has
-to learn to stop. How likely it is says nothing of the domain, though, so ``stop`` is how many of a document's
-last tokens are those of ``after`` (0 where they were cut off, or the text is bare), and ``Document.parts``
-separates them. Choices have no ``after``. The writer is corpora/shards.py; this file reads and knows nothing
-of tokenizers.
+A document is ``bos + before + prompt + between | completion + after``. ``after`` counts as completion: a
+model has to learn to stop. How likely it is says nothing of the domain, though, so ``stop`` is how many of a
+document's last tokens are those of ``after`` (0 where they were cut off, or the text is bare), and
+``Document.parts`` separates them. Choices have no ``after``. The writer is corpora/shards.py; this file reads
+and knows nothing of tokenizers.
 """
 
 import json

@@ -23,14 +23,15 @@ LATEX = (
     (r"\{,\}", ","),
     (r"\\,", "\u00a0"),
     (r"\\!", ""),
+    (r"(?<=\d)\s*(?:\*|×|·|⋅|x|\\times|\\cdot)\s*10\s*(?:\^|\*\*)\s*\{?([-+]?\d+)\}?", r"e\1"),
 )
 CURRENCY = "[$\u00a2\u00a3\u00a5\u20ac\u20b9]"
 SIGNED = rf"(?:(?<![\w)\]}}%])([-+]))?(?:{CURRENCY}\s?([-+])?)?"
-DIGITS = r"((?:\d+ (?=\d+/\d))?(?:(?<![\w.])\.)?\d+(?:[eE][-+]?\d+|[-+*.,/:^'\u00a0]\.?\d+)*)"
+DIGITS = r"((?:\d+ (?=\d+/\d))?(?:(?<![\w.])\.)?\d+(?:[eE][-+]?\d+|[-+*×·⋅.,/:^'\u00a0]\.?\d+)*)"
 NUMBER = re.compile(SIGNED + DIGITS)
 # behind ####: emphasis, brackets, an equals sign
 MARKED = re.compile(
-    r"(?<!#)#{4,}+(?:[\s*_`~({\[=:]|\\[(\[]|\\boxed|\\text(?:bf)?|\\mathbf|\$(?=\\))*" + NUMBER.pattern
+    r"(?<!#)#{4,}+(?:[\s*_`~≈({\[=:]|\\[(\[]|\\boxed|\\text(?:bf)?|\\mathbf|\$(?=[\\$]))*" + NUMBER.pattern
 )
 WHOLE = re.compile(rf"{NUMBER.pattern}\s*[%.]?")
 SIMPLE = re.compile(r"([1-9]\d{0,2}(?:([,'\u00a0])\d{3})(?:\2\d{3})*|\d*)((?:\.\d+)?)(?:[eE]([-+]?\d+))?")
