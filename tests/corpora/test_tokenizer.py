@@ -240,6 +240,11 @@ def test_a_document_that_would_be_a_token_of_the_template_is_refused(tmp_path):
         ids_of(known, "stone")
 
 
+def test_a_template_of_unknown_words_forbids_none(tmp_path):
+    known = tokenizer.load(saved(tmp_path, word_piece()), {"before": "zzz", "after": "[SEP]"})
+    assert known.encode_template("zzz") == ids_of(known, "stone") == [0]
+
+
 @pytest.mark.parametrize(
     ("single", "config", "begins"),
     [

@@ -27,7 +27,7 @@ class KnownTokenizer:
 
     ``control``: ids, sorted. ``bos``: ids that stand before every document. ``chat_bos``: where there are
     none, the token that the model's own chat template begins with. ``unknown``: the id of unknown characters,
-    unless the template uses it. ``takes_bytes``: whether the model would take the text "<0x0A>" for the
+    unless the template names it. ``takes_bytes``: whether the model would take the text "<0x0A>" for the
     byte.
     """
 
@@ -100,7 +100,7 @@ def load(path, template: dict | None = None) -> KnownTokenizer:
         control=sorted(first.token_to_id(name) for name in control),
         bos=bos,
         chat_bos=begin if chats else None,
-        unknown=None if unknown in used else unknown,
+        unknown=None if unknown is None or first.id_to_token(unknown) in "".join(texts) else unknown,
         takes_bytes=isinstance(about["model"]["vocab"], list)
         and "<0x0A>" in control_tokens.vocabulary(about),
     )

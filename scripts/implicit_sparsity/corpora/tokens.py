@@ -1,6 +1,6 @@
 """Token shards of one domain for one model: flat files that are memory-mapped, never loaded whole.
 
-    index.json                          tokenizer, template, vocabulary, ids of control tokens (special_ids) and
+    index.json                          tokenizer, template, vocabulary, ids of control tokens (special_ids),
                                         of what begins (bos_ids) and ends a document (stop_ids); of each
                                         split counts and checksums
     {split}/shard-00000.tokens.bin      token ids, uint32 little-endian, documents end to end
