@@ -32,7 +32,8 @@ def test_limit_seed_and_length_choose_documents(tmp_path):
         ("champ", {"max_chars": 1}, "d.champ: no records (270 over max_chars)"),
         ("gsm_symbolic", {}, "limit: a generator has no end"),
         ("reasoning_gym_logic", {"limit": 3, "tasks": ["zebra"]}, "tasks: no task 'zebra'"),
-        ("jsonl", {"path": "x"}, "fields: loader jsonl needs this option"),
+        ("jsonl", {"path": "x"}, "licence: loader jsonl needs this option"),
+        ("jsonl", {"path": "x", "licence": "y"}, "fields: name the columns"),
     ],
 )
 def test_wrong_options(tmp_path, source, options, message):

@@ -1,5 +1,7 @@
 """Rows of a user's table as records: columns, texts of columns, choices, and what a missing name becomes."""
 
+import math
+
 import pytest
 
 from implicit_sparsity.corpora.mapping import table
@@ -31,18 +33,12 @@ def test_choices_by_text_index_letter_and_columns():
     assert records(row | {"cop": 0}, fields=fields)[0]["answer"] == "left"
     assert refused(row | {"cop": 2}, fields=fields) == "t:1: answer: index 2 of 2 choices"
     assert refused(row | {"cop": -1}, fields=fields) == "t:1: answer: index -1 of 2 choices"
-    # the answer is the completion here, which comes first
     reported = refused(row | {"cop": True}, fields=fields)
-    assert reported == "t:1: completion: must be a text, found bool"
+    assert reported == "t:1: answer: must be a text or an index, found bool"
     assert refused(row | {"cop": "C"}, fields=fields) == "t:1: answer: index 2 of 2 choices"
     assert (
         refused(row | {"cop": "middle"}, fields=fields) == "t:1: answer: 'middle' is not one of the choices"
     )
-
-
-def test_a_letter_that_is_a_choice_is_that_choice():
-    fields = {"prompt": "q", "choices": "c", "answer": "n"}
-    assert records({"q": "?", "c": ["B", "A"], "n": "A"}, fields=fields)[0]["answer"] == "A"
 
 
 def test_choices_may_be_the_same_for_all_rows():
@@ -66,8 +62,13 @@ def test_a_text_of_columns_has_lists_on_lines_and_nothing_of_an_empty_column():
     row = {"facts": {"lines": ["one", "two"]}, "n": 7, "q": "why?", "a": "so"}
     assert records(row, fields=fields)[0]["prompt"] == "one\ntwo\nQuestion 7: why?"
     assert records(row | {"facts": {"lines": []}}, fields=fields)[0]["prompt"] == "Question 7: why?"
-    assert refused(row | {"q": None}, fields=fields) == "t:1: prompt: cannot put NoneType into a text"
-    assert refused(row | {"n": [{}]}, fields=fields) == "t:1: prompt: cannot put list into a text"
+    for missing in (None, math.nan, [None, math.nan]):
+        shown = records(row | {"facts": {"lines": missing}, "n": missing}, fields=fields)
+        assert shown[0]["prompt"] == "Question : why?"
+        nothing = {"facts": {"lines": missing}, "n": missing, "q": missing, "a": "so"}
+        assert refused(nothing, fields=fields) == "t:1: prompt: is empty"
+    assert refused(row | {"n": [{}]}, fields=fields) == "t:1: prompt: cannot put dict into a text"
+    assert refused(row | {"n": True}, fields=fields) == "t:1: prompt: cannot put bool into a text"
 
 
 def test_a_column_whose_name_has_a_dot_comes_before_a_path():

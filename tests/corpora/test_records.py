@@ -5,7 +5,8 @@ import json
 import pytest
 from corpora_samples import record
 
-from implicit_sparsity.corpora.records import FIELDS, BadRecord, Limits, check, read_jsonl, write_jsonl
+from implicit_sparsity.corpora.bad import BadRecord
+from implicit_sparsity.corpora.records import FIELDS, Limits, check, read_jsonl, write_jsonl
 from implicit_sparsity.errors import InputError
 
 GOOD = record(0)
@@ -21,7 +22,16 @@ def line(value) -> bytes:
 
 BAD = {
     "invalid UTF-8": [b'{"id": "\xff"}', GOOD | {"prompt": "half a pair \ud800"}],
-    "invalid JSON": [b"{", b"[1, 2", b"[" * 100_000, line(GOOD) + b" x"],
+    "nested too deep": [b"[" * 100_000, b'{"a": ' * 101 + b"1" + b"}" * 101],
+    "over-long number": [b'{"a": 1%s}' % (b"0" * 5000), b'{"a": 1e999}', b'{"a": -1.%s}' % (b"0" * 5000)],
+    "NaN or Infinity": [b'{"a": NaN}', b'{"a": [{"b": -Infinity}]}'],
+    "key given twice": [b'{"a": 1, "b": 2, "a": 1}', b'{"a": {"b": [{"c": 1, "c": 2}]}}'],
+    "invalid JSON": [b"{", b"[1, 2", line(GOOD) + b" x"],
+    "control character": [
+        GOOD | {"prompt": "a\0b"},
+        GOOD | {"group": "g\0"},
+        GOOD | {"completion": "\x1b[1m"},
+    ],
     "empty text": [GOOD | {"completion": " \n"}, GOOD | {"id": ""}, GOOD | {"licence": ""}],
     "over-long text": [GOOD | {"prompt": "a" * 501}, GOOD | {"completion": "a" * 501}],
     "missing field": [
@@ -74,7 +84,7 @@ def test_two_forms_of_a_choice_are_named():
 
 
 def test_round_trip_keeps_text_to_the_byte(tmp_path):
-    text = 'tab\t, quote ", line\u2028separator, NUL \x00, accent e\u0301, emoji 🧠, \r\n, trailing \n'
+    text = 'tab\t, quote ", line\u2028separator, form feed \f, accent e\u0301, emoji 🧠, \r\n, trailing \n'
     more = {"choices": ["x", text], "answer": text, "correct": 1}
     write_jsonl(tmp_path / "a", [dict(reversed(record(1, prompt=text, completion=text, **more).items()))])
     records, dropped = read_jsonl(tmp_path / "a")

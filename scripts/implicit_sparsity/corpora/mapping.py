@@ -3,21 +3,27 @@
     fields: {prompt: question, completion: answer, group: subject}      a column, or a dotted path into it
     fields: {prompt: "{CONTEXTS}\nQuestion: {QUESTION}", ...}           a text with columns; lists go on lines
     fields: {choices: [opa, opb, opc, opd], answer: cop}                columns, or one list column
+    fields: {messages: conversations}                                   turns of a conversation
 
-``answer`` may be the choice itself, its index (0 for the first) or its letter (A). Without ``completion`` the
-answer is the completion; without ``prompt`` the text is the completion alone; without ``id`` the place in the
-file is the id; without ``group`` every document is its own.
+``answer`` may be the choice itself, its index or its letter (answers.py). Without ``completion`` the answer
+is the completion; without ``prompt`` the text is the completion alone; without ``id`` the place in the file
+is the id; without ``group`` every document is its own. A null or NaN in a column is as if the column were
+not named; where its text is needed the row is bad.
 """
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
-from implicit_sparsity.errors import InputError
-
-from .records import BadRecord, Dropped, Limits, checked
+from .answers import Answers, Both
+from .bad import BadRecord
+from .cells import joined, name_of, plain, text_of
+from .conversations import prompt_and_completion
+from .fields import IN_TEXT, MESSAGES, check_options
+from .records import Dropped, Limits, checked
 from .sampling import sample, within
 
-MAPPED = ("id", "group", "prompt", "completion", "choices", "answer")
+OPTIONAL = ("id", "group", "choices", "answer")  # a row may be without
 
 
 def table(
@@ -30,108 +36,119 @@ def table(
     first group, found last in the completion, is the answer (GSM8K: ``#### (.+)``). Raises InputError for
     wrong options and, under ``on_bad="refuse"``, for the first bad row.
     """
-    _check_options(fields, licence)
-    pattern = _compile(answer_pattern)
+    pattern = check_options(fields, licence, choices, answer_pattern)
+    mapped = Mapping(fields, licence, choices, pattern).records(rows)
+    records = checked(mapped, path, Limits(), on_bad)
+    yield from sample(within(records, max_chars), limit, seed)
 
-    def mapped() -> Iterator[tuple]:
+
+@dataclass(frozen=True)
+class Mapping:
+    """How rows of one source become records."""
+
+    fields: dict
+    licence: str
+    choices: list | None
+    pattern: re.Pattern | None
+
+    def records(self, rows: Iterable) -> Iterator[tuple]:
+        """(place, record or BadRecord); rows with answers that may be read in two ways come last."""
+        answers, waiting = Answers(), []
         for place, row in rows:
             try:
                 if isinstance(row, BadRecord):
                     raise row
-                yield place, _record(row, place, fields, licence, choices, pattern)
+                record = self._record(row, place, answers)
+                if isinstance(record.get("answer"), Both):
+                    waiting.append((place, record))
+                else:
+                    yield place, _complete(record)
+            except BadRecord as bad:
+                yield place, bad
+        for place, record in waiting:
+            try:
+                yield place, _complete(record | {"answer": answers.settle(record["answer"])})
             except BadRecord as bad:
                 yield place, bad
 
-    records = checked(mapped(), path, Limits(), on_bad)
-    yield from sample(within(records, max_chars), limit, seed)
+    def _record(self, row, place, answers: Answers) -> dict:
+        if not isinstance(row, dict):
+            raise BadRecord("wrong type", f"a row is a JSON object, found {type(row).__name__}")
+        record = {"source": "-", "licence": self.licence, "prompt": ""} | self._cells(row)
+        if isinstance(record["prompt"], str) and "prompt" in self.fields and not record["prompt"].strip():
+            raise BadRecord("empty text", "is empty", "prompt")
+        record["id"] = name_of(record.get("id", str(place)), "id")
+        record["group"] = name_of(record.get("group", record["id"]), "group")
+        if self.choices is not None:
+            record["choices"] = list(self.choices)
+        if self.pattern and isinstance(record.get("completion"), str):
+            record["answer"] = self._found(record["completion"])
+        self._choose(record, answers)
+        return record
 
+    def _choose(self, record: dict, answers: Answers):
+        """Choices as texts, and the answer that is one of them."""
+        choices = record.get("choices")
+        if choices is None and "choices" in self.fields:  # a letter or an index says nothing then
+            if "completion" not in record:
+                raise BadRecord("empty text", "is empty", "choices")
+            record.pop("answer", None)
+        if isinstance(choices, list):
+            choices = list(map(text_of, choices))
+            record["choices"] = [choice for choice in choices if choice is not None]
+        if "answer" in record:
+            record["answer"] = answers.read(record["answer"], choices if isinstance(choices, list) else None)
 
-def _check_options(fields: dict, licence: str):
-    if unknown := sorted(set(fields) - set(MAPPED)):
-        raise InputError(f"no such field (there are: {', '.join(MAPPED)})", key=f"fields.{unknown[0]}")
-    if not {"completion", "answer"} & set(fields):
-        raise InputError("name the column of the completion, or of the answer", key="fields")
-    if not licence.strip():
-        raise InputError("say under which licence the text is", key="licence")
+    def _cells(self, row: dict) -> dict:
+        """The fields that the row has, by name; BadRecord for a needed one that is missing."""
+        cells = {}
+        for key, spec in self.fields.items():
+            value = _value(row, spec, key)
+            if key == MESSAGES:
+                cells["prompt"], cells["completion"] = prompt_and_completion(value)
+            elif value is not None:
+                cells[key] = value
+            elif key not in OPTIONAL:
+                raise BadRecord("empty text", "is empty", key)
+        if "completion" not in cells and "answer" not in cells:
+            raise BadRecord("empty text", "is empty", "answer")
+        return cells
 
-
-def _compile(pattern: str):
-    try:
-        compiled = re.compile(pattern) if pattern else None
-    except re.error as error:
-        raise InputError(f"not a regular expression: {error}", key="answer_pattern") from None
-    if compiled and not compiled.groups:
-        raise InputError("needs a group in parentheses", key="answer_pattern")
-    return compiled
-
-
-def _record(row, place, fields: dict, licence: str, choices, pattern) -> dict:
-    if not isinstance(row, dict):
-        raise BadRecord("wrong type", f"a row is a JSON object, found {type(row).__name__}")
-    record = {"source": "-", "licence": licence, "prompt": ""}
-    record |= {key: _value(row, fields[key], key) for key in MAPPED if key in fields}
-    if isinstance(record["prompt"], str) and "prompt" in fields and not record["prompt"].strip():
-        raise BadRecord("empty text", "is empty", "prompt")
-    record["id"] = _name(record.get("id", place), "id")
-    record["group"] = _name(record.get("group", record["id"]), "group")
-    if choices is not None:
-        record["choices"] = list(choices)
-    if pattern and isinstance(record.get("completion"), str):
-        matches = pattern.findall(record["completion"])
+    def _found(self, completion: str) -> str:
+        matches = self.pattern.findall(completion)
         if not matches:
             raise BadRecord("missing field", "answer_pattern is not in the completion", "answer")
-        record["answer"] = (matches[-1] if isinstance(matches[-1], str) else matches[-1][0]).strip()
-    if "answer" in record:
-        record["answer"] = _answer(record["answer"], record.get("choices"))
-    record.setdefault("completion", record.get("answer"))
-    return record
+        return (matches[-1] if isinstance(matches[-1], str) else matches[-1][0]).strip()
+
+
+def _complete(record: dict) -> dict:
+    """The answer is the completion where there is no other."""
+    return {"completion": record["answer"]} | record if "answer" in record else record
 
 
 def _value(row: dict, spec, key: str):
+    """The cell, or cells, that a field names; None where it is missing."""
+    if isinstance(spec, tuple):  # names that a column may have
+        spec = next((name for name in spec if name in row), spec[0])
     if isinstance(spec, list):
-        return [_lookup(row, name, key) for name in spec]
+        cells = [_lookup(row, name, key) for name in spec]
+        return None if all(cell is None for cell in cells) else cells
     if "{" not in spec:
         return _lookup(row, spec, key)
-    text = re.sub(r"\{([^{}]+)\}", lambda match: _lines(_lookup(row, match[1], key), key), spec)
-    return text.strip()  # an empty column must not show in the format
+    parts = {name: joined(_lookup(row, name, key), key) for name in IN_TEXT.findall(spec)}
+    if not any(part.strip() for part in parts.values()):
+        return None
+    return IN_TEXT.sub(lambda match: parts[match[1]], spec).strip()  # an empty column must not show
 
 
 def _lookup(row, path: str, key: str):
     if path in row:
-        return row[path]
+        return plain(row[path], key)
     value = row
     for part in path.split("."):
+        if value is None:
+            break
         if not isinstance(value, dict) or part not in value:
             raise BadRecord("missing field", f"no column {path!r}", key)
         value = value[part]
-    return value
-
-
-def _lines(value, key: str) -> str:
-    values = value if isinstance(value, list) else [value]
-    if not all(isinstance(part, str | int | float) for part in values):
-        raise BadRecord("wrong type", f"cannot put {type(value).__name__} into a text", key)
-    return "\n".join(map(str, values))
-
-
-def _name(value, key: str) -> str:
-    """Ids and groups may be numbers in the user's table."""
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        raise BadRecord("wrong type", f"must be a text or a whole number, found {type(value).__name__}", key)
-    return str(value)
-
-
-def _answer(value, choices) -> object:
-    """The answer as a text: itself, or by index or letter; what is neither is left for the check."""
-    if not isinstance(choices, list):
-        whole = isinstance(value, int | float) and not isinstance(value, bool)
-        return f"{value:g}" if whole and float(value).is_integer() and abs(value) < 1e6 else (
-            str(value) if whole else value
-        )  # fmt: skip
-    if isinstance(value, str) and value not in choices and re.fullmatch("[A-Z]", value):
-        value = ord(value) - ord("A")
-    if isinstance(value, int) and not isinstance(value, bool):
-        if not 0 <= value < len(choices):
-            raise BadRecord("answer not in choices", f"index {value} of {len(choices)} choices", "answer")
-        return choices[value]
-    return value
+    return plain(value, key)

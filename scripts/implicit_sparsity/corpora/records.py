@@ -14,6 +14,7 @@ wrong ones are drawn for it.
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -21,19 +22,14 @@ from pathlib import Path
 
 from implicit_sparsity.errors import InputError
 
+from . import rows
+from .bad import BadRecord, spelled
 from .sameness import key as same
 
 FIELDS = ("id", "group", "source", "prompt", "completion", "choices", "answer", "correct", "licence", "open")
 REQUIRED = ("id", "group", "source", "prompt", "completion", "licence")
 MAX_CHARS = 100_000  # a longer prompt or completion is a broken file, not a document
-
-
-class BadRecord(ValueError):
-    """A record that breaks the rules: ``reason`` (short, counted in manifests) and a message for the user."""
-
-    def __init__(self, reason: str, message: str, key: str | None = None):
-        super().__init__(message)
-        self.reason, self.key = reason, key
+CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f]")  # all below the space but tab and ends of lines and pages
 
 
 @dataclass(frozen=True)
@@ -80,6 +76,8 @@ def _text(value, key: str, max_chars: int, may_be_empty: bool = False):
         raise BadRecord("over-long text", f"has {len(value)} characters, at most {max_chars} allowed", key)
     if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
         raise BadRecord("invalid UTF-8", "holds half of a surrogate pair, which no UTF-8 text can", key)
+    if control := CONTROL.search(value):
+        raise BadRecord("control character", f"holds the control character {control[0]!r}", key)
 
 
 def _choices(record: dict, limits: Limits) -> dict:
@@ -111,36 +109,16 @@ def _choices(record: dict, limits: Limits) -> dict:
     return {"answer": named[same(record["answer"])]}
 
 
-def json_lines(path) -> Iterator[tuple[int, object]]:
-    """(line number, value) of each line that is not blank; a line that cannot be read gives a BadRecord."""
-    try:
-        with open(path, "rb") as file:
-            for number, raw in enumerate(file, 1):
-                if raw.strip():
-                    yield number, _parse(raw)
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", path) from None
-
-
-def _parse(raw: bytes):
-    try:
-        return json.loads(raw.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        return BadRecord("invalid UTF-8", f"not UTF-8 at byte {error.start} of the line")
-    except (json.JSONDecodeError, RecursionError) as error:
-        return BadRecord("invalid JSON", f"not JSON: {error}")
-
-
-def checked(rows: Iterable, path, limits: Limits = Limits(), on_bad: str = "refuse") -> Iterator:
+def checked(items: Iterable, path, limits: Limits = Limits(), on_bad: str = "refuse") -> Iterator:
     """Records and Dropped from (place, record, Dropped or BadRecord); a second use of an id is bad too.
 
-    ``on_bad="refuse"`` turns the first bad one into an InputError at its place (a line number, or a text);
-    ``"drop"`` yields ``Dropped(reason)`` for it.
+    ``on_bad="refuse"`` turns the first bad one into an InputError at its place (a line number, a Row, or a
+    text); ``"drop"`` yields ``Dropped(reason)`` for it.
     """
     if on_bad not in ("refuse", "drop"):
         raise InputError(f"{on_bad!r} is not one of refuse, drop", key="on_bad")
     seen: dict[str, object] = {}
-    for place, row in rows:
+    for place, row in items:
         if isinstance(row, Dropped):
             yield row
             continue
@@ -149,22 +127,22 @@ def checked(rows: Iterable, path, limits: Limits = Limits(), on_bad: str = "refu
                 raise row
             record = check(row, limits)
             if record["id"] in seen:
-                first = seen[record["id"]]
-                raise BadRecord("duplicated id", f"{record['id']!r} was used before, at {first}", "id")
-            seen[record["id"]] = f"line {place}" if isinstance(place, int) else place
+                words = f"{record['id'][:80]!r} was used before, at {spelled(seen[record['id']])}"
+                raise BadRecord("duplicated id", words, "id")
+            seen[record["id"]] = place
             yield record
         except BadRecord as bad:
             if on_bad == "refuse":
-                line, key = (place, bad.key) if isinstance(place, int) else (None, bad.key)
-                prefix = "" if isinstance(place, int) else f"{place}: "
-                raise InputError(f"{prefix}{bad}", path, line, key) from None
+                line = place if type(place) is int else None
+                at = path if line is not None else f"{path}: {spelled(place)}"
+                raise InputError(str(bad), at, line, bad.key) from None
             yield Dropped(bad.reason)
 
 
 def read_jsonl(path, limits: Limits = Limits(), on_bad: str = "refuse") -> tuple[list[dict], Counter]:
     """All records of a corpus file, and how many were dropped for which reason."""
     result, dropped = [], Counter()
-    for item in checked(json_lines(path), path, limits, on_bad):
+    for item in checked(rows.lines(path), path, limits, on_bad):
         if isinstance(item, Dropped):
             dropped[item.reason] += 1
         else:

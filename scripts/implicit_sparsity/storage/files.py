@@ -6,7 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from implicit_sparsity.errors import InputError
 
@@ -23,7 +23,7 @@ def read_json(path):
         return json.loads(Path(path).read_text("utf-8"))
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", path) from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"is not JSON: {error}", path) from None
 
 
@@ -83,17 +83,27 @@ def link(source, target, otherwise=None) -> None:
         otherwise(source, target)
 
 
+def is_inside(name: str) -> bool:
+    """Whether a relative path, by its parts, stays in the folder that it is relative to."""
+    path = PurePath(name)
+    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts and "\0" not in name
+
+
 def package_file(package: str, *parts: str) -> Path:
     """A data file inside an installed package, found without importing it (imports can take seconds).
 
-    Raises InputError naming the package where it, or the file, is not installed.
+    Raises InputError where package or file are not installed, and where the file is outside the package: an
+    absolute path, one with "..", a link that leads out.
     """
     from importlib.util import find_spec
 
-    spec = find_spec(package)
+    spec = find_spec(package) if package.isidentifier() else None
     if spec is None or not spec.submodule_search_locations:
         raise InputError(f"package {package!r} is not installed; run `make` to install the locked set")
-    path = Path(spec.submodule_search_locations[0]).joinpath(*parts)
+    folder = Path(spec.submodule_search_locations[0])
+    path = folder.joinpath(*parts)
+    if not all(map(is_inside, parts)) or not path.resolve().is_relative_to(folder.resolve()):
+        raise InputError(f"is not inside the package {package!r}", "/".join(parts))
     if not path.is_file():
         raise InputError(f"package {package!r} does not ship this file", path)
     return path

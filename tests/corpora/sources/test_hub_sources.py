@@ -94,7 +94,7 @@ def test_refusals(hub, tmp_path):
         (SPLIT | {"split": "test"}, f"a/b{at}split: cannot be loaded: Unknown split"),
         (SPLIT | {"config": "mian"}, f"a/b{at}config: cannot be loaded: BuilderConfig 'mian' not found."),
         (SPLIT | {"repo": "a/forged"}, f"a/forged{at}repo: main/more.jsonl: what arrived has another"),
-        (FILE | {"layout": "table"}, "layout: 'table' is not one of lines, mapping"),
+        (FILE | {"layout": "table"}, "layout: 'table' is not one of lines, mapping, messages"),
         (SPLIT | {"file": "raw/rows.jsonl"}, "split: name a split (with its config), or a file"),
         (
             FILE | {"fields": {"prompt": "q", "completion": "b"}},
@@ -167,4 +167,4 @@ def test_published_files_in_their_original_formats(hub, tmp_path):
 
 def test_hub_wants_a_commit():
     with pytest.raises(InputError, match="revision: 'main' is not the 40 hex digits"):
-        list(loader.documents(None, 0, "a/b", "main", QA, "MIT", split="train"))
+        list(loader.documents(None, 0, "a/b", "main", "MIT", QA, split="train"))

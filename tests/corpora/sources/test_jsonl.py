@@ -49,7 +49,8 @@ def test_pubmedqa():
         ({"q": "what?", "a": ""}, "empty text"),
         ({"q": " ", "a": "x"}, "empty text"),
         ({"q": "what?", "a": 3.5}, "wrong type"),
-        ({"q": None, "a": "x"}, "wrong type"),
+        ({"q": None, "a": "x"}, "empty text"),
+        (b'{"q": NaN, "a": "x"}', "NaN or Infinity"),
         ({"q": "a" * 100_001, "a": "x"}, "over-long text"),
         (["q", "a"], "wrong type"),
     ],
@@ -73,16 +74,19 @@ def test_one_object_keyed_by_id(tmp_path):
     result = documents(path, layout="mapping")
     assert {r["id"]: r["prompt"] for r in result} == {"x1": "one?", "x2": "two?"}
     write(path, {"x1": {"q": "one?", "a": "1"}, "x2": {"q": "two?", "a": ""}})
-    with pytest.raises(InputError, match=rf"^{path}: completion: x2: is empty$"):
+    with pytest.raises(InputError, match=rf"^{path}: x2: completion: is empty$"):
         documents(path, layout="mapping")
-    with pytest.raises(InputError, match=rf"^{path}: must be one JSON object keyed by id, found list$"):
+    with pytest.raises(
+        InputError,
+        match=rf"^{path}: must be one JSON object keyed by id, found an array: `layout: lines` reads it$",
+    ):
         documents(write(path, [{"q": "one?", "a": "1"}]), layout="mapping")
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"layout": "csv"}, "^layout: 'csv' is not one of lines, mapping$"),
+        ({"layout": "csv"}, "^layout: 'csv' is not one of lines, mapping, messages$"),
         ({"on_bad": "ignore"}, "^on_bad: 'ignore' is not one of refuse, drop$"),
     ],
 )

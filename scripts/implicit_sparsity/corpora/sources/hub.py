@@ -9,17 +9,20 @@
 A ``split`` is read by the ``datasets`` library, one ``file`` as it was published: Parquet by its ending, else
 JSON as the loader jsonl reads it (``layout``: lines, or for .json mapping, where the keys are the ids). Files
 are checked against the hub's checksums and kept in its cache (``HF_HOME``); once there, no network is needed.
-No code of the data set is run. The "line" of a bad row is its number, from 1.
+No code of the data set is run. A bad row of a split is named by its number, from 1. ``layout: messages``
+reads conversations from either.
 """
 
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from implicit_sparsity.corpora import arrow
+from implicit_sparsity.corpora.fields import columns, named
 from implicit_sparsity.corpora.mapping import table
 from implicit_sparsity.corpora.records import Dropped
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.storage.files import version
+from implicit_sparsity.storage.files import is_inside, version
 from implicit_sparsity.storage.hub import Repository, Unreachable
 
 from . import jsonl, parquet
@@ -36,8 +39,8 @@ def documents(
     seed: int,
     repo: str,
     revision: str,
-    fields: dict,
     licence: str,
+    fields: dict | None = None,
     split: str | None = None,
     config: str | None = None,
     file: str | None = None,
@@ -52,20 +55,36 @@ def documents(
         raise InputError(f"{revision!r} is not the 40 hex digits of a commit: branches move", key="revision")
     if (split is None) == (file is None):
         raise InputError("name a split (with its config), or a file", key="split")
+    repository = Repository(repo, revision, "dataset")
     if file is None:
-        place, rows = repo, enumerate(_split(Repository(repo, revision, "dataset"), config, split), 1)
+        fields = named(fields, layout or "lines", parquet.LAYOUTS)
+        place, rows = repo, _rows(_split(repository, config, split), fields, repo)
     else:
-        place, rows = f"{repo}/{file}", _file(Repository(repo, revision, "dataset"), file, layout)
+        fields = named(fields, layout or "lines")
+        place, rows = f"{repo}/{file}", _file(repository, file, layout, fields)
     yield from table(
         rows, place, fields, licence, limit, seed, on_bad, choices, answer_pattern, max_chars
     )  # fmt: skip
 
 
-def _file(repository: Repository, file: str, layout: str | None):
+def _file(repository: Repository, file: str, layout: str | None, fields: dict):
+    if not is_inside(file):
+        raise InputError(f"{file!r} is no path inside the repository", key="file")
     path = repository.cached(file)
     if file.endswith(".parquet"):
-        return parquet.rows(path)
-    return jsonl.rows(path, layout or ("mapping" if file.endswith(".json") else "lines"))
+        return parquet.rows(path, fields)
+    by_id = file.removesuffix(".gz").endswith(".json")
+    return jsonl.of_file(path, layout or ("mapping" if by_id else "lines"))
+
+
+def _rows(data, fields: dict, repo: str) -> Iterator[tuple]:
+    """(Row, row) of a split, its columns that ``fields`` name, as they are stored: no image is decoded."""
+    wanted = {column if column in data.column_names else column.split(".")[0]
+              for column in columns(fields, data.column_names, repo)}  # fmt: skip
+    number = 1
+    for batch in data.select_columns(sorted(wanted)).with_format("arrow").iter(1024):
+        yield from arrow.rows(batch, number)
+        number += batch.num_rows
 
 
 def _split(repository: Repository, config: str | None, split: str):

@@ -1,0 +1,70 @@
+"""Which of its choices a row's answer is: the choice itself, its letter (A) or its index (0 for the first).
+
+"B" of the choices B, O, A, AB is itself, or it is O: what the source's other rows do decides. A row that can
+be read in both ways is set aside until all are seen; where they give texts only, or places only (letters,
+indices), it is read so, and else it is bad. A number written as text ("2") is no index: some data sets count
+from 0, others from 1.
+"""
+
+import re
+from dataclasses import dataclass, field
+
+from .bad import BadRecord
+from .cells import is_number, is_whole, text_of
+from .sameness import key as same
+
+
+@dataclass(frozen=True)
+class Both:
+    """An answer that can be read in two ways, as text and as the place of a choice."""
+
+    given: object
+    text: str
+    place: str
+
+
+@dataclass
+class Answers:
+    """The answers of one source; ``seen``: the ways of those that can be read in one way only."""
+
+    seen: set = field(default_factory=set)
+
+    def read(self, value, choices: list | None) -> str | Both:
+        """The answer as a text, or Both. ``choices`` may have None where a row has fewer than the others."""
+        if choices is None:
+            return text_of(value)
+        if isinstance(value, bool) or not (isinstance(value, str) or is_number(value)):
+            raise BadRecord(
+                "wrong type", f"must be a text or an index, found {type(value).__name__}", "answer"
+            )
+        place = _place(value)
+        named = {same(choice): choice for choice in choices if isinstance(choice, str)}
+        text = named.get(same(text_of(value)))
+        at = choices[place] if place is not None and 0 <= place < len(choices) else None
+        if text is None and at is None:
+            raise BadRecord("answer not in choices", _neither(value, place, choices), "answer")
+        if text is not None and at is not None and text != at:
+            return Both(value, text, at)
+        if text is None or at is None:
+            self.seen.add("place" if text is None else "text")
+        return at if text is None else text
+
+    def settle(self, both: Both) -> str:
+        """The reading that the source's other rows have; BadRecord where they have none, or several."""
+        if len(self.seen) != 1:
+            words = f"{both.given!r} is one of the choices, and the place of {both.place[:60]!r}"
+            raise BadRecord("ambiguous answer", words, "answer")
+        return both.text if self.seen == {"text"} else both.place
+
+
+def _place(value) -> int | None:
+    """The place of a choice, from 0, that a letter or a whole number is."""
+    if isinstance(value, str):
+        return ord(value.strip()) - ord("A") if re.fullmatch("[A-Z]", value.strip()) else None
+    return int(value) if is_whole(value) else None
+
+
+def _neither(value, place: int | None, choices: list) -> str:
+    count = len([choice for choice in choices if choice is not None])
+    shown = repr(value[:60]) if isinstance(value, str) else value
+    return f"{shown} is not one of the choices" if place is None else f"index {place} of {count} choices"
