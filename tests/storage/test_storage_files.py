@@ -97,6 +97,30 @@ def test_a_file_of_a_package_is_found_without_importing_it(tmp_path, monkeypatch
             files.package_file(name, "data.txt")
 
 
+@pytest.mark.parametrize(
+    "name", ["../secret.txt", "sub/../../secret.txt", "/etc/passwd", "link.txt", "linked/secret.txt", ""]
+)
+def test_a_package_file_is_inside_the_package(tmp_path, monkeypatch, name):
+    package = tmp_path / "held_package"
+    (package / "sub").mkdir(parents=True)
+    for path in (package / "__init__.py", tmp_path / "secret.txt", package / "sub" / "own.txt"):
+        path.write_text("1")
+    (package / "link.txt").symlink_to(tmp_path / "secret.txt")
+    (package / "linked").symlink_to(tmp_path)
+    (package / "inner.txt").symlink_to(package / "sub" / "own.txt")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert files.package_file("held_package", "sub", "own.txt").read_text() == "1"
+    assert files.package_file("held_package", "inner.txt").is_file(), "a link within the package"
+    with pytest.raises(InputError, match=r"is not inside the package 'held_package'$"):
+        files.package_file("held_package", name)
+
+
+@pytest.mark.parametrize("package", ["..", "", "os.path", "a b", ".json", "held_package.sub"])
+def test_what_cannot_be_a_package_is_not_looked_for(package):
+    with pytest.raises(InputError, match=r"is not installed; run `make`"):
+        files.package_file(package, "data.txt")
+
+
 def test_a_version_is_of_what_is_installed():
     assert files.version("pytest") == pytest.__version__
     with pytest.raises(InputError, match=r"^package 'no-such-package' is not installed$"):

@@ -69,8 +69,8 @@ def check_shape(folder, name: str, base: dict) -> dict:
 
 
 def from_package(folder: Path, name: str, base) -> dict:
-    place = package_file(base["package"], base["file"]).parent
-    network, tokenizer = loading.from_gguf(place, base["file"])
+    path = package_file(base["package"], base["file"])
+    network, tokenizer = loading.from_gguf(path.parent, path.name)
     network.save_pretrained(str(folder))
     tokenizer.save_pretrained(str(folder))
     quantization = Path(base["file"]).stem.rpartition(".")[2]

@@ -180,4 +180,5 @@ def _weights(network) -> tuple:
 def of_gguf(package: str, file: str) -> dict:
     """The configuration that a GGUF file inside an installed package describes."""
     loading.quiet()
-    return loading.gguf_configuration(package_file(package, file).parent, file).to_dict()
+    path = package_file(package, file)
+    return loading.gguf_configuration(path.parent, path.name).to_dict()

@@ -33,6 +33,49 @@ WRONG = {  # overlay of config.yaml -> key, found, allowed (parts of the line)
 }
 
 
+OWN = "domains: {law: {sources: {own: {path: config.yaml, licence: x, %s}}}}"
+COLUMNS = {  # options of such a source -> key, found, allowed
+    "fields: {prompt: on, completion: off}": ("own.fields.prompt", "true", "in quotes"),
+    "fields: {prompt: q, completion: null}": ("own.fields.completion", "nothing", "in quotes"),
+    "fields: {id: 1.5, completion: a}": ("own.fields.id", "1.5", "in quotes"),
+    "fields: {group: [a, b], completion: a}": ("own.fields.group", "['a', 'b']", "a column"),
+    "fields: {choices: [a, no], answer: a}": ("own.fields.choices", "['a', False]", "in quotes"),
+    "fields: {promt: q, completion: a}": ("own.fields.promt", "unknown key", "did you mean prompt?"),
+    "fields: {prompt: '{q', completion: a}": ("own.fields.prompt", "'{q'", "{columns}"),
+    "fields: {prompt: q}": ("own.fields", "a mapping (prompt)", "fields with completion or answer"),
+    "on_bad: drop": (
+        "own.fields",
+        "an empty mapping",
+        "fields with completion or answer; or layout: messages",
+    ),
+    "layout: messages, fields: {prompt: q}": (
+        "own.fields.prompt",
+        "'q'",
+        "nothing: it comes from the messages",
+    ),
+    "fields: {messages: m, completion: q}": ("own.fields.completion", "'q'", "nothing: it comes from"),
+    "fields: {answer: a, choices: c}, choices: [x, y]": (
+        "own.choices",
+        "['x', 'y']",
+        "nothing: fields.choices",
+    ),
+    "layout: mapping, fields: {completion: a}, loader: parquet": (
+        "own.layout",
+        "'mapping'",
+        "lines | messages",
+    ),
+    "choices: [yes, no]": ("own.choices[0]", "true", "in quotes"),
+    "choices: [one]": ("own.choices", "['one']", "two texts or more"),
+    "layout: table": ("own.layout", "'table'", "lines | mapping | messages"),
+    "on_bad: no": ("own.on_bad", "false", "refuse | drop"),
+}
+
+
+@pytest.mark.parametrize("options", COLUMNS)
+def test_a_column_is_refused_before_any_row_is_read(folder, options):
+    refusals.check(OWN % (options if "loader" in options else f"loader: jsonl, {options}"), COLUMNS[options])
+
+
 @pytest.mark.parametrize("overlay", WRONG, ids=refusals.names(WRONG))
 def test_a_wrong_key_is_one_line(folder, overlay):
     refusals.check(overlay, WRONG[overlay])

@@ -32,6 +32,16 @@ WRONG = {  # overlay of config.yaml -> key, found, allowed (parts of the line)
     "models: {smollm2: {precision: fp16}}": ("models.smollm2.precision", "'fp16'", "fp32 | bf16"),
     "models: {Big: {source: path}}": ("models.Big", "'Big'", "lower-case letters"),
     "models: {smollm2: false}": ("models", "an empty mapping", "at least one entry"),
+    "models: {x: {source: package, package: a, file: ../../b.gguf, layers: 2, width: 8}}": (
+        "models.x.file",
+        "'../../b.gguf'",
+        "a path inside the package",
+    ),
+    "models: {x: {source: package, package: a, file: /b.gguf, layers: 2, width: 8}}": (
+        "models.x.file",
+        "'/b.gguf'",
+        "a path inside the package",
+    ),
     "models: {x: {source: zoo}}": ("models.x.source", "'zoo'", "package | hub | path | scratch"),
     f"models: {{x: {{{HUB.replace(HEX, 'main')}}}}}": (
         "models.x.revision",

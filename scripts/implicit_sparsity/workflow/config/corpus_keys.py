@@ -4,7 +4,27 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from .keys import Count, Entry, Name, Natural, Off, Revision, Section, Share, key
+from .keys import Count, EachOnce, Entry, Name, Natural, Off, Revision, Section, Share, Text, allowed, key
+
+COLUMN = "a column, or a text with {columns}; in quotes where YAML reads something else (on, off, yes, no, 1)"
+TEXTS = "a text; in quotes where YAML reads something else (on, off, yes, no, 1)"
+Column = Annotated[Text, Field(pattern=r"^[^{]+$|[{][^{}]+[}]"), allowed(COLUMN)]
+
+
+class Fields(Section):
+    """Columns of a table, by what they are for."""
+
+    prompt: Column = key("Column of the prompt; none where left out.", default=None)
+    completion: Column = key("Column of the completion; the answer where left out.", default=None)
+    messages: Column = key("Column of a conversation, in place of prompt and completion.", default=None)
+    choices: Annotated[Text | Annotated[list[Column], Field(min_length=2)], allowed(COLUMN)] = key(
+        "Column of the choices, or one for each.", default=None
+    )
+    answer: Column = key(
+        "Column of the answer: a text, or a choice by itself, its letter or index.", default=None
+    )
+    group: Column = key("Column of what must not straddle two splits; each row where left out.", default=None)
+    id: Column = key("Column of the name of a row; its number where left out.", default=None)
 
 
 class Source(Entry):
@@ -21,6 +41,15 @@ class Source(Entry):
         default=None,
     )
     revision: Revision = key("Commit of a hub data set.", default=None)
+    fields: Fields = key("Columns of data of your own, by what they are for.", default=None)
+    layout: Literal["lines", "mapping", "messages"] = key(
+        "How rows of data of your own are laid out: one a line, one object keyed by id, conversations.",
+        default=None,
+    )
+    choices: Annotated[list[Annotated[Text, allowed(TEXTS)]], *EachOnce] = key(
+        "Choices that all rows share.", default=None, min_length=2, allowed="two texts or more"
+    )
+    on_bad: Literal["refuse", "drop"] = key("What happens to a bad row.", default=None)
 
 
 class Domain(Section):

@@ -5,6 +5,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
+from implicit_sparsity.storage.files import is_inside
+
 
 class Section(BaseModel):
     """A mapping with these keys and no others; a value is what it looks like, "3" is no number."""
@@ -51,12 +53,20 @@ def off(value):
     return value
 
 
+def inside(value: str):
+    """``value``, or an error where it is no path inside the folder that it is relative to."""
+    if not is_inside(value):
+        raise PydanticCustomError("words", "{allowed}", {"allowed": "a path inside the package, without .."})
+    return value
+
+
 Off = Annotated[Literal[False], BeforeValidator(off)]
 Count = Annotated[int, Field(ge=1)]
 Natural = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(gt=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Text = Annotated[str, Field(min_length=1)]
+PathInside = Annotated[str, Field(min_length=1), AfterValidator(inside)]
 Options = dict[str, Any]  # of a module: names and values are checked against its source
 EachOnce = (AfterValidator(each_once), Field(json_schema_extra={"uniqueItems": True}))
 NAME_WORDS = "a name of lower-case letters, digits and _ that starts with a letter"

@@ -6,7 +6,7 @@ What is wrong is put aside and the rest is read on, so that a user sees every fa
 import os
 
 from ..study import Study
-from . import names, needs, options, paths, references, variants
+from . import columns, names, needs, options, paths, references, variants
 from .error import ConfigError, Errors, follows
 from .files import COMMAND_LINE, plain, read, read_command_line
 from .layers import asked_parts, fault, laid_over, optional_parts, with_parts, without
@@ -79,6 +79,7 @@ def study_of(whole: dict) -> Study:
     probed = variants.those_asked_for(config["probed_methods"], families)
     options.check_sources(config)
     paths.check_paths(config)
+    columns.check_columns(config)
     references.check_models(config)
     references.check_orders(config)
     references.check_reference(config)

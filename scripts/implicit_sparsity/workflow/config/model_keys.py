@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
-from .keys import Count, Natural, Positive, Revision, Section, Text, key
+from .keys import Count, Natural, PathInside, Positive, Revision, Section, Text, key
 
 EXPERTS = ("num_experts", "num_experts_per_tok", "moe_intermediate_size", "shared_expert_intermediate_size")
 
@@ -46,7 +46,7 @@ class PackageModel(Section):
 
     source: Literal["package"] = SOURCE
     package: Text = key("Importable name of the installed package that ships the file.")
-    file: Text = key("File inside the package, a GGUF checkpoint.")
+    file: PathInside = key("File inside the package, a GGUF checkpoint.")
     layers: Count = LAYERS
     width: Count = WIDTH
     trained: bool = TRAINED

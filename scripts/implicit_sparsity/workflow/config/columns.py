@@ -1,0 +1,29 @@
+"""What the fields of a source say together: a document has a completion, from one place."""
+
+from .error import ConfigError, show
+
+TABLES = ("jsonl", "parquet", "hub")  # loaders of data of one's own
+
+
+def check_columns(config):
+    """The fields of every source of one's own name what becomes a document, and no part of it twice."""
+    for domain, content in config["domains"].items():
+        for name, chosen in content["sources"].items():
+            path, loader = ("domains", domain, "sources", name), chosen.get("loader", name)
+            if loader in TABLES:
+                _check(path, loader, chosen)
+
+
+def _check(path, loader, chosen):
+    fields, layout = chosen.get("fields", {}), chosen.get("layout")
+    if layout == "messages" or "messages" in fields:
+        for key in sorted({"prompt", "completion"} & set(fields)):
+            allowed = "nothing: it comes from the messages"
+            raise ConfigError((*path, "fields", key), show(fields[key]), allowed)
+    elif not {"completion", "answer"} & set(fields):
+        words = "fields with completion or answer; or layout: messages"
+        raise ConfigError((*path, "fields"), show(fields), words)
+    if "choices" in fields and "choices" in chosen:
+        raise ConfigError((*path, "choices"), show(chosen["choices"]), "nothing: fields.choices has them")
+    if layout == "mapping" and (loader == "parquet" or "split" in chosen):
+        raise ConfigError((*path, "layout"), show(layout), "lines | messages: a table has no keys")
