@@ -35,11 +35,11 @@ WRONG = {  # overlay of config.yaml -> key, found, allowed (parts of the line)
 
 OWN = "domains: {law: {sources: {own: {path: config.yaml, licence: x, %s}}}}"
 COLUMNS = {  # options of such a source -> key, found, allowed
-    "fields: {prompt: on, completion: off}": ("own.fields.prompt", "true", "in quotes"),
+    "fields: {prompt: true, completion: false}": ("own.fields.prompt", "true", "in quotes"),
     "fields: {prompt: q, completion: null}": ("own.fields.completion", "nothing", "in quotes"),
     "fields: {id: 1.5, completion: a}": ("own.fields.id", "1.5", "in quotes"),
     "fields: {group: [a, b], completion: a}": ("own.fields.group", "['a', 'b']", "a column"),
-    "fields: {choices: [a, no], answer: a}": ("own.fields.choices", "['a', False]", "in quotes"),
+    "fields: {choices: [a, false], answer: a}": ("own.fields.choices", "['a', False]", "in quotes"),
     "fields: {promt: q, completion: a}": ("own.fields.promt", "unknown key", "did you mean prompt?"),
     "fields: {prompt: '{q', completion: a}": ("own.fields.prompt", "'{q'", "{columns}"),
     "fields: {prompt: q}": ("own.fields", "a mapping (prompt)", "fields with completion or answer"),
@@ -64,10 +64,10 @@ COLUMNS = {  # options of such a source -> key, found, allowed
         "'mapping'",
         "lines | messages",
     ),
-    "choices: [yes, no]": ("own.choices[0]", "true", "in quotes"),
+    "choices: [true, false]": ("own.choices[0]", "true", "in quotes"),
     "choices: [one]": ("own.choices", "['one']", "two texts or more"),
     "layout: table": ("own.layout", "'table'", "lines | mapping | messages"),
-    "on_bad: no": ("own.on_bad", "false", "refuse | drop"),
+    "on_bad: false": ("own.on_bad", "false", "refuse | drop"),
 }
 
 
