@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
-from implicit_sparsity.models import families
+from implicit_sparsity.models import families, sources
 from implicit_sparsity.storage.files import read_json
+from implicit_sparsity.storage.model_folder import check_config
+from implicit_sparsity.workflow.config.folders import check_lengths
 
 from . import cases, jobs, kernels, measured, shapes, storage, warming
 from .costs import Study
@@ -30,17 +32,21 @@ def configuration(name: str, base: dict, prepared) -> dict:
     return {"vocab_size": base["vocabulary"]} | base["config"]
 
 
-def _known(name: str, configuration: dict) -> dict:
-    """The configuration, if its family can be studied; InputError."""
-    families.of(configuration, key=f"models.{name}: model_type")
-    return configuration
+def _known(name: str, config: dict, prepared) -> dict:
+    """The configuration of a model that can be studied, and is long enough for the study; InputError."""
+    base = config["models"][name]
+    settings = configuration(name, base, prepared)
+    families.of(settings, key=f"models.{name}: model_type")
+    if base["source"] in ("hub", "path"):
+        check_config(sources.as_given("", name, base), settings)
+    check_lengths(name, settings, config)
+    return settings
 
 
 def study_of(config: dict, results="results", benchmarks="benchmarks/results") -> tuple[Study, dict]:
     """(the study with the shapes of its models, notes: where its rates are from, warnings)."""
     models = {
-        name: shapes.of_config(_known(name, configuration(name, base, Path(results) / "models")))
-        for name, base in config["models"].items()
+        name: shapes.of_config(_known(name, config, Path(results) / "models")) for name in config["models"]
     }
     hardware = config.get("hardware") or {}
     warning = kernels.check(models, hardware.get("require_fast_kernels", False)) if hardware else ""

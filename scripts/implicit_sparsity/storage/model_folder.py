@@ -13,6 +13,7 @@ from pathlib import Path
 from implicit_sparsity.errors import InputError
 
 CONFIG, TOKENIZER, MANIFEST = "config.json", "tokenizer.json", "manifest.json"
+NEEDED = (CONFIG, TOKENIZER)
 # beginnings of small files that stand for large ones, and what fetches these
 POINTERS = {
     b"version https://git-lfs": ("Git LFS", "git lfs pull"),
@@ -87,19 +88,19 @@ class ModelFolder:
             raise self.refuse("is not a JSON object", name)
         return value
 
-    def config(self) -> dict:
-        """What ``config.json`` holds, once ``check_config`` has nothing against it."""
-        check_names(self, self.names())
+    def config(self, needed=NEEDED) -> dict:
+        """What ``config.json`` holds, once ``check_names`` and ``check_config`` have nothing against it."""
+        check_names(self, self.names(), needed)
         content = self.json(CONFIG)
         check_config(self, content)
         return content
 
 
-def check_names(folder: ModelFolder, names) -> None:
+def check_names(folder: ModelFolder, names, needed=NEEDED) -> None:
     """InputError where the names of a model's files say that it cannot be studied."""
-    for needed in (CONFIG, TOKENIZER):
-        if needed not in names:
-            raise folder.refuse(f"has no {needed}{_instead(needed, names)}")
+    for name in needed:
+        if name not in names:
+            raise folder.refuse(f"has no {name}{_instead(name, names)}")
     if quantized := sorted(names & set(QUANTIZED_FILES)):
         raise folder.refuse(f"{UNQUANTIZED} (this file is of a quantized one)", quantized[0])
 

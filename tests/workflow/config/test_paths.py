@@ -78,4 +78,4 @@ def test_a_model_s_folder_may_have_any_other_name(folder):
         else:
             assert load(["config.yaml", "overlay.yaml"]).weights_on_disk("mine") == [f"{name}/config.json"]
     (folder / name / "config.json").unlink()
-    assert "which has no config.json" in refusals.refused("config.yaml", "overlay.yaml")
+    assert "has no config.json" in refusals.refused("config.yaml", "overlay.yaml")

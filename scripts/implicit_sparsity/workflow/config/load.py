@@ -6,7 +6,7 @@ What is wrong is put aside and the rest is read on, so that a user sees every fa
 import os
 
 from ..study import Study
-from . import columns, names, needs, options, paths, references, variants
+from . import columns, folders, names, needs, options, paths, references, variants
 from .error import ConfigError, Errors, follows
 from .files import COMMAND_LINE, plain, read, read_command_line
 from .layers import asked_parts, fault, laid_over, optional_parts, with_parts, without
@@ -93,4 +93,5 @@ def study_of(whole: dict) -> Study:
     references.check_tables(config)
     references.check_comparisons(config, families)
     references.check_hardware(config)
+    folders.check_folders(config)
     return Study(config, methods, families, probed)

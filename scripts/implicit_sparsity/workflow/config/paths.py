@@ -9,7 +9,7 @@ WILDCARD = re.compile(r"[{}]|[\x00-\x1f\x7f]")
 
 
 def check_paths(config):
-    """Every `path` of a source is a file, that of a model a folder with a model in it."""
+    """Every `path` of a source is a file, that of a model a folder; folders.py says what is in it."""
     for domain, content in config["domains"].items():
         for name, entry in content["sources"].items():
             if "path" in entry:
@@ -17,9 +17,7 @@ def check_paths(config):
                 _check(at, entry["path"], os.path.isfile, "is no file", "a file that exists")
     for name, model in config["models"].items():
         if model["source"] == "path":
-            _check(
-                ("models", name, "path"), model["path"], _has_model, "has no config.json", "a model's folder"
-            )
+            _check(("models", name, "path"), model["path"], os.path.isdir, "is no folder", "a model's folder")
 
 
 def _check(at, path, fits, but, allowed):
@@ -29,7 +27,3 @@ def _check(at, path, fits, but, allowed):
     if not fits(path):
         tilde = ", with ~ and $NAME spelled out" if path.startswith(("~", "$")) else ""
         raise ConfigError(at, f"{show(path)}, which {but}", allowed + tilde)
-
-
-def _has_model(folder) -> bool:
-    return os.path.isfile(os.path.join(folder, "config.json"))
