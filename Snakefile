@@ -40,6 +40,7 @@ include: "rules/plan.smk"
 include: "rules/figures.smk"
 include: "rules/verdicts.smk"
 include: "rules/archive.smk"
+include: "rules/targets.smk"
 
 
 rule all:

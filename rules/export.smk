@@ -7,7 +7,7 @@ Needs: results/models/, results/adapters/. Makes: results/exports/, of the check
 rule export_model:
     """One checkpoint as a plain model folder: `snakemake -c1 results/exports/{model}/{checkpoint}`."""
     input:
-        adapter=lambda w: one_line(study.known_checkpoint)(w.model, w.checkpoint) and adapter_of(w),
+        adapter=adapter_of,
         model=MODEL,
     output:
         export=directory("results/exports/{model}/{checkpoint}"),

@@ -10,6 +10,7 @@ import snakemake
 from snakemake.dag import DAG
 from snakemake.persistence import PersistenceBase
 from snakemake.settings.types import RerunTrigger
+from snakemake_interface_executor_plugins.settings import ExecMode
 from snakemake.workflow import Workflow
 
 TESTED = "9.27"
@@ -102,7 +103,18 @@ async def rerun_incomplete(self):
         self.forcefiles.update(await self.incomplete_files())
 
 
+def take_settings(self, settings):
+    """What Snakemake does once it has read the Snakefile, and before it says or plans anything: targets are checked.
+
+    An error of an input function comes among lines of its own; a target that no rule makes ends in a traceback.
+    """
+    self.__dict__["dag_settings"] = settings
+    if settings is not None and self.exec_mode == ExecMode.DEFAULT and hasattr(self, "check_targets"):
+        self.check_targets(settings)
+
+
 Workflow.rerun_triggers = property(triggers_but_code)
+Workflow.dag_settings = property(lambda self: self.__dict__.get("dag_settings"), take_settings)
 DAG.check_incomplete = rerun_incomplete
 if not hasattr(DAG.bfs, "original"):  # one process may read this file twice
     DAG.bfs = look_behind_ancient(DAG.bfs)

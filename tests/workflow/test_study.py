@@ -8,7 +8,6 @@ import pytest
 import yaml
 
 from implicit_sparsity.workflow import tables
-from implicit_sparsity.workflow.config.error import ConfigError
 from implicit_sparsity.workflow.config.load import load
 
 ROOT = Path(__file__).parents[2]
@@ -80,15 +79,6 @@ def test_files_of_a_study_are_inputs(study):
     assert result.source_files("code", "rows") == "rows.jsonl"
     assert result.source_files("code", "human_eval") == []
     assert not result.from_scratch("mine")
-
-
-def test_a_checkpoint_that_is_not_there_is_refused(study):
-    result = study()
-    assert result.known_checkpoint("smollm2", "lora.forward.seed0.stage4")
-    with pytest.raises(ConfigError, match=r"^results/exports/smollm2/lora.forward.seed0.stage5: found "):
-        result.known_checkpoint("smollm2", "lora.forward.seed0.stage5")
-    with pytest.raises(ConfigError, match=r"found 'smolm2', allowed: smollm2; did you mean smollm2\?$"):
-        result.known_checkpoint("smolm2", "base")
 
 
 def test_checkpoints_that_are_probed(study):

@@ -9,7 +9,6 @@ import os
 
 from . import measures, source, tables
 from .config import variants
-from .config.error import ConfigError
 
 NEVER = "(?!)"  # a pattern that matches nothing
 
@@ -80,16 +79,6 @@ class Study:
         asked = self.measures[measurement].options.get("methods") or "all"
         at = ("probes", measurement, "methods")
         return self.probed_methods & variants.those_asked_for(asked, self.families, at)
-
-    def known_checkpoint(self, model, checkpoint) -> bool:
-        """True; ConfigError where a user asks for a checkpoint that the study does not have."""
-        known = self.checkpoints(model) if model in self.models else self.models
-        name = checkpoint if model in self.models else model
-        if name not in known:
-            listed = ", ".join(known[:4]) + (f" and {len(known) - 4} more" if len(known) > 4 else "")
-            place = f"results/exports/{model}/{checkpoint}"
-            raise ConfigError((place,), repr(name), listed + source.nearest(name, known))
-        return True
 
     # stages
 
