@@ -75,6 +75,7 @@ OWN = {
     "glm4": HEADS,
     "glm4_moe": DEEPSEEK | HEADS,
     "granite": MUP,
+    "granitemoe": MUP | {"num_local_experts": 4, "num_experts_per_tok": 2},
     "helium": HEADS,
     "hunyuan_v1_dense": HEADS,
     "hyperclovax": MUP,

@@ -12,6 +12,7 @@ from transformers import GenerationConfig
 
 from implicit_sparsity import errors
 from implicit_sparsity.models import adapters, batching, families, forward, loading, losses
+from implicit_sparsity.models.hooks.documents import separate_documents
 from implicit_sparsity.passes import representations, scoring
 from implicit_sparsity.planning import plan
 from implicit_sparsity.updates import distillation
@@ -119,6 +120,18 @@ def test_divergences_and_losses_beside_an_adapter_are_those_of_the_models_own_lo
         ours = losses.completion_nats(tuned, batch)[0]
         torch.testing.assert_close(ours.double(), nats, atol=1e-4, rtol=1e-4)
     assert kl.mean() > 1e-3
+
+
+@pytest.mark.parametrize("name", families.FAMILIES)
+def test_packed_documents_have_the_losses_of_padded_ones(name, float64):
+    """None sees another: masks, windows, latent attention and recurrent states of every family."""
+    model, given = nanos.network(name), documents()
+    with torch.no_grad(), separate_documents(model):
+        packed, padded = (
+            losses.completion_nats(model, batch)[0]
+            for batch in (batching.pack(given), batching.collate(given))
+        )
+    torch.testing.assert_close(packed, padded, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", families.FAMILIES)
