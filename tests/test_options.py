@@ -18,11 +18,11 @@ class Given(Options):
 def test_one_item_is_a_list_of_one_and_bounds_hold_for_each():
     assert Given(k=3).k == (3,) and Given(k=[1, 2]).k == (1, 2) and Given(share=1).share == 1
     for wrong, line in (
-        ({"share": 1.01}, "share: 1.01 is not a number from 0 to 1"),
-        ({"share": True}, "share: True is not a number from 0 to 1"),
-        ({"k": [1, -1]}, "k: -1 is not a number from 0 to None"),
-        ({"k": []}, "k: an empty list"),
-        ({"form": "loose"}, "form: 'loose' is not one of hard, soft"),
+        ({"share": 1.01}, "share: found 1.01, allowed: number >= 0 and <= 1"),
+        ({"share": True}, "share: found True, allowed: number >= 0 and <= 1"),
+        ({"k": [1, -1]}, "k: found (1, -1), allowed: list of numbers >= 0"),
+        ({"k": []}, "k: found (), allowed: list of numbers >= 0 with at least one entry"),
+        ({"form": "loose"}, "form: found 'loose', allowed: hard | soft"),
     ):
         with pytest.raises(InputError) as caught:
             Given(**wrong)

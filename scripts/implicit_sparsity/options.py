@@ -1,49 +1,54 @@
-"""Options of probes and figures: dataclass fields that a config may set, checked when the object is made.
+"""Options of methods, probes, figures and claims: dataclass fields that a config may set.
 
-The workflow reads the same fields from source while it is parsed (``source.option_fields``), so a default
-must be a literal. There is no registry: the name in the config is the module, the class is its CamelCase.
+They are checked when the object is made; before that the workflow reads the same fields from source while
+it is parsed (``source.option_fields``), so a default is a literal, and what is allowed is one, or a constant
+of a module of ours. There is no registry: the name in the config is the module, the class is its CamelCase.
 """
 
 import dataclasses
 import importlib
 
 from implicit_sparsity.errors import InputError
+from implicit_sparsity.option_relations import RELATIONS, conflicts
+from implicit_sparsity.option_values import Option, kinds_of, misfit
 
 
-def option(default, *, low=None, high=None, choices=None, empty=False, help=""):
-    """A dataclass field with a literal default, inclusive bounds (of each item, for a tuple) and choices;
-    empty: whether a tuple may be."""
-    return dataclasses.field(
-        default=default,
-        metadata={"low": low, "high": high, "choices": choices, "empty": empty, "help": help},
-    )
+def option(default, *, help="", **allowed):
+    """A dataclass field with a literal default; ``allowed``: fields of ``option_values.Option``.
+
+    ``low``, ``high``, ``above``, ``below`` and ``choices`` hold of each item of a tuple. What needs more
+    than the value itself (``of``, ``asks``, bounds that are places of the config) the workflow alone checks.
+    """
+    if unknown := set(allowed) - set(Option._fields):
+        raise TypeError(f"no property of an option: {', '.join(sorted(unknown))}")
+    return dataclasses.field(default=default, metadata={"allowed": allowed, "help": help})
 
 
 @dataclasses.dataclass
 class Options:
-    """Base of every configurable class: refuses a value outside its field's bounds or choices."""
+    """Base of every configurable class: refuses a value that its field does not allow, a value given twice,
+    and options that do not go together (``option_relations``)."""
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
+            allowed = Option(_text(field.type), field.default, **field.metadata.get("allowed", {}))
             value = getattr(self, field.name)
-            if isinstance(field.default, tuple):
-                value = tuple(value) if isinstance(value, (list, tuple)) else (value,)
+            if "tuple" in kinds_of(allowed.type) and value is not None:
+                value = tuple(value) if isinstance(value, list | tuple) else (value,)
                 setattr(self, field.name, value)
-                if not value and not field.metadata.get("empty"):
-                    raise InputError("an empty list", key=field.name)
-            for item in value if isinstance(value, tuple) else (value,):
-                _check(field, item)
+                if len(set(value)) < len(value):
+                    raise InputError("a value twice", key=field.name)
+            if words := misfit(allowed, value):
+                raise InputError(f"found {value!r}, allowed: {words}", key=field.name)
+        rules = {name: getattr(self, name) for name in RELATIONS if hasattr(self, name)}
+        for name, words, _ in conflicts(vars(self), rules):
+            raise InputError(f"found {getattr(self, name)!r}, allowed: {words}", key=name)
 
 
-def _check(field, value) -> None:
-    low, high, choices = (field.metadata.get(key) for key in ("low", "high", "choices"))
-    if choices is not None and value not in choices:
-        raise InputError(f"{value!r} is not one of {', '.join(map(str, choices))}", key=field.name)
-    if (low is None and high is None) or value is None:
-        return
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not number or not (low is None or value >= low) or not (high is None or value <= high):
-        raise InputError(f"{value!r} is not a number from {low} to {high}", key=field.name)
+def _text(annotation) -> str:
+    """An annotation as it stands in the source."""
+    plain = isinstance(annotation, type) and not hasattr(annotation, "__args__")
+    return annotation.__name__ if plain else str(annotation)
 
 
 def load(room: str, name: str, **options):

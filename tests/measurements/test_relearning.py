@@ -196,7 +196,7 @@ def test_a_killed_attempt_is_taken_up(nano, shifted, own, tmp_path, after):
 
 
 def test_what_does_not_fit_is_refused(nano, own, tmp_path):
-    with pytest.raises(InputError, match="12 is not among documents"):
+    with pytest.raises(InputError, match=r"^relearn: found .*12.*, allowed: numbers among documents"):
         load("measurements", "relearning", **(OPTIONS | {"documents": [4]}))
     with pytest.raises(InputError, match=r"the train split holds 24 documents.*30 are wanted"):
         losses(subject_of(nano, tmp_path / "a", LAST, own, [own]), documents=[4, 30], relearn=[4])

@@ -117,5 +117,5 @@ def test_state_does_not_grow_with_domains_and_holds_both(nano, tmp_path):
 
 
 def test_a_router_is_refused():
-    with pytest.raises(InputError, match="True is not one of False"):
+    with pytest.raises(InputError, match="found True, allowed: false"):
         load("methods", "curvature", router=True)

@@ -45,10 +45,10 @@ def test_a_method_that_says_nothing_changes_nothing():
 
 def test_options_of_a_lora_are_checked():
     for wrong, line in (
-        ({"rank": 0}, "rank: 0 is not a number from 1 to 4096"),
-        ({"dropout": 1.0}, "dropout: 1.0 is not a number from 0 to 0.9"),
-        ({"targets": "attention"}, "targets: 'attention' is not one of all, mlp"),
-        ({"learning_rate": -1.0}, "learning_rate: -1.0 is not a number from 0 to 1"),
+        ({"rank": 0}, "rank: found 0, allowed: integer >= 1 and <= 4096"),
+        ({"dropout": 1.0}, "dropout: found 1.0, allowed: number >= 0 and <= 0.9"),
+        ({"targets": "attention"}, "targets: found 'attention', allowed: all | mlp"),
+        ({"learning_rate": -1.0}, "learning_rate: found -1.0, allowed: number >= 0 and <= 1"),
     ):
         with pytest.raises(InputError) as caught:
             LoraMethod(**wrong)

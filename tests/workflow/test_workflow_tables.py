@@ -47,7 +47,7 @@ def test_the_style_is_its_rules_without_comments(tmp_path, monkeypatch):
     style = tmp_path / source.PACKAGE / "figures/thesis.mplstyle"
     style.parent.mkdir(parents=True)
     style.write_text("# of a page\nfont.size: 7 # points\n\n   axes.grid: True\n  # more\n")
-    monkeypatch.setattr(source, "SCRIPTS", tmp_path)
+    monkeypatch.setattr(tables, "SCRIPTS", tmp_path)
     assert figure_style() == ["font.size: 7", "axes.grid: True"]
 
 

@@ -40,7 +40,9 @@ class Claim(Options):
     MEAN: ClassVar[str] = ""
     SIDE: ClassVar[str] = "above"
 
-    models: tuple | None = option(None, help="models that it is judged on; all that were measured")
+    models: tuple[str, ...] | None = option(
+        None, of="models", help="models that it is judged on; all that were measured"
+    )
 
     def judge(self, tables: dict, study: Study) -> Finding:
         """Evidence of the tables (name -> DataFrame; one that is not made is not there)."""
@@ -101,10 +103,10 @@ class ForgetsLess(OfMethods):
     MEAN = "seeds and groups of documents as in comparisons.csv; both comparisons have to hold"
 
     threshold: float = option(..., low=0, high=1000, help="by how much less, in units of the score")
-    method: str = option("", help="the entry of methods that is judged")
-    against: str = option("lora", help="what it is compared with: comparisons.reference")
-    control: str = option("random", help="which of its controls it has to beat, too")
-    score: str = option("loss_content", help="score of comparisons.margins")
+    method: str = option("", of="methods", besides=("",), help="the entry of methods that is judged")
+    against: str = option("lora", of="methods", help="what it is compared with: comparisons.reference")
+    control: str = option("random", of="controls", help="which of its controls it has to beat, too")
+    score: str = option("loss_content", of="compared scores", help="score of comparisons.margins")
 
     def look(self, finding, tables, study):
         table = tables["comparisons"]

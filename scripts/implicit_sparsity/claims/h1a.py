@@ -30,7 +30,7 @@ class H1a(Claim):
     NOISE = "half the gap between the levels tried, or how far another attention kernel moves it: the larger"
     MEAN = "domains averaged as independent (MOVER)"
 
-    threshold: float = option(..., low=0, high=1, help="share of activations that has to be idle")
+    threshold: float = option(..., above=0, below=1, help="share of activations that has to be idle")
 
     def look(self, finding, tables, study):
         table = tables["critical_sparsity"]

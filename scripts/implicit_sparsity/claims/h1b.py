@@ -26,11 +26,17 @@ class H1b(Claim):
     MEAN = "layers and pairs of domains averaged with their ends, as if all erred together"
 
     threshold: float = option(..., low=0, high=1, help="SEP")
-    k: float = option(0.1, low=0, help="size of the sets, as under probes.activation_overlap.k")
-    controls: tuple = option(
+    k: float = option(
+        0.1,
+        size="neurons",
+        of="probes.activation_overlap.k",
+        help="size of the sets, as under probes.activation_overlap.k",
+    )
+    controls: tuple[str, ...] = option(
         (),
         choices=("bare", "matched"),
         empty=True,
+        of="probes.activations.controls",
         help="controls of probes.activations under which it has to hold, too",
     )
 

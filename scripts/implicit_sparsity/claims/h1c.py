@@ -27,7 +27,7 @@ class H1c(Claim):
     MEAN = "pairs of domains averaged with their ends, as if all erred together"
     SIDE = "below"
 
-    threshold: float = option(..., low=0, high=1, help="largest absolute cosine that counts as orthogonal")
+    threshold: float = option(..., above=0, below=1, help="largest absolute cosine that counts as orthogonal")
 
     def look(self, finding, tables, study):
         table = tables["gradient_overlap"]

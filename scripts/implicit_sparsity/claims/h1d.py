@@ -29,7 +29,12 @@ class H1d(Claim):
     SIDE = "below"
 
     threshold: float = option(..., low=-1, high=0, help="change of 1 - SEP per doubling of the width")
-    k: float = option(0.1, low=0, help="size of the sets, as under probes.activation_overlap.k")
+    k: float = option(
+        0.1,
+        size="neurons",
+        of="probes.activation_overlap.k",
+        help="size of the sets, as under probes.activation_overlap.k",
+    )
     rungs: int = option(4, low=3, help="models of different width that it takes")
 
     def look(self, finding, tables, study):

@@ -13,4 +13,4 @@ class H2a(ForgetsLess):
     STATEMENT = "Activation-mask tuning (A) forgets less than LoRA at equal learning."
     REFUTED = "A on or above LoRA's front, or no better than the same with a random mask"
 
-    method: str = option("activation_mask", help="the entry of methods that is judged")
+    method: str = option("activation_mask", of="methods", help="the entry of methods that is judged")

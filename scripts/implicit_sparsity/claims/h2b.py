@@ -13,4 +13,4 @@ class H2b(ForgetsLess):
     STATEMENT = "Orthogonal-subspace mapping (B) forgets less than LoRA at equal learning."
     REFUTED = "B on or above LoRA's front, or no better than the same with a random subspace"
 
-    method: str = option("orthogonal", help="the entry of methods that is judged")
+    method: str = option("orthogonal", of="methods", help="the entry of methods that is judged")

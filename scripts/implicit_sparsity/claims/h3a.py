@@ -28,8 +28,15 @@ class H3a(OfMethods):
     MEAN = "settings of a sweep averaged, then seeds (Student's interval added to the groups')"
 
     threshold: float = option(..., low=1, high=1000, help="share of the update over its null: 1 is none")
-    methods: tuple = option(("lora",), help="entries of methods that count as plain fine-tuning")
-    k: float = option(0.1, low=0, help="size of the sets, as under probes.write_interference.k")
+    methods: tuple[str, ...] = option(
+        ("lora",), of="methods", help="entries of methods that count as plain fine-tuning"
+    )
+    k: float = option(
+        0.1,
+        size="neurons",
+        of="probes.write_interference.k",
+        help="size of the sets, as under probes.write_interference.k",
+    )
 
     def look(self, finding, tables, study):
         table = last_stages(tables["write_interference"])

@@ -27,7 +27,9 @@ class H3b(OfMethods):
     MEAN = "settings of a sweep averaged, then seeds (Student's interval added to that over tasks)"
 
     threshold: float = option(..., low=0, high=1000, help="nats per token by which it has to be slower")
-    methods: tuple = option(("lora",), help="entries of methods that count as dense updates")
+    methods: tuple[str, ...] = option(
+        ("lora",), of="methods", help="entries of methods that count as dense updates"
+    )
 
     def look(self, finding, tables, study):
         table = last_stages(tables["plasticity"])

@@ -29,8 +29,19 @@ class H3c(Claim):
     MEAN = "layers averaged by the probe; further domains averaged with their ends"
 
     threshold: float = option(..., low=0, high=1, help="share of the width by which each further domain adds")
-    place: str = option("ffn", help="which inputs: ffn | down")
-    energy: float = option(0.95, low=0, high=1, help="as under probes.input_spectra.energy")
+    place: str = option(
+        "ffn",
+        choices=("ffn", "down"),
+        asks={"down": "probes.input_spectra.down"},
+        help="inputs of gate and up, or of down_proj",
+    )
+    energy: float = option(
+        0.95,
+        above=0,
+        high=1,
+        of="probes.input_spectra.energy",
+        help="as under probes.input_spectra.energy",
+    )
 
     def look(self, finding, tables, study):
         table = tables["capacity"]

@@ -30,10 +30,12 @@ class H4(OfMethods):
     threshold: float = option(
         ..., low=0, high=1000, help="by how much behind and ahead, in the score's units"
     )
-    methods: tuple = option(("activation_mask", "orthogonal"), help="entries of methods, each judged")
-    against: str = option("lora", help="the entry that is to be crossed")
-    score: str = option("loss_content", help="of which the curves are")
-    rounds: int = option(3, low=2, help="stages of an order that it takes")
+    methods: tuple[str, ...] = option(
+        ("activation_mask", "orthogonal"), of="methods", help="entries of methods, each judged"
+    )
+    against: str = option("lora", of="methods", help="the entry that is to be crossed")
+    score: str = option("loss_content", of="scores", help="of which the curves are")
+    rounds: int = option(3, low=2, high="longest order", help="stages of an order that it takes")
 
     def look(self, finding, tables, study):
         curves = stagewise.curves(tables["r_matrices"], tables["scores"], study.families, self.score)

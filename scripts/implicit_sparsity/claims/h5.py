@@ -32,10 +32,21 @@ class H5(OfMethods):
     MEAN = "runs averaged by ordered pair of domains; n: pairs"
 
     threshold: float = option(..., low=0, high=1, help="by how much the correlation has to be higher")
-    predictor: str = option("gradient", choices=("overlap", "gradient"), help="what is to predict")
-    method: str = option("lora", help="the entry of methods whose forgetting is predicted")
-    k: float = option(0.1, low=0, help="for overlap: size of the sets")
-    score: str = option("loss_content", help="of which forgetting is")
+    predictor: str = option(
+        "gradient",
+        choices=("overlap", "gradient"),
+        asks={"overlap": "probes.activation_overlap", "gradient": "probes.gradient_overlap"},
+        help="what is to predict",
+    )
+    method: str = option("lora", of="methods", help="the entry of methods whose forgetting is predicted")
+    k: float = option(
+        0.1,
+        size="neurons",
+        of="probes.activation_overlap.k",
+        when=("predictor", "overlap"),
+        help="for overlap: size of the sets",
+    )
+    score: str = option("loss_content", of="scores", help="of which forgetting is")
     pairs: int = option(10, low=5, help="ordered pairs of domains that it takes")
 
     def look(self, finding, tables, study):

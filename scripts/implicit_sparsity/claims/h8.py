@@ -30,9 +30,12 @@ class H8(OfMethods):
 
     threshold: float = option(..., low=0, high=1, help="share that has to come back")
     documents: int = option(
-        50, low=1, help="after how many of the domain's own; one of probes.relearning.documents"
+        50,
+        low=1,
+        of="probes.relearning.documents",
+        help="after how many of the domain's own; one of probes.relearning.documents",
     )
-    methods: tuple = option(("lora",), help="entries of methods that count as plain")
+    methods: tuple[str, ...] = option(("lora",), of="methods", help="entries of methods that count as plain")
 
     def look(self, finding, tables, study):
         table = last_stages(tables["recovery"])

@@ -28,8 +28,15 @@ class Capacity(Figure):
 
     TABLES = ("capacity",)
 
-    energy: float = option(0.95, low=0, high=1, help="share of the inputs' energy; must be measured")
-    place: str = option("ffn", choices=("ffn", "down"), help="inputs of gate and up, or of down_proj")
+    energy: float = option(
+        0.95, above=0, high=1, of="probes.input_spectra.energy", help="share of the inputs' energy"
+    )
+    place: str = option(
+        "ffn",
+        choices=("ffn", "down"),
+        asks={"down": "probes.input_spectra.down"},
+        help="inputs of gate and up, or of down_proj",
+    )
 
     def frame(self, tables):
         import pandas as pd

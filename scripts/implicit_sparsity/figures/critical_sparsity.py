@@ -24,9 +24,9 @@ class CriticalSparsity(Figure):
 
     TABLES = ("critical_sparsity",)
 
-    checkpoint: str = option("base", help="checkpoint whose losses are drawn")
+    checkpoint: str = option("base", of="checkpoints", help="checkpoint whose losses are drawn")
     tokens: str = option("content", choices=("content", "completion", "all"), help="of which the losses are")
-    level: float = option(0.5, low=0, high=1, help="level of the masks, one that was measured")
+    level: float = option(0.5, low=0, below=1, of="probes.thresholds.cross", help="level of the masks")
 
     def frame(self, tables):
         table = tables["critical_sparsity"]

@@ -35,11 +35,18 @@ class DriftByLayer(Figure):
 
     domain: str = option(
         "",
+        of="domains",
+        besides=("",),
         help="domain of the fixed documents; left out: the reference set, if there is one; empty: mean and "
         "range of all",
     )
-    reference: str = option("base", choices=("base", "previous"), help="network that is compared with")
-    measures: tuple = option(
+    reference: str = option(
+        "base",
+        choices=("base", "previous"),
+        asks={"previous": "second stages"},
+        help="network that is compared with",
+    )
+    measures: tuple[str, ...] = option(
         ("relative_l2", "cka", "drift_energy", "mean_angle"), choices=tuple(TITLES), help="measures to draw"
     )
 

@@ -25,7 +25,7 @@ class ForgettingLearning(Figure):
     EMPTY = "no trained stage in this study"
 
     score: str = option(
-        "loss_content", help="score whose fronts are drawn: loss_content, loss_completion, acc, ..."
+        "loss_content", of="compared scores", help="score of comparisons.margins whose fronts are drawn"
     )
 
     def frame(self, tables):

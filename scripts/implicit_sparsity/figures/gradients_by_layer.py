@@ -36,7 +36,7 @@ class GradientsByLayer(Figure):
 
     TABLES = ("gradient_overlap",)
 
-    checkpoint: str = option("base", help="checkpoint whose gradients are compared")
+    checkpoint: str = option("base", of="checkpoints", help="checkpoint whose gradients are compared")
 
     def frame(self, tables):
         table = tables["gradient_overlap"]

@@ -21,7 +21,7 @@ class Hubs(Figure):
 
     TABLES = ("hubs",)
 
-    checkpoint: str = option("base", help="checkpoint whose hubs are drawn")
+    checkpoint: str = option("base", of="checkpoints", help="checkpoint whose hubs are drawn")
 
     def frame(self, tables):
         table = tables["hubs"]

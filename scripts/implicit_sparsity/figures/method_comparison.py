@@ -24,7 +24,7 @@ class MethodComparison(Figure):
     EMPTY = "no trained stage in this study"
 
     score: str = option(
-        "loss_content", help="score that is compared: loss_content, loss_completion, acc, ..."
+        "loss_content", of="compared scores", help="score of comparisons.margins that is compared"
     )
 
     def frame(self, tables):

@@ -5,6 +5,7 @@ panels are models (and checkpoints, where several are asked for), columns top-k 
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from implicit_sparsity.metrics import pairs
 from implicit_sparsity.options import option
@@ -26,10 +27,16 @@ class OverlapByLayer(Figure):
 
     TABLES = ("activation_overlap",)
 
-    checkpoint: str = option("base", help="checkpoint whose activations are compared")
+    checkpoint: str = option("base", of="checkpoints", help="checkpoint whose activations are compared")
     control: str = option(
-        "", choices=("", "bare", "matched"), help="draw a control instead; empty: as the model is used"
+        "",
+        choices=("", "bare", "matched"),
+        of="probes.activations.controls",
+        besides=("",),
+        help="draw a control instead, which base alone has; empty: as the model is used",
     )
+
+    ONLY: ClassVar[dict] = {"checkpoint": {"control": {"bare": ("base",), "matched": ("base",)}}}
 
     def frame(self, tables):
         table = tables["activation_overlap"]

@@ -19,12 +19,18 @@ class OverlapByWidth(Figure):
 
     TABLES = ("activation_overlap",)
 
-    checkpoint: str = option("base", help="checkpoint whose activations are compared")
+    checkpoint: str = option("base", of="checkpoints", help="checkpoint whose activations are compared")
     k: float = option(
-        0.1, low=0, help="size of the sets, as the probe's: one for all, best a share of the layer"
+        0.1,
+        size="neurons",
+        of="probes.activation_overlap.k",
+        help="size of the sets, as the probe's: one for all, best a share of the layer",
     )
-    models: tuple = option(
-        ("all",), help="the models of one ladder, alike but for their width; all: every model"
+    models: tuple[str, ...] = option(
+        ("all",),
+        of="models",
+        besides=("all",),
+        help="the models of one ladder, alike but for their width; all: every model",
     )
 
     def frame(self, tables):

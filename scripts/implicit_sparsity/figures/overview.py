@@ -38,10 +38,21 @@ class Overview(Figure):
     TABLES = ("activation_overlap",)
     OPTIONAL = ("gradient_overlap", "routing_overlap", "critical_sparsity", "representation_drift", "metrics")
 
-    models: tuple = option(("all",), help="models on the page, three at most to be readable; all: every one")
-    k: float = option(0.0, low=0, help="size of the sets; 0: the largest share of a layer that was measured")
-    score: str = option("loss_content", help="of which learned and forgotten are")
-    level: float = option(0.5, low=0, high=1, help="share masked; the nearest to it that was measured")
+    models: tuple[str, ...] = option(
+        ("all",),
+        of="models",
+        besides=("all",),
+        help="models on the page, three at most to be readable; all: every one",
+    )
+    k: float = option(
+        0.0,
+        size="neurons",
+        of="probes.activation_overlap.k",
+        besides=(0,),
+        help="size of the sets; 0: the largest share of a layer that was measured",
+    )
+    score: str = option("loss_content", of="scores", help="of which learned and forgotten are")
+    level: float = option(0.5, low=0, below=1, help="share masked; the nearest to it that was measured")
 
     def frame(self, tables):
         import pandas as pd

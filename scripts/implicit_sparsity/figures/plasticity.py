@@ -28,7 +28,11 @@ class Plasticity(Figure):
     TABLES = ("plasticity",)
 
     tau: float = option(
-        0.1, low=0, high=1, help="dormant: mean |h| at most this share of the layer's; must be measured"
+        0.1,
+        low=0,
+        below=1,
+        of="probes.plasticity_task.tau",
+        help="dormant: mean |h| at most this share of the layer's",
     )
 
     def frame(self, tables):

@@ -27,9 +27,14 @@ class Predictors(Figure):
     OPTIONAL = ("activation_overlap", "gradient_overlap")
     EMPTY = "no pair of domains is trained one after the other by this method"
 
-    method: str = option("lora", help="whose forgetting is predicted")
-    k: float = option(0.1, low=0, help="overlap: size of the sets, as a share of a layer or a count")
-    score: str = option("loss_content", help="of which forgetting is")
+    method: str = option("lora", of="methods", help="whose forgetting is predicted")
+    k: float = option(
+        0.1,
+        size="neurons",
+        of="probes.activation_overlap.k",
+        help="of overlap: size of the sets",
+    )
+    score: str = option("loss_content", of="scores", help="of which forgetting is")
 
     def frame(self, tables):
         families = {row.method: {"family": row.family} for row in tables["fronts"].itertuples()}

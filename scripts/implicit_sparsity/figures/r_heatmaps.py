@@ -23,7 +23,9 @@ class RHeatmaps(Figure):
     TABLES = ("r_matrices",)
     EMPTY = "no trained stage in this study"
 
-    scores: tuple = option(("loss_content", "acc"), help="scores to draw, a block of panels each")
+    scores: tuple[str, ...] = option(
+        ("loss_content", "acc"), of="scores", help="scores to draw, a block of panels each"
+    )
     columns: int = option(3, low=1, high=6, help="panels side by side")
 
     def frame(self, tables):

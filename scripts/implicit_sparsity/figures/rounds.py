@@ -17,8 +17,8 @@ class Rounds(Figure):
     TABLES = ("r_matrices", "scores", "fronts")
     EMPTY = "the reference and a method beside it are not both trained in this study"
 
-    score: str = option("loss_content", help="of which the curves are")
-    against: str = option("lora", help="the reference")
+    score: str = option("loss_content", of="scores", help="of which the curves are")
+    against: str = option("lora", of="methods", help="the reference")
 
     def frame(self, tables):
         families = {

@@ -27,8 +27,8 @@ class RoutingByLayer(Figure):
     TABLES = ("routing_overlap",)
     EMPTY = "no mixture of experts in this study"
 
-    checkpoint: str = option("base", help="checkpoint whose routing is compared")
-    measures: tuple = option(
+    checkpoint: str = option("base", of="checkpoints", help="checkpoint whose routing is compared")
+    measures: tuple[str, ...] = option(
         ("iou", "weighted_jaccard", "jensen_shannon_bits"), choices=tuple(TITLES), help="measures to draw"
     )
 

@@ -24,8 +24,8 @@ class SparsityByLayer(Figure):
 
     TABLES = ("activation_sparsity",)
 
-    checkpoint: str = option("base", help="checkpoint whose activations are described")
-    measures: tuple = option(
+    checkpoint: str = option("base", of="checkpoints", help="checkpoint whose activations are described")
+    measures: tuple[str, ...] = option(
         ("below_share", "gini", "top_p_share"),
         choices=("zero_share", "below_share", "hoyer", "gini", "participation_ratio", "top_p_share"),
         help="measures to draw, a panel for each of their parameters",

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from implicit_sparsity.errors import InputError
 from implicit_sparsity.models import ffn
 from implicit_sparsity.options import option
 from implicit_sparsity.passes import activation_pass
@@ -19,40 +18,40 @@ GROUPED = 4  # of a group of documents
 class Activations(Measurement):
     """Sums, counts and histograms of |h| by neuron, the same number of tokens in each half and domain."""
 
-    tokens: int = option(2048, low=1, help="tokens per half and domain")
+    tokens: int = option(
+        2048, low=1, high="splits.probe x tokens.max_length", help="tokens per half and domain"
+    )
     groups: int = option(
         32,
         low=4,
         high=4096,
         help="parts for intervals, of whole groups of documents: one each where there are as many",
     )
-    controls: tuple = option(
+    controls: tuple[str, ...] = option(
         (),
         choices=("bare", "matched"),
         empty=True,
         help="further passes over the base model: without the template; on equally many tokens of each id",
     )
-    top_k: tuple = option(
-        (0.01,), low=1e-6, help="sets of most active neurons: shares (< 1) or counts of a layer's neurons"
+    top_k: tuple[float, ...] = option(
+        (0.01,),
+        size="neurons",
+        help="sets of most active neurons: shares of a layer, or counts",
     )
-    thresholds: tuple = option(
+    thresholds: tuple[float, ...] = option(
         (0.01, 0.1),
-        low=1e-9,
-        high=0.999999,
+        above=0,
+        below=1,
         help="a neuron is on above this share of the token's largest |h|",
     )
-    skip_first: int = option(1, low=0, help="leading tokens of each document that are left out")
+    skip_first: int = option(
+        1, low=0, below="tokens.max_length", help="leading tokens of each document that are left out"
+    )
     batch_tokens: int = option(512, low=1, help="tokens of one forward pass; memory grows with it")
 
     TITLE = "FFN activation statistics of {model} ({checkpoint}) on {domain}"
     PLANNED: ClassVar[tuple] = ("stages", "methods", "controls")
     LIGHTER: ClassVar[dict] = {"batch_tokens": None}
-
-    def __post_init__(self):
-        super().__post_init__()
-        for size in self.top_k:
-            if size >= 1 and size != int(size):
-                raise InputError(f"{size} is neither a share below 1 nor a count", key="top_k")
 
     def measure(self, subject):
         network, options = subject.load(), self.settings()

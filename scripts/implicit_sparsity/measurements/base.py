@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from implicit_sparsity.errors import InputError
 from implicit_sparsity.models import adapters
 from implicit_sparsity.options import Options, option
 
@@ -89,7 +88,9 @@ class Measurement(Options):
         help="checkpoints: base | final (and after the last domain) | all (and after every one). Base is "
         "measured unless a class leaves it out of the choices",
     )
-    methods: tuple = option((), empty=True, help="whose checkpoints, of those that are probed; empty: all")
+    methods: tuple[str, ...] = option(
+        (), empty=True, of="methods", help="whose checkpoints, of those that are probed; empty: all"
+    )
 
     # Read from source while the workflow is parsed, so each must be a literal.
     SCOPE = "domain"  # a store of each checkpoint and domain; "checkpoint": one of all domains
@@ -98,22 +99,10 @@ class Measurement(Options):
     # "reference": the reference set, which is then among the domains
     TITLE = "{model} ({checkpoint}) on {domain}"  # of the store
     PLANNED: ClassVar[tuple] = ("stages", "methods")  # options that say what is measured, and not how
-    MULTIPLES: ClassVar[dict] = {}  # option -> option of which it, or each of its values, is a multiple
-    AMONG: ClassVar[dict] = {}  # option -> option among whose values its own are
-    SPLITS: ClassVar[dict] = {"documents": "probe"}  # option -> split that holds so many documents
     FIRST_STAGE = 1  # of an order that is measured, and base where any is; 2: those with one before
     MINUTES = 20  # of a job on a cluster's GPU; each further attempt gets as many more
     # Options that save memory, the least costly first: the value that does; None: halve it.
     LIGHTER: ClassVar[dict] = {}
-
-    def __post_init__(self):
-        super().__post_init__()
-        for name, value in vars(self).items():
-            if isinstance(value, tuple) and len(set(value)) < len(value):
-                raise InputError("a value twice", key=name)
-        for some, of in self.AMONG.items():
-            if other := set(getattr(self, some)) - set(getattr(self, of)):
-                raise InputError(f"{min(other)} is not among {of}", key=some)
 
     def settings(self) -> dict:
         """The options that say how it is measured, as JSON has them."""

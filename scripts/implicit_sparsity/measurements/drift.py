@@ -19,27 +19,23 @@ class Drift(Measurement):
         "final", choices=("final", "all"), help="trained checkpoints: after the last domain, or every one"
     )
     documents: int = option(
-        10, low=4, help="documents of each domain's half a, the fixed set; no more than splits.probe"
+        10, low=4, high="splits.probe", help="documents of each domain's half a, the fixed set"
     )
     positions: int = option(
         16, low=1, help="most tokens of a document whose hidden states are compared; held for all layers"
     )
     directions: int = option(8, low=1, help="leading directions of the subspaces that are compared")
-    skip_first: int = option(1, low=0, help="leading tokens of each document that are left out")
+    skip_first: int = option(
+        1, low=0, below="tokens.max_length", help="leading tokens of each document that are left out"
+    )
     batch_tokens: int = option(512, low=1, help="tokens of one forward pass; memory grows with it")
 
+    BELOW: ClassVar[dict] = {"directions": ("documents", "positions")}
     SCOPE = "checkpoint"
     NEEDS: ClassVar[tuple] = ("previous", "reference")
     TITLE = "Drift of {model} at {checkpoint}"
     MINUTES = 30
     LIGHTER: ClassVar[dict] = {"batch_tokens": None}
-
-    def __post_init__(self):
-        super().__post_init__()
-        most = self.documents * self.positions
-        if self.directions >= most:
-            text = f"{self.directions} directions of {most} states (documents x positions): fewer are wanted"
-            raise InputError(text, key="probes.drift.directions")
 
     def measure(self, subject):
         if not subject.adapter:

@@ -30,8 +30,15 @@ class FunctionalChange(Measurement):
     """Sums of squares of x, W x, dW x and of what is protected, by document and weight."""
 
     stages: str = option("all", choices=("final", "all"), help="stages from the second on: the last, or all")
-    documents: int = option(10, low=1, help="of each domain and split, at most; 10 groups make an interval")
-    skip_first: int = option(1, low=0, help="leading tokens of each document that are left out")
+    documents: int = option(
+        10,
+        low=1,
+        high="splits.probe",
+        help="of each domain and split, at most; 10 groups make an interval",
+    )
+    skip_first: int = option(
+        1, low=0, below="tokens.max_length", help="leading tokens of each document that are left out"
+    )
     batch_tokens: int = option(512, low=1, help="tokens of one forward pass; memory grows with it")
 
     SCOPE = "checkpoint"

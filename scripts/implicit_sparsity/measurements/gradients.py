@@ -18,7 +18,7 @@ class Gradients(Measurement):
     """
 
     tokens: str = option("content", choices=("content", "completion"), help="of whose loss the gradient is")
-    documents: int = option(8, low=2, help="documents per half and domain; no more than splits.probe")
+    documents: int = option(8, low=2, high="splits.probe", help="documents per half and domain")
     rank: int = option(16, low=1, help="columns that a gradient is projected to before it is hashed")
     dim: int = option(512, low=1, help="numbers of one sketch, a multiple of rank")
     gradient_checkpointing: bool = option(False, help="as under training")

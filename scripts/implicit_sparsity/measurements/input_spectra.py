@@ -36,7 +36,10 @@ class InputSpectra(Measurement):
     stages: str = option("base", choices=("base",), help="base models alone")
     layers: int = option(4, low=1, high=8, help="feed-forward layers that are measured, evenly spaced")
     tokens: int = option(
-        512, low=1, help="per half and domain: a half can show no more dimensions than it has tokens"
+        512,
+        low=1,
+        high="splits.probe x tokens.max_length",
+        help="per half and domain: a half can show no more dimensions than it has tokens",
     )
     groups: int = option(
         10,
@@ -44,13 +47,15 @@ class InputSpectra(Measurement):
         help="parts, of whole groups of documents, for intervals; memory: layers * domains * 2 * groups * "
         "width^2 * 8 bytes",
     )
-    energy: tuple = option(
-        (0.95, 0.99), low=1e-9, high=1, help="shares of a domain's input energy that its dimensions hold"
+    energy: tuple[float, ...] = option(
+        (0.95, 0.99), above=0, high=1, help="shares of a domain's input energy that its dimensions hold"
     )
     down: bool = option(
         False, help="also the inputs of down_proj in dense layers; time grows with the cube of the width"
     )
-    skip_first: int = option(1, low=0, help="leading tokens of each document that are left out")
+    skip_first: int = option(
+        1, low=0, below="tokens.max_length", help="leading tokens of each document that are left out"
+    )
     batch_tokens: int = option(512, low=1, help="tokens of one forward pass")
 
     SCOPE = "checkpoint"

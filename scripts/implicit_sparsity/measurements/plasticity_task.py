@@ -27,19 +27,23 @@ METADATA = {
 class PlasticityTask(Measurement):
     """What a fresh LoRA learns from a checkpoint, the same one at every checkpoint."""
 
-    tasks: int = option(2, low=1, help="by seed: the spread between them is the noise floor, so two or more")
+    tasks: int = option(2, low=2, help="by seed: the spread between them is the noise floor")
     pairs: int = option(8, low=2, help="prompts and completions of a task; all are in the batch of a step")
     prompt: int = option(8, low=1, help="random tokens of a prompt")
     completion: int = option(8, low=1, help="random tokens of a completion")
     steps: int = option(6, low=1, help="optimizer steps that a task is learned for")
     rank: int = option(8, low=1, help="of the fresh LoRA that learns")
-    learning_rate: float = option(5.0e-3, low=1e-9, help="peak of AdamW's, with one step of warm-up")
-    documents: int = option(10, low=4, help="documents of each domain, for ranks and dormant neurons")
-    positions: int = option(16, low=1, help="tokens sampled from each for the ranks")
-    tau: tuple = option(
-        (0.0, 0.025, 0.1), low=0, high=0.999999, help="dormant: mean |h| at most this share of the layer's"
+    learning_rate: float = option(5.0e-3, above=0, high=1, help="peak of AdamW's, with one step of warm-up")
+    documents: int = option(
+        10, low=4, high="splits.probe", help="documents of each domain, for ranks and dormant neurons"
     )
-    skip_first: int = option(1, low=0, help="leading tokens of each document that are left out")
+    positions: int = option(16, low=1, help="tokens sampled from each for the ranks")
+    tau: tuple[float, ...] = option(
+        (0.0, 0.025, 0.1), low=0, below=1, help="dormant: mean |h| at most this share of the layer's"
+    )
+    skip_first: int = option(
+        1, low=0, below="tokens.max_length", help="leading tokens of each document that are left out"
+    )
     batch_tokens: int = option(512, low=1, help="tokens of one forward pass")
     gradient_checkpointing: bool = option(False, help="as under training")
 

@@ -35,17 +35,25 @@ class Relearning(Measurement):
         choices=("base", "final", "all"),
         help="base (alone: nothing), after the last domain, or every one",
     )
-    documents: tuple = option(
-        (10, 50), low=1, help="of the training split that are taught, each domain's first"
+    documents: tuple[int, ...] = option(
+        (10, 50),
+        low=1,
+        high="splits.train",
+        help="of the training split that are taught, each domain's first",
     )
-    relearn: tuple = option(
+    relearn: tuple[int, ...] = option(
         (10, 50), low=1, empty=True, help="which of these numbers are taught to the base model, too"
     )
-    unrelated: str = option("", help="the other domain that is taught; empty: the reference set")
-    scored: int = option(16, low=1, help="documents of each old domain's eval split")
+    unrelated: str = option(
+        "",
+        of="untrained domains",
+        besides=("",),
+        help="the other domain that is taught, one that no order trains; empty: the reference set",
+    )
+    scored: int = option(16, low=1, high="splits.eval", help="documents of each old domain's eval split")
     batch_size: int = option(2, low=1, help="documents of a step; divides the numbers above")
     rank: int = option(8, low=1, help="of the fresh LoRA that learns")
-    learning_rate: float = option(1.0e-3, low=1e-9, help="AdamW's, constant")
+    learning_rate: float = option(1.0e-3, above=0, high=1, help="AdamW's, constant")
     batch_tokens: int = option(512, low=1, help="tokens of a forward pass of the scoring")
     gradient_checkpointing: bool = option(False, help="as under training")
 
@@ -54,7 +62,6 @@ class Relearning(Measurement):
     TITLE = "Old domains of {model} taught again at {checkpoint}"
     MULTIPLES: ClassVar[dict] = {"documents": "batch_size", "relearn": "batch_size"}
     AMONG: ClassVar[dict] = {"relearn": "documents"}
-    SPLITS: ClassVar[dict] = {"documents": "train", "scored": "eval"}
     FIRST_STAGE = 2
     MINUTES = 60
     LIGHTER: ClassVar[dict] = {

@@ -25,18 +25,21 @@ class Thresholds(Measurement):
     """A pass over the same documents for each level, mask and pair of domains."""
 
     documents: int = option(
-        10, low=4, help="documents of half b whose losses are taken, in turn from its groups"
+        10,
+        low=4,
+        high="splits.probe",
+        help="documents of half b whose losses are taken, in turn from its groups",
     )
-    levels: tuple = option(
+    levels: tuple[float, ...] = option(
         (0.25, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99),
         low=0,
-        high=0.999999,
+        below=1,
         help="shares of a layer's activations on half a that thresholds are above; 0 is always measured",
     )
-    cross: tuple = option(
+    cross: tuple[float, ...] = option(
         (0.5,),
         low=0,
-        high=0.999999,
+        below=1,
         empty=True,
         help="levels at which thresholds and masks of every domain meet every domain",
     )

@@ -35,7 +35,7 @@ from .base import Method
 class ActivationMask(Method):
     """Train the new domain's most active, unprotected neurons."""
 
-    fraction: float = option(0.03, low=0, high=1, help="share of each layer's neurons that a stage writes")
+    fraction: float = option(0.03, above=0, high=1, help="share of each layer's neurons that a stage writes")
     protect: float = option(
         0.03, low=0, high=1, help="most active neurons that a domain protects, beside what it wrote; 0: none"
     )

@@ -106,7 +106,7 @@ class LoraMethod(Method):
     stage."""
 
     rank: int = option(8, low=1, high=4096, help="rank r of the update of each weight")
-    alpha: float = option(16.0, low=0, help="the update is scaled by alpha / rank")
+    alpha: float = option(16.0, above=0, help="the update is scaled by alpha / rank")
     dropout: float = option(
         0.0, low=0, high=0.9, help="dropout on the adapter's input (not on fused experts)"
     )

@@ -40,7 +40,7 @@ class Curvature(LoraMethod):
 
     targets: str = option("mlp", choices=("all", "mlp"), help="linear layers: all, or those of the FFN alone")
     energy: float = option(
-        0.9, low=0, high=1, help="share of old domains' curvature on entries that are zeroed"
+        0.9, above=0, high=1, help="share of old domains' curvature on entries that are zeroed"
     )
     max_rank: int = option(64, low=1, help="eigenvectors kept of each side of a weight")
     sample_tokens: int = option(512, low=1, help="tokens of the select split that curvature is read from")

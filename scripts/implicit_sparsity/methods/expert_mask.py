@@ -67,7 +67,7 @@ class ExpertMask(LoraMethod):
 
     targets: str = option("mlp", choices=("mlp",), help="the routed experts")
     router: bool = option(False, choices=(False,), help="ESFT leaves the routers alone")
-    p: float = option(0.2, low=0, high=1, help="share of a layer's routing that the trained experts hold")
+    p: float = option(0.2, above=0, high=1, help="share of a layer's routing that the trained experts hold")
     score: str = option("share", choices=("share", "gate"), help="tokens routed, or the router's weights")
     choose: str = option("routing", choices=("routing", "random"), help="random: equally many, drawn")
     sample_tokens: int = option(1024, low=1, help="tokens of the select split that routing is read from")

@@ -30,7 +30,9 @@ from .base import LoraMethod
 class OLora(LoraMethod):
     """A LoRA a domain, pressed off the directions that old ones read."""
 
-    weight: float = option(0.5, low=0, help="of the sum of |A_old A_new'|")
+    weight: float = option(
+        0.5, low=0, help="of the sum of |A_old A_new'|; 0: a LoRA of its own for each stage"
+    )
 
     STACKED = True
     STATE = (0, 2)

@@ -44,7 +44,7 @@ class Orthogonal(LoraMethod):
     )
     energy: float = option(
         0.95,
-        low=0,
+        above=0,
         high=1,
         help="share of an old domain's input energy that is protected, of sample_tokens, first tokens aside",
     )
@@ -62,6 +62,8 @@ class Orthogonal(LoraMethod):
     )
     fixed_rank: int = option(0, low=0, help="directions that each domain claims; 0: as many as energy needs")
 
+    AT_MOST: ClassVar[dict] = {"fixed_rank": "max_rank"}
+    ONLY: ClassVar[dict] = {"strength": {"form": {"frozen": (0, 1)}}}  # a frozen A avoids all, or nothing
     CONTROLS: ClassVar[dict] = {"random": {"subspace": "random"}}
     CAP = ("max_rank", 0.25)  # 0.95 of 32 documents' energy took 0.2 to 0.5 of most inputs in SmolLM2-135M
     STACKED = True
@@ -70,10 +72,6 @@ class Orthogonal(LoraMethod):
     def __post_init__(self):
         super().__post_init__()
         self.reached = {}
-        if self.fixed_rank > self.max_rank:
-            raise InputError(f"{self.fixed_rank} is above max_rank, {self.max_rank}", key="fixed_rank")
-        if self.form == "frozen" and 0 < self.strength < 1:
-            raise InputError(f"{self.strength:g} is neither 0 nor 1: a frozen A avoids all", key="strength")
 
     def begin(self, stage):
         self.known = self.bases = stage.previous_state() if self.strength else {}

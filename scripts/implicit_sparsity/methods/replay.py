@@ -23,7 +23,9 @@ from .base import LoraMethod
 class Replay(LoraMethod):
     """Mix a share of the old domains' documents into the new ones."""
 
-    ratio: float = option(0.1, low=0, high=1, help="share of each old domain's documents that is replayed")
+    ratio: float = option(
+        0.1, low=0, high=1, help="share of each old domain's documents that is replayed; 0: plain LoRA"
+    )
 
     READS = "all"
     sharded = True

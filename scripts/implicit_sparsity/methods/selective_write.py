@@ -38,9 +38,9 @@ from .base import Method
 class SelectiveWrite(Method):
     """Train the neurons of highest TF-IDF, each by 1 - old use."""
 
-    fraction: float = option(0.03, low=0, high=1, help="share of each layer's neurons that a stage writes")
+    fraction: float = option(0.03, above=0, high=1, help="share of each layer's neurons that a stage writes")
     accessed: float = option(
-        0.1, low=0, high=1, help="most active neurons that a group of documents accesses"
+        0.1, above=0, high=1, help="most active neurons that a group of documents accesses"
     )
     groups: int = option(16, low=1, help="groups of documents that a domain's use is counted over")
     sample_tokens: int = option(4096, low=1, help="tokens of the select split that use is read from")

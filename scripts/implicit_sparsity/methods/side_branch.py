@@ -24,7 +24,7 @@ from .base import Method
 class SideBranch(Method):
     """Train copies of the new domain's most active neurons, beside the layer."""
 
-    fraction: float = option(0.03, low=0, high=1, help="new neurons of a stage: share of the base's layer")
+    fraction: float = option(0.03, above=0, high=1, help="new neurons of a stage: share of the base's layer")
     learning_rate: float = option(
         5e-4, low=0, high=1, help="these are weights, not factors: smaller than LoRA's"
     )

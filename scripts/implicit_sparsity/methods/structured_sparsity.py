@@ -38,7 +38,12 @@ class StructuredSparsity(Method):
 
     targets: str = option("mlp", choices=("mlp", "all"), help="prune the FFN alone, or all linear layers")
     partitions: int = option(
-        4, low=1, high=1024, help="shares of the freed positions: domains that it can take"
+        4,
+        above=0,
+        low="longest order",
+        high=1024,
+        when=("partition", "own"),
+        help="shares of the freed positions: domains that it can take",
     )
     partition: str = option("own", choices=("own", "shared"), help="shared: every domain writes the first")
     recovery: str = option(

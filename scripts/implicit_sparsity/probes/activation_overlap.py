@@ -36,8 +36,10 @@ class ActivationOverlap(Probe):
 
     NEEDS = ("activations", "controls")
 
-    k: tuple = option(
-        (0.001, 0.01, 0.05, 0.1), low=0, help="top-k sizes: shares (< 1) or counts of a layer's neurons"
+    k: tuple[float, ...] = option(
+        (0.001, 0.01, 0.05, 0.1),
+        size="neurons",
+        help="top-k sizes: shares (< 1) or counts of a layer's neurons",
     )
     score: str = option(
         "mean_abs",
@@ -45,7 +47,11 @@ class ActivationOverlap(Probe):
         help="what makes a neuron used: mean |h|, ...; top_count has no intervals",
     )
     token_k: float = option(
-        0.01, low=0, help="which of the store's per-token top_k the score top_count counts"
+        0.01,
+        size="neurons",
+        of="probes.activations.top_k",
+        when=("score", "top_count"),
+        help="which of the store's per-token top_k the score top_count counts",
     )
     tolerance: float = option(
         0.01, low=0, high=1, help="largest relative difference in tokens between halves"

@@ -22,7 +22,9 @@ from .base import COUNTED, Probe, counted, group_sums, per_token, routed_per_neu
 class ActivationSparsity(Probe):
     """Sparsity of |h| per layer, domain and half."""
 
-    top_p: tuple = option((0.5, 0.9), low=0, high=1, help="shares p of l1 that the smallest set must carry")
+    top_p: tuple[float, ...] = option(
+        (0.5, 0.9), above=0, high=1, help="shares p of l1 that the smallest set must carry"
+    )
 
     def variables(self):
         return ("tokens", "sum_abs", "above_count", "zero_count")

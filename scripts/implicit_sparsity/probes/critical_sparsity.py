@@ -48,7 +48,7 @@ class CriticalSparsity(Probe):
     COLUMNS: ClassVar[tuple] = ("layer", "domain_a", "domain_b", "tokens", "measure", "level", "realised")
     COLUMNS += ("quantity", "value", "low", "high", "n", "groups", "trusted", "unit", "tolerance")
 
-    tolerance: float = option(0.01, low=1e-6, high=1, help="how much worse than dense the loss may be")
+    tolerance: float = option(0.01, above=0, high=1, help="how much worse than dense the loss may be")
 
     def reads(self, need):
         return tuple(_variables(REQUIRED)), tuple(_variables(OPTIONAL))

@@ -48,15 +48,11 @@ class GradientOverlap(Probe):
     COLUMNS: ClassVar[tuple] = ("layer", "kind", "domain_a", "domain_b", "source_a", "source_b", "measure")
     COLUMNS += ("k", "quantity", "value", "low", "high", "n", "groups", "trusted", "unit", "d")
 
-    k: tuple = option((4,), low=1, help="directions of a half's subspace, at most its documents")
+    k: tuple[int, ...] = option(
+        (4,), low=1, high="probes.gradients.documents", help="directions of a half's subspace"
+    )
     resamples: int = option(2000, low=100, high=100000, help="bootstrap resamples of the groups of documents")
     permutations: int = option(100, low=20, high=100000, help="deals of the groups to two domains")
-
-    def __post_init__(self):
-        super().__post_init__()
-        for k in self.k:
-            if k != int(k):
-                raise InputError(f"{k} is no number of directions", key="k")
 
     def rows(self, datasets):
         self._check(datasets)

@@ -23,8 +23,8 @@ from .base import ActivityProbe, check_comparable, counted, halves_of, per_token
 class Hubs(ActivityProbe):
     """Neurons that every domain uses most."""
 
-    k: tuple = option(
-        (0.01, 0.1), low=0, help="sizes of the sets: shares (< 1) or counts of a layer's neurons"
+    k: tuple[float, ...] = option(
+        (0.01, 0.1), size="neurons", help="sizes of the sets: shares (< 1) or counts of a layer's neurons"
     )
     tolerance: float = option(
         0.01, low=0, high=1, help="largest relative difference in tokens between halves"

@@ -47,7 +47,7 @@ class Plasticity(Probe):
     )
     COLUMNS += ("n", "groups", "trusted", "unit")
 
-    target: float = option(0.5, low=0, high=1, help="share of ln V that the loss has to fall to")
+    target: float = option(0.5, above=0, high=1, help="share of ln V that the loss has to fall to")
 
     def rows(self, here, base):
         if not here:

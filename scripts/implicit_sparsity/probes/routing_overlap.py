@@ -42,9 +42,10 @@ class RoutingOverlap(Probe):
     COLUMNS: ClassVar[tuple] = ("layer", "domain_a", "domain_b", "measure", "k", "top", "quantity", "value")
     COLUMNS += ("low", "high", "unit", "n", "groups", "trusted", "score", "experts", "active", "tokens")
 
-    k: tuple = option(
+    k: tuple[float, ...] = option(
         (0,),
-        low=0,
+        size="experts",
+        besides=(0,),
         help="sizes of the expert sets: shares (< 1) or counts; 0: as many as a token is routed to",
     )
     score: str = option(

@@ -58,7 +58,9 @@ class WriteInterference(ActivityProbe):
     )
     COLUMNS += ("high", "n", "groups", "trusted", "unit", "interval", "neurons")
 
-    k: tuple = option((0.1,), low=0, help="sizes of the sets: shares (< 1) or counts of a layer's neurons")
+    k: tuple[float, ...] = option(
+        (0.1,), size="neurons", help="sizes of the sets: shares (< 1) or counts of a layer's neurons"
+    )
     tolerance: float = option(
         0.01, low=0, high=1, help="largest relative difference in tokens between halves"
     )

@@ -19,7 +19,7 @@ from typing import NamedTuple
 from implicit_sparsity.provenance import cache
 from implicit_sparsity.storage.files import sha256
 
-from .source import SCRIPTS, module_path
+from .constants import SCRIPTS, module_path
 
 MOST = 5000  # notes: files times edits
 _unwritten = set()  # roots of which something was read that is not in the notes

@@ -2,6 +2,7 @@
 
 from . import source
 from .config.options import MEASUREMENTS
+from .constants import SCRIPTS
 
 # Tables that are made of every study, and of every trained one.
 CORPORA = ("documents",)
@@ -42,5 +43,5 @@ def claimed_tables(config) -> list[str]:
 
 def figure_style() -> list[str]:
     """Lines of the figures' style but for comments: no code, and yet what figures depend on."""
-    text = (source.SCRIPTS / source.PACKAGE / "figures/thesis.mplstyle").read_text("utf-8")
+    text = (SCRIPTS / source.PACKAGE / "figures/thesis.mplstyle").read_text("utf-8")
     return [rule for line in text.splitlines() if (rule := line.partition("#")[0].strip())]

@@ -3,10 +3,12 @@
 import pytest
 import refusals
 
+from implicit_sparsity.option_relations import RELATIONS
+from implicit_sparsity.option_values import BOUNDS, Option, items_of, kinds_of, misfit
 from implicit_sparsity.workflow import source
-from implicit_sparsity.workflow.config import options
+from implicit_sparsity.workflow.config import options, places
 from implicit_sparsity.workflow.config.error import ConfigError
-from implicit_sparsity.workflow.source import Option
+from implicit_sparsity.workflow.config.load import load
 
 WRONG = {  # overlay of config.yaml -> key, found, allowed (parts of the line)
     "probes: {activation_sparsity: {top: 1}}": ("probes.activation_sparsity.top", "unknown key", "top_p"),
@@ -16,8 +18,12 @@ WRONG = {  # overlay of config.yaml -> key, found, allowed (parts of the line)
         "unknown key",
         "did you mean limit?",
     ),
-    "domains: {code: {sources: {mine: {loader: jsonl, limit: 5}}}}": ("sources.mine.", "nothing", "text"),
-    "claims: {h1a: {threshold: 2}}": ("claims.h1a.threshold", "2", "<= 1"),
+    "domains: {code: {sources: {mine: {loader: jsonl, fields: {}, licence: x}}}}": (
+        "mine.path",
+        "nothing",
+        "text",
+    ),
+    "claims: {h1a: {threshold: 2}}": ("claims.h1a.threshold", "2", "> 0 and < 1"),
     "claims: {h5: {threshold: 0.1, predictor: luck}}": (
         "claims.h5.predictor",
         "'luck'",
@@ -33,14 +39,18 @@ WRONG = {  # overlay of config.yaml -> key, found, allowed (parts of the line)
         "mean_abs | ",
     ),
     "probes: {activations: {stages: last}}": ("probes.activations.stages", "'last'", "base | final | all"),
-    "probes: {activations: {top_k: [0.1, 0]}}": ("probes.activations.top_k", "[0.1, 0]", "numbers >= 1e-06"),
+    "probes: {activations: {top_k: [0.1, 0]}}": (
+        "probes.activations.top_k",
+        "[0.1, 0]",
+        "shares below 1 or whole numbers",
+    ),
     "probes: {activations: {top_k: []}}": ("probes.activations.top_k", "[]", "at least one entry"),
-    "probes: {activations: {thresholds: [1.0]}}": ("probes.activations.thresholds", "[1]", "<= 0.999999"),
+    "probes: {activations: {thresholds: [1.0]}}": ("probes.activations.thresholds", "[1]", "> 0 and < 1"),
     "probes: {gradients: {documents: 1}}": ("probes.gradients.documents", "1", "integer >= 2"),
     "probes: {gradients: {stages: last}}": ("probes.gradients.stages", "'last'", "base | final | all"),
     "probes: {drift: {stages: base}}": ("probes.drift.stages", "'base'", "final | all"),
     "probes: {drift: {documents: 3}}": ("probes.drift.documents", "3", "integer >= 4"),
-    "probes: {thresholds: {levels: [1.0]}}": ("probes.thresholds.levels", "[1]", "<= 0.999999"),
+    "probes: {thresholds: {levels: [1.0]}}": ("probes.thresholds.levels", "[1]", "< 1"),
     "probes: {thresholds: {per: neuron}}": ("probes.thresholds.per", "'neuron'", "layer | expert"),
     "probes: {plasticity_task: {stages: last}}": (
         "probes.plasticity_task.stages",
@@ -50,7 +60,7 @@ WRONG = {  # overlay of config.yaml -> key, found, allowed (parts of the line)
     "probes: {input_spectra: {layers: 9}}": ("probes.input_spectra.layers", "9", "<= 8"),
     "probes: {plasticity: {target: 2}}": ("probes.plasticity.target", "2", "1"),
     "probes: {activation_overlap: {k: [0.1, 0.1]}}": ("activation_overlap.k", "0.1 twice", "each value once"),
-    "domains: {code: {sources: {human_eval: {max_chars: -3}}}}": ("human_eval.max_chars", "-3", ">= 0"),
+    "domains: {code: {sources: {human_eval: {max_chars: -3}}}}": ("human_eval.max_chars", "-3", ">= 1"),
     "methods: {curvature: {router: true}}": ("methods.curvature.router", "true", "false"),
     "figures: {overlap_by_layer: {control: nope}}": ("overlap_by_layer.control", "'nope'", "'' | bare"),
     "methods: {lora: {sweep: {learning_rate: [0.1, 2]}}}": (
@@ -128,3 +138,65 @@ def test_an_entry_with_its_defaults_says_all_as_yaml_does():
     assert set(result) == set(source.option_fields(module))
     assert (result["tokens"], result["controls"], result["groups"]) == (64, ["bare"], 32)
     assert result["thresholds"] == [0.01, 0.1] and isinstance(result["thresholds"], list)
+
+
+ROOMS = ("methods", "measurements", "probes", "figures", "claims")
+NAMING = ("model", "models", "method", "methods", "against", "domain", "domains", "checkpoint", "checkpoints")
+NAMING += ("score", "scores", "control", "controls", "unrelated")
+
+
+def declared():
+    """(room, name, key, option) of every option that a method, probe, figure or claim has."""
+    for room in ROOMS:
+        for name in source.available(room):
+            for key, option in source.option_fields(source.module_name(room, name)).items():
+                yield room, name, key, option
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_every_option_says_what_it_allows(room):
+    """What no rule can be read of is found wrong by a job, after hours."""
+    for of, name, key, option in declared():
+        if of != room:
+            continue
+        where, kinds = f"{room}.{name}.{key}", items_of(option) or kinds_of(option.type)
+        several = "tuple" in kinds_of(option.type)
+        assert kinds and (not several or items_of(option)), f"{where}: of which type is it, or are its items?"
+        assert option.default is ... or misfit(option, option.default) is None, f"{where}: its default"
+        if {"int", "float"} & set(kinds):
+            bounded = option.size or option.low is not None or option.above is not None
+            assert bounded, f"{where}: a number without a lower bound"
+        if "str" in kinds:
+            assert option.choices or option.of, f"{where}: a text without choices, which names nothing"
+        if key in NAMING:
+            assert option.of or option.choices, f"{where}: what does it name?"
+
+
+def test_places_that_options_speak_of_are_there(folder):
+    study = load(["config.yaml"], ["with=[ladder, comparison]"])
+    for room, name, key, option in declared():
+        bounds = [getattr(option, bound) for bound in BOUNDS]
+        spoken = [option.of, *(option.asks or {}).values(), *(b for b in bounds if isinstance(b, str))]
+        for place in filter(None, spoken):
+            if room == "claims" and place == "checkpoints":
+                continue
+            path = (room, name, key)
+            assert places.at(study, place, path) is not None, ".".join(path)
+        fields = source.option_fields(source.module_name(room, name))
+        assert not option.when or option.when[1] in fields[option.when[0]].choices
+        assert set(option.asks or ()) <= set(option.choices or ())
+
+
+def test_rules_between_options_are_of_options_that_there_are():
+    for room in ROOMS:
+        for name in source.available(room):
+            module = source.module_name(room, name)
+            fields = source.option_fields(module)
+            for rule in RELATIONS:
+                for key, others in source.class_literal(module, rule, default={}).items():
+                    others = [others] if isinstance(others, str) else others
+                    assert {key, *others} <= set(fields), (room, name, rule)
+                if rule == "ONLY":
+                    for allowed in source.class_literal(module, rule, default={}).values():
+                        assert all(set(values) <= set(fields[o].choices) for o, values in allowed.items())
+            assert options.check_relations((room, name), options.with_defaults(module, {}), module) is None

@@ -77,21 +77,6 @@ def test_what_is_removed_was_there_or_is_a_module():
     assert str(error.value) == f"b: orders.forward: {words}"
 
 
-def test_a_method_is_known_by_its_entry_its_variants_its_family_and_its_module():
-    families = {"slow_rank_2": {"family": "slow"}, "slow_rank_4": {"family": "slow"}}
-    known = {("methods",): {"mine"}, ("models",): {"nano"}}
-
-    def check(**entry):
-        names.check_references({"figures": {}, "claims": {"h2a": entry}}, families, known)
-
-    for method in ("mine", "slow_rank_4", "slow", "lora", "", "all"):
-        check(method=method, models=["nano"], scores=["loss_content", "kl_completion"])
-    check(threshold="no name", method=None)
-    for entry in ({"methods": ["slow", "slow_rank_8"]}, {"models": ["lora"]}, {"score": "mine"}):
-        with pytest.raises(ConfigError, match=r"^claims\.h2a\."):
-            check(**entry)
-
-
 @pytest.mark.parametrize(
     "overlay",
     [
@@ -112,10 +97,3 @@ def test_what_the_lowest_file_switches_off_needs_no_file_below(folder):
     config["domains"]["code"]["sources"]["mine"] = False
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     assert "mine" not in load(["config.yaml"]).given["domains"]["code"]["sources"]
-
-
-def test_scores_are_those_of_the_evaluation():
-    from implicit_sparsity.passes.evaluation import HIGHER_IS_BETTER
-
-    of_base = {"acc_chance", "acc_overlap", "acc_longest"}  # no stage has them, so nothing compares them
-    assert set(names.SCORES) == set(HIGHER_IS_BETTER) - of_base

@@ -7,7 +7,7 @@ import pytest
 import refusals
 import yaml
 
-from implicit_sparsity.workflow.config import references
+from implicit_sparsity.workflow.config import references, sizes
 from implicit_sparsity.workflow.config.error import ConfigError
 
 ROOT = Path(__file__).parents[3]
@@ -44,9 +44,9 @@ WRONG = {  # overlay of config.yaml -> key, found, allowed (parts of the line)
         f"{RANK + 1}",
         f"a multiple of rank ({RANK})",
     ),
-    f"probes: {{relearning: {{documents: [{EACH}, {(TRAIN // EACH + 1) * EACH}]}}}}": (
+    f"probes: {{relearning: {{documents: [10, {(TRAIN // EACH + 1) * EACH}]}}}}": (
         "probes.relearning.documents",
-        f"[{EACH}, {(TRAIN // EACH + 1) * EACH}]",
+        f"[10, {(TRAIN // EACH + 1) * EACH}]",
         f"<= splits.train ({TRAIN})",
     ),
     "probes: {relearning: {documents: [8, 9], batch_size: 4}}": (
@@ -56,13 +56,13 @@ WRONG = {  # overlay of config.yaml -> key, found, allowed (parts of the line)
     ),
     "probes: {relearning: {unrelated: history}}": (
         "probes.relearning.unrelated",
-        "'history'",
-        "code, general",
+        "'history', which is no untrained domain",
+        "knowledge",
     ),
     "probes: {relearning: {unrelated: math}}": (
         "probes.relearning.unrelated",
-        "'math', which orders.forward trains",
-        "a domain in no order",
+        "'math', which is no untrained domain",
+        "knowledge",
     ),
     "probes: {relearning: {relearn: [6]}}": (
         "probes.relearning.relearn",
@@ -79,8 +79,8 @@ WRONG = {  # overlay of config.yaml -> key, found, allowed (parts of the line)
         f"{LENGTH}",
         f"< tokens.max_length ({LENGTH})",
     ),
-    "probes: {activations: {top_k: [1.5]}}": ("probes.activations.top_k[0]", "1.5", "a share below 1"),
-    "probes: {gradient_overlap: {k: [2.5]}}": ("probes.gradient_overlap.k[0]", "2.5", "or a count"),
+    "probes: {activations: {top_k: [1.5]}}": ("probes.activations.top_k", "[1.5]", "shares below 1"),
+    "probes: {gradient_overlap: {k: [2.5]}}": ("probes.gradient_overlap.k", "[2.5]", "integers >= 1"),
     f"probes: {{activations: {{top_k: [{WIDTH + 1}]}}}}": (
         "probes.activations.top_k[0]",
         f"{WIDTH + 1}",
@@ -193,10 +193,10 @@ def test_what_just_fits_is_taken():
     whole["evals"] |= dict.fromkeys(("documents", "choice_items", "generation_items"), SIZES["eval"])
     whole["splits"]["min_chars"] = CHARS
     whole["tokens"]["min_completion"] = LENGTH - 1
-    whole["probes"]["activations"] = {"top_k": [WIDTH], "skip_first": LENGTH - 1}
-    whole["probes"]["drift"] = {"documents": SIZES["probe"]}
-    for check in ("budgets", "measurements", "sizes", "models", "orders", "reference", "tables"):
+    whole["probes"]["activations"] = {"top_k": [WIDTH]}
+    for check in ("budgets", "models", "orders", "reference", "tables"):
         getattr(references, f"check_{check}")(whole)
+    sizes.check_sizes(whole)
 
 
 def test_a_reference_set_is_a_domain_beside_those_of_the_orders():
@@ -207,21 +207,6 @@ def test_a_reference_set_is_a_domain_beside_those_of_the_orders():
     references.check_reference(both)
     with pytest.raises(ConfigError, match="'x', the only domain"):
         references.check_reference({"domains": one, "orders": {}, "reference": "x"})
-
-
-def test_width_of_a_model_is_that_of_all_its_experts():
-    assert references.width(CONFIG["models"]["smollm2"]) == WIDTH
-    assert references.width(NANO["nano_dense"]) == 64
-    assert references.width(NANO["nano_moe"]) == 4 * 16 + 16
-
-
-def test_the_narrowest_model_limits_the_sets():
-    models = {"wide": {"width": 2000}, "narrow": {"width": 5}, "middle": {"width": 50}}
-    references.check_sizes({"models": models, "probes": {"hubs": {"k": [0.1, 5]}, "plasticity": {}}})
-    with pytest.raises(ConfigError) as error:
-        references.check_sizes({"models": models, "probes": {"hubs": {"k": [0.1, 6]}}})
-    words = "a share below 1 or a count <= 5, the width of models.narrow"
-    assert str(error.value) == f"probes.hubs.k[1]: found 6, allowed: {words}"
 
 
 def test_a_probe_may_not_be_called_like_a_table_of_scores():

@@ -95,6 +95,8 @@ def follows(error, earlier) -> bool:
             return True
         if any(isinstance(part, str) and show(part) in str(error.found) for part in one.path[1:]):
             return True
+        if str(error.found).startswith(f"{spell(one.path)} is "):  # what is left of it, in a file below
+            return True
     return False
 
 

@@ -135,11 +135,16 @@ def fault(error, layers):
 
 def file_of(path, layers) -> str:
     """The last layer that says anything at this place of the config, or else nearest above it."""
+    return layers[rank_of(path, layers)][0] if layers else "config.yaml"
+
+
+def rank_of(path, layers) -> int:
+    """Which layer that is."""
     for depth in range(len(path), 0, -1):
-        for name, content in reversed(layers):
-            if _holds(content, path[:depth]):
-                return name
-    return layers[0][0] if layers else "config.yaml"
+        for rank in reversed(range(len(layers))):
+            if _holds(layers[rank][1], path[:depth]):
+                return rank
+    return 0
 
 
 def _holds(content, path) -> bool:

@@ -6,7 +6,7 @@ What is wrong is put aside and the rest is read on, so that a user sees every fa
 import os
 
 from ..study import Study
-from . import columns, folders, names, needs, options, paths, references, variants
+from . import columns, folders, named, names, needs, options, paths, references, sizes, variants
 from .error import ConfigError, Errors, follows
 from .files import COMMAND_LINE, plain, read, read_command_line
 from .layers import asked_parts, fault, laid_over, optional_parts, with_parts, without
@@ -22,6 +22,7 @@ def load(files, command_line=(), replaced=False) -> Study:
     is not asked for is laid and checked all the same, and then left out.
     """
     layers, errors = _read(files, command_line)
+    errors += [error for name, content in layers[replaced:] for error in sizes.one_as_float(content, name)]
     layers = [(name, plain(content)) for name, content in layers[replaced:]]
     for _ in range(ROUNDS):
         with Errors() as found:
@@ -64,8 +65,9 @@ def _study(layers) -> Study:
             whole = laid_over(layers)
             check_shape(whole | {"optional": {name: part for name, (_, part) in parts.items()}})
         study = study_of({key: whole[key] for key in whole if key not in ("optional", "with")})
-        names.check_references(study.given, study.families, mentioned)
+        names.check_hardware(study.given, mentioned)
         needs.check_needs(study.given)
+        named.check(study, mentioned, layers)
         return study
     except ConfigError as error:
         Errors(one if one.file else fault(one, layers) for one in error.errors).refuse()
@@ -84,12 +86,11 @@ def study_of(whole: dict) -> Study:
     references.check_orders(config)
     references.check_reference(config)
     options.check_probes(config)
-    references.check_measurements(config)
     options.check_room(config, "figures")
     options.check_room(config, "claims")
     references.check_budgets(config)
     references.check_format_warmup(config)
-    references.check_sizes(config)
+    sizes.check_sizes(config)
     references.check_tables(config)
     references.check_comparisons(config, families)
     references.check_hardware(config)

@@ -1,4 +1,4 @@
-"""Names that one part of the config uses of another: a name that no file gives is a slip of the hand.
+"""Names that files give and take away: one that no file gives is a slip of the hand.
 
 Entries that are switched off count as given: what names one of them is passed over, or NOT RUN.
 """
@@ -6,13 +6,6 @@ Entries that are switched off count as given: what names one of them is passed o
 from .. import source
 from .error import ConfigError, refuse_unknown, show
 from .layers import REMOVABLE, part_name
-
-# keys of figures and claims, and the section of the config whose entries they name
-NAMING = {"method": "methods", "methods": "methods", "against": "methods", "models": "models"}
-NAMING |= {"score": "scores", "scores": "scores"}
-SCORES = ("loss_content", "loss_first", "loss_stop", "loss_completion", "kl_content", "kl_completion", "acc")
-SCORES += ("acc_norm", "exact_match", "exact_match_flexible", "format_failure", "answer_cut")
-ANY = ("", "all")  # what such a key says where it names none
 
 
 def contents(layers) -> list:
@@ -65,31 +58,11 @@ def check_removals(everything, names) -> None:
                 raise ConfigError((*path, name), found, listed + source.nearest(name, known), file)
 
 
-def check_references(config, families, names) -> None:
-    """Methods, models and scores that figures, claims and the hardware name are there; ``names``: as of
-    ``given``."""
-    variants = {*families, *(origin["family"] for origin in families.values())}
-    known = {
-        "methods": names.get(("methods",), set()) | variants | _modules("methods"),
-        "models": names.get(("models",), set()),
-        "scores": SCORES,
-    }
-    for room in ("figures", "claims"):
-        for name, entry in config[room].items():
-            for key, section in NAMING.items():
-                for path, value in _values((room, name, key), entry.get(key)):
-                    if value not in ANY:
-                        refuse_unknown(path, value, known[section], section.removesuffix("s"))
+def check_hardware(config, names) -> None:
+    """Models that the hardware names are there; ``names``: as of ``given``."""
     for key in ("cards_per_job", "budget"):
         for name in config.get("hardware", {}).get(key, {}):
-            refuse_unknown(("hardware", key, name), name, known["models"], "model")
-
-
-def _values(path, value):
-    """(path, item) of a value, or of each item of a list."""
-    if isinstance(value, list):
-        return [((*path, position), item) for position, item in enumerate(value)]
-    return [(path, value)] if value is not None else []
+            refuse_unknown(("hardware", key, name), name, names.get(("models",), ()), "model")
 
 
 def _modules(section) -> set:

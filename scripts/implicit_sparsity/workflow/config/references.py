@@ -3,10 +3,8 @@
 Each function takes a config that fits its models, and returns nothing or raises ConfigError.
 """
 
-from .. import source
 from ..tables import CORPORA, SCORES
 from .error import ConfigError, Errors, refuse_unknown, show
-from .options import MEASUREMENTS, probe_module, with_defaults
 
 # (the larger, the smaller) of an architecture: the first is a multiple of the second
 HEADS = (
@@ -87,79 +85,12 @@ def check_format_warmup(config):
             raise ConfigError(("models", name, "quantization"), show(model["quantization"]), words)
 
 
-def check_measurements(config):
-    """A split has the documents that a measurement takes; what its class calls multiples are."""
-    for name in (name for name in MEASUREMENTS if name in config["probes"]):
-        module = probe_module(name)
-        options = with_defaults(module, config["probes"][name])
-        _check_unrelated(config, ("probes", name, "unrelated"), options.get("unrelated"))
-        for option, split in source.class_literal(module, "SPLITS").items():
-            available = config["splits"][split]
-            if max(_many(options.get(option, 0))) > available:
-                words = f"integer <= splits.{split} ({available})"
-                raise ConfigError(("probes", name, option), options[option], words)
-        if options.get("skip_first", 0) >= config["tokens"]["max_length"]:
-            words = f"integer < tokens.max_length ({config['tokens']['max_length']})"
-            raise ConfigError(("probes", name, "skip_first"), options["skip_first"], words)
-        for many, few in source.class_literal(module, "MULTIPLES", default={}).items():
-            if any(value % options[few] for value in _many(options[many])):
-                words = f"a multiple of {few} ({options[few]})"
-                raise ConfigError(("probes", name, many), options[many], words)
-        for some, of in source.class_literal(module, "AMONG", default={}).items():
-            if not set(_many(options[some])) <= set(_many(options[of])):
-                words = f"numbers among {of} ({show(options[of])})"
-                raise ConfigError(("probes", name, some), options[some], words)
-
-
-def _check_unrelated(config, at, domain):
-    """A domain that no order trains."""
-    if not domain:
-        return
-    refuse_unknown(at, domain, config["domains"], "domain", "domains")
-    for order, domains in config["orders"].items():
-        if domain in domains:
-            found = f"{show(domain)}, which orders.{order} trains"
-            raise ConfigError(at, found, "a domain in no order")
-
-
-def _many(value) -> list:
-    return value if isinstance(value, list) else [value]
-
-
-def width(model) -> int:
-    """FFN neurons of one block, all experts together."""
-    shape = model.get("config", {})
-    if "num_experts" in shape:
-        experts = shape["num_experts"] * shape["moe_intermediate_size"]
-        return experts + shape["shared_expert_intermediate_size"]
-    return shape["intermediate_size"] if shape else model["width"]
-
-
-def check_sizes(config):
-    """The sets of neurons that probes compare fit every model."""
-    narrowest = min(config["models"], key=lambda name: width(config["models"][name]))
-    limit = width(config["models"][narrowest])
-    words = f"a share below 1 or a count <= {limit}, the width of models.{narrowest}"
-    for probe, options in config["probes"].items():
-        for key in ("k", "top_k"):
-            sizes = options.get(key, [])
-            many = isinstance(sizes, list)
-            for position, size in enumerate(sizes if many else [sizes]):
-                if size > limit or (size >= 1 and size != int(size)):
-                    at = ("probes", probe, key)
-                    raise ConfigError((*at, position) if many else at, size, words)
-
-
 def check_tables(config):
-    """No probe has another table's name; figures are of domains that there are."""
+    """No probe has another table's name."""
     for name in config["probes"]:
         if name in (*CORPORA, *SCORES):
             words = f"any name but {', '.join((*CORPORA, *SCORES))}"
             raise ConfigError(("probes", name), "the name of another table", words)
-    for name, entry in config["figures"].items():
-        if entry.get("domain"):
-            at = ("figures", name, "domain")
-            refuse_unknown(at, entry["domain"], config["domains"], "domain", "domains")
 
 
 def check_hardware(config):
