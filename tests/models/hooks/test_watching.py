@@ -1,5 +1,6 @@
 """What hooks see, against the same computed by hand from the weights."""
 
+import families as nanos
 import layouts
 import networks
 import pytest
@@ -7,7 +8,7 @@ import torch
 from layouts import LAYOUTS
 from torch.nn.functional import linear, silu
 
-from implicit_sparsity.models import ffn, loading
+from implicit_sparsity.models import families, ffn, loading
 from implicit_sparsity.models.hooks.watching import ffn_activations
 
 KINDS = ("llama", "dense", "mixture")
@@ -17,11 +18,19 @@ def tokens(batch=2, length=12):
     return torch.randint(3, 300, (batch, length), generator=torch.Generator().manual_seed(0))
 
 
-@pytest.mark.parametrize("kind", [*KINDS, *LAYOUTS])
-@pytest.mark.parametrize("experts", ["grouped_mm", "eager"])
+ALL = [*KINDS, *LAYOUTS, *families.FAMILIES]
+
+
+@pytest.mark.parametrize(
+    ("kind", "experts"), [*((k, "grouped_mm") for k in ALL), *((k, "eager") for k in (*KINDS, *LAYOUTS))]
+)
 def test_activations_are_the_input_of_down_proj(nano, kind, experts):
     """Summed over what is observed, W_down h (times routing weight) must be the block's own output."""
-    model, ids = layouts.make(kind) if kind in LAYOUTS else loading.load(nano(kind)[0]), tokens()
+    if kind in families.FAMILIES and kind not in KINDS:
+        model = nanos.network(kind)
+    else:
+        model = layouts.make(kind) if kind in LAYOUTS else loading.load(nano(kind)[0])
+    ids = tokens()
     model.config._experts_implementation = experts
     blocks, written, outputs = ffn.feed_forwards(model), {}, {}
 
