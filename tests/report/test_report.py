@@ -163,6 +163,19 @@ def test_a_click_on_a_figure_opens_it_and_it_is_to_be_seen(page):
         assert page.evaluate(f"{PICTURE}.getBoundingClientRect().width") > 400
 
 
+def test_the_details_of_a_figure_do_not_cover_the_chapter(page):
+    page.evaluate("app.setView({content: 'rulegraph', navbarMode: 'menu'})")
+    page.locator(".prose a[href^=javascript] img").first.click()
+    page.wait_for_function("app.state.navbarMode == 'resultinfo'")
+    page.evaluate("app.setView({content: 'rulegraph'})")
+    page.wait_for_function("document.querySelector('.prose h2') !== null")
+    page.wait_for_timeout(400)  # the sidebar grows
+    edges = "[document.querySelector('nav').getBoundingClientRect().right, "
+    edges += "document.querySelector('.prose.max-w-lg').getBoundingClientRect().left]"
+    sidebar, chapter = page.evaluate(edges)
+    assert chapter >= sidebar
+
+
 def test_everything_has_a_caption_a_category_and_labels(page):
     entries = page.evaluate("results")
     names = [f"results/figures/{name}.png" for name in FIGURES]

@@ -181,8 +181,10 @@ def web(page) -> str:
 
 HEADING = 'style="font-weight: bold; margin: 1.2em 0 .3em 0"'
 TABLE = "border-collapse: collapse; margin: .6em 0; font-size: 90%"
-# The report gives its first page half a screen and centres it, which puts a long page's top out of reach.
-WIDE = ".prose.max-w-lg { max-width: 62rem } #app .h-screen.items-center { align-items: start }"
+# The report gives its first page half a screen and centres it, which puts the top of a long page and the left
+# edge of a wide one out of reach.
+WIDE = ".prose.max-w-lg { max-width: 62rem } #app .h-screen.items-center { align-items: start; "
+WIDE += "justify-content: safe center }"
 CELL = "border-bottom: 1px solid #ccc; padding: .2em .6em; text-align: left; vertical-align: top"
 
 
