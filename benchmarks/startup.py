@@ -2,13 +2,14 @@
 
     .venv/bin/python benchmarks/startup.py [--cores 2]      (part of `make bench`)
 
-Read from what the last run left behind: the wall time in .snakemake/log, each job's seconds in
+Read from what the last run left behind: the times of its log in .snakemake/log, each job's seconds in
 results/benchmarks and its log in results/logs, which says when the job's own code began, when a model was in
 memory and when it was done. Only jobs of that run count.
 """
 
 import argparse
 import csv
+import json
 import re
 import sys
 from datetime import datetime, timedelta
@@ -18,15 +19,17 @@ ROOT = Path(__file__).resolve().parents[1]
 STAMP = re.compile(r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}) \w+ (\S+): (.*)$", re.M)
 
 
-def last_run(folder: Path) -> tuple[datetime, float]:
-    """(beginning, seconds) of the newest Snakemake run that finished jobs."""
-    for log in sorted(folder.glob("*.snakemake.log"), reverse=True):
-        text = log.read_text(errors="replace")
-        elapsed = re.search(r"Elapsed time: (\d+):(\d+):([\d.]+)", text)
-        if elapsed and "Finished jobid" in text:
-            hours, minutes, seconds = elapsed.groups()
-            began = datetime.strptime(log.name.split(".")[0], "%Y-%m-%dT%H%M%S")
-            return began, int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+def last_run(notes: Path) -> tuple[datetime, float]:
+    """(beginning, seconds) of the newest Snakemake run that finished jobs: of its log, the name and the last
+    change. What is in the log is for people."""
+    ends = [
+        json.loads(note.read_text())["endtime"] for note in (notes / "metadata").rglob("*") if note.is_file()
+    ]
+    for log in sorted((notes / "log").glob("*.snakemake.log"), reverse=True):
+        began = datetime.strptime(log.name.split(".")[0], "%Y-%m-%dT%H%M%S")
+        seconds = log.stat().st_mtime - began.timestamp()
+        if any(0 <= end - began.timestamp() <= seconds for end in ends if end):
+            return began, seconds
     sys.exit("benchmarks/startup.py: run `make` first, there is no finished run in .snakemake/log")
 
 
@@ -47,7 +50,7 @@ def spent(log: Path, seconds: float) -> tuple[datetime, float, float]:
 
 
 def main(cores: int) -> None:
-    began, wall = last_run(ROOT / ".snakemake" / "log")
+    began, wall = last_run(ROOT / ".snakemake")
     launch = load = total = 0.0
     jobs = 0
     for benchmark in sorted((ROOT / "results" / "benchmarks").rglob("*.tsv")):
