@@ -107,7 +107,7 @@ def test_halves_of_unequal_numbers_of_groups_share_a_store(nano):
     folder, tokens = nano("dense")
     model, split = loading.load(folder), Tokens(tokens["math"]).split("probe_a")
     blocks, options = ffn.feed_forwards(model), OPTIONS | {"groups": 64}
-    taken = activation_pass.take_tokens(split, 120, 1, [])
+    taken = activation_pass.take_tokens(split, 240, 1, [])
     order = np.arange(len(taken.ids))
     halves = [activation_pass.measure(model, blocks, only(taken, order < n), options) for n in (2, 4)]
     arrays, coords = activation_pass.as_store(halves, blocks, options)
