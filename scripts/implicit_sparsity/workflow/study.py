@@ -153,7 +153,8 @@ class Study:
     def weights_on_disk(self, model) -> list[str]:
         """Files of a model given by path, so that a change to them is seen."""
         model = self.config["models"][model]
-        patterns = ("config.json", "tokenizer*.json", "*.safetensors", "*.safetensors.index.json")
+        patterns = ("config.json", "tokenizer*.json", "special_tokens_map.json", "added_tokens.json")
+        patterns += ("*.safetensors", "*.safetensors.index.json")
         folders = [glob.escape(os.path.normpath(model["path"]))] if model["source"] == "path" else []
         files = [file for folder in folders for p in patterns for file in glob.glob(f"{folder}/{p}")]
         return sorted(file for file in files if os.path.exists(file))  # preparing says what a dead link was
