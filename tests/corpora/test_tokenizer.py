@@ -184,6 +184,16 @@ def test_words_and_blanks_are_no_control_tokens_unless_the_template_has_them(tmp
     assert used.is_exact("river", False, ids_of(used, "river"))
 
 
+@pytest.mark.parametrize("special", [True, False])
+def test_bytes_that_are_added_tokens_stay_bytes(tmp_path, special):
+    """The line break of the template is one, and documents have it too."""
+    path = saved(tmp_path, sentencepiece(), AddedToken("<0x0A>", special=special), AddedToken("<|im_end|>"))
+    known = tokenizer.load(path, CHATML)
+    number = Tokenizer.from_file(str(path)).token_to_id("<0x0A>")
+    assert number not in known.control and ids_of(known, "\n") == [number]
+    assert known.is_exact("a <0x0A>\n", False, ids_of(known, "a <0x0A>\n"))
+
+
 def test_names_that_are_special_elsewhere(tmp_path):
     beside = {"special_tokens_map.json": {"eos_token": {"content": "### End"}}}
     path = saved(tmp_path, byte_level(), AddedToken("### End", special=False), beside=beside)

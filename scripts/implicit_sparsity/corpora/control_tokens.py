@@ -94,7 +94,7 @@ def find(about: dict, names: set, template: str) -> set[str]:
     result = {
         name
         for name, token in added.items()
-        if token["special"] or (not is_blank(name) and (name in names or BRACKETS.fullmatch(name)))
+        if token["special"] or (not is_text(name) and (name in names or BRACKETS.fullmatch(name)))
     }
     for name in vocabulary(about).keys() - added.keys():
         if SPECIAL.fullmatch(name) or ((name in names or name in template) and BRACKETS.fullmatch(name)):
@@ -102,8 +102,9 @@ def find(about: dict, names: set, template: str) -> set[str]:
     return {name for name in result if not BYTE.fullmatch(name)}
 
 
-def is_blank(name: str) -> bool:
-    return not name.strip(BLANKS)
+def is_text(name: str) -> bool:
+    """Whether a token is blanks or a byte, of which no name makes a control token."""
+    return not name.strip(BLANKS) or BYTE.fullmatch(name) is not None
 
 
 def recognised(about: dict, control: set) -> dict:
@@ -120,10 +121,11 @@ def hidden(about: dict, control: set) -> dict:
     model, entries = dict(about["model"]), vocabulary(about)
     numbers = {token["content"]: token["id"] for token in about["added_tokens"]} | entries
     other = {name: HIDDEN.format(numbers[name]) for name in control}
-    added = [
-        token | FLAGS | {"content": other[token["content"]]} if token["content"] in control else token
-        for token in about["added_tokens"]
-    ]
+    added = []
+    for token in about["added_tokens"]:
+        name = token["content"]
+        unseen = name in control or BYTE.fullmatch(name)  # special tokens are not recognised
+        added.append(token | FLAGS | {"content": other.get(name, name)} if unseen else token)
     if isinstance(model["vocab"], list):
         model["vocab"] = [[other.get(name, name), score] for name, score in model["vocab"]]
     else:

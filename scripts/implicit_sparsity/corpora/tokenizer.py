@@ -90,7 +90,7 @@ def load(path, template: dict | None = None) -> KnownTokenizer:
     first = _make(control_tokens.recognised(about, control), path)
     added = {token["id"]: token["content"] for token in about["added_tokens"]}
     used = {number for text in texts for number in _ids(first, text)}
-    control |= {added[number] for number in used & added.keys() if not control_tokens.is_blank(added[number])}
+    control |= {added[number] for number in used & added.keys() if not control_tokens.is_text(added[number])}
     control |= {first.id_to_token(number) for number in bos}
     unknown, chats = _unknown(about["model"]), begin and not bos and _chat_begins(config, path.parent)
     return KnownTokenizer(
