@@ -81,14 +81,10 @@ def lock(self):
 
     Between a dry run and an execution a Snakefile cannot tell, so it cannot do this when it is read.
     """
-    from implicit_sparsity.errors import InputError
     from implicit_sparsity.workflow import interrupted
 
     if self.locked:
-        try:
-            print(interrupted.of_dead_run(), file=sys.stderr)
-        except InputError as error:
-            raise SystemExit(f"error: {error}") from None
+        print(interrupted.going_on(), file=sys.stderr)
         self.cleanup_locks()
         (self.path / "locks").mkdir(exist_ok=True)
     with lock.original(self):

@@ -2,7 +2,7 @@
 
 Snakemake hands every job of a dry run to logger plugins as an event with its rule, wildcards and lists of
 files (snakemake-interface-logger-plugins). What it prints is for people: a file called "a, b.jsonl" is two
-there. ``ask`` runs Snakemake in a process of its own, with such a plugin (``job_events``).
+there. ``ask`` runs Snakemake in a process of its own, with such a plugin (``rules/job_events.py``).
 """
 
 import json
@@ -15,8 +15,7 @@ from pathlib import Path
 
 from implicit_sparsity.errors import InputError
 
-PLACE = "IMPLICIT_SPARSITY_PLANNED_JOBS"  # names the file that the plugin writes
-PLUGIN = "implicit_sparsity.provenance.job_events"
+PLUGIN = Path(__file__).parents[3] / "rules/job_events.py"
 
 
 @dataclass(frozen=True)
@@ -37,13 +36,11 @@ class Job:
 def ask(*arguments: str, folder=None) -> list[Job]:
     """The jobs that ``snakemake --dry-run ARGUMENTS`` would run in ``folder``, less those that make nothing
     (`all`); InputError with Snakemake's own last line where it cannot plan."""
-    scripts = str(Path(__file__).parents[2])
-    path = os.pathsep.join(filter(None, [scripts, os.environ.get("PYTHONPATH", "")]))
     with tempfile.TemporaryDirectory() as place:
         written = Path(place) / "jobs"
         written.touch()
-        command = [sys.executable, "-m", PLUGIN, *arguments, "--dry-run", "--logger", "jobs"]
-        environment = os.environ | {"PYTHONPATH": path, PLACE: str(written)}
+        command = [sys.executable, str(PLUGIN), *arguments, "--dry-run", "--logger", "jobs"]
+        environment = os.environ | {"PLANNED_JOBS": str(written)}
         done = subprocess.run(
             command,
             capture_output=True,

@@ -46,6 +46,14 @@ def of_dead_run() -> str:
     return f"{here}: process {run[0]} was killed; what it had begun runs again, what it had done stays"
 
 
+def going_on() -> str:
+    """``of_dead_run``; where it refuses, the process leaves: one line on stderr, exit status 1."""
+    try:
+        return of_dead_run()
+    except InputError as error:
+        raise SystemExit(f"error: {error}") from None
+
+
 def _is_alive(pid: int, started: float) -> bool:
     """Whether the process of this number is the one that was noted, and not a later one."""
     try:

@@ -1,21 +1,18 @@
-"""Snakemake with a logger plugin that writes a line of JSON for each job: ``python -m`` this, in its place.
+"""Snakemake with a logger plugin that writes a line of JSON for each job: run this file in its place.
 
-The plugin is registered here, so that there is no package to install. The file is named by the environment:
-``planned_jobs.ask`` reads it.
+The plugin is registered here, so that there is no package to install. `planned_jobs.ask` runs this and reads the
+file, whose name is in the environment.
 """
 
 import json
 import logging
 import os
 import sys
-from dataclasses import asdict
 
 from snakemake import cli
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 from snakemake_interface_logger_plugins.registry import LoggerPluginRegistry
-
-from .planned_jobs import PLACE, Job
 
 
 class LogHandler(LogHandlerBase):
@@ -26,20 +23,21 @@ class LogHandler(LogHandlerBase):
     def emit(self, record: logging.LogRecord) -> None:
         event = getattr(record, "event", None)
         if event == LogEvent.JOB_INFO:
-            line = asdict(_job(record))
+            line = of_job(record)
         elif event == LogEvent.ERROR:
             line = {"error": record.getMessage()}
         else:
             return
-        with open(os.environ[PLACE], "a", encoding="utf-8") as file:
+        with open(os.environ["PLANNED_JOBS"], "a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 
 
-def _job(event) -> Job:
-    """Of Snakemake's event JOB_INFO."""
+def of_job(event) -> dict:
+    """Fields of `planned_jobs.Job`, from Snakemake's event JOB_INFO."""
     files = {kind: list(getattr(event, kind)) for kind in ("input", "output", "log")}
     files["benchmark"] = [event.benchmark] if event.benchmark else []
-    return Job(event.jobid, event.rule_name, dict(event.wildcards), event.reason, files)
+    names = {"number": event.jobid, "rule": event.rule_name, "wildcards": dict(event.wildcards)}
+    return names | {"reason": event.reason, "files": files}
 
 
 if __name__ == "__main__":
