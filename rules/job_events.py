@@ -1,7 +1,7 @@
 """Snakemake with a logger plugin that writes a line of JSON for each job: run this file in its place.
 
-The plugin is registered here, so that there is no package to install. `planned_jobs.ask` runs this and reads the
-file, whose name is in the environment.
+The plugin is registered here, so that there is no package to install. `planned_jobs.ask` runs this and
+reads the file, whose name is in the environment.
 """
 
 import json
