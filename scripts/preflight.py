@@ -14,9 +14,12 @@ def preflight(plans, summary, checkpoints, study, families):
     -> its family, by which the summary calls it. Raises InputError for a plan that no GPU holds, with the
     smallest change that helps.
     """
-    from implicit_sparsity.planning import feasibility, plan, report
+    from implicit_sparsity.planning import feasibility, plan, refusals, report
 
     whole, notes = plan.study_of(study)
+    for model, shape in whole.shapes.items():
+        trained = plan.methods_of(checkpoints[model])
+        refusals.check(shape, model, {n: entry for n, entry in study["methods"].items() if n in trained})
     hardware = study["hardware"]
     made = {model: plan.of_model(whole, model, checkpoints[model], notes) for model in whole.shapes}
     bounds = hardware | {"gb": whole.gpu.memory / 1e9} if hardware else {}

@@ -42,7 +42,7 @@ def probe_table(table: str, probe: str = "", options: dict | None = None, **read
                 same_weights(parts[-1], here)
                 revision = next((d.attrs.get("revision", "") for d in parts[-1].values()), "") or revision
         keys = {"model": model, "revision": revision, "checkpoint": checkpoint}
-        rows += [keys | row for row in measurement.rows(*parts)]
+        rows += [keys | row for row in measurement.table(*parts)]
     columns = ["model", "revision", "checkpoint", *measurement.COLUMNS] if measurement.COLUMNS else None
     tables.write_table(table, pd.DataFrame(rows, columns=columns))
 

@@ -3,6 +3,7 @@
 import json
 import os
 
+import layouts
 import numpy as np
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -87,12 +88,21 @@ orange bridge candle market forest pocket silver triple ratio odd prime
 """
 
 
+def config(kind: str) -> dict:
+    """The configuration of a kind: one of CONFIGS, or a form of feed-forward layers (``layouts``)."""
+    return CONFIGS.get(kind) or layouts.LAYOUTS[kind][0]
+
+
 def make_model(folder, kind: str, seed: int = 0):
-    """A model folder of this kind with random weights, a BPE tokenizer and a manifest."""
-    from implicit_sparsity.models import loading
+    """A model folder of this kind with random weights, a BPE tokenizer and a manifest: as a user has it, so of
+    any family of transformers, one that ``loading.create`` refuses too."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
     from implicit_sparsity.storage.files import write_json
 
-    network = loading.create(CONFIGS[kind], seed)
+    torch.manual_seed(seed)
+    network = AutoModelForCausalLM.from_config(AutoConfig.for_model(**config(kind)), dtype=torch.float32)
     network.save_pretrained(str(folder))
     make_tokenizer(folder)
     write_json(folder / "manifest.json", {"revision": "random", "files": {"kind": kind}})

@@ -58,9 +58,9 @@ def test_dormant_share_of_a_mixture_goes_by_routed_tokens():
         "group_tokens": np.full(4, 10),
         "group_routed_tokens": np.array([[[9, 1]]] * 4),
     }
-    share = plasticity.dormant(arrays, np.array([0, 0, 1, 1, -1]), [0.1], range(4))
+    share = plasticity.dormant(arrays, [np.array([0, 0, 1, 1, -1])], [0.1], range(4))
     np.testing.assert_array_equal(share, np.full((1, 1, 5), 0.2))
-    two = plasticity.dormant(arrays, np.array([0, 0, 1, 1, -1]), [0.1], "abab")
+    two = plasticity.dormant(arrays, [np.array([0, 0, 1, 1, -1])], [0.1], "abab")
     assert two.shape == (1, 1, 3), "documents of a group are left out together"
     arrays["group_sum_abs"][:, :, 2:4], arrays["group_routed_tokens"][:, :, 1] = 0, 0
-    assert plasticity.dormant(arrays, np.array([0, 0, 1, 1, -1]), [0.1], range(4))[0, 0, 0] == 0.6
+    assert plasticity.dormant(arrays, [np.array([0, 0, 1, 1, -1])], [0.1], range(4))[0, 0, 0] == 0.6

@@ -5,7 +5,7 @@ with trace 1). The null adds to domains 1 .. t - 1 the other half of domain t - 
 so that equally many documents are added; there is none at t = 1.
 
 Inputs are of two places: "ffn", what gate and up read (and the router, in a mixture), width H; "down", what
-``down_proj`` reads, width N, in dense layers alone, as a mixture's experts read their own tokens each.
+``down_proj`` reads, width N, in dense networks alone, as a mixture's experts read their own tokens each.
 Shapes: G parts of whole groups of documents, R = 1 + G replicates, E energies.
 """
 
@@ -51,7 +51,7 @@ class InputSpectra(Measurement):
         (0.95, 0.99), above=0, high=1, help="shares of a domain's input energy that its dimensions hold"
     )
     down: bool = option(
-        False, help="also the inputs of down_proj in dense layers; time grows with the cube of the width"
+        False, help="also the inputs of down_proj in dense networks; time grows with the cube of the width"
     )
     skip_first: int = option(
         1, low=0, below="tokens.max_length", help="leading tokens of each document that are left out"
@@ -88,7 +88,7 @@ class InputSpectra(Measurement):
 
     def held(self, shape, positions, width):
         """A matrix of every group of documents in float64, and one more, in float32, that is being made."""
-        widths = [shape.hidden, *([shape.ffn] if self.down and shape.ffn else [])]
+        widths = [shape.hidden, *([shape.ffn] if self.down and not shape.experts else [])]
         retained = 8.0 * self.groups * self.layers * sum(width**2 for width in widths)
         return {"moments": retained + 4.0 * max(widths) ** 2}
 
@@ -127,8 +127,8 @@ def measure(model, layers, taken: tuple, options: dict, path=None) -> dict:
     ids, keeps, documents = taken
     blocks = feed_forwards(model)
     modules = {("ffn", layer): blocks[layer].mlp for layer in layers}
-    if options["down"]:
-        modules |= {("down", i): blocks[i].mlp.down_proj for i in layers if not blocks[i].experts}
+    if options["down"] and not any(block.experts for block in blocks):
+        modules |= {("down", i): blocks[i].mlp.down_proj for i in layers}
     batch, sums = {}, {}
 
     def begin(keep, group, documents):

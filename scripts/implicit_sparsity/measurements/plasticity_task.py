@@ -78,18 +78,16 @@ class PlasticityTask(Measurement):
 
     def _observed(self, subject, network) -> tuple[dict, int]:
         """({measure: values of each domain}, hidden width) of ranks and dormant neurons."""
-        block, options = ffn.feed_forwards(network)[0], self.settings()
+        blocks, options = ffn.feed_forwards(network), self.settings()
         result = {name: [] for name in (*METADATA, "group")}
-        neuron = np.arange(block.size)
-        routed = block.experts * block.width
-        experts = np.where(neuron < routed, neuron // block.width, -1) if block.experts else None
+        owners = [block.owner.numpy() for block in blocks]
         for domain in subject.shards:
             split, special = subject.halves(domain)["a"], subject.special_ids(domain)
             ids, keeps, names = plasticity.reference(split, special, options, subject.where(domain))
             hidden, owner, sums = plasticity.observe(network, ids, keeps, self.positions, self.batch_tokens)
             for measure, values in plasticity.ranks(hidden, clusters.places(names)[owner]).items():
                 result[measure].append(values)
-            result["dormant_share"].append(plasticity.dormant(sums, experts, self.tau, names))
+            result["dormant_share"].append(plasticity.dormant(sums, owners, self.tau, names))
             result["sampled"].append(len(owner))
             result["group"].append(names)
         ragged = ("effective_rank", "stable_rank", "dormant_share")

@@ -84,7 +84,7 @@ class Thresholds(Measurement):
         for path in subject.stores["activations"]:
             store = open_store(path, ("tokens", "histogram", "sum_abs"), ("routed_tokens",))
             name, made = store.attrs["domain"], calibration.calibrate(store, weights, blocks, path)
-            if self.per == "expert" and blocks[0].experts:
+            if self.per == "expert" and any(block.experts for block in blocks):
                 split, special = subject.halves(name)[calibration.HALF], subject.special_ids(name)
                 taken = store.attrs["options"], self.batch_tokens
                 made = calibration.by_expert(network, blocks, made, split, special, *taken)

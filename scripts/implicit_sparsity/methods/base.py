@@ -39,6 +39,8 @@ class Method(Options):
     # (option that wins over ``energy``, share of an input's width below which it was seen to bind)
     CAP = None
     ROUTED = False  # True: chooses among experts, so there is nothing for it to do in a dense model
+    # (trait of feed-forward layers, see ``ffn.traits``, options with which it is in the way, why)
+    REFUSES = ()
     # name -> options that make this method its own control, under `controls: true`
     CONTROLS: ClassVar[dict] = {}
 

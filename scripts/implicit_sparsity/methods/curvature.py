@@ -49,6 +49,7 @@ class Curvature(LoraMethod):
 
     CONTROLS = {"random": {"basis": "random"}}
     STACKED = True
+    REFUSES = (("all_routed", {"targets": "mlp"}, "the FFN has no linear layer; targets: all has"),)
     constrained = True
 
     def new_adapter(self, stage):

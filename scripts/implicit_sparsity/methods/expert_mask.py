@@ -73,6 +73,7 @@ class ExpertMask(LoraMethod):
     sample_tokens: int = option(1024, low=1, help="tokens of the select split that routing is read from")
 
     ROUTED = True
+    REFUSES = (("dense", {}, "a dense network has no experts to choose among"),)
     CONTROLS: ClassVar[dict] = {"random": {"choose": "random"}}
     constrained = True
     exact = True

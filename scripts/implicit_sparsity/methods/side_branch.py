@@ -40,6 +40,13 @@ class SideBranch(Method):
         "hubs": {"choose": "hub"},
         "largest_weight": {"choose": "weight"},
     }
+    REFUSES = (
+        ("fused", {}, "new neurons cannot be put behind gate and up that are one weight"),
+        ("biased", {}, "new neurons would need biases"),
+        ("mixed", {}, "layers of several widths cannot all grow by one number of the configuration"),
+        ("unshared", {}, "there is no expert that every token reads, to put new neurons beside"),
+        ("counted", {}, "the shared expert's width is no number of the configuration"),
+    )
     adapter = False
 
     def begin(self, stage):

@@ -189,6 +189,26 @@ def mixed(blocks) -> bool:
     return len({(block.size, block.experts, block.width) for block in blocks}) > 1
 
 
+def traits(model) -> frozenset:
+    """What may stand in a method's way: "dense" (no mixture), "fused" (gate and up of a dense layer in one
+    weight), "biased", "mixed" (layers differ), "unshared" (a mixture without shared expert), "all_routed" (no
+    feed-forward layer that every token reads), "counted" (the shared expert's width is no number of the
+    configuration)."""
+    blocks, config = feed_forwards(model), base_network(model).config.get_text_config()
+    dense = [block.dense for block in blocks if block.dense]
+    shared = any(block.shared for block in blocks)
+    found = {
+        "dense": not any(block.experts for block in blocks),
+        "fused": any(part.fused for part in dense),
+        "biased": any(part.biased for part in dense),
+        "mixed": mixed(blocks),
+        "unshared": any(block.experts and not block.shared for block in blocks),
+        "all_routed": not dense,
+        "counted": shared and not hasattr(config, "shared_expert_intermediate_size"),
+    }
+    return frozenset(name for name, here in found.items() if here)
+
+
 def experts_of(model) -> int:
     """Routed experts of a layer that has them; 0 in a dense network."""
     return max(block.experts for block in feed_forwards(model))

@@ -213,19 +213,21 @@ def shape(folder) -> dict:
     of a mixture those of all routed experts and of a shared one together; where layers differ, of the widest.
     ``experts``: routed ones of a layer that has them, 0 in a dense network. InputError for a configuration
     that transformers refuses, and for feed-forward layers of an unknown form (``ffn``).
-
-    Counted on the network itself, on torch's meta device, which has sizes and no numbers.
     """
+    network = skeleton(folder)
+    sizes = ffn.sizes(ffn.feed_forwards(network))
+    return {"layers": len(sizes), "width": max(sizes), "experts": ffn.experts_of(network)}
+
+
+def skeleton(folder):
+    """The network of a model folder without its weights, on torch's meta device, from the config alone."""
     config = configuration(folder).get_text_config()
     try:
         with torch.device("meta"):
-            network = AutoModelForCausalLM.from_config(config)
+            return AutoModelForCausalLM.from_config(config)
     except (ValueError, TypeError, KeyError, AttributeError, RuntimeError) as error:
         line = next(iter(str(error).splitlines()), type(error).__name__)
         raise InputError(f"transformers refuses this configuration: {line}", path=folder) from error
-    blocks = ffn.feed_forwards(network)
-    widest = max(block.size for block in blocks)
-    return {"layers": len(blocks), "width": widest, "experts": ffn.experts_of(network)}
 
 
 def save_tokenizer(tokenizer, folder, template_end: str) -> None:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from implicit_sparsity.errors import InputError
+from implicit_sparsity.models import ffn
 from implicit_sparsity.models.hooks.watching import ffn_activations
 
 from . import document_groups
@@ -155,10 +156,10 @@ UNITS = {  # variable: (dims after half, long name, units)
 
 def as_store(halves: list, blocks, options: dict) -> tuple[dict, dict]:
     """(arrays, coordinates) for ``store.write_store`` from the arrays of the two halves."""
-    block = blocks[0]
+    mixture = next((block for block in blocks if block.experts), None)
     arrays = {}
     for name, (dims, long_name, units) in UNITS.items():
-        if ("expert_id" in dims and not block.experts) or any(name not in half for half in halves):
+        if ("expert_id" in dims and not mixture) or any(name not in half for half in halves):
             continue
         values = [half[name] for half in halves]
         values = np.stack(_padded(values) if "group" in dims else values)
@@ -166,7 +167,7 @@ def as_store(halves: list, blocks, options: dict) -> tuple[dict, dict]:
     coords = {
         "half": np.array(["a", "b"]),
         "layer": np.arange(len(blocks)),
-        "neuron": np.arange(block.size),
+        "neuron": np.arange(max(ffn.sizes(blocks))),
         "top_k": np.asarray(options["top_k"], dtype=np.float64),
         "threshold": np.asarray(options["thresholds"], dtype=np.float64),
         "bin": bin_edges(),
@@ -174,12 +175,17 @@ def as_store(halves: list, blocks, options: dict) -> tuple[dict, dict]:
     if all("source" in half for half in halves):
         text = {"long_name": "source of the part's documents, empty where there are several", "units": "1"}
         coords["source"] = (("half", "group"), np.stack(_padded([half["source"] for half in halves])), text)
-    if block.experts:
-        routed = block.experts * block.width
-        neuron = np.arange(block.size)
-        coords["expert_id"] = np.arange(block.experts)
-        coords["expert"] = np.where(neuron < routed, neuron // block.width, -1)
-        coords["unit"] = np.where(neuron < routed, neuron % block.width, neuron - routed)
+    if mixture:
+        routed, neuron = mixture.routed, coords["neuron"]
+        coords["expert_id"] = np.arange(mixture.experts)
+        coords["expert"] = np.where(neuron < routed, neuron // mixture.width, -1)
+        coords["unit"] = np.where(neuron < routed, neuron % mixture.width, neuron - routed)
+    if ffn.mixed(blocks):
+        for name, values, text in (
+            ("layer_neurons", ffn.sizes(blocks), "neurons of the layer; the axis is as long as the widest"),
+            ("layer_routed", [block.routed for block in blocks], "those of routed experts; 0: a dense layer"),
+        ):
+            coords[name] = (("layer",), np.array(values), {"long_name": text, "units": "neurons"})
     return arrays, coords
 
 

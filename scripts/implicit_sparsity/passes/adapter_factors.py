@@ -32,7 +32,7 @@ def read(folder, layout) -> tuple[dict, int]:
             continue
         a, b = tensors[name], tensors[name.replace(".lora_A.", ".lora_B.")]
         name = name.split(".lora_A.")[0].removeprefix("base_model.model.")
-        if re.search(r"mlp\.experts(\.base_layer)*$", name):  # the name of a fused parameter is not kept
+        if re.search(r"\.experts(\.base_layer)*$", name):  # the name of a fused parameter is not kept
             experts, (_, wide) = layout.experts, a.shape
             kind = "gate_up" if (wide, len(b)) == (layout.hidden, 2 * layout.width) else "down"
             name = f"{name.replace('.base_layer', '')}.{kind}_proj"

@@ -11,6 +11,7 @@ import torch
 
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.metrics import overlap
+from implicit_sparsity.models import ffn
 from implicit_sparsity.randomness import stream_seed
 
 from . import activation_pass
@@ -21,7 +22,8 @@ HALF = "a"  # the half that calibrates; losses are taken on the other
 
 @dataclass(frozen=True)
 class Calibration:
-    """What a domain says about a network: ``histogram`` [L, P, BINS] of |h|, ``score`` [L, N] mean |h|."""
+    """What a domain says about a network: ``histogram`` [L, P, BINS] of |h|, ``score`` [L, N] mean |h|, NaN
+    behind the last neuron of a layer."""
 
     histogram: np.ndarray
     score: np.ndarray
@@ -34,7 +36,12 @@ class Calibration:
 
     def retained(self, level: float) -> np.ndarray:
         """bool [L, N]: the neurons used most, all but the share ``level``; one at least."""
-        return overlap.top_k_sets(self.score, retained_neurons(level, self.score.shape[1]))
+        return _masks(self.score, level)
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """Neurons of each layer, int [L]."""
+        return (~np.isnan(self.score)).sum(axis=1)
 
 
 def retained_neurons(level: float, neurons: int) -> int:
@@ -42,11 +49,21 @@ def retained_neurons(level: float, neurons: int) -> int:
     return max(1, round((1 - level) * neurons))
 
 
-def random_mask(layers: int, neurons: int, level: float, number: int) -> np.ndarray:
-    """bool [L, N] with as many neurons as ``Calibration.retained``, drawn evenly; the same for all
-    domains."""
+def random_mask(sizes, level: float, number: int) -> np.ndarray:
+    """bool [L, N] with as many neurons as ``Calibration.retained``, drawn evenly from the ``sizes`` [L] that
+    there are; the same for all domains."""
     random = np.random.default_rng(stream_seed(number, "thresholds", "mask"))
-    return overlap.top_k_sets(random.random((layers, neurons)), retained_neurons(level, neurons))
+    scores = random.random((len(sizes), max(sizes)))
+    return _masks(np.where(np.arange(max(sizes)) < np.asarray(sizes)[:, None], scores, np.nan), level)
+
+
+def _masks(scores, level: float) -> np.ndarray:
+    """bool [L, N]: of each layer all but the share ``level`` of lowest score; scores NaN behind its last."""
+    result = np.zeros(scores.shape, bool)
+    for row, mask in zip(scores, result, strict=True):
+        size = int((~np.isnan(row)).sum())
+        mask[:size] = overlap.top_k_sets(row[:size], retained_neurons(level, size))
+    return result
 
 
 def quantiles(histogram, level: float) -> np.ndarray:
@@ -71,23 +88,24 @@ def quantiles(histogram, level: float) -> np.ndarray:
 
 def calibrate(store, model_sha256: str, blocks, path=None) -> Calibration:
     """The calibration of a domain from its activation store. InputError for one of another network."""
-    block = blocks[0]
+    widest = max(ffn.sizes(blocks))
     if store.attrs.get("model_sha256") != model_sha256:
         raise InputError("measured on other weights than those of this model", path=path)
-    if (store.sizes["layer"], store.sizes["neuron"]) != (len(blocks), block.size):
-        raise InputError(f"has other neurons than the network's {len(blocks)} x {block.size}", path=path)
+    if (store.sizes["layer"], store.sizes["neuron"]) != (len(blocks), widest):
+        raise InputError(f"has other neurons than the network's {len(blocks)} x {widest}", path=path)
     half = store.sel(half=HALF)
     histogram = half["histogram"].transpose("layer", "bin").values
     total = half["sum_abs"].transpose("layer", "neuron").values
     if not np.isfinite(total).all() or not histogram.sum(axis=1).all():
         raise InputError("activations are not finite, or none was counted in a layer", path=path)
-    tokens = np.float64(half["tokens"])
-    if block.experts:  # a mean over the tokens that were routed to the neuron's expert
-        routed = half["routed_tokens"].transpose("layer", "expert_id").values.astype(np.float64)
-        tokens = np.concatenate(
-            [np.repeat(routed, block.width, axis=1), np.full((len(blocks), block.shared), tokens)], axis=1
-        )
-    score = np.divide(total, tokens, out=np.zeros_like(total), where=tokens > 0)
+    score = np.full(total.shape, np.nan)
+    for block in blocks:
+        tokens, owner = np.full(block.size, np.float64(half["tokens"])), block.owner.numpy()
+        if block.experts:  # a mean over the tokens that were routed to the neuron's expert
+            routed = half["routed_tokens"].transpose("layer", "expert_id").values[block.layer]
+            tokens = np.where(owner < 0, tokens, routed[np.maximum(owner, 0)])
+        sums = total[block.layer, : block.size]
+        score[block.layer, : block.size] = np.divide(sums, tokens, out=np.zeros_like(sums), where=tokens > 0)
     return Calibration(histogram[:, None], score)
 
 
@@ -95,7 +113,7 @@ class ExpertHistogram:
     """In place of ``ActivationStatistics`` in ``activation_pass.run``: |h| of each expert by itself."""
 
     def __init__(self, blocks, device):
-        self.experts = blocks[0].experts
+        self.experts = max(block.experts for block in blocks)
         self.counts = torch.zeros(len(blocks), self.experts + 1, BINS, dtype=torch.int64, device=device)
         self.documents, self.keep = 0, None
 

@@ -135,21 +135,21 @@ def ranks(hidden, owner) -> dict:
     return {name: np.array(values) for name, values in result.items()}
 
 
-def dormant(arrays: dict, experts, taus, groups) -> np.ndarray:
-    """Dormant share ``[tau, L, 1 + G]`` from sums of |h| by document; ``experts [N]``: whose neurons they
-    are, -1 of the shared expert, None in a dense layer; groups [D]: the name of each document's.
+def dormant(arrays: dict, owners, taus, groups) -> np.ndarray:
+    """Dormant share ``[tau, L, 1 + G]`` from sums of |h| by document; ``owners``: of each layer, int [N],
+    whose its neurons are, -1 of the shared expert and in a dense layer; groups [D]: the name of each
+    document's.
 
     In a mixture a mean is over the tokens that were routed to the neuron; an expert that none reached is
     dormant.
     """
     sums, tokens = arrays["group_sum_abs"].astype(np.float64), arrays["group_tokens"].astype(np.float64)
     counts = np.broadcast_to(tokens[:, None, None], (*sums.shape[:2], 1))
-    if experts is not None:
-        counts = np.concatenate([arrays["group_routed_tokens"], counts], axis=-1)
+    counts = np.concatenate([arrays["group_routed_tokens"], counts], axis=-1)
     retained = clusters.left_out(groups)
     result = np.empty((len(taus), sums.shape[1], len(retained)))
-    for layer in range(sums.shape[1]):
-        means = scores(retained @ sums[:, layer], retained @ counts[:, layer], experts)
+    for layer, owner in enumerate(owners):
+        means = scores(retained @ sums[:, layer, : len(owner)], retained @ counts[:, layer], owner)
         for i, tau in enumerate(taus):
             result[i, layer] = spectra.dormant_share(means, tau)
     return result

@@ -61,11 +61,11 @@ COORDINATES = {
 
 @dataclass
 class Visited:
-    """What is left of a network: by domain what was observed, its head, its routers."""
+    """What is left of a network: by domain what was observed, its head, its routers by layer."""
 
     observed: dict
     head: object
-    routers: list
+    routers: dict
 
 
 def visit(load, references: dict, batch_tokens: int) -> Visited:
@@ -157,7 +157,9 @@ def _routing(seen, before, references):
             owners = references[domain].owner, references[domain].group
             layers = [
                 rerouted(tuple(s[i] for s in states), routers, *owners)
-                for i, routers in enumerate(zip(visited.routers, tuned.routers, strict=True))
+                for i, routers in enumerate(
+                    zip(visited.routers.values(), tuned.routers.values(), strict=True)
+                )
             ]
             changed.append([each for each, _ in layers])
             null.append([chance for _, chance in layers])
@@ -167,11 +169,22 @@ def _routing(seen, before, references):
         for domain in domains
     ]
     shape = len(before), len(domains), len(tuned.routers), len(SPLIT)
-    return {
-        "rerouted": np.reshape(changed, (*shape, -1)),
-        "rerouted_null": np.reshape(null, shape),
-        "shared": np.reshape(shares, (len(seen), len(domains), len(SHARES), len(tuned.routers), -1)),
+    values = {
+        "rerouted": (2, np.reshape(changed, (*shape, -1))),
+        "rerouted_null": (2, np.reshape(null, shape)),
+        "shared": (3, np.reshape(shares, (len(seen), len(domains), len(SHARES), len(tuned.routers), -1))),
     }
+    if np.isnan(shares).all():  # there is no shared expert
+        del values["shared"]
+    layers = len(tuned.observed[domains[0]].hidden)
+    return {name: _by_layer(part, axis, list(tuned.routers), layers) for name, (axis, part) in values.items()}
+
+
+def _by_layer(values, axis: int, places: list, layers: int) -> np.ndarray:
+    """Values of routers along ``axis`` as values of all layers, NaN in dense ones."""
+    result = np.full((*values.shape[:axis], layers, *values.shape[axis + 1 :]), np.nan)
+    result[(slice(None),) * axis + (places,)] = values
+    return result
 
 
 def rerouted(states, routers, owner, group) -> tuple[np.ndarray, np.ndarray]:

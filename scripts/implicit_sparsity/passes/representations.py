@@ -141,9 +141,10 @@ def divergences(old, old_states, new, new_states) -> np.ndarray:
     return torch.cat(parts).clamp_min(0).numpy()  # rounding alone makes it negative
 
 
-def routers(model) -> list:
-    """The routers of a mixture on their own, adapters included; none of a dense network."""
-    return [copy.deepcopy(block.router).to("cpu") for block in feed_forwards(model) if block.experts]
+def routers(model) -> dict:
+    """{layer: router} of a mixture on their own, adapters included; none of a dense network."""
+    blocks = (block for block in feed_forwards(model) if block.experts)
+    return {block.layer: copy.deepcopy(block.router).to("cpu") for block in blocks}
 
 
 def choices(router, states) -> np.ndarray:

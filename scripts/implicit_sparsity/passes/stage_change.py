@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from implicit_sparsity.storage.files import read_json
+from implicit_sparsity.models import ffn, loading
 
 from . import write_energy
 
@@ -71,10 +71,10 @@ class Whole:
 
 def layout_of(model) -> write_energy.Layout:
     """Of the config.json of a model folder: what tells an adapter's fused weights apart."""
-    config = read_json(Path(model) / "config.json")
-    text = config.get("text_config", config)
-    experts, width = int(text.get("num_experts") or 0), int(text.get("moe_intermediate_size") or 0)
-    return write_energy.Layout(0, 0, int(text["hidden_size"]), experts, width)
+    network = loading.skeleton(model)
+    mixture = next((block for block in ffn.feed_forwards(network) if block.experts), None)
+    hidden = network.config.get_text_config().hidden_size
+    return write_energy.Layout(0, 0, hidden, *((mixture.experts, mixture.width) if mixture else ()))
 
 
 def changes(folder, before, model) -> dict:

@@ -61,7 +61,7 @@ def conditions(domain: str, calibrations: dict, options: dict) -> dict:
     Names: (measure, place of the level, domain or number of the mask); of measure ``again`` with the other
     kernel. The domain's own thresholds at a cross level are one of its curve's where that has the level.
     """
-    layers, neurons = calibrations[domain].score.shape
+    sizes = calibrations[domain].sizes
     levels = curve_levels(options)
     result = {("curve", i, ""): (calibrations[domain].thresholds(s), None) for i, s in enumerate(levels)}
     if options["numerical_floor"] != "none":
@@ -72,7 +72,7 @@ def conditions(domain: str, calibrations: dict, options: dict) -> dict:
                 result["threshold", c, name] = made.thresholds(s), None
             result["mask", c, name] = None, made.retained(s)
         for r in range(options["random_masks"]):
-            result["random", c, str(r)] = None, calibration.random_mask(layers, neurons, s, r)
+            result["random", c, str(r)] = None, calibration.random_mask(sizes, s, r)
     return result
 
 

@@ -18,21 +18,35 @@ from implicit_sparsity.storage.tensors import Tensors
 
 from . import adapter_factors
 
-NEURON = re.compile(r"layers\.(\d+)\.mlp\.(?:experts\.(\d+)\.|(shared_expert)\.)?(gate|up|down)_proj$")
-FUSED = re.compile(r"layers\.(\d+)\.mlp\.experts\.(gate_up|down)_proj$")
+NEURON = re.compile(
+    r"layers\.(\d+)\.mlp\.(?:experts\.(\d+)\.|(shared_experts?)\.)?(gate_up|gate|up|down)_proj$"
+)
+FUSED = re.compile(r"layers\.(\d+)\.(?:mlp|block_sparse_moe)\.experts\.(gate_up|down)_proj$")
+STORED = (  # names that transformers gives weights in files alone
+    (re.compile(r"block_sparse_moe\.experts\.(\d+)\.w1$"), r"mlp.experts.\1.gate_proj"),  # Mixtral
+    (re.compile(r"block_sparse_moe\.experts\.(\d+)\.w2$"), r"mlp.experts.\1.down_proj"),
+    (re.compile(r"block_sparse_moe\.experts\.(\d+)\.w3$"), r"mlp.experts.\1.up_proj"),
+    (re.compile(r"block_sparse_moe\.gate$"), "mlp.gate"),
+    (re.compile(r"block_sparse_moe\.input_linear$"), "block_sparse_moe.experts.gate_up_proj"),  # Granite
+    (re.compile(r"block_sparse_moe\.output_linear$"), "block_sparse_moe.experts.down_proj"),
+    (re.compile(r"block_sparse_moe\.router\.layer$"), "block_sparse_moe.router"),
+)
 LANGUAGE = re.compile(r"^(?:model\.|language_model\.)*")  # a vision-language checkpoint has one prefix more
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The feed-forward neurons of a network, and its hidden width."""
+    """The feed-forward neurons of a network, and its hidden width. ``sizes`` and ``routed``: of each layer
+    its neurons, and those of routed experts, where layers differ; else () and ()."""
 
     layers: int
-    neurons: int
+    neurons: int  # of the widest layer
     hidden: int
     experts: int = 0
     width: int = 0  # of one routed expert
     shared: int = 0
+    sizes: tuple = ()
+    routed: tuple = ()
 
     @classmethod
     def of_store(cls, dataset, config: dict):
@@ -43,11 +57,22 @@ class Layout:
             return cls(layers, neurons, hidden)
         owner = dataset["expert"].values
         experts, shared = int(owner.max()) + 1, int((owner < 0).sum())
-        return cls(layers, neurons, hidden, experts, (neurons - shared) // experts, shared)
+        width = (neurons - shared) // experts
+        if "layer_neurons" not in dataset.coords:
+            return cls(layers, neurons, hidden, experts, width, shared)
+        sizes, routed = (tuple(dataset[f"layer_{what}"].values.tolist()) for what in ("neurons", "routed"))
+        shared = next(size - part for size, part in zip(sizes, routed, strict=True) if part)
+        return cls(layers, neurons, hidden, experts, width, shared, sizes, routed)
 
-    def first(self, expert, shared) -> int:
+    def size(self, layer: int) -> int:
+        """Neurons of a layer."""
+        return self.sizes[layer] if self.sizes else self.neurons
+
+    def first(self, layer: int, expert, shared) -> int:
         """Number of the first neuron of a routed expert, of the shared one, or of a dense layer."""
-        return self.neurons - self.shared if shared else self.width * int(expert or 0)
+        if shared:
+            return self.routed[layer] if self.routed else self.neurons - self.shared
+        return self.width * int(expert or 0)
 
 
 @dataclass
@@ -161,14 +186,16 @@ def _add(total, layout, name, number, energy_of):
     """Add one matrix's energies to the neurons it belongs to; ``number``: its place in a fused weight."""
     fused = FUSED.search(name)
     if fused:
-        layer, first, kind = int(fused[1]), layout.first(number, False), fused[2]
+        layer, kind = int(fused[1]), fused[2]
+        first = layout.width * number
     else:
         layer, expert, shared, kind = NEURON.search(name).groups()
-        layer, first = int(layer), layout.first(expert, shared)
+        layer = int(layer)
+        first = layout.first(layer, expert, shared) if layer < len(total) else 0
     energy = energy_of(1 if kind == "down" else 0)
     if kind == "gate_up":
         energy = energy[: len(energy) // 2] + energy[len(energy) // 2 :]
-    if layer >= len(total) or first + len(energy) > total.shape[1]:
+    if layer >= len(total) or first + len(energy) > layout.size(layer):
         raise InputError(f"{name} has neurons that the activation store has not: another model's stage?")
     total[layer, first : first + len(energy)] += energy
 
@@ -184,6 +211,8 @@ def plain(name: str) -> str:
     """
     name = name.removesuffix(".weight")
     short = LANGUAGE.sub("", name)
+    for stored, ours in STORED:
+        short = stored.sub(ours, short)
     return (
         short if short.split(".")[0] in ("layers", "embed_tokens", "norm", "lm_head") else f"{name} (other)"
     )

@@ -56,6 +56,8 @@ class Weight:
 class Shape:
     """What the estimates need to know of a network."""
 
+    family: str  # model_type
+    traits: frozenset  # of its feed-forward layers, see ``ffn.traits``
     hidden: int
     vocabulary: int
     kinds: tuple  # per layer "full_attention" or "linear_attention"
@@ -133,6 +135,8 @@ def of_network(network) -> Shape:
         return getattr(config, f"linear_{name}", 0) or 0
 
     return Shape(
+        family=config.model_type,
+        traits=ffn.traits(network),
         hidden=config.hidden_size,
         vocabulary=config.vocab_size,
         kinds=_kinds(config),

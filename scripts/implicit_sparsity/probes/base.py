@@ -16,6 +16,7 @@ from implicit_sparsity.metrics import clusters, separation
 from implicit_sparsity.options import Options
 from implicit_sparsity.storage import store
 
+SIZES = ("layer_neurons", "layer_routed")  # coordinates of a store whose layers are of several forms
 COUNTED = ("documents", "document_groups", "group_tokens")  # what ``counted`` reads of a store of activations
 
 
@@ -49,6 +50,35 @@ class Probe(Options):
     def rows(self, datasets: dict) -> list[dict]:
         """Rows of the probe's table (without model and checkpoint); arguments as in ``NEEDS``."""
         raise NotImplementedError
+
+    def table(self, *parts: dict) -> list[dict]:
+        """``rows``, asked of layers of one form at a time where a network has layers of several."""
+        return [row for of_form in by_form(*parts) for row in self.rows(*of_form)]
+
+
+def by_form(*parts: dict) -> list:
+    """The stores of ``parts``, of layers of one form at a time: a list of such ``parts``."""
+    mixed = (d for part in parts for d in part.values() if SIZES[0] in getattr(d, "coords", ()))
+    forms = [list(zip(*(d[name].values.tolist() for name in SIZES), strict=True)) for d in mixed]
+    if not forms:
+        return [parts]
+    return [
+        [{key: _of_one_form(dataset, *form) for key, dataset in part.items()} for part in parts]
+        for form in dict.fromkeys(forms[0])
+    ]
+
+
+def _of_one_form(dataset, size: int, routed: int):
+    """The layers of a store of activations that have ``size`` neurons, ``routed`` of them of routed experts,
+    without what they have not; any other store as it is."""
+    if SIZES[0] not in getattr(dataset, "coords", ()):
+        return dataset
+    here = (dataset[SIZES[0]].values == size) & (dataset[SIZES[1]].values == routed)
+    part = dataset.isel(layer=here, neuron=slice(size)).drop_vars(SIZES)
+    if routed:
+        return part
+    of_experts = [name for name in part.variables if "expert_id" in part[name].dims]
+    return part.drop_vars([*of_experts, "expert", "unit", "routed_tokens"], errors="ignore")
 
 
 @dataclass

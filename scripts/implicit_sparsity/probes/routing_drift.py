@@ -38,7 +38,12 @@ class RoutingDrift(Probe):
 
     def rows(self, datasets):
         mixtures = [dataset for dataset in datasets.values() if "rerouted" in dataset]
-        return [row for dataset in mixtures for row in (*self._changed(dataset), *self._shared(dataset))]
+        rows = []
+        for dataset in mixtures:
+            dense = dataset["rerouted"].isnull().all([d for d in dataset["rerouted"].dims if d != "layer"])
+            here = dataset.isel(layer=~dense.values)  # layers without a router have nothing
+            rows += [*self._changed(here), *(self._shared(here) if "shared" in here else ())]
+        return rows
 
     def _changed(self, dataset):
         dims = ("reference", "domain", "layer", "split")

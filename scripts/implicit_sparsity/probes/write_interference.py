@@ -31,7 +31,7 @@ from implicit_sparsity.options import option
 from implicit_sparsity.passes import write_energy
 from implicit_sparsity.storage.files import read_json
 
-from .base import ActivityProbe, check_comparable, counted, group_sums, per_token
+from .base import ActivityProbe, by_form, check_comparable, counted, group_sums, per_token
 
 COUNT, WEIGHTS, WRITES = 0, 1, {"increment": 2, "total": 3}  # columns of what a neuron has
 OVER = ("ratio", "corrected")
@@ -66,6 +66,10 @@ class WriteInterference(ActivityProbe):
     )
     draws: int = option(64, low=8, high=4096, help="half-samples of documents behind an interval")
 
+    def table(self, *parts):
+        """Layers of several forms are put together here."""
+        return self.rows(*parts)
+
     def rows(self, reference, stages, models):
         if not stages or not reference:
             return []
@@ -77,19 +81,23 @@ class WriteInterference(ActivityProbe):
         energies = self._energies(stages, study, model, layout)
         energy = np.stack([energies[write].neurons for write in WRITES], axis=-1)
         weights = _weights(model, layout)
-        scores = {d: per_token(dataset, dataset["sum_abs"])[0] for d, dataset in reference.items()}
+        energy = [part[: layout.size(i)] for i, part in enumerate(energy)]
+        used = _halves(reference)
         numbers = counted(*reference.values(), halves=slice(1))
         rows = []
         for k in self.k:
-            top = overlap.size_of(k, layout.neurons)
             layers = []
-            for i in range(layout.layers):
-                halves = {d: _half(dataset, scores[d][i], i) for d, dataset in reference.items()}
+            for i, halves in enumerate(used):
                 permuted = np.broadcast_to(energy[i].mean(axis=0), energy[i].shape)
-                has = np.column_stack([np.ones(layout.neurons), weights[i], energy[i], permuted])
-                layers.append(neuron_sets.sums(halves, top, has, self.draws))
-            common = {"k": k, "top": top, **numbers, "unit": "1", "neurons": layout.neurons}
+                size = layout.size(i)
+                has = np.column_stack([np.ones(size), weights[i, :size], energy[i], permuted])
+                layers.append(neuron_sets.sums(halves, overlap.size_of(k, size), has, self.draws))
             for row in self._rows(layers, energy, first["layer"].values, energies, study):
+                size = (
+                    layout.size(list(first["layer"].values).index(row["layer"])) if row["layer"] >= 0 else 0
+                )
+                size = size or layout.neurons  # of all layers together: the widest's
+                common = {"k": k, "top": overlap.size_of(k, size), **numbers, "unit": "1", "neurons": size}
                 rows.append(common | row)
         rows += [
             row | {"neurons": layout.neurons}
@@ -126,9 +134,9 @@ class WriteInterference(ActivityProbe):
                 for number, sums in [*zip(numbers, layers), (-1, pooled)]:
                     at = slice(None) if number == -1 else [list(numbers).index(number)]
                     counts = np.array([x.inside[key][COUNT] for x in layers])[at]
-                    null = self._nulls(
-                        counts, energy[at, :, column - 2], energies[write].rank or pooled.total[COUNT]
-                    )
+                    written = [part[:, column - 2] for part in energy]
+                    written = written if number == -1 else [written[list(numbers).index(number)]]
+                    null = self._nulls(counts, written, energies[write].rank or pooled.total[COUNT])
                     for name, share in shares.items():
                         by = "documents" if sums.drawn else "layers" if number == -1 else ""
                         if by == "layers":
@@ -147,17 +155,18 @@ class WriteInterference(ActivityProbe):
 
     @staticmethod
     def _nulls(counts, energy, rank):
-        """{random, permuted}: (value, low, high, interval) of ``counts [L]`` neurons a layer, ``energy [L,
-        N]``.
+        """{random, permuted}: (value, low, high, interval) of ``counts [L]`` neurons a layer, ``energy``: of
+        each layer [N].
         """
         from scipy import stats
 
-        inside, size, total = counts.sum(), energy.size, energy.sum()
+        inside, size, total = counts.sum(), sum(map(len, energy)), sum(part.sum() for part in energy)
         degrees = 3 * min(rank, size) / 2  # rows of gate and up, column of down: sums of so many squares
         a, b = inside * degrees, (size - inside) * degrees
         bounds = stats.beta.ppf([0.025, 0.975], a, b) if a > 0 and b > 0 else (inside / size,) * 2
         result = {"random": (inside / size, *bounds, "matrices")}
-        mean, variance = neuron_sets.renamed(counts, energy)
+        each = [neuron_sets.renamed(count, part) for count, part in zip(counts, energy, strict=True)]
+        mean, variance = (np.array(parts) for parts in zip(*each, strict=True))
         with np.errstate(invalid="ignore", divide="ignore"):
             middle, spread = mean.sum() / total, 1.96 * np.sqrt(np.maximum(variance, 0).sum()) / total
         return result | {"permuted": (middle, *np.clip([middle - spread, middle + spread], 0, 1), "names")}
@@ -167,6 +176,16 @@ class WriteInterference(ActivityProbe):
 def _weights(model, layout) -> np.ndarray:
     """||W||^2 of every neuron of the base model; a table has many checkpoints of one."""
     return write_energy.Whole(model).energies(layout, neurons_only=True).neurons
+
+
+def _halves(reference) -> list:
+    """Of each layer, in order, half a of every domain: {domain: separation.Half}."""
+    result = {}
+    for (part,) in by_form(reference):
+        scores = {d: per_token(dataset, dataset["sum_abs"])[0] for d, dataset in part.items()}
+        for i, layer in enumerate(next(iter(part.values()))["layer"].values.tolist()):
+            result[layer] = {d: _half(dataset, scores[d][i], i) for d, dataset in part.items()}
+    return [result[layer] for layer in sorted(result)]
 
 
 def _half(dataset, score, i):

@@ -1,0 +1,27 @@
+"""Which methods a network's feed-forward layers cannot take, found before anything is trained.
+
+A method says in its class's literal ``REFUSES`` of which traits of a network (``ffn.traits``) it cannot be
+made right: (trait, options with which that is so, why). The table in docs/models.md is made of the same.
+"""
+
+from implicit_sparsity.errors import InputError
+from implicit_sparsity.workflow import source
+
+
+def reason(traits, name: str, entry: dict | None = None) -> str | None:
+    """Why the method ``name`` of the config, with the options of its ``entry``, does not fit a network of
+    these traits; None: it does."""
+    module = source.module_name("methods", source.method_module(name, entry))
+    options = {key: option.default for key, option in source.option_fields(module).items()} | (entry or {})
+    for trait, when, why in source.class_literal(module, "REFUSES"):
+        if trait in traits and all(options.get(key) == value for key, value in when.items()):
+            return why
+    return None
+
+
+def check(shape, model: str, methods: dict) -> None:
+    """InputError, one line that names all methods of the config's ``methods`` that do not fit this model."""
+    found = {name: why for name, entry in methods.items() if (why := reason(shape.traits, name, entry))}
+    if found:
+        listed = "; ".join(f"{name}: {why}" for name, why in found.items())
+        raise InputError(f"{shape.family} cannot be trained with {listed}", key=f"models.{model}")
