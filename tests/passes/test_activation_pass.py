@@ -36,8 +36,12 @@ def whole(model, ids, keeps):
     return [np.concatenate(parts) for parts in rows]
 
 
-@pytest.mark.parametrize("kind", ["dense", "mixture"])
+OF_NEURONS = ("sum_abs", "sum_sq", "max_abs", "contribution", "top_count", "above_count")
+
+
+@pytest.mark.parametrize("kind", ["dense", "mixture", "fused", "unshared", "some_dense", "first_dense"])
 def test_sums_equal_those_of_whole_activations(nano, kind):
+    """Behind a layer's last neuron there is nothing."""
     folder, tokens = nano(kind)
     model, shards = loading.load(folder), Tokens(tokens["code"])
     blocks, split = ffn.feed_forwards(model), shards.split("probe_a")
@@ -45,11 +49,13 @@ def test_sums_equal_those_of_whole_activations(nano, kind):
     ids, keeps, *_ = activation_pass.take_tokens(split, 120, 1, shards.index["special_ids"])
     assert got["tokens"] == sum(k.sum() for k in keeps) == 120
     for layer, h in enumerate(whole(model, ids, keeps)):
-        np.testing.assert_allclose(got["sum_abs"][layer], np.nansum(h, 0), rtol=1e-4, atol=1e-6)
-        np.testing.assert_allclose(got["sum_sq"][layer], np.nansum(h * h, 0), rtol=1e-4, atol=1e-8)
-        np.testing.assert_allclose(got["max_abs"][layer], np.nan_to_num(h).max(0), rtol=1e-4)
-        norms = blocks[layer].down_norms().numpy()
-        np.testing.assert_allclose(got["contribution"][layer], np.nansum(h, 0) * norms, rtol=1e-4, atol=1e-6)
+        n = blocks[layer].size
+        assert not any(got[name][layer, ..., n:].any() for name in OF_NEURONS)
+        np.testing.assert_allclose(got["sum_abs"][layer, :n], np.nansum(h, 0), rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(got["sum_sq"][layer, :n], np.nansum(h * h, 0), rtol=1e-4, atol=1e-8)
+        np.testing.assert_allclose(got["max_abs"][layer, :n], np.nan_to_num(h).max(0), rtol=1e-4)
+        written = np.nansum(h, 0) * blocks[layer].down_norms().numpy()
+        np.testing.assert_allclose(got["contribution"][layer, :n], written, rtol=1e-4, atol=1e-6)
         for first, last, *_ in blocks[layer].parts():
             part = h[~np.isnan(h[:, first])][:, first:last]
             if not len(part):
@@ -64,7 +70,7 @@ def test_sums_equal_those_of_whole_activations(nano, kind):
                 assert got["routed_tokens"][layer, first // blocks[layer].width] == len(part)
 
 
-@pytest.mark.parametrize("kind", ["dense", "mixture"])
+@pytest.mark.parametrize("kind", ["dense", "mixture", "first_dense"])
 @pytest.mark.parametrize("groups", [2, 64])
 def test_parts_are_whole_groups_of_documents(nano, kind, groups):
     """Sums over each part equal those of its documents measured alone, and together those of all."""
@@ -81,7 +87,7 @@ def test_parts_are_whole_groups_of_documents(nano, kind, groups):
     part = document_groups.deal(taken.documents, [keep.sum() for keep in taken.keeps], groups)
     number = part.max() + 1
     assert got["document_groups"] == len(set(document_groups.names(taken.documents))) >= number
-    assert got["group_sum_abs"].shape == (number, len(blocks), blocks[0].size)
+    assert got["group_sum_abs"].shape == (number, len(blocks), max(ffn.sizes(blocks)))
     np.testing.assert_allclose(got["group_sum_abs"].sum(0), got["sum_abs"], rtol=1e-5, atol=1e-6)
     for p in range(number):
         own = only(taken, part == p)

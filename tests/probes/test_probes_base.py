@@ -5,8 +5,11 @@ import pytest
 import xarray as xr
 from planted import metadata
 
+from implicit_sparsity.corpora.tokens import Tokens
 from implicit_sparsity.errors import InputError
+from implicit_sparsity.models import ffn, loading
 from implicit_sparsity.options import load
+from implicit_sparsity.passes import activation_pass, calibration
 from implicit_sparsity.probes import base
 from implicit_sparsity.probes.base import per_token
 from implicit_sparsity.storage.store import open_store, write_store
@@ -193,3 +196,53 @@ def test_a_probe_reads_its_variables_of_activations_and_all_of_other_stores():
         None,
         ("routed_tokens",),
     )
+
+
+@pytest.fixture(scope="module")
+def mixed(nano, tmp_path_factory):
+    """(network, {domain: store}) of a mixture with a dense layer in its middle: 128, 64 and 128 neurons."""
+    folder, tokens = nano("some_dense")
+    model, stores = loading.load(folder, device="cpu"), {}
+    blocks, options = ffn.feed_forwards(model), {"tokens": 120, "skip_first": 1, "groups": 6}
+    options |= {"top_k": (0.1,), "thresholds": (0.1,), "batch_tokens": 256}
+    for domain in ("code", "math"):
+        shards = Tokens(tokens[domain])
+        splits = [shards.split(f"probe_{half}") for half in "ab"]
+        halves = [activation_pass.measure_half(model, blocks, split, [], options) for split in splits]
+        attrs = {"model": "m", "checkpoint": "base", "domain": domain, "model_sha256": "x"}
+        place = tmp_path_factory.mktemp("mixed") / "s.zarr"
+        stores[domain] = open_store(
+            write_store(place, *activation_pass.as_store(halves, blocks, options), attrs)
+        )
+    return model, stores
+
+
+def test_layers_of_several_forms_are_measured_as_if_each_form_were_a_network(mixed):
+    """Sizes of sets and shares are those of the layer's own neurons, not of the widest layer's."""
+    _, stores = mixed
+    forms = base.by_form(stores)
+    assert [dict(part["code"].sizes)["neuron"] for (part,) in forms] == [128, 64]
+    routed, dense = (part["code"] for (part,) in forms)
+    assert routed["layer"].values.tolist() == [0, 2] and dense["layer"].values.tolist() == [1]
+    assert "expert" not in dense.coords and "routed_tokens" not in dense
+    whole = stores["code"]["sum_abs"].sel(layer=1).values
+    assert not whole[:, 64:].any(), "nothing is behind a layer's last neuron"
+    tokens = stores["code"]["tokens"].values[:, None]
+    np.testing.assert_allclose(per_token(dense, dense["sum_abs"])[:, 0], whole[:, :64] / tokens)
+    tops = {
+        row["layer"]: (row["top"], row["neurons"]) for row in load("probes", "hubs", k=(0.1,)).table(stores)
+    }
+    assert tops == {0: (13, 128), 1: (6, 64), 2: (13, 128)}
+    rows = load("probes", "activation_overlap", k=(0.1,)).table(stores, {})
+    assert {row["layer"]: row["top"] for row in rows if row["measure"] == "iou"} == {0: 13, 1: 6, 2: 13}
+    for row in load("probes", "activation_sparsity").table(stores):
+        assert 0 <= row["value"] <= 1 or row["measure"] == "participation_ratio", row
+    assert {row["layer"] for row in load("probes", "routing_overlap").table(stores)} == {0, 2}
+
+
+def test_masks_and_thresholds_go_by_a_layers_own_neurons(mixed):
+    model, stores = mixed
+    made = calibration.calibrate(stores["code"], "x", ffn.feed_forwards(model))
+    assert made.sizes.tolist() == [128, 64, 128] and made.retained(0.75).sum(1).tolist() == [32, 16, 32]
+    assert calibration.random_mask(made.sizes, 0.75, 0).sum(1).tolist() == [32, 16, 32]
+    assert not made.retained(0.0)[1, 64:].any() and made.retained(0.0)[1, :64].all()
