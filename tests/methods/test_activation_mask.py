@@ -12,7 +12,7 @@ from implicit_sparsity.options import load
 from implicit_sparsity.storage import tensors
 from implicit_sparsity.training import audit
 from implicit_sparsity.training.stage import Stage
-from implicit_sparsity.updates import neuron_branch, neuron_choice, neuron_deltas, neuron_gates
+from implicit_sparsity.updates import neuron_choice, neuron_deltas, neuron_gates
 
 ROWS = {"fraction": 0.1, "protect": 0.1}
 SOFT = ROWS | {"protection": "soft", "fraction": 0.5}
@@ -128,7 +128,7 @@ def test_planted_neurons_are_chosen(nano, kind, choose):
     here.model = loading.load(model)
     planted, factor = [3, 5, 8, 12, 17, 22], (0.01 if choose == "least" else 100.0)
     for block in ffn.feed_forwards(here.model):
-        up = neuron_branch.carrier(block).up_proj.weight
+        up = block.dense.mlp.up_proj.weight
         up.data[planted] *= factor
     method = load("methods", "activation_mask", **ROWS | {"choose": choose, "fraction": 6 / block.size})
     method.begin(here)

@@ -1,17 +1,18 @@
 """The side branch: a wider model that says the same at its start, and writes nothing old."""
 
+import layouts
 import networks
 import pytest
 import torch
 from test_methods import KINDS, logits, train
 from transformers import AutoModelForCausalLM
 
+from implicit_sparsity.errors import InputError
 from implicit_sparsity.methods.side_branch import SideBranch
 from implicit_sparsity.models import adapters, ffn, loading
 from implicit_sparsity.options import load
 from implicit_sparsity.training import audit
 from implicit_sparsity.training.stage import Stage
-from implicit_sparsity.updates import neuron_branch
 
 OPTIONS = {"fraction": 0.1}
 
@@ -38,7 +39,7 @@ def test_branch_leaves_a_wider_model_that_transformers_loads(nano, kind, precisi
             torch.testing.assert_close(logits(model), seen, atol=1e-4, rtol=1e-3)
         for block, parts in zip(ffn.feed_forwards(model), method.branch.layers, strict=True):
             gate, up, d_gate, d_up, down = (part.detach() for part in parts)
-            mlp = neuron_branch.carrier(block)
+            mlp = block.dense.mlp
             assert torch.equal(mlp.gate_proj.weight[-wanted:], (gate + d_gate).to(dtype))
             assert torch.equal(mlp.up_proj.weight[-wanted:], (up + d_up).to(dtype))
             assert torch.equal(mlp.down_proj.weight[:, -wanted:], down.to(dtype)) and down.any()
@@ -86,3 +87,13 @@ def test_controls_grow_as_many_neurons_from_other_copies(nano, choose, tmp_path)
     assert numbers[0] == numbers[1] > 0
     same = all(torch.equal(method.chosen[layer], other.chosen[layer]) for layer in method.chosen)
     assert same == (choose == "hub"), "at the first stage the hubs are the domain's own"
+
+
+@pytest.mark.parametrize("name", ["plain", "fused", "unshared", "some_dense", "first_dense"])
+def test_layers_that_cannot_grow_are_refused_before_anything_changes(name):
+    """Biases, one weight of gate and up, no expert for all tokens, layers that differ."""
+    model = layouts.make(name)
+    with pytest.raises(InputError, match=r"methods.side_branch.models: .*: name other models"):
+        SideBranch().check(model)
+    SideBranch().check(layouts.make("gelu"))
+    SideBranch().check(layouts.make("shared_gated"))

@@ -19,7 +19,8 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import ClassVar
 
-from implicit_sparsity.models import adapters
+from implicit_sparsity.errors import InputError
+from implicit_sparsity.models import adapters, ffn
 from implicit_sparsity.options import Options, option
 
 
@@ -49,6 +50,15 @@ class Method(Options):
     watched = False  # True: its violation is recorded, and promised nothing: the control of one that does
     adapter = True  # False: a stage leaves a whole model, because no adapter can hold what it trains
     sharded = False  # True: reads no weights while it trains, so they may lie in parts on several GPUs
+
+    def check(self, model) -> None:
+        """InputError where the network's feed-forward layers have a trait that REFUSES names; the plan has
+        asked before (``planning.refusals``)."""
+        traits = ffn.traits(model) if self.REFUSES else ()
+        for trait, when, why in self.REFUSES:
+            if trait in traits and all(getattr(self, name) == value for name, value in when.items()):
+                name = type(self).__module__.rpartition(".")[2]
+                raise InputError(f"{why}: name other models", key=f"methods.{name}.models")
 
     def begin(self, stage):
         """Put the adapter on ``stage.model`` and return the model to train."""

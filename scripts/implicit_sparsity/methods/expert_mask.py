@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.models import ffn, lowrank
+from implicit_sparsity.models import lowrank
 from implicit_sparsity.models.protected import Protected
 from implicit_sparsity.options import option
 from implicit_sparsity.updates import expert_selection
@@ -79,11 +79,6 @@ class ExpertMask(LoraMethod):
     exact = True
 
     def begin(self, stage):
-        if not any(block.experts for block in ffn.feed_forwards(stage.model)):
-            raise InputError(
-                "a dense model has no experts to choose among: name mixtures of experts alone",
-                key="methods.expert_mask.models",
-            )
         model = super().begin(stage)
         usage = expert_selection.usage(model, stage.select_batches(self.sample_tokens), self.score)
         self.chosen = select_experts(usage.numpy(), self.p)

@@ -122,6 +122,7 @@ def finished(stage, method) -> dict:
 def train_model(stage, method, scratch) -> dict:
     """Train one stage's model: {curve: rows, audit, documents, groups (each counted once), tokens,
     completion_tokens (each time they are seen)}."""
+    method.check(stage.model)
     model = stage.model = method.begin(stage)
     training = stage.training | {"steps": method.steps(stage)}
     documents = method.mix(stage.documents("train"), stage)
