@@ -52,7 +52,7 @@ def logits(model, method=None):
 
 
 def routers(model) -> list:
-    return [ffn.base_layer(block.mlp.gate) for block in ffn.feed_forwards(model) if block.experts]
+    return [ffn.base_layer(block.router) for block in ffn.feed_forwards(model) if block.experts]
 
 
 @contextmanager
@@ -109,6 +109,36 @@ def trained(nano, tmp_path_factory):
         return made[key]
 
     return get
+
+
+FORMS = [  # of feed-forward layers (``layouts``), each with methods that write to them in different ways
+    ("plain", "activation_mask"),
+    ("fused", "activation_mask"),
+    ("fused", "structured_sparsity"),
+    ("fused_glm", "orthogonal"),
+    ("unshared_granite", "selective_write"),
+    ("unshared_granite", "structured_sparsity"),
+    ("unshared_mixtral", "expert_mask"),
+    ("unshared_olmoe", "orthogonal"),
+    ("some_dense", "activation_mask"),
+    ("some_dense", "expert_mask"),
+    ("some_dense", "curvature"),
+    ("first_dense", "selective_write"),
+    ("first_dense", "orthogonal"),
+    ("first_dense", "structured_sparsity"),
+    ("first_dense", "osf"),
+]
+
+
+@pytest.mark.parametrize(("kind", "name"), FORMS)
+def test_every_form_of_feed_forward_layer_is_trained_and_saved(trained, nano, kind, name):
+    """Two stages: what is declared alone moves, and what was saved computes what the stage computed."""
+    for folder, _, result, seen in trained(kind, name):
+        outcome = result["audit"]
+        assert outcome["without_gradient"] == outcome["frozen_moved"] == 0
+        again = logits(adapters.load_checkpoint(nano(kind)[0], folder))
+        torch.testing.assert_close(again, seen, atol=2e-4, rtol=1e-3)
+        assert not torch.allclose(again, logits(loading.load(nano(kind)[0])), atol=1e-2)
 
 
 @pytest.mark.parametrize(("kind", "name"), PAIRS)

@@ -1,12 +1,13 @@
 """Energies of an update that is never formed, of adapters and of whole models."""
 
+import layouts
 import networks
 import numpy as np
 import pytest
 from networks import make_adapter, make_and_load
 
-from implicit_sparsity.models import loading
-from implicit_sparsity.passes import write_energy
+from implicit_sparsity.models import adapters, ffn, loading
+from implicit_sparsity.passes import functional_change, stage_change, write_energy
 from implicit_sparsity.updates import neuron_deltas
 
 
@@ -129,3 +130,50 @@ def test_activation_mask_writes_on_its_chosen_neurons_alone(tmp_path, kind):
     np.testing.assert_allclose(energies.neurons, want, rtol=1e-5)
     assert (energies.neurons[:, np.setdiff1d(np.arange(layout.neurons), index)] == 0).all()
     assert energies.elsewhere == 0
+
+
+def written(model, before) -> np.ndarray:
+    """[L, N] of what a network's neurons have beyond another's, from the weights themselves."""
+    blocks, old = ffn.feed_forwards(model), ffn.feed_forwards(before)
+    energy = np.zeros((len(blocks), max(ffn.sizes(blocks))))
+    for block, was in zip(blocks, old, strict=True):
+        for (first, last, *now), (_, _, *then) in zip(block.parts(), was.parts(), strict=True):
+            gate, up, down = ((a - b).detach().double().square() for a, b in zip(now, then, strict=True))
+            energy[block.layer, first:last] = gate.sum(1) + up.sum(1) + down.sum(0)
+    return energy
+
+
+@pytest.mark.parametrize("name", layouts.LAYOUTS)
+def test_every_form_of_layer_is_read_from_files(name, tmp_path):
+    """Neuron by neuron what the weights in memory differ by, of an adapter and of whole models, under whatever
+    names transformers writes them; and every weight that changed is one of the network, whose inputs can be
+    watched."""
+    import torch
+
+    base = layouts.make(name)
+    blocks = ffn.feed_forwards(base)
+    mixture = next((block for block in blocks if block.experts), ffn.FeedForward(0, None, 0))
+    sizes, routed = ffn.sizes(blocks), [block.routed for block in blocks]
+    of_layers = (tuple(sizes), tuple(routed)) if ffn.mixed(blocks) else ((), ())
+    shape = 3, max(sizes), 32, mixture.experts, mixture.width * bool(mixture.experts), mixture.shared
+    layout = write_energy.Layout(*shape, *of_layers)
+    loading.save(layouts.make(name), tmp_path / "base", "fp32")
+    make_adapter(layouts.make(name), tmp_path / "lora", lambda _, a, b: b.mul_(0.3))
+    merged = adapters.with_adapter(layouts.make(name), tmp_path / "lora")
+    of_adapter = write_energy.Adapter(tmp_path / "lora", layout).energies().neurons
+    np.testing.assert_allclose(of_adapter, written(merged, base), rtol=2e-3, atol=1e-6)
+    with torch.no_grad():
+        for block in blocks:
+            for router in [block.router] if block.experts else []:
+                router.weight.add_(1.0)
+    routers = sum(block.router.weight.numel() for block in blocks if block.experts)
+    loading.save(merged, tmp_path / "whole", "fp32")
+    energies = write_energy.Whole(tmp_path / "whole", tmp_path / "base").energies(layout)
+    np.testing.assert_allclose(energies.neurons, written(merged, base), rtol=2e-3, atol=1e-6)
+    loading.save(base, tmp_path / "routers", "fp32")
+    energies = write_energy.Whole(tmp_path / "routers", tmp_path / "base").energies(layout)
+    assert not energies.neurons.any() and energies.elsewhere == pytest.approx(routers, rel=1e-5)
+    for folder in ("lora", "whole", "routers"):
+        changed = stage_change.changes(tmp_path / folder, None, tmp_path / "base")
+        modules, fused = functional_change.watched(base, changed)
+        assert {*modules, *fused} == set(changed)

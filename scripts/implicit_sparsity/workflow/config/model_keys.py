@@ -34,7 +34,7 @@ QUANTIZATION = key(
 )
 LAYERS = key("Number of FFN blocks of the model.", "the model's own: compared with the weights.")
 WIDTH = key(
-    "FFN neurons in one block; those of all experts in a mixture.",
+    "FFN neurons in one block, the widest; those of all experts in a mixture.",
     "the model's own: compared with the weights.",
 )
 Precision = Literal["fp32", "bf16"]
