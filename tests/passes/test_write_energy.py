@@ -146,8 +146,7 @@ def written(model, before) -> np.ndarray:
 @pytest.mark.parametrize("name", layouts.LAYOUTS)
 def test_every_form_of_layer_is_read_from_files(name, tmp_path):
     """Neuron by neuron what the weights in memory differ by, of an adapter and of whole models, under whatever
-    names transformers writes them; and every weight that changed is one of the network, whose inputs can be
-    watched."""
+    names they are stored; and every weight that changed is one of the network whose inputs can be watched."""
     import torch
 
     base = layouts.make(name)
