@@ -176,6 +176,6 @@ def test_one_rounding_of_an_expert_that_was_not_chosen_fails_the_stage(nano, tmp
 
 
 def test_a_dense_model_is_one_clear_line(nano, tmp_path):
-    with pytest.raises(InputError, match="dense model") as error:
+    with pytest.raises(InputError, match="dense network") as error:
         train(nano, "dense", {}, 1, tmp_path / "x")
     assert "methods.expert_mask.models" in str(error.value)

@@ -259,3 +259,17 @@ def test_a_store_cut_short_is_one_line(nano, tmp_path):
     chunk.unlink()
     with pytest.raises(InputError, match=r"damaged.*kl"):
         probe_table(str(tmp_path / "t.csv"), probe="representation_drift", drift=str(tmp_path / "drift.zarr"))
+
+
+@pytest.mark.parametrize(
+    "kind, routed, shared", [("some_dense", [0, 2], False), ("first_dense", [1, 2], True)]
+)
+def test_layers_without_a_router_have_no_routing(nano, tmp_path, kind, routed, shared):
+    """Of the same network nothing is rerouted; dense layers drift like others and have no rows of routing."""
+    model, _ = nano(kind)
+    store = measure(tmp_path, nano, kind, shutil.copytree(model, tmp_path / "same"))
+    table = rows(store, "routing_drift")
+    assert sorted(set(table["layer"])) == routed and ("shared_norm_share" in set(table["measure"])) == shared
+    changed = table[(table["measure"] == "changed") & (table["quantity"] == "signal")]
+    assert len(changed) and (changed["value"] == 0).all()
+    assert set(rows(store)["layer"]) >= {0, 1, 2}

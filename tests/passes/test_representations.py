@@ -1,5 +1,6 @@
 """A network on the reference documents: which positions, which states, what is left to compare."""
 
+import layouts
 import networks
 import numpy as np
 import pytest
@@ -123,8 +124,10 @@ def test_a_router_chooses_its_largest_products():
     model = networks.network("mixture")
     states = np.random.default_rng(0).normal(size=(7, 32)).astype(np.float32)
     alone = representations.routers(model)
-    assert len(alone) == 4 and representations.routers(networks.network("dense")) == []
-    for router, block in zip(alone, ffn.feed_forwards(model), strict=True):
+    assert list(alone) == [0, 1, 2, 3] and representations.routers(networks.network("dense")) == {}
+    assert list(representations.routers(layouts.make("some_dense"))) == [0, 2]
+    for block in ffn.feed_forwards(model):
+        router = alone[block.layer]
         assert router is not block.mlp.gate
         products = states @ block.mlp.gate.weight.numpy().T
         expected = products >= np.sort(products, axis=1)[:, -2:-1]
@@ -139,14 +142,22 @@ def test_the_head_stays_when_the_network_changes():
     assert torch.equal(alone.weight, before)
 
 
+@pytest.mark.parametrize("kind, routers", [("mixture", 4), ("first_dense", 2)])
 @pytest.mark.parametrize("silent, share", [("shared", 0), ("routed", 1)])
-def test_where_only_one_part_speaks_the_share_is_nought_or_all(silent, share):
-    model = networks.network("mixture")
+def test_where_only_one_part_speaks_the_share_is_nought_or_all(silent, share, kind, routers):
+    """With a gate on the shared expert, and without."""
+    model = networks.network("mixture") if kind == "mixture" else layouts.make(kind)
     for block in ffn.feed_forwards(model):
-        part = block.mlp.shared_expert.down_proj.weight if silent == "shared" else block.mlp.experts.down_proj
-        part.zero_()
+        if block.experts:
+            shared = silent == "shared"
+            part = block.dense.mlp.down_proj.weight if shared else block.mlp.experts.down_proj
+            part.zero_()
     shares = representations.observe(model, reference_of(), 40).shared
-    assert shares.shape == (2, 4, 9) and shares == pytest.approx(share, abs=1e-5)
+    assert shares.shape == (2, routers, 9) and shares == pytest.approx(share, abs=1e-5)
+
+
+def test_without_a_shared_expert_there_is_no_share():
+    assert np.isnan(representations.observe(layouts.make("unshared"), reference_of(), 40).shared).all()
 
 
 def test_shares_are_of_lengths_and_of_projections():

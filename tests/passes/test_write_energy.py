@@ -145,8 +145,8 @@ def written(model, before) -> np.ndarray:
 
 @pytest.mark.parametrize("name", layouts.LAYOUTS)
 def test_every_form_of_layer_is_read_from_files(name, tmp_path):
-    """Neuron by neuron what the weights in memory differ by, of an adapter and of whole models, under whatever
-    names they are stored; and every weight that changed is one of the network whose inputs can be watched."""
+    """Neuron by neuron what the weights in memory differ by, of an adapter and of whole models, under the
+    names that transformers stores them by; and all that changed is of the network, its inputs watched."""
     import torch
 
     base = layouts.make(name)
