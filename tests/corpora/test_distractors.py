@@ -128,3 +128,14 @@ def test_no_choice_is_another_in_another_form(forms):
             next((i for i, kind in enumerate((forms, others[:2])) if c in kind), 2) for c in r["choices"]
         ]
         assert sorted(kinds) == [0, 1, 2]
+
+
+def test_another_answer_to_the_same_question_is_no_wrong_choice():
+    forms, fruits = ("Name a fruit.", "name a  fruit", "Name a fruit?"), ["pear", "plum", "fig"]
+    twins = [record(1000 + i) | {"prompt": forms[i], "completion": fruits[i]} for i in range(3)]
+    made = with_choices(twins + with_quotes(40, lambda i: 3), 3, 300, 0)[:3]
+    assert all(set(r["choices"]) & set(fruits) == {r["completion"]} for r in made)
+    bare = [record(i) | {"prompt": "", "completion": f"text {i}"} for i in range(9)]
+    assert all(len(r["choices"]) == 4 for r in with_choices(bare, 3, 300, 0)), (
+        "no question is no same question"
+    )

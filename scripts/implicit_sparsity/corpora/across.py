@@ -6,6 +6,8 @@ domain depends on all others, and a domain added at the end changes none of them
 
 from collections.abc import Iterable
 
+import numpy as np
+
 from .dedupe import shingles, signatures, similar_index, text
 from .records import Dropped
 from .sameness import bare, units
@@ -42,17 +44,24 @@ def _near(records: list[dict], threshold: float):
     """The same of near duplicates. Few documents share as many shingles with all of ``records`` as they would
     with one that is near: only of these is a signature made."""
     documents = [units(text(record)) for record in records]
-    known = set().union(*map(shingles, documents))
+    known = np.unique(np.concatenate([np.zeros(0, np.int64), *map(_hashes, documents)]))
     made, index = signatures(documents), similar_index(threshold)
     for i, minhash in enumerate(made):
         index.insert(i, minhash)
 
     def find(record: dict) -> list[int]:
         document = units(text(record))
-        runs = shingles(document)
-        if len(runs & known) < threshold * len(runs):
+        hashes = _hashes(document)
+        places = np.searchsorted(known, hashes)
+        is_known = known[np.minimum(places, len(known) - 1)] == hashes
+        if is_known.mean() < threshold:
             return []
         minhash = signatures([document])[0]
         return [i for i in index.query(minhash) if made[i].jaccard(minhash) >= threshold]
 
-    return find
+    return find if records else lambda record: []
+
+
+def _hashes(document: list[str]) -> np.ndarray:
+    """Of this process, of the document's shingles: int64 [n]; eight bytes each, where texts are many."""
+    return np.array([hash(run) for run in shingles(document)], np.int64)

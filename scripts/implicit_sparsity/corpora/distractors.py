@@ -4,8 +4,9 @@
 * A Python function: its body with one thing changed (mutants.py).
 * Any other text: completions of other documents of the source, those of its group first, close in length.
   None is the right one or another choice in other spacing, case, punctuation or form of a number
-  (sameness.py). The right one shares more words with the prompt than a number of them that is drawn anew for
-  each document; where no other shares as many, the document gets no choices.
+  (sameness.py), or an answer to the same question. The right one shares more words with the prompt than a
+  number of them that is drawn anew for each document; where no other shares as many, the document gets no
+  choices.
 
 Only documents with a short completion get choices, and none whose source has many good answers (``open``).
 ``correct`` is written for every eval document that has choices.
@@ -56,7 +57,11 @@ def _distracted(record: dict, others: list[dict], count: int, seed: int) -> dict
 def _of_others(record: dict, others: list[dict], count: int, drawn) -> list[str]:
     """``count`` completions of the source, or as many as there are; none where the words would tell."""
     own, prompt = record["completion"], record["prompt"]
-    groups = {o["completion"]: o["group"] for o in others if o["source"] == record["source"]}
+    asked = bare(prompt)  # another answer to the same question may be right, too
+    same = [
+        o for o in others if o["source"] == record["source"] and (not asked or bare(o["prompt"]) != asked)
+    ]
+    groups = {o["completion"]: o["group"] for o in same}
     groups = {text: groups[text] for text in _distinct(sorted(groups, key=drawn), own, bare)}
     shared = {text: shared_words(prompt, text) for text in groups}
     least = shared_words(prompt, own)
