@@ -81,7 +81,7 @@ class Splits(Section):
         allowed="integer >= 1, or false",
     )
     near_duplicate: Share = key(
-        "MinHash similarity from which two documents count as one.",
+        "MinHash similarity from which two documents count as one, also of two domains.",
         "higher drops fewer; 1: exact copies only.",
     )
     ngram: Count = key(
