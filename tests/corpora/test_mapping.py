@@ -117,6 +117,7 @@ def test_rows_are_drawn_of_those_that_fit():
         ({"licence": " "}, "licence: say under which licence the text is"),
         ({"answer_pattern": "("}, "answer_pattern: not a regular expression"),
         ({"answer_pattern": "#"}, "answer_pattern: needs a group in parentheses"),
+        ({"choices": ["yes", "no", " Yes."]}, "choices: has a text twice"),
         ({"on_bad": "ignore"}, "on_bad: 'ignore' is not one of refuse, drop"),
     ],
 )

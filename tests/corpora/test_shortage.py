@@ -38,7 +38,7 @@ CASES = {
     ),
     "a low cap of few groups": (of(100, lambda i: "xy"[i % 2]), {"per_group": 1}, "left out 98: raise it"),
     "few documents": (of(30, SINGLE), {}, r"\): raise the limits of the sources or lower the sizes"),
-    "none": ([], {}, r"raise the limits of the sources or lower the sizes"),
+    "none": ([], {}, r"\(none\): raise the limits of the sources or lower the sizes"),
     "too long": (
         of(100, SINGLE),
         {"max_chars": 9},

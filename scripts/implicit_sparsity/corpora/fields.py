@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from implicit_sparsity.errors import InputError
 
 from .conversations import COLUMNS
+from .sameness import key as same
 
 MESSAGES = "messages"
 MAPPED = ("id", "group", "prompt", "completion", "choices", "answer", MESSAGES)
@@ -76,7 +77,7 @@ def _check_choices(choices, fields: dict):
         raise InputError(f"must be two texts or more, found {_shown(choices)}", key="choices")
     if wrong := [choice for choice in choices if not isinstance(choice, str) or not choice.strip()]:
         raise InputError(f"must be texts, found {_shown(wrong[0])}{QUOTES}", key="choices")
-    if len(set(choices)) < len(choices):
+    if len(set(map(same, choices))) < len(choices):
         raise InputError("has a text twice", key="choices")
     if "choices" in fields:
         raise InputError("either a column, or the same for all rows: not both", key="fields.choices")

@@ -165,7 +165,9 @@ def _take(queues: dict, size: int, weights: dict, place: str, remark: str, why: 
     total = sum(available.values())
     if total < size:
         counts = ", ".join(f"{source} {n}" for source, n in available.items())
-        raise InputError(f"{place} wants {size} documents, {total} available ({counts}{remark}): {why}")
+        raise InputError(
+            f"{place} wants {size} documents, {total} available ({counts or 'none'}{remark}): {why}"
+        )
     quota = dict.fromkeys(available, 0)
     for _ in range(size):
         left = [source for source in available if quota[source] < available[source]]

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator
 
 from implicit_sparsity.corpora.records import Dropped
+from implicit_sparsity.corpora.sameness import key as same
 from implicit_sparsity.corpora.sampling import order_key, sample, within
 from implicit_sparsity.storage.files import package_file, version
 
@@ -47,7 +48,7 @@ def _block(block, seed: int, n_choices: int) -> Iterator[dict | Dropped]:
     for code in block.iter("diag"):
         terms = [note.text.strip() for note in code.findall("inclusionTerm/note") if note.text]
         name = code.findtext("desc").strip()
-        terms = [term for term in terms if term.lower() != name.lower()]
+        terms = [term for term in terms if same(term) != same(name)]
         if terms:
             yield _record(code, name, terms, group, parents, seed, n_choices)
 
