@@ -41,6 +41,54 @@ def test_choices_by_text_index_letter_and_columns():
     )
 
 
+def test_a_letter_that_is_a_choice_is_read_as_the_other_rows_are():
+    fields = {"prompt": "q", "choices": "c", "answer": "n"}
+    blood = {"q": "Who gives to all?", "c": ["B", "O", "A", "AB"], "n": "B"}
+    letter = {"q": "?", "c": ["w", "x", "y", "z"], "n": "D"}
+    assert [r["completion"] for r in records(blood, letter, fields=fields)] == ["O", "z"]
+    assert [r["completion"] for r in records(blood, letter | {"n": "z"}, fields=fields)] == ["B", "z"]
+    reported = "t:1: answer: 'B' is one of the choices, and the place of 'O'"
+    assert refused(blood, fields=fields) == reported
+    assert records(blood, fields=fields, on_bad="drop") == [Dropped("ambiguous answer")]
+
+
+@pytest.mark.parametrize("missing", [None, math.nan])
+def test_a_missing_value_is_as_if_its_column_were_not_named(missing):
+    row = {"q": "?", "a": "x", "g": "g", "k": "k", "c": ["x", "y"], "n": 1}
+    fields = QA | {"group": "g", "id": "k", "choices": "c", "answer": "n"}
+    whole = records(row, fields=fields)[0]
+    assert (whole["id"], whole["group"], whole["answer"]) == ("k", "g", "y")
+    assert records(row | {"g": missing}, fields=fields)[0]["group"] == "k"
+    assert records(row | {"k": missing}, fields=fields)[0]["id"] == "1"
+    bare = records(row | {"c": missing}, fields=fields)[0]
+    assert "choices" not in bare and "answer" not in bare and bare["completion"] == "x"
+    for key, column in {"prompt": "q", "completion": "a"}.items():
+        assert refused(row | {column: missing}, fields=fields) == f"t:1: {key}: is empty"
+    without = {key: column for key, column in fields.items() if key != "completion"}
+    assert refused(row | {"n": missing}, fields=without) == "t:1: answer: is empty"
+    assert refused(row | {"c": missing}, fields=without) == "t:1: choices: is empty", "1 is no completion"
+
+
+@pytest.mark.parametrize("missing", [None, math.nan])
+def test_a_row_may_have_fewer_choices_than_others(missing):
+    fields = {"prompt": "q", "choices": ["a", "b", "c"], "answer": "n"}
+    row = {"q": "?", "a": "x", "b": missing, "c": 2.0, "n": "C"}
+    assert records(row, fields=fields)[0]["choices"] == ["x", "2"]
+    assert records(row, fields=fields)[0]["answer"] == "2"
+    assert refused(row | {"n": 1}, fields=fields) == "t:1: answer: index 1 of 2 choices"
+    assert refused(row | {"a": missing}, fields=fields) == "t:1: choices: needs two or more, found 1"
+    assert refused(row | {"a": True}, fields=fields) == "t:1: choices: must be a text, found bool"
+
+
+def test_conversations_are_prompt_and_completion():
+    row = {"m": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a #### 7"}], "g": 3}
+    found = records(row, fields={"messages": "m", "group": "g"}, answer_pattern="#### (.+)")[0]
+    assert (found["prompt"], found["completion"], found["answer"]) == ("q", "a #### 7", "7")
+    assert (found["id"], found["group"]) == ("1", "3")
+    row["m"].pop()
+    assert refused(row, fields={"messages": "m"}) == "t:1: messages: ends without an answer"
+
+
 def test_choices_may_be_the_same_for_all_rows():
     fields = QA | {"answer": "n"}
     result = records({"q": "?", "a": "so", "n": 2}, fields=fields, choices=("yes", "no", "maybe"))[0]
@@ -114,6 +162,35 @@ def test_rows_are_drawn_of_those_that_fit():
     [
         ({"fields": {"promt": "q", "completion": "a"}}, r"fields\.promt: no such field"),
         ({"fields": {"prompt": "q"}}, "fields: name the column of the completion, or of the answer"),
+        ({"fields": ["q"]}, r"fields: must be a mapping of fields to columns, found \['q'\]"),
+        (
+            {"fields": {"prompt": True, "completion": "a"}},
+            r"fields\.prompt: must be a column.* found true; in quotes",
+        ),
+        ({"fields": {"completion": None}}, r"fields\.completion: must be a column.* found null; in quotes"),
+        (
+            {"fields": {"completion": "a", "group": 3}},
+            r"fields\.group: must be a column.* found 3; in quotes",
+        ),
+        ({"fields": {"completion": ["a"]}}, r"fields\.completion: must be a column"),
+        (
+            {"fields": {"answer": "a", "choices": ["a", False]}},
+            r"fields\.choices: must be a column.* found false",
+        ),
+        (
+            {"fields": {"prompt": "{q", "completion": "a"}},
+            r"fields\.prompt: a text without a \{column\}: '\{q'",
+        ),
+        ({"fields": {"messages": "m", "prompt": "q"}}, r"fields\.prompt: comes from the messages"),
+        ({"choices": [True, False]}, "choices: must be texts, found true; in quotes"),
+        ({"choices": ["yes"]}, "choices: must be two texts or more"),
+        ({"choices": ["a", "a"]}, "choices: has a text twice"),
+        (
+            {"fields": {"answer": "a", "choices": "c"}, "choices": ["a", "b"]},
+            r"fields\.choices: either a column",
+        ),
+        ({"licence": None}, "licence: say under which licence the text is"),
+        ({"answer_pattern": 7}, "answer_pattern: must be a text, found 7"),
         ({"licence": " "}, "licence: say under which licence the text is"),
         ({"answer_pattern": "("}, "answer_pattern: not a regular expression"),
         ({"answer_pattern": "#"}, "answer_pattern: needs a group in parentheses"),

@@ -2,8 +2,8 @@
 
 "B" of the choices B, O, A, AB is itself, or it is O: what the source's other rows do decides. A row that can
 be read in both ways is set aside until all are seen; where they give texts only, or places only (letters,
-indices), it is read so, and else it is bad. A number written as text ("2") is no index: some data sets count
-from 0, others from 1.
+indices), it is read so, and else it is bad. A number written as text ("2") is no index, as some data sets
+count from 0 and others from 1: it is a choice by itself, where no other row has such an index, or it is bad.
 """
 
 import re
@@ -20,7 +20,7 @@ class Both:
 
     given: object
     text: str
-    place: str
+    place: str | None  # None: by a number as text, which may be two places
 
 
 @dataclass
@@ -34,27 +34,30 @@ class Answers:
         if choices is None:
             return text_of(value)
         if isinstance(value, bool) or not (isinstance(value, str) or is_number(value)):
-            raise BadRecord(
-                "wrong type", f"must be a text or an index, found {type(value).__name__}", "answer"
-            )
-        place = _place(value)
+            words = f"must be a text or an index, found {type(value).__name__}"
+            raise BadRecord("wrong type", words, "answer")
         named = {same(choice): choice for choice in choices if isinstance(choice, str)}
-        text = named.get(same(text_of(value)))
-        at = choices[place] if place is not None and 0 <= place < len(choices) else None
+        text, place = named.get(same(text_of(value))), _place(value)
+        at = _at(choices, place)
+        numbered = _numbered(value, choices)
         if text is None and at is None:
+            self.seen |= {"number"} if numbered else set()
             raise BadRecord("answer not in choices", _neither(value, place, choices), "answer")
-        if text is not None and at is not None and text != at:
+        if text in (at, *numbered):
+            return text
+        if text is not None and (at is not None or numbered):
             return Both(value, text, at)
-        if text is None or at is None:
-            self.seen.add("place" if text is None else "text")
+        self.seen.add("place" if text is None else "text")
         return at if text is None else text
 
     def settle(self, both: Both) -> str:
         """The reading that the source's other rows have; BadRecord where they have none, or several."""
-        if len(self.seen) != 1:
-            words = f"{both.given!r} is one of the choices, and the place of {both.place[:60]!r}"
-            raise BadRecord("ambiguous answer", words, "answer")
-        return both.text if self.seen == {"text"} else both.place
+        if self.seen == {"text"}:
+            return both.text
+        if "place" in self.seen and "text" not in self.seen and both.place is not None:
+            return both.place
+        other = "a place" if both.place is None else f"the place of {both.place[:60]!r}"
+        raise BadRecord("ambiguous answer", f"{both.given!r} is one of the choices, and {other}", "answer")
 
 
 def _place(value) -> int | None:
@@ -62,6 +65,18 @@ def _place(value) -> int | None:
     if isinstance(value, str):
         return ord(value.strip()) - ord("A") if re.fullmatch("[A-Z]", value.strip()) else None
     return int(value) if is_whole(value) else None
+
+
+def _at(choices: list, place: int | None) -> str | None:
+    return choices[place] if place is not None and 0 <= place < len(choices) else None
+
+
+def _numbered(value, choices: list) -> list[str]:
+    """The choices at a number that is written as text, counted from 0 and from 1."""
+    if not isinstance(value, str) or not re.fullmatch("[0-9]{1,3}", value.strip()):
+        return []
+    found = [_at(choices, int(value)), _at(choices, int(value) - 1)]
+    return [choice for choice in found if choice is not None]
 
 
 def _neither(value, place: int | None, choices: list) -> str:

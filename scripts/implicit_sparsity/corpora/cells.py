@@ -17,18 +17,16 @@ def plain(value, key: str | None = None):
     """A cell as JSON has it: missing as None; dates, times and decimals as text; BadRecord for the rest."""
     if value is None or isinstance(value, bool | int | str):
         return value
-    if isinstance(value, float):
+    if isinstance(value, float | Decimal):
         if math.isinf(value):
             raise BadRecord("NaN or Infinity", f"{value} is no value", key)
-        return None if math.isnan(value) else value
+        if math.isnan(value):
+            return None
+        return value if isinstance(value, float) else f"{value:f}"
     if isinstance(value, dict):
         return {name: plain(part, key) for name, part in value.items()}
     if isinstance(value, list | tuple):
         return [plain(part, key) for part in value]
-    if isinstance(value, Decimal):
-        if value.is_nan():
-            return None
-        return f"{value:f}"
     if isinstance(value, datetime.date | datetime.time):
         return None if str(value) == "NaT" else value.isoformat()
     if isinstance(value, bytes):

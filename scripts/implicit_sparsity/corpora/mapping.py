@@ -95,6 +95,9 @@ class Mapping:
             record.pop("answer", None)
         if isinstance(choices, list):
             choices = list(map(text_of, choices))
+            if wrong := [choice for choice in choices if not isinstance(choice, str | None)]:
+                words = f"must be a text, found {type(wrong[0]).__name__}"
+                raise BadRecord("wrong type", words, "choices")
             record["choices"] = [choice for choice in choices if choice is not None]
         if "answer" in record:
             record["answer"] = answers.read(record["answer"], choices if isinstance(choices, list) else None)
@@ -104,7 +107,7 @@ class Mapping:
         cells = {}
         for key, spec in self.fields.items():
             value = _value(row, spec, key)
-            if key == MESSAGES:
+            if key == MESSAGES and value is not None:
                 cells["prompt"], cells["completion"] = prompt_and_completion(value)
             elif value is not None:
                 cells[key] = value

@@ -33,6 +33,7 @@ KINDS = {  # first bytes -> what has them
     b"version https://git-lfs": "a Git LFS pointer, not the data: `git lfs pull` fetches them",
     b"<": "HTML or XML",
 }
+OBJECT = re.compile(rb'(?:\xef\xbb\xbf)?\s*\{\s*\n\s*"')
 TEXT = "JSON, an object a line or an array of objects, is wanted"
 
 
@@ -91,6 +92,9 @@ def lines(path) -> Iterator[tuple]:
                 yield from _array(whole, path)
                 return
         file.seek(0)
+        if OBJECT.match(file.read(4096)):
+            raise InputError("is one object on several lines: `layout: mapping` reads one keyed by id", path)
+        file.seek(0)
         number = 0
         while raw := file.readline(MAX_BYTES + 1):
             number += 1
@@ -132,8 +136,9 @@ def _is_array(raw: bytes) -> bool:
         return True
     if not isinstance(parse(first), BadRecord):
         return False
-    second = rest.strip().partition(b"\n")[0]
-    return raw.rstrip().endswith(b"]") or isinstance(parse(second), BadRecord)
+    if raw.rstrip().endswith(b"]") or first.rstrip().endswith((b"[", b",")):
+        return True
+    return isinstance(parse(rest.strip().partition(b"\n")[0]), BadRecord)
 
 
 def _array(raw: bytes, path) -> Iterator[tuple[Row, object]]:

@@ -95,6 +95,18 @@ def test_refusals(hub, tmp_path):
         (SPLIT | {"config": "mian"}, f"a/b{at}config: cannot be loaded: BuilderConfig 'mian' not found."),
         (SPLIT | {"repo": "a/forged"}, f"a/forged{at}repo: main/more.jsonl: what arrived has another"),
         (FILE | {"layout": "table"}, "layout: 'table' is not one of lines, mapping, messages"),
+        (FILE | {"file": "../../../x.jsonl"}, "file: '../../../x.jsonl' is no path inside the repository"),
+        (FILE | {"file": "/etc/passwd"}, "file: '/etc/passwd' is no path inside the repository"),
+        (SPLIT | {"fields": QA | {"group": "g"}}, "a/b: fields.group: has no column 'g' (it has: q, a)"),
+        (
+            SPLIT
+            | {
+                "fields": {"answer": "q", "choices": ["q", "a"]} | {"completion": "{q}"},
+                "answer_pattern": "x()",
+            },
+            "a/b: row 1: answer: answer_pattern is not",
+        ),
+        (SPLIT | {"layout": "messages", "fields": {"messages": "q"}}, "a/b: row 1: messages: must be a list"),
         (SPLIT | {"file": "raw/rows.jsonl"}, "split: name a split (with its config), or a file"),
         (
             FILE | {"fields": {"prompt": "q", "completion": "b"}},

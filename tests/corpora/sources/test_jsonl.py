@@ -1,5 +1,6 @@
 """A user's own files: published formats, field names from the config, bad rows."""
 
+import gzip
 import json
 
 import pytest
@@ -93,3 +94,39 @@ def test_one_object_keyed_by_id(tmp_path):
 def test_wrong_options(tmp_path, options, message):
     with pytest.raises(InputError, match=message):
         documents(write(tmp_path / "a.jsonl", {"q": "?", "a": "x"}), **options)
+
+
+def chat(*texts, roles=("human", "gpt")) -> dict:
+    return {"conversations": [{"from": roles[i % 2], "value": text} for i, text in enumerate(texts)]}
+
+
+@pytest.mark.parametrize("layout", ["lines", "array"])
+def test_conversations(tmp_path, layout):
+    rows = [chat("one?", "1"), chat("two?", "no", "really?", "2"), chat("no answer?")]
+    path = write(tmp_path / "a.json", *([rows] if layout == "array" else rows))
+    result = documents(path, layout="messages", fields=None, on_bad="drop")
+    assert result[0] == Dropped("turns out of order")
+    assert {r["prompt"]: r["completion"] for r in result[1:]} == {"one?": "1", "two?\n\nno\n\nreally?": "2"}
+    where = f"{path}:3" if layout == "lines" else f"{path}: row 3"
+    with pytest.raises(InputError, match=rf"^{where}: messages: ends without an answer$"):
+        documents(path, layout="messages", fields={"messages": "conversations"})
+
+
+def test_a_gzipped_object_keyed_by_id(tmp_path):
+    path = tmp_path / "a.json.gz"
+    path.write_bytes(gzip.compress(b'{"x": {"q": "one?", "a": "1"}, "y": {"q": "two?", "a": NaN}}'))
+    with pytest.raises(InputError, match=rf"^{path}: y: NaN is no JSON$"):
+        documents(path, layout="mapping")
+    dropped, record = documents(path, layout="mapping", on_bad="drop")
+    assert dropped == Dropped("NaN or Infinity") and record["id"] == "x"
+
+
+def test_a_name_that_no_line_can_hold_is_spelled_out(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({"a\nb\ud800": {"q": "one?", "a": ""}}))
+    with pytest.raises(InputError) as caught:
+        documents(path, layout="mapping")
+    assert (
+        str(caught.value)
+        == f"{path}: 'a\\nb\\ud800': id: holds half of a surrogate pair, which no UTF-8 text can"
+    )
