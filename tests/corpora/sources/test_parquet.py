@@ -121,7 +121,7 @@ def test_missing_numbers_and_lists_of_choices(tmp_path):
 def test_conversations_of_a_table(tmp_path):
     messages = [[{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}], None]
     assert collected(tmp_path, [("messages", messages)], fields=None, layout="messages") == [
-        "wrong type",
+        "empty text",
         ("q", "a"),
     ]
     with pytest.raises(InputError, match=r"^layout: 'mapping' is not one of lines, messages$"):
