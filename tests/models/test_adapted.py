@@ -5,6 +5,7 @@ import pytest
 import torch
 from layouts import LAYOUTS
 
+from implicit_sparsity.errors import InputError
 from implicit_sparsity.models import adapters, lowrank
 
 
@@ -58,3 +59,11 @@ def test_peft_alone_loads_what_was_saved(name, tmp_path):
         torch.testing.assert_close(beside(input_ids=layouts.tokens()).logits, logits)
         torch.testing.assert_close(merged(input_ids=layouts.tokens()).logits, logits, atol=1e-3, rtol=1e-3)
         assert not torch.allclose(layouts.make(name)(input_ids=layouts.tokens()).logits, logits, atol=0.1)
+
+
+def test_quantized_layers_that_are_bare_parameters_are_refused():
+    model = layouts.make("first_dense")
+    layer = model.model.layers[0].mlp.down_proj
+    layer.weight = torch.nn.Parameter(layer.weight.to(torch.uint8), requires_grad=False)
+    with pytest.raises(InputError, match=r"models\.\*\.quantization: .* quantized feed-forward layers"):
+        adapters.add_lora(model, 2, 4.0)

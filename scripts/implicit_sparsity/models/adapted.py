@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import torch
 
+from implicit_sparsity.errors import InputError
+
 from . import ffn
 from .forward import base_network, decoder
 
@@ -32,6 +34,11 @@ def of(model, which: str, experts: bool = True, router: bool = False) -> Targets
     parameters = expert_parameters(blocks, router) if experts else []
     if not _renamed(model):
         return Targets("all-linear" if which == "all" else linear, parameters)
+    if quantized := [block.dense.name for block in blocks if block.dense and _quantized(block.dense.mlp)]:
+        raise InputError(
+            f"PEFT cannot adapt quantized feed-forward layers of this family ({quantized[0]})",
+            key="models.*.quantization",
+        )
     others = _other_linear_names(model, blocks) if which == "all" else []
     return Targets(others, [*parameters, *(f"{name}.weight" for name in linear)])
 
@@ -58,6 +65,10 @@ def _other_linear_names(model, blocks) -> list[str]:
     named = decoder(model).layers.named_modules()
     linear = [n for n, m in named if isinstance(ffn.base_layer(m), torch.nn.Linear) and id(m) not in inside]
     return sorted({name.removesuffix(".base_layer").rpartition(".")[2] for name in linear})
+
+
+def _quantized(mlp) -> bool:
+    return not ffn.base_layer(mlp.down_proj).weight.is_floating_point()
 
 
 def _renamed(model) -> bool:
