@@ -74,7 +74,7 @@ def _of_one_form(dataset, size: int, routed: int):
     if SIZES[0] not in getattr(dataset, "coords", ()):
         return dataset
     here = (dataset[SIZES[0]].values == size) & (dataset[SIZES[1]].values == routed)
-    part = dataset.isel(layer=here, neuron=slice(size)).drop_vars(SIZES)
+    part = dataset.isel(layer=here, neuron=slice(size), missing_dims="ignore").drop_vars(SIZES)
     if routed:
         return part
     of_experts = [name for name in part.variables if "expert_id" in part[name].dims]
