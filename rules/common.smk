@@ -11,6 +11,10 @@ from implicit_sparsity.workflow import fingerprints, source
 from implicit_sparsity.workflow.config.options import MEASUREMENTS
 from implicit_sparsity.workflow.tables import figure_style
 
+if study.left_out and workflow.is_main_process:
+    names = ", ".join(name.replace("_", " ") for name in study.left_out)
+    logger.info(f"Figures left out, as no order has two domains: {names}")
+
 config.clear()
 config.update(study.config)
 

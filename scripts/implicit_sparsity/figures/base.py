@@ -25,12 +25,14 @@ SCRATCH = "scratch-"  # how the revision of a model begins that was trained here
 class Figure(Options):
     """A figure: ``frame`` computes what is drawn, ``draw`` draws it and computes nothing.
 
-    TABLES: what it reads; OPTIONAL: what it reads besides where the study makes it; EMPTY: why a table may
-    have no rows, said in an empty panel.
+    TABLES: what it reads; OPTIONAL: what it reads besides where the study makes it; FIRST_STAGE: of an order
+    that it shows anything of, and without which a study leaves it out; EMPTY: why a table may have no rows,
+    said in an empty panel.
     """
 
     TABLES: ClassVar[tuple] = ()
     OPTIONAL: ClassVar[tuple] = ()
+    FIRST_STAGE: ClassVar[int] = 1
     EMPTY: ClassVar[str] = "nothing of this kind in this study"
 
     def frame(self, tables: dict):

@@ -22,6 +22,7 @@ class ForgettingLearning(Figure):
     """
 
     TABLES = ("fronts",)
+    FIRST_STAGE = 2
     EMPTY = "no trained stage in this study"
 
     score: str = option(

@@ -25,6 +25,7 @@ class Predictors(Figure):
 
     TABLES = ("r_matrices", "fronts")
     OPTIONAL = ("activation_overlap", "gradient_overlap")
+    FIRST_STAGE = 2
     EMPTY = "no pair of domains is trained one after the other by this method"
 
     method: str = option("lora", of="methods", help="whose forgetting is predicted")

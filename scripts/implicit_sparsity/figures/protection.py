@@ -27,6 +27,7 @@ class Protection(Figure):
     """Energy held and ||dW x|| / ||W x|| of each kind of weight."""
 
     TABLES = ("protection",)
+    FIRST_STAGE = 2
     EMPTY = "no stage after a first domain in this study"
 
     def frame(self, tables):

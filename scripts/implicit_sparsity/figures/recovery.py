@@ -28,6 +28,7 @@ class Recovery(Figure):
     """Mean over runs of a method, and of the ends of their intervals."""
 
     TABLES = ("recovery",)
+    FIRST_STAGE = 2
     EMPTY = "no domain was trained before another in this study"
 
     def frame(self, tables):

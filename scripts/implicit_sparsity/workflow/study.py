@@ -33,7 +33,9 @@ class Study:
         for name, measure in self.measures.items():  # every option in place, as the plan reads them, too
             named = {"methods": sorted(self._methods(name))} if measure.options.get("methods") else {}
             self.config["probes"][name] = measure.options | named
-        self.config["figures"] = tables.of_reference(self.config["figures"], self.reference)
+        self.left_out = tables.left_out(given)
+        figures = {name: entry for name, entry in given["figures"].items() if name not in self.left_out}
+        self.config["figures"] = tables.of_reference(figures, self.reference)
         self._probed = {
             (model, name): self._taken(model, name) for model in self.models for name in self.measures
         }

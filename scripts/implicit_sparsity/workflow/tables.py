@@ -23,6 +23,13 @@ def figure_tables(config, figure) -> list[str]:
     return [*source.class_literal(place, "TABLES", default=()), *(n for n in optional if n in made)]
 
 
+def left_out(config) -> list[str]:
+    """Figures that this study cannot have: of a domain after another, where no order has two."""
+    longest = max(map(len, config["orders"].values()))
+    places = {name: source.module_name("figures", name) for name in config["figures"]}
+    return [name for name, place in places.items() if source.class_literal(place, "FIRST_STAGE", 1) > longest]
+
+
 def of_reference(figures, reference) -> dict:
     """The figures of a config; those of one domain are of the reference set where they name none."""
     if not reference:
