@@ -9,6 +9,7 @@ class InputError(ValueError):
     """
 
     def __init__(self, message: str, path=None, line: int | None = None, key: str | None = None):
+        self.message, self.key = message, key
         where = f"{path}:{line}" if path is not None and line is not None else path
         parts = [str(part) for part in (where, key, message) if part is not None]
         super().__init__(": ".join(parts).replace("\n", " "))

@@ -106,7 +106,7 @@ def described(option: Option) -> str:
     elif bounds and not words:
         words = "numbers" if many else "value"
     words = " ".join([words or ("" if many else "value"), " and ".join(bounds)]).strip()
-    words = " or ".join([words, *(map(spelled, option.besides) if option.size else ())])
+    words = " or ".join([words, *(spelled(value) for value in option.besides if _number(value))])
     return f"list of {words}" if many and words else words or "list"
 
 

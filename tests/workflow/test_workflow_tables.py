@@ -59,3 +59,12 @@ def test_tables_that_are_read_are_made_by_something(room):
         place = source.module_name(room, name)
         read = (*source.class_literal(place, "TABLES"), *source.class_literal(place, "OPTIONAL"))
         assert read and set(read) <= known, name
+
+
+def test_figures_of_later_stages_are_left_out_where_no_order_has_any():
+    figures = {"forgetting_learning": {}, "loss_curves": {}, "recovery": {}}
+    assert tables.left_out({"orders": {"a": ["x"], "b": ["y"]}, "figures": figures}) == [
+        "forgetting_learning",
+        "recovery",
+    ]
+    assert tables.left_out({"orders": {"a": ["x"], "b": ["y", "x"]}, "figures": figures}) == []

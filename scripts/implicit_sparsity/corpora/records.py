@@ -29,6 +29,7 @@ from .sameness import key as same
 FIELDS = ("id", "group", "source", "prompt", "completion", "choices", "answer", "correct", "licence", "open")
 REQUIRED = ("id", "group", "source", "prompt", "completion", "licence")
 MAX_CHARS = 100_000  # a longer prompt or completion is a broken file, not a document
+ON_BAD = ("refuse", "drop")
 CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f]")  # all below the space but tab and ends of lines and pages
 
 
@@ -115,8 +116,8 @@ def checked(items: Iterable, path, limits: Limits = Limits(), on_bad: str = "ref
     ``on_bad="refuse"`` turns the first bad one into an InputError at its place (a line number, a Row, or a
     text); ``"drop"`` yields ``Dropped(reason)`` for it.
     """
-    if on_bad not in ("refuse", "drop"):
-        raise InputError(f"{on_bad!r} is not one of refuse, drop", key="on_bad")
+    if on_bad not in ON_BAD:
+        raise InputError(f"{on_bad!r} is not one of {', '.join(ON_BAD)}", key="on_bad")
     seen: dict[str, object] = {}
     for place, row in items:
         if isinstance(row, Dropped):

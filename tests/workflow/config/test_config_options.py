@@ -10,7 +10,31 @@ from implicit_sparsity.workflow.config import options, places
 from implicit_sparsity.workflow.config.error import ConfigError
 from implicit_sparsity.workflow.config.load import load
 
-WRONG = {  # overlay of config.yaml -> key, found, allowed (parts of the line)
+MINE = "domains: {code: {sources: {mine: {loader: jsonl, path: config.yaml, licence: x, fields: {answer: a}, "
+MATH = "domains: {math: {sources: {mine: {loader: "
+OF_LOADERS = {
+    f"{MINE}on_bad: ignore}}}}}}}}": ("mine.on_bad", "'ignore'", "refuse | drop"),
+    f"{MINE}layout: table}}}}}}}}": ("mine.layout", "'table'", "lines | mapping | messages"),
+    f"{MINE}answer_pattern: '####'}}}}}}}}": ("mine.answer_pattern", "needs a group", "docs/corpora.md"),
+    f"{MINE}answer_pattern: '('}}}}}}}}": (
+        "mine.answer_pattern",
+        "not a regular expression",
+        "docs/corpora.md",
+    ),
+    f"{MINE}choices: [one]}}}}}}}}": ("mine.choices", "['one']", "two texts or more"),
+    f"{MINE}max_chars: 0}}}}}}}}": ("mine.max_chars", "0", ">= 1"),
+    f"{MATH}gsm_symbolic}}}}}}}}": ("mine.limit", "nothing", "integer >= 1"),
+    f"{MATH}gsm_symbolic, limit: 9, per_template: 0}}}}}}}}": ("mine.per_template", "0", ">= 1"),
+    f"{MATH}reasoning_gym_logic, limit: 9, tasks: [chess]}}}}}}}}": (
+        "mine.tasks",
+        "['chess']",
+        "knights_knaves",
+    ),
+    f"{MATH}reasoning_gym_logic, limit: 9, tasks: []}}}}}}}}": ("mine.tasks", "[]", "at least one entry"),
+    f"{MATH}hpo, n_choices: 1}}}}}}}}": ("mine.n_choices", "1", "integer >= 2 or 0"),
+    f"{MATH}hpo, branch_depth: ~}}}}}}}}": ("mine.branch_depth", "nothing", "integer >= 1"),
+}
+WRONG = OF_LOADERS | {  # overlay of config.yaml -> key, found, allowed (parts of the line)
     "probes: {activation_sparsity: {top: 1}}": ("probes.activation_sparsity.top", "unknown key", "top_p"),
     "figures: {r_heatmaps: {colour: red}}": ("figures.r_heatmaps.colour", "unknown key", "scores"),
     "domains: {code: {sources: {human_eval: {limits: 3}}}}": (

@@ -17,6 +17,7 @@ from implicit_sparsity.corpora.records import Dropped
 from implicit_sparsity.corpora.sampling import sample, within
 from implicit_sparsity.storage.files import package_file, version
 
+OPTIONS = {"min_body_chars": {"low": 0}}
 LICENCE = "MIT"
 
 

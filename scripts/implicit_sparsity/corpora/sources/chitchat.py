@@ -15,6 +15,7 @@ from implicit_sparsity.corpora.records import Dropped
 from implicit_sparsity.corpora.sampling import order_key, sample, too_long
 from implicit_sparsity.storage.files import package_file, version
 
+OPTIONS = {"min_completion_chars": {"low": 0}}
 LICENCE = "MIT"
 
 

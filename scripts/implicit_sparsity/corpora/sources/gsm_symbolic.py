@@ -26,7 +26,7 @@ def versions() -> dict[str, str]:
 
 
 def documents(
-    limit: int | None, seed: int, max_chars: int | None = None, per_template: int | None = None
+    limit: int, seed: int, max_chars: int | None = None, per_template: int | None = None
 ) -> Iterator[dict | Dropped]:
     """Problems drawn by seed, at most ``per_template`` of one template (None: as they come)."""
     from implicit_sparsity.corpora.puzzles import create_dataset

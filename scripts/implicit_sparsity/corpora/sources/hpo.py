@@ -16,6 +16,7 @@ from implicit_sparsity.corpora.records import Dropped
 from implicit_sparsity.corpora.sampling import order_key, sample, within
 from implicit_sparsity.storage.files import package_file, version
 
+OPTIONS = {"n_choices": {"low": 2, "besides": (0,)}}
 LICENCE = "HPO licence (https://hpo.jax.org/app/license)"
 QUESTION = "Which clinical finding is defined as follows? "
 

@@ -18,14 +18,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from implicit_sparsity.corpora import arrow
-from implicit_sparsity.corpora.fields import columns, named
+from implicit_sparsity.corpora.fields import LAYOUTS, columns, named
 from implicit_sparsity.corpora.mapping import table
-from implicit_sparsity.corpora.records import Dropped
+from implicit_sparsity.corpora.records import ON_BAD, Dropped
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.storage.files import is_inside, version
 from implicit_sparsity.storage.hub import Repository, Unreachable
 
 from . import jsonl, parquet
+
+OPTIONS = {"on_bad": {"choices": ON_BAD}, "layout": {"choices": LAYOUTS}}
 
 CARD = "README.md"
 

@@ -17,6 +17,7 @@ from implicit_sparsity.corpora.sameness import key as same
 from implicit_sparsity.corpora.sampling import order_key, sample, within
 from implicit_sparsity.storage.files import package_file, version
 
+OPTIONS = {"n_choices": {"low": 2, "besides": (0,)}}
 LICENCE = "MIT (simple-icd-10-cm); ICD-10-CM text: public domain (CDC/NCHS)"
 QUESTION = "Which ICD-10-CM diagnosis covers this? "
 

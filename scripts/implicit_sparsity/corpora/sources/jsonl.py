@@ -15,9 +15,11 @@ names, texts with columns and choices: corpora/mapping.py; conversations: corpor
 from collections.abc import Iterator
 
 from implicit_sparsity.corpora import rows
-from implicit_sparsity.corpora.fields import named
+from implicit_sparsity.corpora.fields import LAYOUTS, named
 from implicit_sparsity.corpora.mapping import table
-from implicit_sparsity.corpora.records import Dropped
+from implicit_sparsity.corpora.records import ON_BAD, Dropped
+
+OPTIONS = {"on_bad": {"choices": ON_BAD}, "layout": {"choices": LAYOUTS}}
 
 
 def versions() -> dict[str, str]:

@@ -11,12 +11,13 @@ from collections.abc import Iterator
 from implicit_sparsity.corpora import arrow
 from implicit_sparsity.corpora.fields import columns, named
 from implicit_sparsity.corpora.mapping import table
-from implicit_sparsity.corpora.records import Dropped
+from implicit_sparsity.corpora.records import ON_BAD, Dropped
 from implicit_sparsity.corpora.rows import other_kind
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.storage.files import version
 
 LAYOUTS = ("lines", "messages")
+OPTIONS = {"on_bad": {"choices": ON_BAD}, "layout": {"choices": LAYOUTS}}
 
 
 def versions() -> dict[str, str]:

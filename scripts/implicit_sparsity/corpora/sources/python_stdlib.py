@@ -17,6 +17,7 @@ from implicit_sparsity.corpora.functions import functions_of
 from implicit_sparsity.corpora.records import Dropped
 from implicit_sparsity.corpora.sampling import sample, within
 
+OPTIONS = {"min_body_chars": {"low": 0}}
 LICENCE = "PSF-2.0"
 SKIP = {
     *("test", "tests", "idlelib", "lib2to3", "distutils", "tkinter", "turtle.py", "turtledemo", "pydoc_data"),

@@ -22,6 +22,7 @@ from implicit_sparsity.storage.files import version
 
 LICENCE = "Apache-2.0"
 TASKS = ("syllogism", "family_relationships", "knights_knaves")
+OPTIONS = {"n_choices": {"low": 2}, "tasks": {"choices": TASKS}}
 RELATIONS = (  # those whose answers are right
     *("mother", "father", "sister", "brother", "daughter", "son", "wife", "husband"),
     *("grandmother", "grandfather"),
@@ -34,7 +35,7 @@ def versions() -> dict[str, str]:
 
 
 def documents(
-    limit: int | None,
+    limit: int,
     seed: int,
     tasks: list = ("syllogism", "family_relationships", "knights_knaves"),
     n_choices: int = 4,

@@ -17,6 +17,7 @@ from implicit_sparsity.corpora import wheels
 from implicit_sparsity.corpora.records import Dropped
 from implicit_sparsity.corpora.sampling import sample, within
 
+OPTIONS = {"lead_chars": {"low": 0}}
 PACKAGE = "gnuhealth-genetics-uniprot"
 FILE = "trytond/modules/health_genetics_uniprot/data/protein_diseases.xml"
 LICENCE = "CC BY 4.0 (UniProt Consortium)"

@@ -1,5 +1,8 @@
 """What the fields of a source say together: a document has a completion, from one place."""
 
+from implicit_sparsity.corpora.fields import check_options
+from implicit_sparsity.errors import InputError
+
 from .error import ConfigError, show
 
 TABLES = ("jsonl", "parquet", "hub")  # loaders of data of one's own
@@ -27,3 +30,16 @@ def _check(path, loader, chosen):
         raise ConfigError((*path, "choices"), show(chosen["choices"]), "nothing: fields.choices has them")
     if layout == "mapping" and (loader == "parquet" or "split" in chosen):
         raise ConfigError((*path, "layout"), show(layout), "lines | messages: a table has no keys")
+    try:  # as the loader does, before it reads a row
+        check_options(fields, chosen["licence"], chosen.get("choices"), chosen.get("answer_pattern", ""))
+    except InputError as error:
+        keys = (error.key or "fields").split(".")
+        found = f"{show(_at(chosen, keys))} ({error.message})"
+        raise ConfigError((*path, *keys), found, "what docs/corpora.md says of it") from error
+
+
+def _at(chosen, keys):
+    """What a source has at a key, or nothing."""
+    for key in keys:
+        chosen = chosen.get(key) if isinstance(chosen, dict) else None
+    return chosen

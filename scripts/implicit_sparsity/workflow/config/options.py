@@ -4,7 +4,7 @@ What an option names elsewhere in the config is checked by named.py.
 """
 
 from implicit_sparsity.option_relations import RELATIONS, conflicts
-from implicit_sparsity.option_values import described, misfit
+from implicit_sparsity.option_values import described, kinds_of, misfit
 
 from .. import source
 from .error import ConfigError, Errors, refuse_unknown, show
@@ -99,7 +99,9 @@ def _check_source(path, chosen):
     at = (*path, "loader") if "loader" in chosen else path
     refuse_unknown(at, loader, source.available("corpora.sources"), "loader")
     file = source.module_name("corpora.sources", loader)
-    options = source.signature_options(file, "documents", skip=("limit", "seed"))
+    options = source.signature_options(file, "documents", skip=("seed",))
+    if "None" in kinds_of(options["limit"].type):
+        options["limit"] = options["limit"]._replace(required=False)
     check_options(path, chosen, options, skip=LOCAL_KEYS)
 
 
