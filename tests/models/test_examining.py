@@ -86,6 +86,8 @@ def test_the_users_folder_is_named_and_nothing_is_left(place, tmp_path):
 def test_a_learned_piece_without_a_row_is_refused_an_added_token_is_noted(place):
     """Which of them a study uses is asked where its texts are encoded (tests/corpora/test_encoding.py)."""
     assert examine(with_tokens(place, "<|user|>"))["tokens_beyond_embedding"] == ["<|user|>"]
+    with_json(place, "added_tokens.json", **{"<|bot|>": ROWS + 1})
+    assert examine(place)["tokens_beyond_embedding"] == ["<|user|>", "<|bot|>"]
     tokenizer = json.loads((place / "tokenizer.json").read_text())
     tokenizer["model"]["vocab"]["river"] = ROWS + 7
     (place / "tokenizer.json").write_text(json.dumps(tokenizer))
@@ -168,7 +170,7 @@ def test_weights_that_do_no_harm(place):
             {"quantization_config": {"quant_method": "awq"}},
             "config.json: quantization_config: is",
         ),
-        ("tokenizer.json", {"model": 3}, "tokenizer.json: is not a tokenizer: "),
+        ("tokenizer.json", {"model": 3}, "tokenizer.json: is not a tokenizer, "),
     ],
 )
 def test_settings_of_which_no_model_can_be_made(place, name, changes, line):
@@ -178,6 +180,9 @@ def test_settings_of_which_no_model_can_be_made(place, name, changes, line):
 def test_tokenizer_settings_that_are_no_settings(place):
     (place / "tokenizer_config.json").write_text("never mind")
     assert refused(place).startswith("tokenizer_config.json: is not JSON")
+    for nonsense in ({"added_tokens_decoder": ["<a>"]}, {"added_tokens_decoder": {"x": 3}}):
+        (place / "tokenizer_config.json").write_text(json.dumps(nonsense))
+        assert refused(place).startswith("tokenizer.json: is not a tokenizer, with the settings beside it: ")
     (place / "tokenizer_config.json").unlink()
     (place / "tokenizer.json").write_bytes(b"version https://git-lfs\noid sha256:0\n")
     assert refused(place).startswith("tokenizer.json: is a pointer of Git LFS")

@@ -56,9 +56,8 @@ class Encoder:
         self.between, self.after = map(self.tokenizer.encode_template, (between, end))
         self._prompt_opens, self._completion_opens = not begin, not begin + between
         for part in ("before", "between", "after"):
-            self._limits.check_ids(
-                getattr(self, part), repr(options.template.get(part)), f"tokens.template.{part}"
-            )
+            what = repr(options.template.get(part) or "".join(map(self.tokenizer.name, self.bos)))
+            self._limits.check_ids(getattr(self, part), what, f"tokens.template.{part}")
         room = options.max_length - options.min_completion - len(self.before) - len(self.between)
         if room < 0:
             raise InputError(f"template leaves no room in max_length {options.max_length}", key="template")

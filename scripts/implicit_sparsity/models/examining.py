@@ -9,8 +9,8 @@ import logging
 import re
 
 import numpy as np
-from tokenizers import Tokenizer
 
+from implicit_sparsity.corpora import tokenizer
 from implicit_sparsity.errors import InputError, first_line
 from implicit_sparsity.storage import model_folder
 from implicit_sparsity.storage.model_folder import CONFIG, TOKENIZER, ModelFolder
@@ -76,11 +76,12 @@ def _vocabulary(folder: ModelFolder, rows: int | None) -> dict:
     """
     folder.check_file(TOKENIZER)
     try:
-        tokenizer = Tokenizer.from_file(str(folder.path / TOKENIZER))
-    except Exception as error:  # the library raises bare Exception
-        raise folder.refuse(f"is not a tokenizer: {first_line(error)}", TOKENIZER) from None
-    added = {number: token.content for number, token in tokenizer.get_added_tokens_decoder().items()}
-    learned = tokenizer.get_vocab(with_added_tokens=False).values()
+        known = tokenizer.load(folder.path / TOKENIZER).template
+    except Exception as error:  # the library's bare Exception, and whatever nonsense beside it leads to
+        words = f"is not a tokenizer, with the settings beside it: {first_line(error)}"
+        raise folder.refuse(words, TOKENIZER) from error
+    added = {number: token.content for number, token in known.get_added_tokens_decoder().items()}
+    learned = known.get_vocab(with_added_tokens=False).values()
     highest = max([*learned, *added], default=-1)
     piece = max((number for number in learned if number not in added), default=-1)
     if rows is not None and piece >= rows:
