@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import families as tests_families
 import networks
 import prepare_model
 import pytest
@@ -11,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.models import examining, loading
+from implicit_sparsity.models import examining, families, loading
 from implicit_sparsity.storage.model_folder import ModelFolder
 
 ROWS = networks.LLAMA["vocab_size"]
@@ -71,6 +72,15 @@ def test_what_the_manifest_keeps(nano, kind):
     assert (record["files"], record["tensors"], record["types"]) == (1, len(stored), ["F32"])
     assert record["finite"] is True
     assert not any(record[name] for name in ("zero", "unused", "left_out", "tokens_beyond_embedding"))
+
+
+@pytest.mark.parametrize("family", families.FAMILIES)
+def test_every_family_passes(tmp_path, family):
+    """In bfloat16, as they are published."""
+    tests_families.network(family).to(torch.bfloat16).save_pretrained(tmp_path)
+    networks.make_tokenizer(tmp_path)
+    record = examine(tmp_path)
+    assert record["types"] == ["BF16"] and not record["unused"] and not record["left_out"]
 
 
 def test_the_users_folder_is_named_and_nothing_is_left(place, tmp_path):

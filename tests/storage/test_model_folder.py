@@ -82,6 +82,8 @@ def test_code_that_transformers_took_over_says_nothing(tmp_path):
         "AutoModelForCausalLM": "modeling_v3.DeepseekV3ForCausalLM",
     }
     assert folder(tmp_path, CONFIG | {"model_type": "deepseek_v3", "auto_map": ours}).config()
+    ours = {"AutoModelForCausalLM": "modeling_ernie.Ernie4_5_MoeForCausalLM"}
+    assert folder(tmp_path, CONFIG | {"model_type": "ernie4_5_moe", "auto_map": ours}).config()
     assert folder(tmp_path, CONFIG | {"auto_map": {"AutoTokenizer": ["mine.Tokenizer", None]}}).config()
 
 

@@ -149,8 +149,8 @@ def _check_remote_code(folder: ModelFolder, config: dict) -> None:
     places = mapped if isinstance(mapped, dict) else {"AutoModel": mapped}
     models = {auto: place for auto, place in places.items() if auto.startswith("AutoModel")}
     place = str(models.get("AutoModelForCausalLM") or next(iter(models.values()), ""))
-    native = f"{config.get('model_type')}forcausallm".replace("_", "")
-    if place and place.rpartition(".")[2].lower() != native:
+    name, native = place.rpartition(".")[2], f"{config.get('model_type')}ForCausalLM"
+    if place and name.replace("_", "").lower() != native.replace("_", "").lower():
         words = f"{place} is code of the repository's own, which is never run (trust_remote_code stays off)"
         raise folder.refuse(words, CONFIG, "auto_map")
 
