@@ -94,7 +94,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' Makefile
 
 # The kinds are installed one stamp after the other, also under `make -j`: two pips must not write one .venv.
-.venv/run.stamp: envs/venv.sh $(run_kinds:%=envs/%.lock)
+.venv/run.stamp: envs/venv.sh $(run_kinds:%=envs/%.lock) $(wildcard envs/plugins/*/*.py)
 	bash envs/venv.sh $(run_kinds)
 	touch $@
 

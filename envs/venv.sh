@@ -68,6 +68,7 @@ for kind in "$@"; do
 done
 say "installing what the locks pin: $* (one to three minutes the first time, then seconds)"
 .venv/bin/python -m pip install -qq --no-compile --no-deps "${arguments[@]}" || hint
+cp -R envs/plugins/. "$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
 rm "$installing"
 # On all cores; pip takes one. Some packages have files for other versions of Python, which do not compile: no error.
 .venv/bin/python -W ignore -m compileall -qq -j "$(nproc)" .venv/lib || true

@@ -98,6 +98,8 @@ def test_what_follows_from_an_earlier_error():
     assert follows(at("training", "steps", "x", file="other.yaml"), earlier), "an overlay lies over it"
     assert not follows(at("training", "warmup"), earlier) and not follows(at("seeds"), earlier)
     assert follows(at("training", "warmup", found="nothing"), earlier), "it went with the mapping"
+    assert follows(at("seeds", found="nothing"), [at("seeds", 0)])
+    assert not follows(at("seeds"), [at()]) and not follows(at("seeds", found="nothing"), earlier)
     assert not follows(at("training", "steps", file="a.yaml (optional.part)"), earlier)
     assert follows(at("orders", "x", 0, found="'mine', which is no domain"), earlier)
     assert not follows(at("orders", "x", 0, found="'other', which is no domain"), earlier)

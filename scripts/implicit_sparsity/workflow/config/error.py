@@ -88,16 +88,21 @@ def follows(error, earlier) -> bool:
 
     It is about the same place, or the mapping that it is in, or names an entry that is gone.
     """
-    place = error.path[:-1] if error.found == NOTHING else error.path
+    places = [error.path, error.path[:-1]] if error.found == NOTHING else [error.path]
     for one in earlier:
-        shared = min(len(place), len(one.path))
-        if place[:shared] == one.path[:shared] and (_part(error) == _part(one)):
+        if _part(error) == _part(one) and any(_meet(place, one.path) for place in places):
             return True
         if any(isinstance(part, str) and show(part) in str(error.found) for part in one.path[1:]):
             return True
         if str(error.found).startswith(f"{spell(one.path)} is "):  # what is left of it, in a file below
             return True
     return False
+
+
+def _meet(place, other) -> bool:
+    """Whether one place is in the other."""
+    shared = min(len(place), len(other))
+    return shared > 0 and place[:shared] == other[:shared]
 
 
 def _part(error) -> str:
