@@ -99,7 +99,9 @@ def test_what_follows_from_an_earlier_error():
     assert not follows(at("training", "warmup"), earlier) and not follows(at("seeds"), earlier)
     assert follows(at("training", "warmup", found="nothing"), earlier), "it went with the mapping"
     assert follows(at("seeds", found="nothing"), [at("seeds", 0)])
-    assert not follows(at("seeds"), [at()]) and not follows(at("seeds", found="nothing"), earlier)
+    assert not follows(at("seeds"), [at()])
+    assert follows(at("seeds", found="nothing"), earlier), "a broken file lacks much"
+    assert not follows(at("seeds", found="nothing", file="b.yaml"), earlier)
     assert not follows(at("training", "steps", file="a.yaml (optional.part)"), earlier)
     assert follows(at("orders", "x", 0, found="'mine', which is no domain"), earlier)
     assert not follows(at("orders", "x", 0, found="'other', which is no domain"), earlier)

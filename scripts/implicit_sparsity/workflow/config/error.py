@@ -55,7 +55,7 @@ class ConfigErrors(ConfigError):
     def __str__(self):
         mappings = {}
         for error in self.errors:
-            key = (str(error.file).partition(":")[0], error.path[:-1] or error.path)
+            key = (_file(error), error.path[:-1] or error.path)
             words = str(error).removeprefix(f"{error.file}: ") if key in mappings else str(error)
             mappings.setdefault(key, {})[words] = None
         lines = ["; and ".join(words) for words in mappings.values()]
@@ -90,6 +90,8 @@ def follows(error, earlier) -> bool:
     """
     places = [error.path, error.path[:-1]] if error.found == NOTHING else [error.path]
     for one in earlier:
+        if error.found == NOTHING and len(error.path) == 1 and _file(error) == _file(one):
+            return True  # a file that is broken lacks much
         if _part(error) == _part(one) and any(_meet(place, one.path) for place in places):
             return True
         if any(isinstance(part, str) and show(part) in str(error.found) for part in one.path[1:]):
@@ -97,6 +99,11 @@ def follows(error, earlier) -> bool:
         if str(error.found).startswith(f"{spell(one.path)} is "):  # what is left of it, in a file below
             return True
     return False
+
+
+def _file(error) -> str:
+    """The file of an error without its line."""
+    return str(error.file).partition(":")[0]
 
 
 def _meet(place, other) -> bool:
