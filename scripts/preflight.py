@@ -20,6 +20,7 @@ def preflight(plans, summary, checkpoints, study, families):
     for model, shape in whole.shapes.items():
         trained = plan.methods_of(checkpoints[model])
         refusals.check(shape, model, {n: entry for n, entry in study["methods"].items() if n in trained})
+        refusals.check_measured(shape, model, study.get("probes", {}))
     hardware = study["hardware"]
     made = {model: plan.of_model(whole, model, checkpoints[model], notes) for model in whole.shapes}
     bounds = hardware | {"gb": whole.gpu.memory / 1e9} if hardware else {}

@@ -59,13 +59,6 @@ OWN = {
     "deepseek_v3": DEEPSEEK | MLA,
     "dots1": DEEPSEEK | HEADS,
     "ernie4_5": HEADS,
-    "ernie4_5_moe": {
-        "moe_num_experts": 4,
-        "moe_k": 2,
-        "moe_intermediate_size": 16,
-        "moe_num_shared_experts": 1,
-        "moe_layer_start_index": 1,
-    },
     "exaone4": WINDOW,
     "flex_olmo": {"num_experts": 4, "num_experts_per_tok": 2},
     "gemma": HEADS,

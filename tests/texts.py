@@ -78,6 +78,9 @@ RUN = {  # command: what it says
     "PYTHONPATH=scripts python -m implicit_sparsity.metrics.metric_docs": (
         ROOT / "docs/metrics.md"
     ).read_text(encoding="utf-8"),
+    "PYTHONPATH=scripts python -m implicit_sparsity.planning.family_docs": (
+        ROOT / "docs/models.md"
+    ).read_text(encoding="utf-8"),
 }
 WHOLE_ARCHIVE, HERE = "tests/provenance/test_archive_of_a_study.py", "tests/test_docs.py"
 EXAMPLE = "tests/test_docs_example.py"

@@ -11,7 +11,7 @@ from networks import document, documents
 from transformers import GenerationConfig
 
 from implicit_sparsity import errors
-from implicit_sparsity.models import adapters, batching, families, forward, loading, losses
+from implicit_sparsity.models import adapters, batching, families, ffn, forward, loading, losses
 from implicit_sparsity.models.hooks.documents import separate_documents
 from implicit_sparsity.passes import representations, scoring
 from implicit_sparsity.planning import plan
@@ -148,3 +148,12 @@ def test_generated_answers_are_the_models_own_argmax(name, float64):
                 row.append(int(model(input_ids=torch.tensor([row]), use_cache=False).logits[0, -1].argmax()))
         assert ids.tolist() == row[len(prompt.ids) :] and cut
     assert model.generation_config.repetition_penalty == 3.0, "left as it was"
+
+
+@pytest.mark.parametrize("name", families.FAMILIES)
+def test_what_the_registry_says_of_layers_and_kernels(name):
+    model = nanos.network(name)
+    family = families.FAMILIES[name]
+    assert ffn.traits(model) == {*family.traits, *(["eager"] if family.eager else [])}
+    assert family.eager == (not model._supports_sdpa)
+    assert forward.last_norm(model) is forward.decoder(model).norm

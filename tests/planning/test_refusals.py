@@ -2,6 +2,7 @@
 
 import json
 
+import families as nanos
 import layouts
 import networks
 import preflight
@@ -57,3 +58,14 @@ def test_preflight_asks_before_anything_else(tmp_path):
         preflight.preflight(
             [], tmp_path / "s.md", {"m": {"trained": ["side_branch.f.seed0.stage1"]}}, study, {}
         )
+
+
+def test_a_measurement_that_asks_for_a_second_attention_kernel():
+    """Gemma 2 has one: the numerical floor of the thresholds cannot be measured."""
+    shape = shapes.of_config(nanos.config("gemma2"))
+    with pytest.raises(
+        InputError, match=r"models.m: gemma2 cannot be measured with probes.thresholds: .* none"
+    ):
+        refusals.check_measured(shape, "m", {"activations": {}, "thresholds": {}, "hubs": {}})
+    refusals.check_measured(shape, "m", {"thresholds": {"numerical_floor": "none"}})
+    refusals.check_measured(shapes.of_config(nanos.config("gemma3_text")), "m", {"thresholds": {}})

@@ -94,6 +94,7 @@ class Measurement(Options):
 
     # Read from source while the workflow is parsed, so each must be a literal.
     SCOPE = "domain"  # a store of each checkpoint and domain; "checkpoint": one of all domains
+    REFUSES: ClassVar[tuple] = ()  # as of a method: traits of a network that it cannot take
     NEEDS: ClassVar[tuple] = ()  # measurements whose stores (of all domains) are read; "tokens": documents of
     # all domains; "previous": the stage before; "earlier": all stages before; "orders": those of the config;
     # "reference": the reference set, which is then among the domains

@@ -53,6 +53,13 @@ class Thresholds(Measurement):
 
     # An expert's own threshold is not in the stores: it takes the documents that they were made of.
     NEEDS: ClassVar[tuple] = ("activations", "tokens")
+    REFUSES: ClassVar[tuple] = (
+        (
+            "eager",
+            {"numerical_floor": "eager"},
+            "attention has one kernel; numerical_floor: none asks for no other",
+        ),
+    )
     TITLE = "Losses of {model} ({checkpoint}) on {domain}, activations set to zero"
     MINUTES = 40
     LIGHTER: ClassVar[dict] = {"batch_tokens": None}

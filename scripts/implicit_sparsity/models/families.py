@@ -27,7 +27,9 @@ class Family:
     """What an architecture needs of us."""
 
     logits: Transform | None = None  # None: the head's output are the logits
+    traits: tuple = ("dense",)  # of its layers as published, see ``ffn.traits``; a configuration may differ
     norm: str = "norm"  # the decoder's last norm
+    eager: bool = False  # whether transformers has one attention kernel for it
 
 
 DIVIDED = Transform("divided by", "logits_scaling", lambda x, value: x / value)
@@ -35,25 +37,25 @@ MULTIPLIED = Transform("times", "logit_scale", lambda x, value: x * value)
 SCALED = Transform("times", "logits_scaling", lambda x, value: x * value)
 CAPPED = Transform("soft cap at", "final_logit_softcapping", lambda x, value: value * torch.tanh(x / value))
 
+FUSED, ROUTED, COUNTED = ("dense", "fused"), ("unshared", "all_routed"), ("mixed", "counted")
 FAMILIES = {
     "cohere": Family(MULTIPLIED),
     "cohere2": Family(MULTIPLIED),
     "cwm": Family(),
-    "deepseek_v2": Family(),
-    "deepseek_v3": Family(),
-    "dots1": Family(),
+    "deepseek_v2": Family(traits=COUNTED),
+    "deepseek_v3": Family(traits=COUNTED),
+    "dots1": Family(traits=COUNTED),
     "ernie4_5": Family(),
-    "ernie4_5_moe": Family(),
     "exaone4": Family(),
-    "flex_olmo": Family(),
+    "flex_olmo": Family(traits=ROUTED),
     "gemma": Family(),
-    "gemma2": Family(CAPPED),
+    "gemma2": Family(CAPPED, eager=True),
     "gemma3_text": Family(CAPPED),
-    "glm": Family(),
-    "glm4": Family(),
-    "glm4_moe": Family(),
+    "glm": Family(traits=FUSED),
+    "glm4": Family(traits=FUSED),
+    "glm4_moe": Family(traits=COUNTED),
     "granite": Family(DIVIDED),
-    "granitemoe": Family(DIVIDED),
+    "granitemoe": Family(DIVIDED, traits=ROUTED),
     "helium": Family(),
     "hunyuan_v1_dense": Family(),
     "hyperclovax": Family(SCALED),
@@ -62,23 +64,23 @@ FAMILIES = {
     "ministral": Family(),
     "ministral3": Family(),
     "mistral": Family(),
-    "mixtral": Family(),
+    "mixtral": Family(traits=ROUTED),
     "olmo": Family(),
     "olmo2": Family(),
     "olmo3": Family(),
-    "olmoe": Family(),
-    "phi3": Family(),
+    "olmoe": Family(traits=ROUTED),
+    "phi3": Family(traits=FUSED),
     "qwen2": Family(),
-    "qwen2_moe": Family(),
+    "qwen2_moe": Family(traits=()),
     "qwen3": Family(),
-    "qwen3_5_moe_text": Family(),
+    "qwen3_5_moe_text": Family(traits=()),
     "qwen3_5_text": Family(),
-    "qwen3_moe": Family(),
-    "qwen3_next": Family(),
+    "qwen3_moe": Family(traits=ROUTED),
+    "qwen3_next": Family(traits=()),
     "seed_oss": Family(),
     "smollm3": Family(),
     "stablelm": Family(),
-    "vaultgemma": Family(CAPPED),
+    "vaultgemma": Family(CAPPED, eager=True),
 }
 # vision-language checkpoints of which transformers loads the text model alone
 WRAPPERS = {"qwen3_5": "qwen3_5_text", "qwen3_5_moe": "qwen3_5_moe_text"}

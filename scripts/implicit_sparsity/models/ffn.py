@@ -18,6 +18,7 @@ import torch
 
 from implicit_sparsity.errors import InputError
 
+from . import families
 from .forward import base_network, decoder, plain_weight
 
 BLOCKS = ("mlp", "block_sparse_moe")  # families' names of a layer's feed-forward block,
@@ -193,7 +194,7 @@ def traits(model) -> frozenset:
     """What may stand in a method's way: "dense" (no mixture), "fused" (gate and up of a dense layer in one
     weight), "biased", "mixed" (layers differ), "unshared" (a mixture without shared expert), "all_routed" (no
     feed-forward layer that every token reads), "counted" (the shared expert's width is no number of the
-    configuration)."""
+    configuration); and "eager" (transformers has one attention kernel for the family)."""
     blocks, config = feed_forwards(model), base_network(model).config.get_text_config()
     dense = [block.dense for block in blocks if block.dense]
     shared = any(block.shared for block in blocks)
@@ -204,6 +205,7 @@ def traits(model) -> frozenset:
         "mixed": mixed(blocks),
         "unshared": any(block.experts and not block.shared for block in blocks),
         "all_routed": not dense,
+        "eager": families.of_network(base_network(model)).eager,
         "counted": shared and not hasattr(config, "shared_expert_intermediate_size"),
     }
     return frozenset(name for name, here in found.items() if here)

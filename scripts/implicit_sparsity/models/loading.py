@@ -24,6 +24,8 @@ from . import families, ffn, processes
 from .forward import base_network
 
 GENERATION = "generation_config.json"
+# what a forward pass gives, whatever a config.json asks for
+OUTPUTS = {"return_dict": True, "output_hidden_states": False, "output_attentions": False}
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +54,7 @@ def load(folder, precision: str = "fp32", device: str | None = None, quantizatio
         trust_remote_code=False,
         output_loading_info=True,
         generation_config=GenerationConfig(),  # not the folder's: ours are in ``forward.greedy``
+        **OUTPUTS,
         **placed,
     )
     if missing := sorted(info["missing_keys"]):  # transformers would go on with random values
@@ -68,7 +71,7 @@ def configuration(folder):
     if not path.is_file():
         raise InputError("is not a model folder: it has no config.json", path=folder)
     families.of(read_json(path), path)
-    return AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+    return AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False, **OUTPUTS)
 
 
 def gguf_configuration(folder, file: str):
