@@ -1,7 +1,8 @@
 """Which methods and measurements a network's layers cannot take, found before anything is trained.
 
-A method or measurement says in its class's literal ``REFUSES`` of which traits of a network (``ffn.traits``) it cannot be
-made right: (trait, options with which that is so, why). The table in docs/models.md is made of the same.
+A method or measurement says in its class's literal ``REFUSES`` of which traits of a network (``ffn.traits``)
+it cannot be made right: (trait, options with which that is so, why). The table in docs/models.md is made of
+the same.
 """
 
 from implicit_sparsity.errors import InputError
