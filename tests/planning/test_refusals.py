@@ -53,7 +53,7 @@ def test_preflight_asks_before_anything_else(tmp_path):
     model.mkdir()
     (model / "config.json").write_text(json.dumps(layouts.LAYOUTS["fused"][0]))
     study = {"models": {"m": {"source": "path", "path": str(model)}}, "hardware": {}}
-    study |= {"methods": {"side_branch": {}}, "tokens": {"max_length": 64}}
+    study |= {"methods": {"side_branch": {}}, "tokens": {"max_length": 64}, "evals": {"generate": []}}
     with pytest.raises(InputError, match="phi3 cannot be trained with side_branch"):
         preflight.preflight(
             [], tmp_path / "s.md", {"m": {"trained": ["side_branch.f.seed0.stage1"]}}, study, {}
