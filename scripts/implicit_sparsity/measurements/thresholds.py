@@ -38,7 +38,7 @@ class Thresholds(Measurement):
     )
     cross: tuple[float, ...] = option(
         (0.5,),
-        low=0,
+        above=0,
         below=1,
         empty=True,
         help="levels at which thresholds and masks of every domain meet every domain",

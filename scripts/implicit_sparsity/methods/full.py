@@ -30,6 +30,8 @@ class Full(Method):
     adapter = False
     sharded = True
 
+    UNQUANTIZED = True
+
     def begin(self, stage):
         if stage.training.get("quantization", "none") != "none":
             raise InputError("all weights can only be trained unquantized", key="models.*.quantization")

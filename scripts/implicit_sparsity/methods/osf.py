@@ -49,6 +49,7 @@ class Osf(Method):
     reproject: bool = option(True, help="project again after the optimizer's step, not the gradient alone")
 
     TRAINS = "all"
+    UNQUANTIZED = True
     REFUSES = (("all_routed", {"targets": "mlp"}, "the FFN has no linear layer; targets: all has"),)
     CONTROLS = {"unprojected": {"reproject": False}}
     constrained = True

@@ -149,6 +149,19 @@ WRONG = {  # overlay of config.yaml -> key, found, allowed (parts of the line)
         f"a count <= {WIDTH}, the width of models.smollm2",
     ),
 }
+HUB = f"{{source: hub, repo: a/b, revision: {'a' * 40}, layers: 1, width: 4000, quantization: nf4}}"
+WRONG |= {
+    f"models: {{x: {HUB}}}\nmethods: {{full: {{}}}}": (
+        "methods.full",
+        "the weights of x, which are nf4",
+        "without",
+    ),
+    f"models: {{x: {HUB}}}\nmethods: {{mine: {{uses: osf, models: [x]}}}}": (
+        "methods.mine",
+        "the weights of x",
+        "models without quantization",
+    ),
+}
 LIMITS = {  # what counts documents -> the split that has them
     "evals.documents": "eval",
     "evals.choice_items": "eval",

@@ -84,6 +84,7 @@ def study_of(whole: dict) -> Study:
     columns.check_columns(config)
     references.check_models(config)
     references.check_orders(config)
+    references.check_quantized(config)
     references.check_reference(config)
     options.check_probes(config)
     options.check_room(config, "figures")

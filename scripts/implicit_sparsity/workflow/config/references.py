@@ -3,6 +3,7 @@
 Each function takes a config that fits its models, and returns nothing or raises ConfigError.
 """
 
+from .. import source
 from ..tables import CORPORA, SCORES
 from .error import ConfigError, Errors, refuse_unknown, show
 
@@ -113,3 +114,24 @@ def check_comparisons(config, families):
     if names:
         at = ("comparisons", "reference")
         refuse_unknown(at, config["comparisons"]["reference"], names, "method", "methods")
+
+
+def check_quantized(config):
+    """No model whose weights are quantized is trained with a method that trains the weights themselves."""
+    errors = Errors()
+    for name, entry in config["methods"].items():
+        module = source.module_name("methods", source.method_module(name, entry))
+        for model in entry.get("models", config["models"]):
+            trained, weights = config["models"][model], config["models"][model].get("quantization", "none")
+            with errors:
+                if (
+                    source.class_literal(module, "UNQUANTIZED", False)
+                    and trained.get("trained", True)
+                    and weights != "none"
+                ):
+                    found = f"a method that trains the weights of {model}, which are {weights}"
+                    words = "models without quantization: `models: [..]` of the entry"
+                    raise ConfigError(
+                        ("methods", name), found, words, because=[("models", model, "quantization")]
+                    )
+    errors.refuse()
