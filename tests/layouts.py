@@ -49,6 +49,10 @@ LAYOUTS = {  # name: (configuration, neurons of each layer by hand: dense, or (e
         [(8, 16, 0), 64, (8, 16, 0)],
     ),
     "first_dense": ({"model_type": "deepseek_v3", **SMALL, **DEEPSEEK}, [64, (8, 16, 32), (8, 16, 32)]),
+    "unnormalised": (
+        {"model_type": "deepseek_v2", **SMALL, **DEEPSEEK, "head_dim": 8, "routed_scaling_factor": 2.0},
+        [64, (8, 16, 32), (8, 16, 32)],
+    ),
 }
 SIZES = {
     name: [each if isinstance(each, int) else each[0] * each[1] + each[2] for each in layers]

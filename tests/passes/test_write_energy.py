@@ -154,7 +154,7 @@ def test_every_form_of_layer_is_read_from_files(name, tmp_path):
     mixture = next((block for block in blocks if block.experts), ffn.FeedForward(0, None, 0))
     sizes, routed = ffn.sizes(blocks), [block.routed for block in blocks]
     of_layers = (tuple(sizes), tuple(routed)) if ffn.mixed(blocks) else ((), ())
-    shape = 3, max(sizes), 32, mixture.experts, mixture.width * bool(mixture.experts), mixture.shared
+    shape = len(sizes), max(sizes), 32, mixture.experts, mixture.width * bool(mixture.experts), mixture.shared
     layout = write_energy.Layout(*shape, *of_layers)
     loading.save(layouts.make(name), tmp_path / "base", "fp32")
     make_adapter(layouts.make(name), tmp_path / "lora", lambda _, a, b: b.mul_(0.3))

@@ -82,11 +82,11 @@ class SteadyRouting:
 def shares(router, logits, chosen):
     """The weights [T, K] of chosen experts from a router's logits [T, X], float32: of DeepSeek-V3 and those
     like it the sigmoid, with a factor; of all others the softmax. The chosen ones add up to 1 (to the factor)
-    unless the router's ``norm_topk_prob`` says otherwise."""
+    unless the router's ``norm_topk_prob`` says otherwise, or it is DeepSeek-V2's."""
     sigmoid = hasattr(router, "e_score_correction_bias")
     scores = logits.float().sigmoid() if sigmoid else torch.softmax(logits, dtype=torch.float, dim=-1)
     result = scores.gather(-1, chosen)
-    if getattr(router, "norm_topk_prob", True):
+    if getattr(router, "norm_topk_prob", not hasattr(router, "topk_method")):
         result = result / (result.sum(-1, keepdim=True) + (1e-20 if sigmoid else 0))
     factor = getattr(router, "routed_scaling_factor", 1.0)
     return result if factor == 1.0 else result * factor
