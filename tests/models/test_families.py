@@ -122,6 +122,21 @@ def test_divergences_and_losses_beside_an_adapter_are_those_of_the_models_own_lo
     assert kl.mean() > 1e-3
 
 
+def test_what_a_configuration_wants_to_see_of_a_forward_pass_changes_nothing(tmp_path):
+    """Such switches stay in a config.json that somebody saved in the middle of an analysis."""
+    nanos.network("granite").save_pretrained(str(tmp_path))
+    config, batch = json.loads((tmp_path / "config.json").read_text()), batching.collate(documents())
+    wanted = losses.completion_loss(loading.load(tmp_path, device="cpu"), batch)
+    config |= {"return_dict": False, "output_attentions": True, "output_hidden_states": True}
+    config |= {"use_cache": False, "repetition_penalty": 3.0, "num_beams": 4, "max_length": 5}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    model = loading.load(tmp_path, device="cpu")
+    torch.testing.assert_close(losses.completion_loss(model, batch), wanted, atol=1e-6, rtol=1e-6)
+    loading.without_numbers(tmp_path), loading.shape(tmp_path), loading.save(model, tmp_path / "b", "fp32")
+    again = losses.completion_loss(loading.load(tmp_path / "b", device="cpu"), batch)
+    torch.testing.assert_close(again, wanted, atol=1e-6, rtol=1e-6)
+
+
 @pytest.mark.parametrize("name", families.FAMILIES)
 def test_packed_documents_have_the_losses_of_padded_ones(name, float64):
     """None sees another: masks, windows, latent attention and recurrent states of every family."""

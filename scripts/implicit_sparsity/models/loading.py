@@ -101,6 +101,8 @@ def without_numbers(folder):
         trust_remote_code=False,
         ignore_mismatched_sizes=True,
         output_loading_info=True,
+        generation_config=GenerationConfig(),
+        **OUTPUTS,
     )
 
 
