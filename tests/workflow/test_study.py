@@ -49,7 +49,7 @@ def test_what_a_hub_has_is_a_pattern(study):
         "repo": "a/b",
         "revision": REVISION,
         "limit": 5,
-        "fields": {},
+        "fields": {"completion": "a"},
         "licence": "MIT",
     }
     result = study(models={"big": HUB}, domains={"code": {"sources": {"rows": source}}})
@@ -70,7 +70,7 @@ def test_files_of_a_study_are_inputs(study):
     for name in ("config.json", "tokenizer.json", "model.safetensors", "README.md"):
         Path("mine", name).write_text("{}")
     Path("rows.jsonl").write_text("")
-    rows = {"loader": "jsonl", "limit": 5, "path": "rows.jsonl", "fields": {}, "licence": "MIT"}
+    rows = {"loader": "jsonl", "limit": 5, "path": "rows.jsonl", "fields": {"completion": "a"}, "licence": "MIT"}
     model = {"source": "path", "path": "mine", "layers": 2, "width": 2000}
     result = study(models={"mine": model}, domains={"code": {"sources": {"rows": rows}}})
     names = ("config.json", "model.safetensors", "tokenizer.json")

@@ -80,6 +80,7 @@ WRONG = {  # overlay of config.yaml -> key, found, allowed (parts of the line)
         "20000",
         "<= splits.probe x tokens.max_length",
     ),
+    "probes: {hubs: {k: [0.1, 1.0]}}": ("probes.hubs.k[1]", "1.0", "or 1 for a set of one"),
     "methods: {structured_sparsity: {partitions: 3}}": (
         "structured_sparsity.partitions",
         "3",

@@ -148,7 +148,7 @@ class Reading:
         return int(written)
 
     def number(self, node, path):
-        """A finite number; a whole one where it is one, so that 3.0 and 3 are the same."""
+        """A finite number, as it is written: 1.0 and 1 are told apart where a set may have either size."""
         written = node.value
         if written.lower().lstrip("+-") in (".inf", ".nan"):
             return self.refuse(path, written, "a finite number", node)
@@ -163,4 +163,4 @@ class Reading:
             return self.refuse(
                 path, f"{written[:80]}, which is {read} to a computer", "a finite number", node
             )
-        return int(number) if number.is_integer() and abs(number) < LARGEST else number
+        return number
