@@ -176,3 +176,13 @@ def test_every_form_of_layer_is_read_from_files(name, tmp_path):
         changed = stage_change.changes(tmp_path / folder, None, tmp_path / "base")
         modules, fused = functional_change.watched(base, changed)
         assert {*modules, *fused} == set(changed)
+    weights = dict(merged.named_parameters()), dict(layouts.make(name).named_parameters())
+    for key, change in stage_change.changes(tmp_path / "whole", None, tmp_path / "base").items():
+        full = next(n for n in weights[0] if n.removesuffix(".weight").endswith(f"model.{key}"))
+        now, then = (part[full] for part in weights)
+        x = torch.randn(5, now.shape[-1], generator=torch.Generator().manual_seed(0))
+        delta = (now - then).reshape(-1, *now.shape[-2:])
+        assert change.energy() == pytest.approx(float(delta.double().square().sum()), rel=2e-3)
+        torch.testing.assert_close(change.matrix().float(), delta, rtol=1e-3, atol=1e-5)
+        last = len(delta) - 1
+        torch.testing.assert_close(change.apply(x, last).float(), x @ delta[last].T, rtol=1e-3, atol=1e-4)

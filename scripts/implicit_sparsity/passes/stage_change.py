@@ -45,10 +45,11 @@ class Factored:
 @dataclass(frozen=True)
 class Whole:
     """dW of a weight of whole models, read when it is asked for. ``names``: of each expert (1 of a linear
-    layer) its tensors, one below the other."""
+    layer) its tensors, one below the other; ``fused``: one tensor of all experts, named for each."""
 
     folder: write_energy.Whole
     names: tuple
+    fused: bool = False
 
     def apply(self, x, expert: int = 0):
         """dW x, [T, o]; of a matrix that grew what it was before: neither new rows nor new columns."""
@@ -61,11 +62,15 @@ class Whole:
 
     def energy(self) -> float:
         """||dW||_F^2"""
-        parts = (self.folder.change(name, grown=True) for names in self.names for name in names)
+        parts = (part for expert in range(len(self.names)) for part in self._tensors(expert))
         return float(sum(np.square(part, dtype=np.float64).sum() for part in parts))
 
-    def _part(self, expert):
+    def _tensors(self, expert):
         parts = [self.folder.change(name, grown=True) for name in self.names[expert]]
+        return [part[expert] for part in parts] if self.fused else parts
+
+    def _part(self, expert):
+        parts = self._tensors(expert)
         return torch.from_numpy(np.concatenate(parts) if len(parts) > 1 else np.array(parts[0]))
 
 
@@ -89,7 +94,12 @@ def changes(folder, before, model) -> dict:
         change = whole.change(name, grown=True)
         if change is not None and change.any():
             names[write_energy.plain(name)] = name
-    result = {plain: Whole(whole, ((name,),)) for plain, name in names.items() if not EXPERT.search(plain)}
+    result = {}
+    for plain, name in names.items():
+        if write_energy.FUSED.search(plain):
+            result[plain] = Whole(whole, ((name,),) * whole.now.shape(name)[0], fused=True)
+        elif not EXPERT.search(plain):
+            result[plain] = Whole(whole, ((name,),))
     return result | _fused(whole, names)
 
 
