@@ -138,7 +138,7 @@ def test_generation_settings_that_can_be_read_stay(place):
         ({UP: torch.ones(2, 2)}, f"{UP}: has the shape [2, 2], and config.json makes it [64, 32] (1 differ)"),
         (
             {"model.embed_tokens.weight": torch.ones(300, 32)},
-            "model.embed_tokens.weight: has the shape [300, 32], and config.json makes it [320, 32]",
+            "model.embed_tokens.weight: has the shape [300, 32], and config.json makes it [320, 32] (vocab",
         ),
         (
             {"model.layers.2.mlp.up_proj.weight": torch.ones(64, 32)},

@@ -21,6 +21,7 @@ from .weight_values import check_values
 log = logging.getLogger(__name__)
 GENERATION = "generation_config.json"
 TOKENIZER_SETTINGS = {"tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"}
+ROWS = ("embed_tokens.weight", "lm_head.weight")  # a row of these is an entry of the vocabulary
 IN_A_LAYER = re.compile(r"(^|\.)layers\.\d+\.")
 
 
@@ -117,7 +118,9 @@ def _network(folder: ModelFolder):
     if mismatched := sorted(report["mismatched_keys"]):
         name, stored, expected = mismatched[0]
         words = f"has the shape {list(stored)}, and {CONFIG} makes it {list(expected)}"
-        raise folder.refuse(f"{words} ({len(mismatched)} differ)", key=name)
+        rows = name.endswith(ROWS) and stored[0] != expected[0]
+        why = f"vocab_size {expected[0]}, an embedding or head of {stored[0]} rows; " if rows else ""
+        raise folder.refuse(f"{words} ({why}{len(mismatched)} differ)", key=name)
     if report["error_msgs"]:
         raise folder.refuse(f"transformers cannot load the weights: {first_line(report['error_msgs'])}")
     unused = sorted(report["unexpected_keys"])
@@ -131,8 +134,7 @@ def _check_tied(folder: ModelFolder, network, opened) -> None:
     """A head that is stored beside the embedding that it is tied to has the same numbers."""
     if not getattr(network.config.get_text_config(), "tie_word_embeddings", False):
         return
-    ends = ("embed_tokens.weight", "lm_head.weight")
-    pair = [[(held, n) for held in opened.values() for n in held if n.endswith(end)] for end in ends]
+    pair = [[(held, n) for held in opened.values() for n in held if n.endswith(end)] for end in ROWS]
     if all(len(places) == 1 for places in pair):
         (embedding, first), (head, second) = (places[0] for places in pair)
         same = embedding.shape(first) == head.shape(second) and all(
