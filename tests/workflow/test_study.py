@@ -70,7 +70,13 @@ def test_files_of_a_study_are_inputs(study):
     for name in ("config.json", "tokenizer.json", "model.safetensors", "README.md"):
         Path("mine", name).write_text("{}")
     Path("rows.jsonl").write_text("")
-    rows = {"loader": "jsonl", "limit": 5, "path": "rows.jsonl", "fields": {"completion": "a"}, "licence": "MIT"}
+    rows = {
+        "loader": "jsonl",
+        "limit": 5,
+        "path": "rows.jsonl",
+        "fields": {"completion": "a"},
+        "licence": "MIT",
+    }
     model = {"source": "path", "path": "mine", "layers": 2, "width": 2000}
     result = study(models={"mine": model}, domains={"code": {"sources": {"rows": rows}}})
     names = ("config.json", "model.safetensors", "tokenizer.json")
@@ -127,7 +133,7 @@ def test_a_reference_set_is_a_domain_that_few_measurements_take(study):
 def test_a_figure_of_one_domain_is_of_the_reference_set_unless_it_names_another(study):
     sources = {"domains": {"apart": {"sources": {"rows": {"loader": "chitchat"}}}}, "reference": "apart"}
     other = study(**sources, figures={"drift_by_layer": {"domain": ""}})
-    assert other.config["figures"]["drift_by_layer"] == {"domain": ""}, "the mean of all, as it says"
+    assert other.config["figures"]["drift_by_layer"] == {}, "the mean of all, the default of its own"
     figures = {"hubs": {"k": 0.1}, "drift_by_layer": {"reference": "base"}}
     drawn = tables.of_reference(figures, "apart")
     assert drawn == {"hubs": {"k": 0.1}, "drift_by_layer": {"domain": "apart", "reference": "base"}}

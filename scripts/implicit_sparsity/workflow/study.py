@@ -8,7 +8,7 @@ import glob
 import os
 
 from . import measures, source, tables
-from .config import variants
+from .config import defaults, variants
 
 NEVER = "(?!)"  # a pattern that matches nothing
 
@@ -36,6 +36,7 @@ class Study:
         self.left_out = tables.left_out(given)
         figures = {name: entry for name, entry in given["figures"].items() if name not in self.left_out}
         self.config["figures"] = tables.of_reference(figures, self.reference)
+        self.config |= defaults.of_sections(self.config)
         self._probed = {
             (model, name): self._taken(model, name) for model in self.models for name in self.measures
         }
@@ -123,7 +124,9 @@ class Study:
     def source_options(self, domain, name) -> dict:
         """What the config says about one source, its loader spelled out, and the seed of the draw."""
         entry = self.config["domains"][domain]["sources"][name]
-        return {"loader": name, "seed": self.config["splits"]["seed"], **entry}
+        loader = entry.get("loader", name)
+        seed = self.config["splits"]["seed"]
+        return {"seed": seed, **defaults.of_loader(entry, loader), "loader": loader}
 
     def loader(self, domain, name) -> str:
         """The module of corpora/sources that reads a source."""

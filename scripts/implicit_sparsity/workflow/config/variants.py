@@ -8,6 +8,7 @@ lora_learning_rate_0p001; `controls: true` adds to a method what its class lists
 import itertools
 
 from .. import source
+from .defaults import without_defaults
 from .error import ConfigError, refuse_unknown
 from .options import check_options
 
@@ -77,7 +78,8 @@ def laid_out(config) -> tuple[dict, dict]:
                     raise ConfigError(("methods", name), found, "another name")
                 uses = {} if variant == runs else {"uses": runs}
                 own = {key: value for key, value in whole.items() if key not in OF_ENTRIES}
-                methods[variant] = own | options | uses
+                module = source.module_name("methods", runs)
+                methods[variant] = without_defaults(own | options, module) | uses
                 families[variant] = {"family": family, "role": role, "of": name, "point": point}
     return methods, families
 
