@@ -46,7 +46,7 @@ def split_domain(splits, sources, options, domain=None, earlier=()):
 def _tell(domain, total, dropped):
     """What was left out, in the log: a warning where other domains have it, or where it is a tenth of all."""
     counts = ", ".join(f"{n} {reason}" for reason, n in sorted(dropped.items()))
-    if any(reason.startswith(across.REASON) for reason in dropped):
+    if any(reason.startswith(across.REASONS) for reason in dropped):
         log.warning(SHARED, domain, total, counts)
     elif dropped:
         is_many = sum(dropped.values()) > total / 10

@@ -12,8 +12,8 @@ from implicit_sparsity.corpora import across
 from implicit_sparsity.corpora.records import read_jsonl, write_jsonl
 
 
-def without(records, others, threshold=0.8):
-    retained, dropped = across.without(records, others, threshold)
+def without(records, others, threshold=0.8, ngram=13):
+    retained, dropped = across.without(records, others, threshold, ngram)
     return [r["id"] for r in retained], [(item.reason, item.source) for item in dropped]
 
 
@@ -25,7 +25,7 @@ def test_exact_and_near_copies_are_left_to_the_other_domain():
     ids, dropped = without(own, others)
     assert ids == [r["id"] for r in own[2:]]
     assert dropped == [("duplicate of domain art", "one"), ("duplicate of domain law", "one")]
-    ids, dropped = without(own, others, threshold=1)
+    ids, dropped = without(own, others, threshold=1, ngram=60)
     assert len(ids) == 9 and dropped == [("duplicate of domain art", "one")], "1: exact duplicates only"
 
 
@@ -38,11 +38,23 @@ def test_near_copies_in_scripts_without_blanks(script):
     assert len(dropped) in (19, 20) and set(ids) >= {r["id"] for r in own[20:]}, "an estimate may miss one"
 
 
-def test_a_document_that_holds_another_and_more_is_another():
-    own = [record(i, n_words=20) for i in range(3)]
-    longer = own[0] | {"completion": " ".join(record(9, n_words=90)["prompt"].split())}
-    assert without(own, [("law", longer)]) == ([r["id"] for r in own], [])
-    assert without([], [("law", longer)]) == without([], []) == ([], [])
+def test_a_passage_of_another_domain_counts_where_it_is_as_long_as_an_n_gram():
+    own = [record(i, f"g{i}", n_words=20) for i in range(3)]
+    question, new = own[0]["prompt"].split(), record(9, n_words=90)["prompt"]
+    for n, reasons in ((13, [("n-gram overlap with domain law", "one")]), (12, [])):
+        theirs = record(8) | {"prompt": " ".join(question[:n]), "completion": new}
+        assert without(own, [("law", theirs)])[1] == reasons
+
+
+def test_an_instruction_that_two_domains_share_is_no_passage():
+    intro = "read the following text and answer the question below in one word or two please: "
+    own, theirs = ([record(i, f"g{i}") for i in numbers] for numbers in (range(9), range(20, 29)))
+    own, theirs = ([r | {"prompt": intro + r["prompt"]} for r in records] for records in (own, theirs))
+    assert without(own, [("law", r) for r in theirs]) == ([r["id"] for r in own], [])
+
+
+def test_nothing_to_compare():
+    assert without([], [("law", record(1))]) == without([], []) == ([], [])
 
 
 SHARED = {"law": range(120), "art": range(60, 220), "lore": [*range(40), *range(180, 320)]}

@@ -79,7 +79,7 @@ def _lost(counts: list[dict], split: str) -> dict:
     earlier = {
         "exact_duplicates": "exact duplicate",
         "near_duplicates": "near duplicate",
-        "in_other_domains": across.REASON,
+        "in_other_domains": across.REASONS,
         "over_group_cap": "over_group_cap",
         "wrong_length": "too short or too long",
     }

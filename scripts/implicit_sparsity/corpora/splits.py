@@ -98,7 +98,7 @@ def _retained(records, options: Options, seed: int, others) -> tuple[list[dict],
     ordered = sorted(records, key=lambda record: (record["source"], order_key(seed, record["id"])))
     fitting = [record for record in ordered if _fits(record, options)]
     lost = [Dropped("too short or too long", r["source"]) for r in ordered if not _fits(r, options)]
-    own, elsewhere = across.without(fitting, others, options.near_duplicate)
+    own, elsewhere = across.without(fitting, others, options.near_duplicate, options.ngram)
     distinct, duplicates = unique(own, options.near_duplicate)
     retained, over = _capped(distinct, options.per_group)
     return retained, [*lost, *elsewhere, *duplicates, *over]
