@@ -33,7 +33,7 @@ READ = {  # text -> value
 def test_what_looks_like_a_value_is_one(text):
     content, errors = parse(text, "mine.yaml")
     assert errors == [] and content == READ[text]
-    assert repr(content) == repr(READ[text]), "types, too: 3.0 is 3"
+    assert repr(content) == repr(READ[text]), "types, too"
 
 
 WRONG = {  # text -> place, what is said of it
