@@ -12,6 +12,11 @@ from implicit_sparsity.workflow.config.load import load
 
 MINE = "domains: {code: {sources: {mine: {loader: jsonl, path: config.yaml, licence: x, fields: {answer: a}, "
 MATH = "domains: {math: {sources: {mine: {loader: "
+OF_PARTS = {  # whether they are asked for or not
+    "optional: {mine: {probes: {hubs: {k: [0]}}}}": ("probes.hubs.k", "[0]", "shares below 1"),
+    "optional: {mine: {methods: {lora: {alpha: 0}}}}": ("methods.lora.alpha", "0", "> 0"),
+    "optional: {ladder: {figures: {overview: {level: 2}}}}": ("figures.overview.level", "2", "< 1"),
+}
 OF_LOADERS = {
     f"{MINE}on_bad: ignore}}}}}}}}": ("mine.on_bad", "'ignore'", "refuse | drop"),
     f"{MINE}layout: table}}}}}}}}": ("mine.layout", "'table'", "lines | mapping | messages"),
@@ -34,83 +39,103 @@ OF_LOADERS = {
     f"{MATH}hpo, n_choices: 1}}}}}}}}": ("mine.n_choices", "1", "integer >= 2 or 0"),
     f"{MATH}hpo, branch_depth: ~}}}}}}}}": ("mine.branch_depth", "nothing", "integer >= 1"),
 }
-WRONG = OF_LOADERS | {  # overlay of config.yaml -> key, found, allowed (parts of the line)
-    "probes: {activation_sparsity: {top: 1}}": ("probes.activation_sparsity.top", "unknown key", "top_p"),
-    "figures: {r_heatmaps: {colour: red}}": ("figures.r_heatmaps.colour", "unknown key", "scores"),
-    "domains: {code: {sources: {human_eval: {limits: 3}}}}": (
-        "domains.code.sources.human_eval.limits",
-        "unknown key",
-        "did you mean limit?",
-    ),
-    "domains: {code: {sources: {mine: {loader: jsonl, fields: {}, licence: x}}}}": (
-        "mine.path",
-        "nothing",
-        "text",
-    ),
-    "claims: {h1a: {threshold: 2}}": ("claims.h1a.threshold", "2", "> 0 and < 1"),
-    "claims: {h5: {threshold: 0.1, predictor: luck}}": (
-        "claims.h5.predictor",
-        "'luck'",
-        "overlap | gradient",
-    ),
-    "methods: {lora: {rank: 0}}": ("methods.lora.rank", "0", "integer >= 1"),
-    "methods: {lora: {rank: 2.5}}": ("methods.lora.rank", "2.5", "integer >= 1"),
-    "methods: {lora: {targets: everything}}": ("methods.lora.targets", "'everything'", "all | mlp"),
-    "methods: {activation_mask: {fraction: 1.5}}": ("methods.activation_mask.fraction", "1.5", "<= 1"),
-    "probes: {activation_overlap: {score: loudest}}": (
-        "activation_overlap.score",
-        "'loudest'",
-        "mean_abs | ",
-    ),
-    "probes: {activations: {stages: last}}": ("probes.activations.stages", "'last'", "base | final | all"),
-    "probes: {activations: {top_k: [0.1, 0]}}": (
-        "probes.activations.top_k",
-        "[0.1, 0]",
-        "shares below 1 or whole numbers",
-    ),
-    "probes: {activations: {top_k: []}}": ("probes.activations.top_k", "[]", "at least one entry"),
-    "probes: {activations: {thresholds: [1.0]}}": ("probes.activations.thresholds", "[1]", "> 0 and < 1"),
-    "probes: {gradients: {documents: 1}}": ("probes.gradients.documents", "1", "integer >= 2"),
-    "probes: {gradients: {stages: last}}": ("probes.gradients.stages", "'last'", "base | final | all"),
-    "probes: {drift: {stages: base}}": ("probes.drift.stages", "'base'", "final | all"),
-    "probes: {drift: {documents: 3}}": ("probes.drift.documents", "3", "integer >= 4"),
-    "probes: {thresholds: {levels: [1.0]}}": ("probes.thresholds.levels", "[1]", "< 1"),
-    "probes: {thresholds: {per: neuron}}": ("probes.thresholds.per", "'neuron'", "layer | expert"),
-    "probes: {plasticity_task: {stages: last}}": (
-        "probes.plasticity_task.stages",
-        "'last'",
-        "base | final | all",
-    ),
-    "probes: {input_spectra: {layers: 9}}": ("probes.input_spectra.layers", "9", "<= 8"),
-    "probes: {plasticity: {target: 2}}": ("probes.plasticity.target", "2", "1"),
-    "probes: {activation_overlap: {k: [0.1, 0.1]}}": ("activation_overlap.k", "0.1 twice", "each value once"),
-    "domains: {code: {sources: {human_eval: {max_chars: -3}}}}": ("human_eval.max_chars", "-3", ">= 1"),
-    "methods: {curvature: {router: true}}": ("methods.curvature.router", "true", "false"),
-    "figures: {overlap_by_layer: {control: nope}}": ("overlap_by_layer.control", "'nope'", "'' | bare"),
-    "methods: {lora: {sweep: {learning_rate: [0.1, 2]}}}": (
-        "methods.lora.sweep.learning_rate",
-        "2",
-        "<= 1",
-    ),
-    "methods: {lora: {sweep: {lr: [0.1]}}}": ("methods.lora.sweep.lr", "unknown key", "learning_rate"),
-    "claims: {h9: {threshold: 1}}": ("claims.h9", "module of claims", "h1a"),
-    "figures: {heatmaps: {}}": ("figures.heatmaps", "no module of figures", "r_heatmaps"),
-    "probes: {overlap: {}}": ("probes.overlap", "no module of probes", "activation_overlap"),
-    "probes: {plasticity_taks: {}}": ("probes.plasticity_taks", "no module", "did you mean plasticity_task?"),
-    "domains: {code: {sources: {stdlib: {limit: 5}}}}": (
-        "sources.stdlib",
-        "no loader",
-        "did you mean python_stdlib?",
-    ),
-    "domains: {code: {sources: {mine: {loader: jsonl, limit: 5, path: no.jsonl, fields: {}, licence: x}}}}": (
-        "domains.code.sources.mine.path",
-        "no.jsonl",
-        "a file that exists",
-    ),
-    "domains: {code: {sources: {mine: {loader: jsnl}}}}": ("mine.loader", "'jsnl'", "did you mean jsonl?"),
-    "methods: {lora: {sweep: {rank: [4, four]}}}": ("methods.lora.sweep.rank", "'four'", "integer >= 1"),
-    "claims: {h2a: {treshold: 1}}": ("claims.h2a.treshold", "unknown key", "did you mean threshold?"),
-}
+WRONG = (
+    OF_LOADERS
+    | OF_PARTS
+    | {  # overlay of config.yaml -> key, found, allowed (parts of the line)
+        "probes: {activation_sparsity: {top: 1}}": ("probes.activation_sparsity.top", "unknown key", "top_p"),
+        "figures: {r_heatmaps: {colour: red}}": ("figures.r_heatmaps.colour", "unknown key", "scores"),
+        "domains: {code: {sources: {human_eval: {limits: 3}}}}": (
+            "domains.code.sources.human_eval.limits",
+            "unknown key",
+            "did you mean limit?",
+        ),
+        "domains: {code: {sources: {mine: {loader: jsonl, fields: {}, licence: x}}}}": (
+            "mine.path",
+            "nothing",
+            "text",
+        ),
+        "claims: {h1a: {threshold: 2}}": ("claims.h1a.threshold", "2", "> 0 and < 1"),
+        "claims: {h5: {threshold: 0.1, predictor: luck}}": (
+            "claims.h5.predictor",
+            "'luck'",
+            "overlap | gradient",
+        ),
+        "methods: {lora: {rank: 0}}": ("methods.lora.rank", "0", "integer >= 1"),
+        "methods: {lora: {rank: 2.5}}": ("methods.lora.rank", "2.5", "integer >= 1"),
+        "methods: {lora: {targets: everything}}": ("methods.lora.targets", "'everything'", "all | mlp"),
+        "methods: {activation_mask: {fraction: 1.5}}": ("methods.activation_mask.fraction", "1.5", "<= 1"),
+        "probes: {activation_overlap: {score: loudest}}": (
+            "activation_overlap.score",
+            "'loudest'",
+            "mean_abs | ",
+        ),
+        "probes: {activations: {stages: last}}": (
+            "probes.activations.stages",
+            "'last'",
+            "base | final | all",
+        ),
+        "probes: {activations: {top_k: [0.1, 0]}}": (
+            "probes.activations.top_k",
+            "[0.1, 0]",
+            "shares below 1 or whole numbers",
+        ),
+        "probes: {activations: {top_k: []}}": ("probes.activations.top_k", "[]", "at least one entry"),
+        "probes: {activations: {thresholds: [1.0]}}": ("probes.activations.thresholds", "[1]", "> 0 and < 1"),
+        "probes: {gradients: {documents: 1}}": ("probes.gradients.documents", "1", "integer >= 2"),
+        "probes: {gradients: {stages: last}}": ("probes.gradients.stages", "'last'", "base | final | all"),
+        "probes: {drift: {stages: base}}": ("probes.drift.stages", "'base'", "final | all"),
+        "probes: {drift: {documents: 3}}": ("probes.drift.documents", "3", "integer >= 4"),
+        "probes: {thresholds: {levels: [1.0]}}": ("probes.thresholds.levels", "[1]", "< 1"),
+        "probes: {thresholds: {per: neuron}}": ("probes.thresholds.per", "'neuron'", "layer | expert"),
+        "probes: {plasticity_task: {stages: last}}": (
+            "probes.plasticity_task.stages",
+            "'last'",
+            "base | final | all",
+        ),
+        "probes: {input_spectra: {layers: 9}}": ("probes.input_spectra.layers", "9", "<= 8"),
+        "probes: {plasticity: {target: 2}}": ("probes.plasticity.target", "2", "1"),
+        "probes: {activation_overlap: {k: [0.1, 0.1]}}": (
+            "activation_overlap.k",
+            "0.1 twice",
+            "each value once",
+        ),
+        "domains: {code: {sources: {human_eval: {max_chars: -3}}}}": ("human_eval.max_chars", "-3", ">= 1"),
+        "methods: {curvature: {router: true}}": ("methods.curvature.router", "true", "false"),
+        "figures: {overlap_by_layer: {control: nope}}": ("overlap_by_layer.control", "'nope'", "'' | bare"),
+        "methods: {lora: {sweep: {learning_rate: [0.1, 2]}}}": (
+            "methods.lora.sweep.learning_rate",
+            "2",
+            "<= 1",
+        ),
+        "methods: {lora: {sweep: {lr: [0.1]}}}": ("methods.lora.sweep.lr", "unknown key", "learning_rate"),
+        "claims: {h9: {threshold: 1}}": ("claims.h9", "module of claims", "h1a"),
+        "figures: {heatmaps: {}}": ("figures.heatmaps", "no module of figures", "r_heatmaps"),
+        "probes: {overlap: {}}": ("probes.overlap", "no module of probes", "activation_overlap"),
+        "probes: {plasticity_taks: {}}": (
+            "probes.plasticity_taks",
+            "no module",
+            "did you mean plasticity_task?",
+        ),
+        "domains: {code: {sources: {stdlib: {limit: 5}}}}": (
+            "sources.stdlib",
+            "no loader",
+            "did you mean python_stdlib?",
+        ),
+        "domains: {code: {sources: {mine: {loader: jsonl, path: no.jsonl, fields: {}, licence: x}}}}": (
+            "domains.code.sources.mine.path",
+            "no.jsonl",
+            "a file that exists",
+        ),
+        "domains: {code: {sources: {mine: {loader: jsnl}}}}": (
+            "mine.loader",
+            "'jsnl'",
+            "did you mean jsonl?",
+        ),
+        "methods: {lora: {sweep: {rank: [4, four]}}}": ("methods.lora.sweep.rank", "'four'", "integer >= 1"),
+        "claims: {h2a: {treshold: 1}}": ("claims.h2a.treshold", "unknown key", "did you mean threshold?"),
+    }
+)
 
 
 @pytest.mark.parametrize("overlay", WRONG, ids=refusals.names(WRONG))

@@ -64,6 +64,8 @@ def _study(layers) -> Study:
             layers = with_parts(given, chosen)
             whole = laid_over(layers)
             check_shape(whole | {"optional": {name: part for name, (_, part) in parts.items()}})
+            variants.check_methods(plain(whole))
+            options.check_entries(plain(whole))
         study = study_of({key: whole[key] for key in whole if key not in ("optional", "with")})
         names.check_hardware(study.given, mentioned)
         needs.check_needs(study.given)
@@ -76,7 +78,6 @@ def _study(layers) -> Study:
 def study_of(whole: dict) -> Study:
     """The study of a config that fits its models; ConfigError where its entries do not fit each other."""
     config = plain(whole)
-    variants.check_methods(config)
     methods, families = variants.laid_out(config)
     probed = variants.those_asked_for(config["probed_methods"], families)
     options.check_sources(config)
@@ -86,9 +87,6 @@ def study_of(whole: dict) -> Study:
     references.check_orders(config)
     references.check_quantized(config)
     references.check_reference(config)
-    options.check_probes(config)
-    options.check_room(config, "figures")
-    options.check_room(config, "claims")
     references.check_budgets(config)
     references.check_format_warmup(config)
     sizes.check_sizes(config)

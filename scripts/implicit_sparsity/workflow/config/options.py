@@ -54,6 +54,17 @@ def check_relations(path, options, module):
         raise ConfigError((*path, key), show(options[key]), words, because=because)
 
 
+def check_entries(config):
+    """Every entry of probes, figures and claims has options of the class that it is named after."""
+    errors = Errors()
+    with errors:
+        check_probes(config)
+    for room in ("figures", "claims"):
+        with errors:
+            check_room(config, room)
+    errors.refuse()
+
+
 def check_room(config, room):
     """Every entry of figures or claims is a module of that room and has options of its class."""
     errors = Errors()
