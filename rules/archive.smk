@@ -18,10 +18,7 @@ rule archive:
     params:
         code=code("archive.py"),
         options=config.get("archive", {}),
-        run=dict(
-            config=dict(workflow.config_settings.config),
-            configfiles=[os.path.relpath(file) for file in workflow.overwrite_configfiles],
-        ),
+        run=RUN,
         snakefile=workflow.main_snakefile,
         study=study.given,
     script:

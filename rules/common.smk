@@ -8,6 +8,7 @@ import shutil
 from functools import cache, partial
 
 from implicit_sparsity.workflow import fingerprints, source
+from implicit_sparsity.workflow.config.files import read_command_line
 from implicit_sparsity.workflow.config.options import MEASUREMENTS
 from implicit_sparsity.workflow.tables import figure_style
 
@@ -15,6 +16,10 @@ if study.left_out and workflow.is_main_process:
     names = ", ".join(name.replace("_", " ") for name in study.left_out)
     logger.info(f"Figures left out, as no order has two domains: {names}")
 
+RUN = {  # by which another Snakemake is asked about the same study
+    "config": read_command_line(workflow.config_settings.config_args)[0],
+    "configfiles": [os.path.relpath(file) for file in workflow.overwrite_configfiles],
+}
 config.clear()
 config.update(study.config)
 

@@ -58,6 +58,7 @@ rule estimate:
         code=code("estimate.py", "measurements", *MEASURED),
         methods=config["methods"],
         online=study.hub_models() != "(?!)",
+        run=RUN,
         snakefile=workflow.main_snakefile,
         study=study.given | {"probes": config["probes"]},
     script:

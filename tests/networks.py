@@ -94,8 +94,8 @@ def config(kind: str) -> dict:
 
 
 def make_model(folder, kind: str, seed: int = 0):
-    """A model folder of this kind with random weights, a BPE tokenizer and a manifest: as a user has it, so of
-    any family of transformers, one that ``loading.create`` refuses too."""
+    """A model folder of this kind with random weights, a BPE tokenizer and a manifest: as a user has it, so
+    of any family of transformers, one that ``loading.create`` refuses too."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 

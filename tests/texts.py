@@ -162,7 +162,6 @@ OUTSIDE = {
     "--configfile slurm/thesis.yaml mine.yaml": A_PART,
     "--config with=core": A_PART,
     "--config with=name": A_PART,
-    "--unlock": A_PART,
     "--nano": f"{RESOLVED['.venv/bin/python benchmarks/training.py']} runs benchmarks so",
     "--set-resources train_adapter:gpu=8": "takes eight GPUs",
     "--set-resources export_model:mem_mb=160000": "takes a model of 27 billion",

@@ -45,3 +45,9 @@ def test_what_cannot_be_planned_is_one_line(tmp_path, snakefile, words):
     with pytest.raises(InputError, match=words) as refusal:
         planned_jobs.ask("all", folder=tmp_path)
     assert "\n" not in str(refusal.value)
+
+
+def test_the_same_study_is_asked_for():
+    run = {"configfiles": ["a b.yaml"], "config": {"with": "ladder", "seeds": [0, 1]}}
+    words = ["--configfile", "a b.yaml", "--config", "seeds=[0, 1]", 'with="ladder"']
+    assert planned_jobs.arguments(run) == words

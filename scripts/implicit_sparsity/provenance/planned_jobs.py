@@ -33,6 +33,13 @@ class Job:
         return " ".join([self.rule, *map(str, self.wildcards.values())])
 
 
+def arguments(run: dict) -> list[str]:
+    """Snakemake's arguments for the same study: ``run`` has its config files and what --config gave."""
+    files, given = run["configfiles"], run["config"]
+    values = [f"{key}={json.dumps(value)}" for key, value in sorted(given.items())]
+    return [*(["--configfile", *files] if files else []), *(["--config", *values] if values else [])]
+
+
 def ask(*arguments: str, folder=None) -> list[Job]:
     """The jobs that ``snakemake --dry-run ARGUMENTS`` would run in ``folder``, less those that make nothing
     (`all`); InputError with Snakemake's own last line where it cannot plan."""

@@ -32,9 +32,3 @@ def test_unfinished_study_is_refused_by_the_names_of_its_jobs(tmp_path, monkeypa
     (tmp_path / "table.csv").touch()
     jobs = {job.rule: job for job in readiness.finished(run, "Snakefile")}
     assert jobs["collect"].files["input"] == ["data/notes (1), mine.jsonl"] and jobs["table"].wildcards == {}
-
-
-def test_the_same_study_is_asked_for():
-    run = {"configfiles": ["a b.yaml"], "config": {"with": "ladder", "seeds": [0, 1]}}
-    words = ["--configfile", "a b.yaml", "--config", "seeds=[0, 1]", 'with="ladder"']
-    assert readiness.arguments(run) == words

@@ -9,8 +9,9 @@ import shlex
 import sys
 
 from implicit_sparsity.errors import InputError
+from implicit_sparsity.provenance import planned_jobs
 
-from . import readiness, restoring
+from . import restoring
 
 
 def main() -> int:
@@ -42,7 +43,7 @@ def summary(folder, metadata: dict) -> list[str]:
         if metadata["left_out"]
         else []
     )
-    command = shlex.join(["snakemake", "-n", "all", *readiness.arguments(metadata["run"])])
+    command = shlex.join(["snakemake", "-n", "all", *planned_jobs.arguments(metadata["run"])])
     return [
         *lines,
         "nothing of it was run. The next command runs the archive's Snakefile: read that first, if it is "

@@ -4,27 +4,18 @@ A dry run of everything (``--forceall``) names every job with its inputs, output
 ordinary one names the jobs that are still to run, and why. Files that are read and made by no job are given.
 """
 
-import json
-
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.provenance import planned_jobs
 
 NAMED, WORDS = 5, 120  # jobs that a refusal names, and letters of each reason
 
 
-def arguments(run: dict) -> list[str]:
-    """Snakemake's arguments for the same study: ``run`` has its config files and what --config gave."""
-    files, given = run["configfiles"], run["config"]
-    values = [f"{key}={json.dumps(value)}" for key, value in sorted(given.items())]
-    return [*(["--configfile", *files] if files else []), *(["--config", *values] if values else [])]
-
-
 def finished(run: dict, snakefile) -> list[planned_jobs.Job]:
     """All jobs of the study; InputError naming what is still to be done, where anything is."""
     study = ["all", "--snakefile", str(snakefile)]
-    left = planned_jobs.ask(*study, *arguments(run))
+    left = planned_jobs.ask(*study, *planned_jobs.arguments(run))
     if left:
         listed = "; ".join(f"{job.name} ({job.reason[:WORDS]})" for job in left[:NAMED])
         more = f"; and {len(left) - NAMED} more" if len(left) > NAMED else ""
         raise InputError(f"the study is not finished, {len(left)} jobs are to run: {listed}{more}")
-    return planned_jobs.ask(*study, "--forceall", *arguments(run))
+    return planned_jobs.ask(*study, "--forceall", *planned_jobs.arguments(run))
