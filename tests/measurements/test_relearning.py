@@ -14,7 +14,7 @@ from implicit_sparsity.passes.fresh_adapter import FreshAdapter
 from implicit_sparsity.passes.relearning import content_losses
 from implicit_sparsity.training.pretraining import EveryWeight
 
-OPTIONS = {"documents": [4, 12], "relearn": [4, 12], "scored": 12, "batch_size": 2, "rank": 4}
+OPTIONS = {"documents": [4, 12], "relearn": [4, 12], "scored": 12, "batch_size": 2, "rank": 2}
 OPTIONS |= {"learning_rate": 0.02, "batch_tokens": 200}
 ORDERS = {"o": ["code", "math"]}
 LAST = "lora.o.seed0.stage2"

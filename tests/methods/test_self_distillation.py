@@ -73,10 +73,10 @@ def test_nothing_diverges_at_the_start(trained, nano):  # noqa: F811
 def test_weight_zero_is_plain_lora_to_the_bit_and_a_large_one_stays_near(trained, nano, tmp_path):  # noqa: F811
     lora = trained("dense", "lora")
     start = logits(loading.load(nano("dense")[0]))
-    for weight in (0.0, 30.0):
+    for weight in (0.0, 100.0):
         seen = train(
             nano, "dense", "self_distillation", 1, tmp_path / str(weight), options={"weight": weight}
         )[3]
         same = (tmp_path / str(weight) / FILE).read_bytes() == (lora[0][0] / FILE).read_bytes()
         assert same == (weight == 0)
-    assert (seen - start).norm() < 0.8 * (lora[0][3] - start).norm()
+    assert (seen - start).norm() < 0.9 * (lora[0][3] - start).norm()
