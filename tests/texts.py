@@ -132,7 +132,7 @@ WRONG = "the WRONG of a pair: `test_what_is_called_wrong_goes_wrong` shows it"
 OUTSIDE = {
     "---": "no command: what begins a second document of YAML",
     ".venv/bin/snakemake": "which program it is",
-    '--config seeds=[0,1] \'tokens={template: {before: "@user "}}\'': A_PART,
+    "--config seeds=[0,1] 'tokens={template: {before: \"@user \"}}'": A_PART,
     "git clone <this repository>": "a placeholder",
     "cd <its folder>": "a placeholder",
     "tmux": A_SITE,
