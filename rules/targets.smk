@@ -24,7 +24,7 @@ def check_targets(settings):
         if rules_by_name[name].has_wildcards():
             pattern = strip_wildcard_constraints(str(outputs[0]))
             with errors:
-                raise ConfigError((name,), "a rule of many files", f"a file of it: {pattern}")
+                raise ConfigError((name,), "a rule of many files", "a file of it, " + pattern)
     errors.refuse()
 
 
