@@ -24,9 +24,8 @@ config.clear()
 config.update(study.config)
 
 MODELS, DOMAINS, TABLES, FIGURES = study.models, study.domains, study.tables, list(config["figures"])
-COMPARED = (
-    study.compared
-)  # all domains but the reference set, which is scored, and of which drift is measured
+# all domains but the reference set, which is scored, and of which drift is measured
+COMPARED = study.compared
 PROBES = [name for name in config["probes"] if name not in MEASUREMENTS]
 CONTROLS = config["probes"]["activations"]["controls"]
 
@@ -151,6 +150,5 @@ def table(name):
 
 
 onsuccess:
-    shutil.rmtree(
-        "results/.output_cache", ignore_errors=True
-    )  # of groups that failed on the way, see workflow/output_cache.py
+    # of groups that failed on the way, see workflow/output_cache.py
+    shutil.rmtree("results/.output_cache", ignore_errors=True)

@@ -40,7 +40,7 @@ def check_file(target, rules_by_name):
     if not matches:
         alone = [name for name, rule in rules_by_name.items() if not rule.has_wildcards()]
         made = expand(f"{FIGURE}.png", figure=FIGURES) + expand("results/tables/{table}.csv", table=TABLES)
-        targets.refuse_unknown(target, alone, {*made, *patterns})
+        targets.refuse_unmade(target, alone, {*made, *patterns})
 
 
 workflow.check_targets = one_line(check_targets)

@@ -37,13 +37,13 @@ def split_domain(splits, sources, options, domain=None, earlier=()):
             write_jsonl(folder / f"{name}.jsonl", documents)
         described = manifest.of_splits(domain, result, chosen, sources, folder)
         write_json(folder / "manifest.json", described)
-    _tell(domain, len(records), result.dropped)
+    _log_dropped(domain, len(records), result.dropped)
     for name, n in described["groups"].items():
         if described["documents"][name] and not trusted(n):
             log.warning(WARNING, domain, described["documents"][name], name, n, FEWEST_GROUPS)
 
 
-def _tell(domain, total, dropped):
+def _log_dropped(domain, total, dropped):
     """What was left out, in the log: a warning where other domains have it, or where it is a tenth of all."""
     counts = ", ".join(f"{n} {reason}" for reason, n in sorted(dropped.items()))
     if any(reason.startswith(across.REASONS) for reason in dropped):

@@ -6,7 +6,7 @@ import pytest
 from corpora_samples import record
 
 from implicit_sparsity.corpora.bad import BadRecord
-from implicit_sparsity.corpora.records import FIELDS, Limits, check, read_jsonl, write_jsonl
+from implicit_sparsity.corpora.records import FIELDS, check, read_jsonl, write_jsonl
 from implicit_sparsity.errors import InputError
 
 GOOD = record(0)
@@ -64,9 +64,9 @@ def test_bad_record(tmp_path, reason, bad):
     first = GOOD if reason == "duplicated id" else record(1)
     path.write_bytes(b"\n".join([line(first), b"", line(bad), line(record(2))]))
     with pytest.raises(InputError) as caught:
-        read_jsonl(path, Limits(500))
+        read_jsonl(path, 500)
     assert str(caught.value).startswith(f"{path}:3: ") and "\n" not in str(caught.value)
-    records, dropped = read_jsonl(path, Limits(500), on_bad="drop")
+    records, dropped = read_jsonl(path, 500, on_bad="drop")
     assert [r["id"] for r in records] == [first["id"], "one:2"] and dropped == {reason: 1}
 
 

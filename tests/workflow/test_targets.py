@@ -90,7 +90,7 @@ def test_the_wildcards_of_a_file_that_no_rule_takes():
 
 def test_a_name_that_is_nothing_is_told_with_the_nearest():
     with pytest.raises(ConfigError) as error:
-        targets.refuse_unknown("alll", ["plan", "all"], ["results/x.csv"])
+        targets.refuse_unmade("alll", ["plan", "all"], ["results/x.csv"])
     found = "neither a rule of the study nor a file that it makes"
     allowed = "all, plan, or a file that a rule makes; did you mean all?"
     assert str(error.value) == f"alll: found {found}, allowed: {allowed}"

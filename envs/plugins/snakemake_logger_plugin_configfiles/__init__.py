@@ -13,9 +13,8 @@ from snakemake_interface_logger_plugins.base import LogHandlerBase as LogHandler
 
 __all__ = ["LogHandler"]
 
-READER = (
-    "scripts/implicit_sparsity/workflow/config/strict_yaml.py"  # beside a Snakefile that reads for itself
-)
+# beside a Snakefile that reads for itself
+READER = "scripts/implicit_sparsity/workflow/config/strict_yaml.py"
 
 
 def snakefile(arguments) -> Path:

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+from implicit_sparsity.errors import first_line
+
 from .bad import BadRecord, Row
 
 
@@ -16,9 +18,8 @@ def rows(table, first: int = 1) -> Iterator[tuple[Row, dict | BadRecord]]:
 def _cells(name: str, column) -> list:
     try:
         return column.to_pylist()
-    except (
-        Exception
-    ):  # a date beyond Python's, a zone nobody knows, bytes that are no text: pyarrow's and others'
+    # a date beyond Python's, a zone nobody knows, bytes that are no text: pyarrow's errors and others'
+    except Exception:
         return [_cell(name, value) for value in column]
 
 
@@ -26,5 +27,5 @@ def _cell(name: str, value):
     try:
         return value.as_py()
     except Exception as error:
-        words = (str(error).splitlines() or [type(error).__name__])[0]
-        return BadRecord("unreadable value", f"column {name!r} cannot be read: {words[:100]}")
+        words = f"column {name!r} cannot be read: {first_line(error)[:100]}"
+        return BadRecord("unreadable value", words)

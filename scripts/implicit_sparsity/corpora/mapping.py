@@ -20,7 +20,7 @@ from .bad import BadRecord
 from .cells import joined, name_of, plain, text_of
 from .conversations import prompt_and_completion
 from .fields import IN_TEXT, MESSAGES, check_options
-from .records import Dropped, Limits, checked
+from .records import Dropped, checked
 from .sampling import sample, within
 
 OPTIONAL = ("id", "group", "choices", "answer")  # a row may be without
@@ -38,7 +38,7 @@ def table(
     """
     pattern = check_options(fields, licence, choices, answer_pattern)
     mapped = Mapping(fields, licence, choices, pattern).records(rows)
-    records = checked(mapped, path, Limits(), on_bad)
+    records = checked(mapped, path, on_bad=on_bad)
     yield from sample(within(records, max_chars), limit, seed)
 
 
@@ -82,7 +82,7 @@ class Mapping:
         if self.choices is not None:
             record["choices"] = list(self.choices)
         if self.pattern and isinstance(record.get("completion"), str):
-            record["answer"] = self._found(record["completion"])
+            record["answer"] = self._final_answer(record["completion"])
         self._choose(record, answers)
         return record
 
@@ -117,7 +117,8 @@ class Mapping:
             raise BadRecord("empty text", "is empty", "answer")
         return cells
 
-    def _found(self, completion: str) -> str:
+    def _final_answer(self, completion: str) -> str:
+        """What ``answer_pattern`` matches last."""
         matches = self.pattern.findall(completion)
         if not matches:
             raise BadRecord("missing field", "answer_pattern is not in the completion", "answer")

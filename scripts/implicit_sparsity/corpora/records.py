@@ -28,7 +28,7 @@ from .sameness import key as same
 
 FIELDS = ("id", "group", "source", "prompt", "completion", "choices", "answer", "correct", "licence", "open")
 REQUIRED = ("id", "group", "source", "prompt", "completion", "licence")
-MAX_CHARS = 100_000  # a longer prompt or completion is a broken file, not a document
+MAX_CHARS = 100_000  # a longer prompt, completion or choice is a broken file, not a document
 ON_BAD = ("refuse", "drop")
 CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f]")  # all below the space but tab and ends of lines and pages
 
@@ -41,15 +41,11 @@ class Dropped:
     source: str = ""  # of the record, where that is not clear
 
 
-@dataclass(frozen=True)
-class Limits:
-    """Most characters of a prompt, of a completion and of a choice."""
+def check(record: dict, max_chars: int = MAX_CHARS) -> dict:
+    """Return ``record`` with its keys in order; raise BadRecord naming the field and what is wrong.
 
-    max_chars: int = MAX_CHARS
-
-
-def check(record: dict, limits: Limits = Limits()) -> dict:
-    """Return ``record`` with its keys in order; raise BadRecord naming the field and what is wrong."""
+    ``max_chars``: of a prompt, of a completion and of a choice.
+    """
     if not isinstance(record, dict):
         raise BadRecord("wrong type", f"a record is a JSON object, found {type(record).__name__}")
     for key in REQUIRED:
@@ -58,9 +54,9 @@ def check(record: dict, limits: Limits = Limits()) -> dict:
     if unknown := sorted(set(record) - set(FIELDS)):
         raise BadRecord("unknown field", f"unknown field {unknown[0]!r} (allowed: {', '.join(FIELDS)})")
     for key in (*REQUIRED, *(["answer"] if "answer" in record else [])):
-        _text(record[key], key, limits.max_chars, may_be_empty=key == "prompt")
+        _text(record[key], key, max_chars, may_be_empty=key == "prompt")
     if "choices" in record:
-        record = record | _choices(record, limits)
+        record = record | _choices(record, max_chars)
     elif "correct" in record:
         raise BadRecord("missing field", "'correct' needs 'choices'", "correct")
     if not isinstance(record.get("open", False), bool):
@@ -81,13 +77,13 @@ def _text(value, key: str, max_chars: int, may_be_empty: bool = False):
         raise BadRecord("control character", f"holds the control character {control[0]!r}", key)
 
 
-def _choices(record: dict, limits: Limits) -> dict:
+def _choices(record: dict, max_chars: int) -> dict:
     """The answer as its choice has it, where it is one: two texts are compared as sameness.key has it."""
     choices = record["choices"]
     if not isinstance(choices, list):
         raise BadRecord("wrong type", f"must be a list, found {type(choices).__name__}", "choices")
     for choice in choices:
-        _text(choice, "choices", limits.max_chars)
+        _text(choice, "choices", max_chars)
     if len(choices) < 2:
         raise BadRecord("too few choices", f"needs two or more, found {len(choices)}", "choices")
     named: dict[str, str] = {}
@@ -110,7 +106,7 @@ def _choices(record: dict, limits: Limits) -> dict:
     return {"answer": named[same(record["answer"])]}
 
 
-def checked(items: Iterable, path, limits: Limits = Limits(), on_bad: str = "refuse") -> Iterator:
+def checked(items: Iterable, path, max_chars: int = MAX_CHARS, on_bad: str = "refuse") -> Iterator:
     """Records and Dropped from (place, record, Dropped or BadRecord); a second use of an id is bad too.
 
     ``on_bad="refuse"`` turns the first bad one into an InputError at its place (a line number, a Row, or a
@@ -126,7 +122,7 @@ def checked(items: Iterable, path, limits: Limits = Limits(), on_bad: str = "ref
         try:
             if isinstance(row, BadRecord):
                 raise row
-            record = check(row, limits)
+            record = check(row, max_chars)
             if record["id"] in seen:
                 words = f"{record['id'][:80]!r} was used before, at {spelled(seen[record['id']])}"
                 raise BadRecord("duplicated id", words, "id")
@@ -140,10 +136,10 @@ def checked(items: Iterable, path, limits: Limits = Limits(), on_bad: str = "ref
             yield Dropped(bad.reason)
 
 
-def read_jsonl(path, limits: Limits = Limits(), on_bad: str = "refuse") -> tuple[list[dict], Counter]:
+def read_jsonl(path, max_chars: int = MAX_CHARS, on_bad: str = "refuse") -> tuple[list[dict], Counter]:
     """All records of a corpus file, and how many were dropped for which reason."""
     result, dropped = [], Counter()
-    for item in checked(rows.lines(path), path, limits, on_bad):
+    for item in checked(rows.lines(path), path, max_chars, on_bad):
         if isinstance(item, Dropped):
             dropped[item.reason] += 1
         else:

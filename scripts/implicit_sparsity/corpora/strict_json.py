@@ -104,16 +104,16 @@ def _whole(digits: str) -> int:
     return int(digits)
 
 
-def _broken(digits: str) -> float:
+def _decimal(digits: str) -> float:
     if len(digits) > MAX_DIGITS or math.isinf(value := float(digits)):
         raise BadRecord("over-long number", f"{digits[:30]} is too large, or has too many digits")
     return value
 
 
-def _word(word: str):
+def _constant(word: str):
     raise BadRecord("NaN or Infinity", f"{word} is no JSON")
 
 
 DECODER = json.JSONDecoder(
-    object_pairs_hook=_object, parse_int=_whole, parse_float=_broken, parse_constant=_word
+    object_pairs_hook=_object, parse_int=_whole, parse_float=_decimal, parse_constant=_constant
 )

@@ -10,17 +10,16 @@ import re
 
 import numpy as np
 
-from implicit_sparsity.corpora import tokenizer
+from implicit_sparsity.corpora import control_tokens, tokenizer
 from implicit_sparsity.errors import InputError, first_line
 from implicit_sparsity.storage import model_folder
 from implicit_sparsity.storage.model_folder import CONFIG, TOKENIZER, ModelFolder
 
 from . import families, loading, weight_files
+from .loading import GENERATION
 from .weight_values import check_values
 
 log = logging.getLogger(__name__)
-GENERATION = "generation_config.json"
-TOKENIZER_SETTINGS = {"tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"}
 ROWS = ("embed_tokens.weight", "lm_head.weight")  # a row of these is an entry of the vocabulary
 IN_A_LAYER = re.compile(r"(^|\.)layers\.\d+\.")
 
@@ -63,7 +62,7 @@ def _settings(folder: ModelFolder) -> dict:
     """The configuration, of a family that is known; the tokenizer's settings are JSON as well."""
     config = folder.config()
     families.of(config, path=folder.where(CONFIG))
-    for name in sorted(TOKENIZER_SETTINGS & folder.names()):
+    for name in sorted(folder.names().intersection(control_tokens.BESIDE)):
         folder.json(name)
     return config
 

@@ -17,7 +17,7 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from implicit_sparsity.errors import InputError
+from implicit_sparsity.errors import InputError, first_line
 from implicit_sparsity.storage.files import read_json
 
 from . import families, ffn, processes
@@ -79,7 +79,7 @@ def gguf_configuration(folder, file: str):
     try:
         config = AutoConfig.from_pretrained(str(folder), gguf_file=file, trust_remote_code=False)
     except ValueError as error:  # an architecture that transformers cannot dequantize
-        raise InputError(str(error).splitlines()[0], path=Path(folder) / file) from error
+        raise InputError(first_line(error), path=Path(folder) / file) from error
     families.of(config.to_dict(), Path(folder) / file)
     return config
 
@@ -111,7 +111,7 @@ def generation_fault(folder) -> str:
     where there is none."""
     quiet()
     try:
-        if (Path(folder) / "generation_config.json").exists():
+        if (Path(folder) / GENERATION).exists():
             GenerationConfig.from_pretrained(str(folder), local_files_only=True)
     except Exception as error:  # whatever its values lead to
         return f"{type(error).__name__}: {error}"
@@ -231,8 +231,8 @@ def skeleton(folder):
         with torch.device("meta"):
             return AutoModelForCausalLM.from_config(config)
     except (ValueError, TypeError, KeyError, AttributeError, RuntimeError) as error:
-        line = next(iter(str(error).splitlines()), type(error).__name__)
-        raise InputError(f"transformers refuses this configuration: {line}", path=folder) from error
+        words = f"transformers refuses this configuration: {first_line(error)}"
+        raise InputError(words, path=folder) from error
 
 
 def save_tokenizer(tokenizer, folder, template_end: str) -> None:

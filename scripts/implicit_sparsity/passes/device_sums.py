@@ -15,6 +15,7 @@ import logging
 
 import torch
 
+from implicit_sparsity.errors import first_line
 from implicit_sparsity.metrics.overlap import top_sizes
 
 log = logging.getLogger(__name__)
@@ -150,7 +151,7 @@ def _block_sums(gpu: bool):
                 raise
             except Exception as error:  # no compiler on the node, say
                 broken.append(error)
-                log.warning("activation sums run uncompiled, which is slower: %s", str(error).splitlines()[0])
+                log.warning("activation sums run uncompiled, which is slower: %s", first_line(error))
         return eager_sums(*arguments)
 
     return sums

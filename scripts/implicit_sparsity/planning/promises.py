@@ -16,7 +16,7 @@ def lines(study, model: str) -> list[str]:
         cap = source.class_literal(module, "CAP", default=None)
         if owner != model or not cap:
             continue
-        known = {key: option.default for key, option in source.option_fields(module).items()} | entry
+        known = source.with_defaults(module, entry)
         widths = sorted({weight.inputs for weight, _ in trained.read})
         short = [width for width in widths if known[cap[0]] < cap[1] * width]
         few = [width for width in widths if known["sample_tokens"] < width]

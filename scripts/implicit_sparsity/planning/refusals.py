@@ -14,7 +14,7 @@ def reason(traits, name: str, entry: dict | None = None, room: str = "methods") 
     ``entry``, does not fit a network of these traits; None: it does."""
     module = source.method_module(name, entry) if room == "methods" else name
     module = source.module_name(room, module)
-    options = {key: option.default for key, option in source.option_fields(module).items()} | (entry or {})
+    options = source.with_defaults(module, entry or {})
     for trait, when, why in source.class_literal(module, "REFUSES"):
         if trait in traits and all(options.get(key) == value for key, value in when.items()):
             return why

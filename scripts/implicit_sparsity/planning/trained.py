@@ -124,7 +124,7 @@ class Trained:
 def of_method(shape, name: str, entry: dict) -> Trained:
     """A config entry of ``methods`` on a network; options that it leaves out have the method's defaults."""
     module = source.module_name("methods", source.method_module(name, entry))
-    known = {key: option.default for key, option in source.option_fields(module).items()} | entry
+    known = source.with_defaults(module, entry)
     options = {
         key: known[key]
         for key in ("rank", "targets", "fraction", "max_rank", "sample_tokens")

@@ -25,7 +25,7 @@ from pathlib import Path
 import torch
 from accelerate import PartialState
 
-from implicit_sparsity.errors import InputError
+from implicit_sparsity.errors import InputError, first_line
 from implicit_sparsity.models.processes import barrier, largest, peak_memory_mb, rank, world
 from implicit_sparsity.options import load
 from implicit_sparsity.storage.files import read_json, write_json
@@ -178,8 +178,7 @@ def main(scratch) -> None:
     try:
         _work(scratch, read_json(scratch / "work.json"))
     except BaseException as error:
-        words = str(error).splitlines()[0] if str(error) else ""
-        report = {"time": time.time(), "kind": type(error).__name__, "message": words}
+        report = {"time": time.time(), "kind": type(error).__name__, "message": first_line(error)}
         (scratch / FAILED.format(number)).write_text(json.dumps(report))
         raise
 

@@ -94,6 +94,11 @@ def option_fields(module: str, root: Path = SCRIPTS) -> dict[str, Option]:
     return fields
 
 
+def with_defaults(module: str, entry: dict) -> dict:
+    """A config entry with every option of its module's class in place."""
+    return {key: option.default for key, option in option_fields(module).items()} | entry
+
+
 def class_literal(module: str, name: str, default=(), root: Path = SCRIPTS):
     """A constant that the module's class (or its base) assigns, such as a figure's ``TABLES``."""
     for node, where in reversed(_lineage(module, root)):

@@ -63,7 +63,7 @@ def near_miss(target, patterns) -> dict | None:
     return None
 
 
-def refuse_unknown(target, rules, files) -> None:
+def refuse_unmade(target, rules, files) -> None:
     """ConfigError: ``target`` is no rule, and no file (by ``files``: patterns) that a rule makes."""
     words = f"{', '.join(sorted(rules))}, or a file that a rule makes"
     found = "neither a rule of the study nor a file that it makes"

@@ -21,7 +21,7 @@ from implicit_sparsity.corpora import arrow
 from implicit_sparsity.corpora.fields import LAYOUTS, columns, named
 from implicit_sparsity.corpora.mapping import table
 from implicit_sparsity.corpora.records import ON_BAD, Dropped
-from implicit_sparsity.errors import InputError
+from implicit_sparsity.errors import InputError, first_line
 from implicit_sparsity.storage.files import is_inside, version
 from implicit_sparsity.storage.hub import Repository, Unreachable
 
@@ -133,7 +133,7 @@ def _fetch(repository: Repository, config: str | None, options: dict):
 
 
 def _refusal(repository: Repository, error: Exception) -> InputError:
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    reason = first_line(error)
     keys = {"Unknown split": "split", "BuilderConfig": "config"}
     key = next((key for start, key in keys.items() if reason.startswith(start)), "repo")
     return repository.refuse(f"cannot be loaded: {reason}", key)

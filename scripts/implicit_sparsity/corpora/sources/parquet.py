@@ -13,7 +13,7 @@ from implicit_sparsity.corpora.fields import columns, named
 from implicit_sparsity.corpora.mapping import table
 from implicit_sparsity.corpora.records import ON_BAD, Dropped
 from implicit_sparsity.corpora.rows import other_kind
-from implicit_sparsity.errors import InputError
+from implicit_sparsity.errors import InputError, first_line
 from implicit_sparsity.storage.files import version
 
 LAYOUTS = ("lines", "messages")
@@ -82,7 +82,7 @@ def _what(path, error: Exception) -> str:
     except OSError as unreadable:
         return f"cannot be read: {unreadable.strerror}"
     if start.startswith(b"PAR1"):
-        return f"is a damaged Parquet file: {(str(error).splitlines() or [''])[0][:150]}"
+        return f"is a damaged Parquet file: {first_line(error)[:150]}"
     if start.startswith(b"\x1f\x8b"):
         return "is no Parquet file but a gzip file: unpack it, or `loader: jsonl` if JSON is in it"
     if start.lstrip()[:1] in (b"{", b"["):

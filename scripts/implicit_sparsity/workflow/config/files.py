@@ -4,7 +4,7 @@ import os
 import re
 import stat
 
-from .error import ConfigError, ConfigErrors, show
+from .error import ConfigError, show
 from .layers import merge
 from .strict_yaml import parse
 
@@ -23,14 +23,6 @@ def read(file) -> tuple:
     if not isinstance(content, dict) and not errors:
         raise ConfigError((), show(content), "a mapping", name)
     return content if isinstance(content, dict) else {}, errors
-
-
-def read_strictly(file) -> dict:
-    """The content of a config file; ConfigError where anything is wrong with it."""
-    content, errors = read(file)
-    if errors:
-        raise errors[0] if len(errors) == 1 else ConfigErrors(errors)
-    return content
 
 
 def _text(file, name) -> str:

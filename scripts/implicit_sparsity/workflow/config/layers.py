@@ -8,8 +8,7 @@ it away.
 import copy
 import re
 
-from ..source import nearest
-from .error import ConfigError, show, spell
+from .error import ConfigError, refuse_unknown, show, spell
 
 # mappings of which an entry set to false is dropped; * is every entry
 REMOVABLE = ("models", "domains", "domains.*.sources", "orders", "methods", "probes", "figures", "claims")
@@ -74,10 +73,7 @@ def asked_parts(files, parts) -> dict:
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise ConfigError(("with",), show(asked), "a name or a list of names")
     for name in names:
-        if name not in parts:
-            known = ", ".join(sorted(parts)) or "none, there is no optional part"
-            found = f"{show(name)}, which is no optional part"
-            raise ConfigError(("with",), found, known + nearest(name, parts))
+        refuse_unknown(("with",), name, parts, "optional part")
     return {name: parts[name] for name in names}
 
 

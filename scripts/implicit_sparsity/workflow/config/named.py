@@ -69,9 +69,7 @@ class _Named:
         switched off."""
         place, values = option.of, [v for v in listed(value) if v is not None and v not in option.besides]
         there = places.at(self.study, place, path) if place and values else None
-        if there is None or (
-            path[0] == "probes" and place == "methods"
-        ):  # those are checked as they are read
+        if there is None or (path[0], place) == ("probes", "methods"):  # which variants.py checks
             return
         there, known = listed(there), self._known(place)
         missing = [one for one in values if not _holds(there, one)]
@@ -93,9 +91,8 @@ class _Named:
     def _held_to(self, path, place, written) -> bool:
         """Whether what the option names has to be there."""
         if path[0] != "claims":
-            return (
-                written or place != "methods"
-            )  # a figure says that a method of its own choice is not trained
+            # a figure says that a method of its own choice is not trained
+            return written or place != "methods"
         late = written and rank_of(path, self.layers) >= rank_of(places.path_of(place), self.layers)
         return late and place not in SWITCHED_OFF
 

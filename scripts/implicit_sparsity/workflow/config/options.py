@@ -118,5 +118,5 @@ def _check_source(path, chosen):
 
 def with_defaults(module, entry) -> dict:
     """An entry with every option of its module's class in place, as YAML would have it."""
-    defaults = {key: option.default for key, option in source.option_fields(module).items()}
+    defaults = source.with_defaults(module, {})
     return {k: list(v) if isinstance(v, tuple) else v for k, v in defaults.items()} | entry

@@ -9,6 +9,8 @@ import re
 
 import yaml
 
+from implicit_sparsity.errors import first_line
+
 from .error import ConfigError
 
 YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -33,7 +35,7 @@ def parse(text: str, name: str, lines=True) -> tuple:
         reading.check_layout(text)
         node = yaml.compose(text, Loader=YAML)
     except yaml.YAMLError as error:
-        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        problem = getattr(error, "problem", None) or first_line(error)
         where = reading.where(getattr(error, "problem_mark", None))
         raise ConfigError((), f"broken YAML ({problem})", "YAML", where) from error
     content = None if node is None else reading.value(node, (), ())

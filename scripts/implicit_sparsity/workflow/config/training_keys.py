@@ -61,8 +61,7 @@ class Training(Section):
     )
     gradient_checkpointing: bool = key(
         "Keep each layer's input only and compute the layer again in the backward pass. A third more "
-        "time for a "
-        "fraction of the memory.",
+        "time for a fraction of the memory.",
         "true for models whose activations do not fit the GPU.",
     )
     packing: bool = key(
