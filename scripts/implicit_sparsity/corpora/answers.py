@@ -75,8 +75,8 @@ def _numbered(value, choices: list) -> list[str]:
     """The choices at a number that is written as text, counted from 0 and from 1."""
     if not isinstance(value, str) or not re.fullmatch("[0-9]{1,3}", value.strip()):
         return []
-    found = [_at(choices, int(value)), _at(choices, int(value) - 1)]
-    return [choice for choice in found if choice is not None]
+    both = [_at(choices, int(value)), _at(choices, int(value) - 1)]
+    return [choice for choice in both if choice is not None]
 
 
 def _neither(value, place: int | None, choices: list) -> str:

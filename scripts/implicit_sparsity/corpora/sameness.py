@@ -44,21 +44,21 @@ def plain(text: str) -> str:
 
 def tokens(text: str) -> list[str]:
     """Words and signs of ``plain``; a character of a script without blanks is a word."""
-    found = plain(text)
-    return (_ASCII if found.isascii() else _TOKEN).findall(found)
+    simple = plain(text)
+    return (_ASCII if simple.isascii() else _TOKEN).findall(simple)
 
 
 def key(text: str) -> str:
     """Equal for two texts that differ in spacing, case, form of characters or a full stop at the end."""
-    found = plain(text)
-    return " ".join(tokens(_END.sub("", found) or found))
+    simple = plain(text)
+    return " ".join(tokens(_END.sub("", simple) or simple))
 
 
 @lru_cache(maxsize=4096)  # each choice of a source is compared with all others
 def bare(text: str) -> str:
     """As ``key``, and equal for two that differ in punctuation, a leading article or the form of a number."""
-    found = plain(text)
-    ended = _END.sub("", found)
+    simple = plain(text)
+    ended = _END.sub("", simple)
     if number := _NUMBER.fullmatch(ended):
         sign, whole, part = number[1].strip("+"), number[2].replace(",", "").lstrip("0"), number[3] or ""
         return f"{sign}{whole or 0}.{part.rstrip('0')}"

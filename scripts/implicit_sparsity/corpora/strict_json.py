@@ -41,10 +41,10 @@ def parse(raw: bytes):
 
 def value(raw: bytes, path):
     """The value of one row of a file that we pin; InputError naming it where it is not what JSON has."""
-    found = parse(raw)
-    if isinstance(found, BadRecord):
-        raise InputError(str(found), path)
-    return found
+    row = parse(raw)
+    if isinstance(row, BadRecord):
+        raise InputError(str(row), path)
+    return row
 
 
 def entries(raw: bytes) -> Iterator[bytes]:

@@ -198,7 +198,7 @@ def traits(model) -> frozenset:
     blocks, config = feed_forwards(model), base_network(model).config.get_text_config()
     dense = [block.dense for block in blocks if block.dense]
     shared = any(block.shared for block in blocks)
-    found = {
+    holds = {
         "dense": not any(block.experts for block in blocks),
         "fused": any(part.fused for part in dense),
         "biased": any(part.biased for part in dense),
@@ -208,7 +208,7 @@ def traits(model) -> frozenset:
         "eager": families.of_network(base_network(model)).eager,
         "counted": shared and not hasattr(config, "shared_expert_intermediate_size"),
     }
-    return frozenset(name for name, here in found.items() if here)
+    return frozenset(name for name, here in holds.items() if here)
 
 
 def experts_of(model) -> int:

@@ -39,11 +39,11 @@ def named(folder: ModelFolder, names: Iterable[str]) -> list[str]:
 
 def _instead(names) -> str:
     """What is there where weights should be."""
-    found = sorted(name for name in names if name.endswith(".safetensors"))
-    if any("-of-" in name for name in found):
-        return f"{found[0]} and others, but no {INDEX}"
-    if found:
-        return f"only {found[0]}, and {SINGLE} is what is read"
+    safetensors = sorted(name for name in names if name.endswith(".safetensors"))
+    if any("-of-" in name for name in safetensors):
+        return f"{safetensors[0]} and others, but no {INDEX}"
+    if safetensors:
+        return f"only {safetensors[0]}, and {SINGLE} is what is read"
     pickled = sorted(name for name in names if name.endswith(PICKLED))
     return f"only pickled ones, which are refused: {pickled[0]}" if pickled else "none at all"
 

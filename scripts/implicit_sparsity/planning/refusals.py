@@ -23,9 +23,9 @@ def reason(traits, name: str, entry: dict | None = None, room: str = "methods") 
 
 def check(shape, model: str, methods: dict) -> None:
     """InputError, one line that names all methods of the config's ``methods`` that do not fit this model."""
-    found = {name: why for name, entry in methods.items() if (why := reason(shape.traits, name, entry))}
-    if found:
-        listed = "; ".join(f"{name}: {why}" for name, why in found.items())
+    refused = {name: why for name, entry in methods.items() if (why := reason(shape.traits, name, entry))}
+    if refused:
+        listed = "; ".join(f"{name}: {why}" for name, why in refused.items())
         raise InputError(f"{shape.family} cannot be trained with {listed}", key=f"models.{model}")
 
 

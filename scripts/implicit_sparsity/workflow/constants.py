@@ -53,8 +53,8 @@ def _value(node, module, root):
             items = []
             for item in node.elts:
                 starred = isinstance(item, ast.Starred)
-                found = _value(item.value if starred else item, module, root)
-                items += list(found) if starred else [found]
+                result = _value(item.value if starred else item, module, root)
+                items += list(result) if starred else [result]
             return {ast.Tuple: tuple, ast.List: list, ast.Set: set}[type(node)](items)
         case ast.Dict():
             pairs = zip(node.keys, node.values, strict=True)

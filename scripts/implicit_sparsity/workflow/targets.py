@@ -23,12 +23,8 @@ def check(target, wildcards, study) -> None:
         refuse(target, asked["domain"], study.domains_measured(measurement), what)
     if "checkpoint" in asked:
         known = study.probed(model, measurement) if measurement else study.checkpoints(model)
-        what = (
-            f"checkpoint of {model} that {measurement} are measured of"
-            if measurement
-            else f"checkpoint of {model}"
-        )
-        refuse(target, asked["checkpoint"], known, what)
+        of_which = f" that {measurement} are measured of" if measurement else ""
+        refuse(target, asked["checkpoint"], known, f"checkpoint of {model}{of_which}")
 
 
 def _known(study) -> dict:
@@ -45,7 +41,7 @@ def _known(study) -> dict:
 
 
 def refuse(target, name, known, what) -> None:
-    """ConfigError at ``target`` where ``name`` is none of ``known``, of which a few are told."""
+    """ConfigError at ``target`` where ``name`` is none of ``known``, of which a few are listed."""
     known = list(known)
     if name not in known:
         listed = ", ".join(known[:4]) + (f" and {len(known) - 4} more" if len(known) > 4 else "")

@@ -160,7 +160,8 @@ AS_PUBLISHED = {
 
 
 @pytest.mark.skipif(
-    not all((SHARED / name).is_file() for name in PUBLISHED.values()), reason="../shared/data is not here"
+    not all((SHARED / name).is_file() for name in PUBLISHED.values()),
+    reason="the published files are not here",
 )
 def test_published_files_in_their_original_formats(hub, tmp_path):
     wanted = []

@@ -23,7 +23,7 @@ def write(path, *rows):
     return path
 
 
-@pytest.mark.skipif(not (SHARED / "gsm8k_test.jsonl").is_file(), reason="../shared/data is not here")
+@pytest.mark.skipif(not (SHARED / "gsm8k_test.jsonl").is_file(), reason="the published files are not here")
 def test_gsm8k():
     fields = {"prompt": "question", "completion": "answer"}
     result = documents(SHARED / "gsm8k_test.jsonl", fields=fields, answer_pattern="#### (.+)")
@@ -32,7 +32,9 @@ def test_gsm8k():
     assert ducks["answer"] == "18" and ducks["id"] == ducks["group"] == "1"
 
 
-@pytest.mark.skipif(not (SHARED / "pubmedqa_ori_pqal.json").is_file(), reason="../shared/data is not here")
+@pytest.mark.skipif(
+    not (SHARED / "pubmedqa_ori_pqal.json").is_file(), reason="the published files are not here"
+)
 def test_pubmedqa():
     fields = {"prompt": "{CONTEXTS}\n{QUESTION}", "completion": "LONG_ANSWER", "answer": "final_decision"}
     path, choices = SHARED / "pubmedqa_ori_pqal.json", ["yes", "no", "maybe"]

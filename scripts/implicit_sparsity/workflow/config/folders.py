@@ -30,9 +30,8 @@ def _settings(name, model) -> dict:
     try:
         return ModelFolder(Path(model["path"])).config(needed=(CONFIG,))  # all that a plan reads
     except InputError as error:
-        raise ConfigError(
-            ("models", name, "path"), str(error), "a model's folder that can be studied"
-        ) from error
+        at, allowed = ("models", name, "path"), "a model's folder that can be studied"
+        raise ConfigError(at, str(error), allowed) from error
 
 
 def check_lengths(name, settings: dict, config) -> None:

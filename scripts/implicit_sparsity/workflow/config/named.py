@@ -97,7 +97,7 @@ class _Named:
         return late and place not in SWITCHED_OFF
 
     def _asked(self, path, option, value, written):
-        """What a value takes is on; where a whole probe is left out, that is told of what reads it."""
+        """What a value takes is on; a whole probe that is left out is refused by needs.py."""
         place = (option.asks or {}).get(value) if isinstance(value, str) else None
         there = places.at(self.study, place, path) if place else True
         if there or (there is None and place.count(".") > 1) or not self._held_to(path, place, written):

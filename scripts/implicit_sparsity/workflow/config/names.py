@@ -13,10 +13,8 @@ def contents(layers) -> list:
     result = []
     for file, content in layers:
         parts = content.get("optional", {})
-        result += [
-            (file, content),
-            *((part_name(file, name), part) for name, part in parts.items() if part),
-        ]
+        result.append((file, content))
+        result += [(part_name(file, name), part) for name, part in parts.items() if part]
     return result
 
 

@@ -12,11 +12,10 @@ def check_needs(config):
     if not lacking:
         return
     entries = ", ".join(f"{section}.{name} ({what})" for (section, name), what in lacking.items())
-    found = (
-        f"{'an entry that reads' if len(lacking) == 1 else 'entries that read'} what is not made: {entries}"
-    )
+    one = len(lacking) == 1
+    found = f"{'an entry that reads' if one else 'entries that read'} what is not made: {entries}"
     overlay = ", ".join(
-        f"{section}: {{{', '.join(f'{name}: false' for one, name in lacking if one == section)}}}"
+        f"{section}: {{{', '.join(f'{name}: false' for room, name in lacking if room == section)}}}"
         for section in dict.fromkeys(section for section, _ in lacking)
     )
     gone = {name for section, name in lacking if section == "probes"}
@@ -24,7 +23,7 @@ def check_needs(config):
     wanted = [name for name in roots if name in MEASUREMENTS or name in source.available("probes")]
     words = [f"{', '.join(wanted)} under probes"] if wanted else []
     words += ["methods that are trained"] if len(wanted) < len(roots) else []
-    allowed = f"without {'it' if len(lacking) == 1 else 'them'} ({overlay}), or with {' and '.join(words)}"
+    allowed = f"without {'it' if one else 'them'} ({overlay}), or with {' and '.join(words)}"
     because = [("probes", name) for name in wanted]
     because += [("methods",), *(("models", name, "trained") for name in config["models"])]
     raise ConfigError(next(iter(lacking)), found, allowed, because=because)

@@ -19,21 +19,19 @@ def check_sizes(config):
             for position, size in enumerate(listed(entry.get(key, ())) if limit else ()):
                 with errors:
                     if size > limit:
-                        at = ("probes", probe, key)
-                        raise ConfigError(
-                            (*at, position) if isinstance(entry[key], list) else at, size, words
-                        )
+                        at = ("probes", probe, key, *([position] if isinstance(entry[key], list) else []))
+                        raise ConfigError(at, size, words)
     errors.refuse()
 
 
 def _smallest(config, of) -> tuple | None:
     """(what the model has that has least, what is allowed in words); None where no model says."""
-    found = {name: size for name, model in config["models"].items() if (size := of(model))}
-    if not found:
+    sizes = {name: size for name, model in config["models"].items() if (size := of(model))}
+    if not sizes:
         return None
-    name = min(found, key=found.get)
+    name = min(sizes, key=sizes.get)
     what = {width: "width", experts: "experts"}[of]
-    return found[name], f"a share below 1 or a count <= {found[name]}, the {what} of models.{name}"
+    return sizes[name], f"a share below 1 or a count <= {sizes[name]}, the {what} of models.{name}"
 
 
 def width(model) -> int:
@@ -76,10 +74,8 @@ def _sizes(content):
 
 def _keys(room, name) -> list:
     """Options of an entry that are sizes; none of one that is no module."""
-    if not isinstance(name, str) or name not in (
-        *source.available(room),
-        *(MEASUREMENTS if room == "probes" else ()),
-    ):
+    known = [*source.available(room), *(MEASUREMENTS if room == "probes" else ())]
+    if not isinstance(name, str) or name not in known:
         return []
     module = probe_module(name) if room == "probes" else source.module_name(room, name)
     return [key for key, option in source.option_fields(module).items() if option.size]
