@@ -1,4 +1,4 @@
-"""Five changes to Snakemake's own classes, for which 9.27 offers no other way. It makes no files.
+"""Six changes to Snakemake's own classes, for which 9.27 offers no other way. It makes no files.
 
 tests/workflow/test_patches.py fails where one of them is not needed any more.
 """

@@ -29,7 +29,7 @@ def tokenize(tokens, model, splits, options: dict) -> dict:
     if not path.is_file():
         raise InputError("the model's folder has no tokenizer.json", path)
     encoder = Encoder(path, chosen)
-    _say_what_begins(encoder)
+    _log_bos(encoder)
     known = read_json(model / "manifest.json") if (model / "manifest.json").is_file() else {}
     index = {
         "tokenizer": {
@@ -114,7 +114,7 @@ def _check_cut(entry: dict, what: str, options: Options):
     )
 
 
-def _say_what_begins(encoder: Encoder):
+def _log_bos(encoder: Encoder):
     """A line on the token before every document, a warning where the template lacks one."""
     missing, begin = encoder.tokenizer.chat_bos, encoder.options.template.get("before", "")
     if encoder.bos:

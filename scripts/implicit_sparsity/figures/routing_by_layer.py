@@ -63,8 +63,7 @@ class RoutingByLayer(Figure):
             f"over {most.get('signal', 0)} pairs of domains (between, random) and "
             f"{most.get('ceiling', 0)} domains (within). Experts by {frame['score'].iloc[0]}; "
             f"n = {base.span(frame['tokens'])} tokens per half of a domain, in {base.grouped(frame)} of "
-            "documents. "
-            "Of the divergence, less is more alike."
+            "documents. Of the divergence, less is more alike."
         )
 
 

@@ -95,9 +95,8 @@ class ActivationStatistics:
         device = self.sum_abs.device
         experts, positions, h, weights = (x.to(device) for x in (experts, positions, h, weights))
 
-        def chosen(
-            mask, count
-        ):  # where a mask of positions is true: ``count`` is of positions, known on the host
+        def chosen(mask, count):
+            """Where a mask of positions is true; ``count`` is of positions, known on the host."""
             rows = count * (len(positions) // len(mask))
             return torch.nonzero_static(mask[positions], size=rows).flatten()
 

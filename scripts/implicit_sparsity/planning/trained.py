@@ -102,9 +102,8 @@ class Trained:
         neurons = min(stage * self.chosen, self.shape.neurons)
         written = [w for w in self.shape.weights if w.experts or w.name in FFN]
         parts = self.shape.experts + bool(self.shape.shared) if self.shape.experts else 1
-        fused = any(
-            w.name == "gate_up_proj" for w in written
-        )  # a rank for the row of gate, one for that of up
+        fused = any(w.name == "gate_up_proj" for w in written)
+        # of a fused weight, a rank for the row of gate and one for that of up
         rank = -(-neurons // parts) * (2 if fused else 1)
         return 4.0 * sum(rank * (w.inputs + w.outputs) * w.count * max(1, w.experts) for w in written)
 

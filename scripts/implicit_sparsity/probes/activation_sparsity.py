@@ -62,9 +62,8 @@ class ActivationSparsity(Probe):
     def _measures(self, dataset):
         """(scope, measure, parameter, values ``[half, layer]``) of everything measured."""
         mean = per_token(dataset, dataset["sum_abs"])
-        seen = np.broadcast_to(routed_per_neuron(dataset), mean.shape).sum(
-            axis=-1
-        )  # activations, [half, layer]
+        # activations, [half, layer]
+        seen = np.broadcast_to(routed_per_neuron(dataset), mean.shape).sum(axis=-1)
         zero = dataset["zero_count"].transpose("half", "layer").values
         yield "token", "zero_share", None, zero / seen
         above = dataset["above_count"].transpose("threshold", "half", "layer", "neuron").values.sum(axis=-1)

@@ -124,14 +124,12 @@ def from_scratch(folder, base: dict, splits, template: dict) -> dict:
     specials = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
     tokenizer = train_tokenizer(texts, base["vocabulary"], specials)
     end = tokenizer.token_to_id("<|im_end|>")
-    config = {"vocab_size": tokenizer.get_vocab_size(), "eos_token_id": end, "pad_token_id": end} | base[
-        "config"
-    ]
+    config = {"vocab_size": tokenizer.get_vocab_size(), "eos_token_id": end, "pad_token_id": end}
+    config |= base["config"]
     network = loading.create(config, base["seed"])
     loading.save_tokenizer(tokenizer, folder, "<|im_end|>")
-    encoder = Encoder(
-        Path(folder) / "tokenizer.json", Options(template, max_length=sys.maxsize)
-    )  # none is cut
+    options = Options(template, max_length=sys.maxsize)  # no document is cut
+    encoder = Encoder(Path(folder) / "tokenizer.json", options)
     history = pretrain(network, encoder, records, held_out, base)
     network.save_pretrained(str(folder))
     return {

@@ -12,7 +12,7 @@ from implicit_sparsity.corpora import arrow
 from implicit_sparsity.corpora.fields import columns, named
 from implicit_sparsity.corpora.mapping import table
 from implicit_sparsity.corpora.records import ON_BAD, Dropped
-from implicit_sparsity.corpora.rows import other_kind
+from implicit_sparsity.corpora.rows import GZIP, other_kind
 from implicit_sparsity.errors import InputError, first_line
 from implicit_sparsity.storage.files import version
 
@@ -83,7 +83,7 @@ def _what(path, error: Exception) -> str:
         return f"cannot be read: {unreadable.strerror}"
     if start.startswith(b"PAR1"):
         return f"is a damaged Parquet file: {first_line(error)[:150]}"
-    if start.startswith(b"\x1f\x8b"):
+    if start.startswith(GZIP):
         return "is no Parquet file but a gzip file: unpack it, or `loader: jsonl` if JSON is in it"
     if start.lstrip()[:1] in (b"{", b"["):
         return "is no Parquet file but JSON: `loader: jsonl` reads it"

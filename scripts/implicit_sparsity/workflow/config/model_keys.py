@@ -20,14 +20,12 @@ TRAINED = key(
 PRECISION = key(
     "Arithmetic of everything that runs the model.",
     "bf16 on GPUs; most CPUs are faster in fp32. bf16 halves the weights' memory and moves the top 1 "
-    "% of neurons a "
-    "little.",
+    "% of neurons a little.",
     default="fp32",
 )
 QUANTIZATION = key(
     "Linear layers of the frozen model in 8 or 4 bits through bitsandbytes; fused experts stay in "
-    "the model's "
-    "precision.",
+    "the model's precision.",
     "only where nothing else fits the GPU: it saves little of a mixture, and such checkpoints cannot "
     "be exported.",
     default="none",

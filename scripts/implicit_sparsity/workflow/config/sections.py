@@ -74,8 +74,7 @@ class Comparisons(Section):
     reference: str = key("Entry of methods that all others are compared with.", "what your claim is about.")
     at: Literal["reference", "common"] | float = key(
         "The learned gain at which forgetting is compared: the middle of the reference's front, the "
-        "most that every "
-        "front reaches, or a number in the score's units.",
+        "most that every front reaches, or a number in the score's units.",
         "before the run; a front that does not reach it has empty cells.",
         allowed="reference | common | number",
     )
@@ -122,8 +121,7 @@ class Config(Section):
     orders: dict[Name, Annotated[list[str], Field(min_length=1)]] = key(
         "Sequences of domains that an adapter is trained through.",
         "two or more, with different last domains. A domain appended costs its own stage; one put in "
-        "the middle "
-        "trains all behind it again.",
+        "the middle trains all behind it again.",
         min_length=1,
     )
     seeds: Annotated[list[Natural], *EachOnce] = key(
