@@ -39,7 +39,7 @@ class Method(Options):
     STATE = (0, 0)  # bytes kept for later stages of each trained number: in all, and with every stage
     # (option that wins over ``energy``, share of an input's width below which it was seen to bind)
     CAP = None
-    UNQUANTIZED = False  # True: trains the weights themselves, which quantized ones do not allow
+    UNQUANTIZED = False  # True: reads or trains the weights themselves as numbers
     ROUTED = False  # True: chooses among experts, so there is nothing for it to do in a dense model
     # (trait of feed-forward layers, see ``ffn.traits``, options with which it is in the way, why)
     REFUSES = ()

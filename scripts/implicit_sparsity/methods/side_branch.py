@@ -34,6 +34,7 @@ class SideBranch(Method):
     )
 
     TRAINS = "neurons"
+    UNQUANTIZED = True
     CONTROLS = {
         "random": {"choose": "random"},
         "least_active": {"choose": "least"},

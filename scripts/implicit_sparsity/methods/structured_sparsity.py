@@ -57,6 +57,7 @@ class StructuredSparsity(Method):
     TRAINS = "partitions"
     CONTROLS: ClassVar[dict] = {"shared": {"partition": "shared"}}
     constrained = True
+    UNQUANTIZED = True
     exact = True
     adapter = False
 

@@ -153,7 +153,17 @@ HUB = f"{{source: hub, repo: a/b, revision: {'a' * 40}, layers: 1, width: 4000, 
 WRONG |= {
     f"models: {{x: {HUB}}}\nmethods: {{full: {{}}}}": (
         "methods.full",
-        "the weights of x, which are nf4",
+        "the weights of x as numbers, which are nf4",
+        "without",
+    ),
+    f"models: {{x: {HUB}}}\nmethods: {{side_branch: {{}}}}": (
+        "methods.side_branch",
+        "the weights of x as numbers",
+        "without",
+    ),
+    f"models: {{x: {HUB}}}\nmethods: {{structured_sparsity: {{}}}}": (
+        "methods.structured_sparsity",
+        "the weights of x as numbers",
         "without",
     ),
     f"models: {{x: {HUB}}}\nmethods: {{mine: {{uses: osf, models: [x]}}}}": (

@@ -117,7 +117,7 @@ def check_comparisons(config, families):
 
 
 def check_quantized(config):
-    """No model whose weights are quantized is trained with a method that trains the weights themselves."""
+    """No model whose weights are quantized is trained with a method that needs them as numbers."""
     errors = Errors()
     for name, entry in config["methods"].items():
         module = source.module_name("methods", source.method_module(name, entry))
@@ -129,7 +129,7 @@ def check_quantized(config):
                     and trained.get("trained", True)
                     and weights != "none"
                 ):
-                    found = f"a method that trains the weights of {model}, which are {weights}"
+                    found = f"a method that needs the weights of {model} as numbers, which are {weights}"
                     words = "models without quantization: `models: [..]` of the entry"
                     raise ConfigError(
                         ("methods", name), found, words, because=[("models", model, "quantization")]
