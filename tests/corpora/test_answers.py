@@ -48,6 +48,11 @@ AMBIGUOUS, NONE = "ambiguous answer", "answer not in choices"
         ([("8", DIGITS), ("2", DIGITS)], ["8", "2"]),
         ([("1", ["0", "1"]), ("2", ["1", "2", "3"])], ["1", "2"]),  # the places are the numbers
         ([("E", FOUR), (4, FOUR), (-1, FOUR), (1.5, FOUR)], [NONE] * 4),
+        ([(1, FOUR[:3]), (2, FOUR[:3]), (3, FOUR[:3])], [AMBIGUOUS, AMBIGUOUS, NONE]),  # from 1?
+        ([(1.0, FOUR), (4.0, FOUR), (2, DIGITS)], [AMBIGUOUS, NONE, AMBIGUOUS]),
+        ([(1, FOUR), (4, FOUR), (0, FOUR)], ["two", NONE, "one"]),  # from 0
+        ([(1, FOUR), (99, FOUR), (-1, FOUR)], ["two", NONE, NONE]),
+        ([(1, FOUR), (4, FOUR), ("C", FOUR)], [AMBIGUOUS, NONE, "three"]),  # letters are what they are
         ([("D", ["x", "y", "z", None]), ("C", ["x", None, "z"])], [NONE, "z"]),
         ([(True, FOUR), ([1], FOUR), ({}, FOUR)], ["wrong type"] * 3),
         ([(3.0, None), ("B", None), (True, None)], ["3", "B", True]),  # of no choices: as it is

@@ -10,12 +10,19 @@ def turns(*pairs, by="role", holds="content") -> list[dict]:
     return [{by: role, holds: text} for role, text in pairs]
 
 
+U, A = ("user", "hi"), ("assistant", "yo")
+
+
 @pytest.mark.parametrize(
     ("messages", "prompt", "completion"),
     [
         (turns(("user", "hi"), ("assistant", " yo\n")), "hi", " yo\n"),
         (turns(("system", "Be kind."), ("user", "hi"), ("assistant", "yo")), "Be kind.\n\nhi", "yo"),
         (turns(("developer", "Be kind."), ("user", "hi"), ("assistant", "yo")), "Be kind.\n\nhi", "yo"),
+        (turns(("System", "Be kind."), ("User", "hi"), ("Assistant", "yo")), "Be kind.\n\nhi", "yo"),
+        (turns(("Human", "hi"), ("model", "yo")), "hi", "yo"),
+        (turns(("user", "hi"), ("chatgpt", "yo"), ("USER", "so?"), ("bard", "no")), "hi\n\nyo\n\nso?", "no"),
+        (turns(("user", [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]), A), "ab", "yo"),
         (turns(("system", ""), ("user", "hi"), ("assistant", "yo")), "hi", "yo"),
         (
             turns(("human", "a"), ("gpt", "b"), ("human", "c\nd"), ("gpt", "e"), by="from", holds="value"),
@@ -36,9 +43,8 @@ def test_the_last_answer_is_the_completion(messages, prompt, completion):
     assert prompt_and_completion(messages) == (prompt, completion)
 
 
-U, A = ("user", "hi"), ("assistant", "yo")
 S, CALL = ("system", "x"), {"role": "assistant", "content": "yo", "tool_calls": [{}]}
-PARTS = [{"type": "text", "text": "yo"}]
+PARTS = [{"type": "text", "text": "yo"}, {"type": "image_url", "image_url": {"url": "x"}}]
 OUT_OF_ORDER = (
     (U, U, A),
     (A,),
@@ -63,11 +69,20 @@ BAD = {
     "unknown role": [
         turns(U, ("tool", "x"), A),
         turns(U, ("function", "x"), A),
-        turns(("User", "x"), A),
+        turns(("bot", "x"), A),
         turns((1, "x"), A),
         [*turns(U), CALL],
     ],
-    "wrong type": [None, "hi", {}, [U, A], ["hi"], turns(U, ("assistant", PARTS)), turns(("user", 3), A)],
+    "wrong type": [
+        None,
+        "hi",
+        {},
+        [U, A],
+        ["hi"],
+        turns(U, ("assistant", PARTS)),
+        turns(U, ("assistant", [])),
+        turns(("user", 3), A),
+    ],
     "missing field": [[{"content": "hi"}], [{"speaker": "user", "text": "hi"}]],
 }
 

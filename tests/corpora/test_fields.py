@@ -9,7 +9,7 @@ NAMES = ["q", "a", "a.b", "c", "twice", "twice"]
 
 
 def test_a_layout_of_messages_needs_no_fields():
-    assert named(None, "messages") == {"messages": ("messages", "conversations")}
+    assert named(None, "messages") == {"messages": ("messages", "conversations", "conversation")}
     assert named({"messages": "chat", "group": "g"}, "messages") == {"messages": "chat", "group": "g"}
     assert named({"completion": "a"}, "lines") == {"completion": "a"}
     with pytest.raises(InputError, match=r"^fields: name the columns"):

@@ -89,6 +89,28 @@ def test_conversations_are_prompt_and_completion():
     assert refused(row, fields={"messages": "m"}) == "t:1: messages: ends without an answer"
 
 
+def test_a_row_may_lack_an_optional_column_that_another_has():
+    fields = QA | {"group": "g", "choices": "c", "answer": "n", "id": "k"}
+    row = {"q": "?", "a": "x", "g": "t", "c": ["x", "y"], "n": "A", "k": "i"}
+    found = records(row, {"q": "??", "a": "z"}, fields=fields)
+    got = {r["id"]: (r["group"], r.get("choices")) for r in found}
+    assert got == {"i": ("t", ["x", "y"]), "2": ("2", None)}
+    four = {"prompt": "q", "choices": ["a", "b", "c"], "answer": "n"}
+    assert records({"q": "?", "a": "x", "b": "y", "n": "B"}, fields=four)[0]["answer"] == "y"
+    missing = {key: row[key] for key in row if key != "g"}
+    assert refused(missing, missing | {"k": "j"}, fields=fields) == (
+        "t: fields.group: no row has the column 'g'"
+    )
+
+
+def test_the_first_column_of_messages_that_is_not_null_is_read():
+    talk = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]
+    names = {"messages": ("messages", "conversations", "conversation")}
+    for row in ({"messages": None, "conversations": talk}, {"conversation": talk}, {"messages": talk}):
+        assert records(row, fields=names)[0]["completion"] == "a"
+    assert refused({"messages": None}, fields=names) == "t:1: messages: is empty"
+
+
 def test_choices_may_be_the_same_for_all_rows():
     fields = QA | {"answer": "n"}
     result = records({"q": "?", "a": "so", "n": 2}, fields=fields, choices=("yes", "no", "maybe"))[0]

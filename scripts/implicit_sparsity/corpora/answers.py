@@ -4,6 +4,8 @@
 be read in both ways is set aside until all are seen; where they give texts only, or places only (letters,
 indices), it is read so, and else it is bad. A number written as text ("2") is no index, as some data sets
 count from 0 and others from 1: it is a choice by itself, where no other row has such an index, or it is bad.
+An index just past the last choice, in a source without an index 0, shows that it may count from 1: then no
+row's index is read, and all are bad.
 """
 
 import re
@@ -16,10 +18,10 @@ from .sameness import key as same
 
 @dataclass(frozen=True)
 class Both:
-    """An answer that can be read in two ways, as text and as the place of a choice."""
+    """An answer that the other rows decide: as text (None: it is none) or as the place of a choice."""
 
     given: object
-    text: str
+    text: str | None
     place: str | None  # None: by a number as text, which may be two places
 
 
@@ -28,6 +30,7 @@ class Answers:
     """The answers of one source; ``seen``: the ways of those that can be read in one way only."""
 
     seen: set = field(default_factory=set)
+    indices: set = field(default_factory=set)  # "first", "past the last": of those that are numbers
 
     def read(self, value, choices: list | None) -> str | Both:
         """The answer as a text, or Both. ``choices`` may have None where a row has fewer than the others."""
@@ -39,6 +42,9 @@ class Answers:
         named = {same(choice): choice for choice in choices if isinstance(choice, str)}
         text, place = named.get(same(text_of(value))), _place(value)
         at = _at(choices, place)
+        number = None if isinstance(value, str) else place
+        if text is None and number is not None:
+            self.indices |= {"first"} if number == 0 else {"past"} if number == len(choices) else set()
         numbered = _numbered(value, choices)
         if text is None and at is None:
             self.seen |= {"number"} if numbered else set()
@@ -48,10 +54,16 @@ class Answers:
         if text is not None and (at is not None or numbered):
             return Both(value, text, at)
         self.seen.add("place" if text is None else "text")
+        if text is None and number is not None:
+            return Both(value, None, at)
         return at if text is None else text
 
     def settle(self, both: Both) -> str:
         """The reading that the source's other rows have; BadRecord where they have none, or several."""
+        if self.indices == {"past"} and not isinstance(both.given, str):
+            raise BadRecord("ambiguous answer", f"{both.given} may count from 0 or from 1", "answer")
+        if both.text is None:
+            return both.place
         if self.seen == {"text"}:
             return both.text
         if "place" in self.seen and "text" not in self.seen and both.place is not None:

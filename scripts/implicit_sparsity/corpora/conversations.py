@@ -4,17 +4,23 @@
     {"conversations": [{"from": "human", "value": ".."}, {"from": "gpt", "value": ".."}]}
 
 A system message, if any, comes first; then user and assistant take turns, and the assistant has the last.
-What is not so is a bad row. The prompt is the texts in their order with a blank line between them: the
+What is not so is a bad row. A text may be a list of parts (``{"type": "text", "text": ..}``), all of them
+texts: they are joined. The prompt is the texts in their order with a blank line between them: the
 study's template stands around prompt and completion as around those of any other document, and its special
 tokens can come from nowhere else.
 """
 
 from .bad import BadRecord
 
-COLUMNS = ("messages", "conversations")  # where `fields` does not say: the first of them that a row has
+COLUMNS = (
+    "messages",
+    "conversations",
+    "conversation",
+)  # where `fields` does not say: the first of them that a row has
 KEYS = (("role", "content"), ("from", "value"))
 ROLES = {"user": "user", "human": "user", "assistant": "assistant", "gpt": "assistant"}
-ROLES |= {"system": "system", "developer": "system"}
+ROLES |= {"model": "assistant", "chatgpt": "assistant", "bard": "assistant"}
+ROLES |= {"system": "system", "developer": "system"}  # in capitals too
 CALLS = ("tool_calls", "function_call")  # an answer by a tool, whose text is not all of it
 
 
@@ -43,12 +49,12 @@ def _turn(message, number: int) -> tuple[str, str]:
     by, holds = next((keys for keys in KEYS if message.get(keys[0]) is not None), (None, None))
     if by is None:
         raise _bad("missing field", f"message {number} has neither role nor from")
-    role = ROLES.get(message[by]) if isinstance(message[by], str) else None
+    role = ROLES.get(message[by].lower()) if isinstance(message[by], str) else None
     if role is None:
         raise _bad("unknown role", f"message {number} is of {str(message[by])[:40]!r}")
     if any(message.get(call) for call in CALLS):
         raise _bad("unknown role", f"message {number} calls a tool")
-    text = message.get(holds)
+    text = _joined(message.get(holds))
     if text is None or (isinstance(text, str) and not text.strip()):
         if role == "system":
             return role, ""
@@ -56,6 +62,15 @@ def _turn(message, number: int) -> tuple[str, str]:
     if not isinstance(text, str):
         raise _bad("wrong type", f"{holds} of message {number} must be a text, found {type(text).__name__}")
     return role, text
+
+
+def _joined(content):
+    """The texts of a list of parts, where all of them are texts; else the content as it is."""
+    if not isinstance(content, list) or not content:
+        return content
+    texts = [part.get("text") for part in content if isinstance(part, dict) and part.get("type") == "text"]
+    whole = len(texts) == len(content) and all(isinstance(text, str) for text in texts)
+    return "".join(texts) if whole else content
 
 
 def _bad(reason: str, message: str) -> BadRecord:

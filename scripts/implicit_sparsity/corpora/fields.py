@@ -38,7 +38,7 @@ def columns(fields: dict, names: list[str], path) -> Iterator[str]:
     """The columns of a table, or paths into them, that ``fields`` name; InputError where it has them not."""
     for key, spec in fields.items():
         if isinstance(spec, tuple):
-            spec = next((name for name in spec if name in names), spec[0])
+            spec = [name for name in spec if name in names] or [spec[0]]
         for column in [spec] if isinstance(spec, str) and "{" not in spec else _inside(spec):
             top = column if column in names else column.split(".")[0]
             if names.count(top) != 1:

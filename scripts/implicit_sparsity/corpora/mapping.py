@@ -7,13 +7,15 @@
 
 ``answer`` may be the choice itself, its index or its letter (answers.py). Without ``completion`` the answer
 is the completion; without ``prompt`` the text is the completion alone; without ``id`` the place in the file
-is the id; without ``group`` every document is its own. A null or NaN in a column is as if the column were
-not named; where its text is needed the row is bad.
+is the id; without ``group`` every document is its own. A null or NaN in a column, or a column that only other
+rows have, is as if the column were not named; where its text is needed the row is bad.
 """
 
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+
+from implicit_sparsity.errors import InputError
 
 from .answers import Answers, Both
 from .bad import BadRecord
@@ -37,7 +39,7 @@ def table(
     wrong options and, under ``on_bad="refuse"``, for the first bad row.
     """
     pattern = check_options(fields, licence, choices, answer_pattern)
-    mapped = Mapping(fields, licence, choices, pattern).records(rows)
+    mapped = Mapping(fields, licence, choices, pattern).records(rows, path)
     records = checked(mapped, path, on_bad=on_bad)
     yield from sample(within(records, max_chars), limit, seed)
 
@@ -51,13 +53,15 @@ class Mapping:
     choices: list | None
     pattern: re.Pattern | None
 
-    def records(self, rows: Iterable) -> Iterator[tuple]:
+    def records(self, rows: Iterable, path=None) -> Iterator[tuple]:
         """(place, record or BadRecord); rows with answers that may be read in two ways come last."""
-        answers, waiting = Answers(), []
+        answers, waiting, place = Answers(), [], None
+        absent = set(OPTIONAL) & set(self.fields)
         for place, row in rows:
             try:
                 if isinstance(row, BadRecord):
                     raise row
+                absent -= {key for key in absent if _has(row, self.fields[key])}
                 record = self._record(row, place, answers)
                 if isinstance(record.get("answer"), Both):
                     waiting.append((place, record))
@@ -65,6 +69,8 @@ class Mapping:
                     yield place, _complete(record)
             except BadRecord as bad:
                 yield place, bad
+        for key in sorted(absent) if place is not None else ():  # a name mistyped, not a row without
+            raise InputError(f"no row has the column {self.fields[key]!r}", path, key=f"fields.{key}")
         for place, record in waiting:
             try:
                 yield place, _complete(record | {"answer": answers.settle(record["answer"])})
@@ -133,7 +139,8 @@ def _complete(record: dict) -> dict:
 def _value(row: dict, spec, key: str):
     """The cell, or cells, that a field names; None where it is missing."""
     if isinstance(spec, tuple):  # names that a column may have
-        spec = next((name for name in spec if name in row), spec[0])
+        named = [name for name in spec if name in row] or spec
+        spec = next((name for name in named if row.get(name) is not None), named[0])
     if isinstance(spec, list):
         cells = [_lookup(row, name, key) for name in spec]
         return None if all(cell is None for cell in cells) else cells
@@ -145,6 +152,12 @@ def _value(row: dict, spec, key: str):
     return IN_TEXT.sub(lambda match: parts[match[1]], spec).strip()  # an empty column must not show
 
 
+def _has(row, spec) -> bool:
+    """Whether a row has one of the columns that a field names."""
+    names = spec if isinstance(spec, list | tuple) else IN_TEXT.findall(spec) or [spec]
+    return isinstance(row, dict) and any(name in row or name.split(".")[0] in row for name in names)
+
+
 def _lookup(row, path: str, key: str):
     if path in row:
         return plain(row[path], key)
@@ -153,6 +166,8 @@ def _lookup(row, path: str, key: str):
         if value is None:
             break
         if not isinstance(value, dict) or part not in value:
+            if key in OPTIONAL:
+                return None
             raise BadRecord("missing field", f"no column {path!r}", key)
         value = value[part]
     return plain(value, key)
