@@ -30,6 +30,11 @@ SAME = [  # in spacing, case, form of characters, or a full stop at the end
     ("你好 世界", "你好世界"),
     ("สวัสดี\u200bครับ", "สวัสดีครับ"),
     ("f( x )", "f(x)"),
+    ("بِسْمِ اللَّهِ الرَّحْمَٰنِ", "بسم الله الرحمن"),  # tashkeel
+    ("ا\u0651\u0653", "آ"),
+    ("العـــربية", "العربية"),  # tatweel
+    ("בְּרֵאשִׁית בָּרָא אֱלֹהִים", "בראשית ברא אלהים"),  # niqqud
+    ("\ufb2a\ufb4b", "שו"),  # letters that come with their points
 ]
 LOOSE = [  # the same only for what is drawn, and for documents
     ("1.0", "1"),
@@ -61,6 +66,9 @@ OTHER = [
     ("はし", "ばし"),
     ("1:2", "12"),
     ("naïve", "naive"),
+    ("رأس", "راس"),
+    ("אב", "אכ"),
+    ("हिन्दी", "हन्द"),
     ("A", "The"),
 ]
 

@@ -26,6 +26,12 @@ IGNORABLE = _class(
     " \u3164 \ufe00\ufe0f \ufeff \uffa0 \ufff0\ufff8 \U0001bca0\U0001bca3 \U0001d173\U0001d17a"
     " \U000e0000\U000e0fff"
 )
+# what Arabic and Hebrew are written with or without: short vowels and the stretching of letters, points and
+# the signs of chanting
+POINTS = _class(
+    "\u0591\u05bd \u05bf \u05c1\u05c2 \u05c4\u05c5 \u05c7 \u0610\u061a \u0640 \u064b\u0652 \u0670"
+    " \u06d6\u06dc \u06df\u06e4 \u06e7\u06e8 \u06ea\u06ed"
+)
 _FORMS = {  # signs that Unicode tells apart and writers do not
     "'": "‘’‚‛′ʹʼˈ´‹›＇",
     '"': "“”„‟″«»〝〞〟「」『』＂",

@@ -15,12 +15,13 @@ import re
 import unicodedata
 from functools import lru_cache
 
-from .characters import IGNORABLE, MARKS, ONE_SIGN, RAISED, WITHOUT_BLANKS
+from .characters import IGNORABLE, MARKS, ONE_SIGN, POINTS, RAISED, WITHOUT_BLANKS
 
 LONG = 32  # letters; words of languages end before, German compounds and most identifiers too
 WORD, CHARACTER, LETTER, NONE = 1.0, 0.5, 0.2, 0.0  # of a word: what a unit counts in an n-gram
 
 _IGNORED = re.compile(f"[{IGNORABLE}]")
+_POINTS = re.compile(f"[{POINTS}]")
 _DIGIT = re.compile(r"[^\D0-9]")  # of another script than ours
 _ASCII = re.compile(r"\w+|[^\w\s]")
 _TOKEN = re.compile(rf"(?:[^\W{WITHOUT_BLANKS}][{MARKS}]*)+|[{WITHOUT_BLANKS}][{MARKS}]*|[^\w\s]")
@@ -33,11 +34,14 @@ _NUMBER = re.compile(r"([-+]?)(\d{1,3}(?:,\d{3})+|\d*)(?:\.(\d+))?(?<=\d)")
 
 
 def plain(text: str) -> str:
-    """Unicode's NFKC and case folding without invisible characters; blanks of all kinds as one."""
+    """Unicode's NFKC and case folding without invisible characters and points of Arabic and Hebrew; blanks of
+    all kinds as one."""
     if text.isascii():
         return " ".join(text.lower().split())
     text = _IGNORED.sub("", text).translate(RAISED).translate(ONE_SIGN)
-    text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    # points go once letters are composed: a hamza or madda on its letter makes another letter
+    text = _POINTS.sub("", unicodedata.normalize("NFKC", text).casefold())
+    text = unicodedata.normalize("NFKC", text)
     text = _DIGIT.sub(lambda digit: str(unicodedata.decimal(digit[0])), text)
     return " ".join(text.split())
 
