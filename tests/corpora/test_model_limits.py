@@ -67,6 +67,18 @@ def test_documents_may_be_as_long_as_the_model_and_no_longer(added):
         Encoder(added / "tokenizer.json", options(49))
 
 
+def test_the_limit_of_a_model_whose_frequencies_change_says_why(added):
+    scaled = {"rope_scaling": {"rope_type": "longrope"}, "original_max_position_embeddings": 24}
+    (added / "config.json").write_text(
+        json.dumps({"vocab_size": ROWS, "max_position_embeddings": 48} | scaled)
+    )
+    assert Encoder(added / "tokenizer.json", options(24))
+    with pytest.raises(
+        InputError, match=r"for 24 positions \(rope_type longrope: beyond, frequencies change"
+    ):
+        Encoder(added / "tokenizer.json", options(25))
+
+
 def test_an_id_of_a_text_is_named_by_its_text():
     limits = Limits(None, ROWS)
     limits.check_ids([0, ROWS - 1], "it")

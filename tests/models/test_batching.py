@@ -2,10 +2,15 @@
 
 from types import SimpleNamespace
 
+import families
+import networks
 import numpy as np
+import pytest
+import torch
 
 from implicit_sparsity.corpora.tokens import CONTENT, FIRST, STOP, Document
-from implicit_sparsity.models import batching
+from implicit_sparsity.models import batching, forward
+from implicit_sparsity.storage import model_folder
 
 
 def test_sorted_batches_hold_every_document_once_within_the_budget():
@@ -65,3 +70,38 @@ def test_labels_are_the_next_completion_token():
     assert batch["input_ids"].tolist() == [[5, 6, 7, 8], [9, 4, 0, 0]]
     assert batch["attention_mask"].tolist() == [[1, 1, 1, 1], [1, 1, 0, 0]]
     assert batch["labels"].tolist() == [[-100, 7, 8, -100], [4, -100, -100, -100]]
+
+
+DYNAMIC = {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 10000.0}
+LONGROPE = {
+    "rope_type": "longrope",
+    "rope_theta": 10000.0,
+    "short_factor": [1.0] * 8,
+    "long_factor": [4.0] * 8,
+    "original_max_position_embeddings": 20,
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "rope", "more"),
+    [
+        ("llama", DYNAMIC, {"max_position_embeddings": 20}),
+        ("phi3", LONGROPE, {"max_position_embeddings": 64}),
+    ],
+)
+def test_up_to_the_limit_a_document_does_not_depend_on_its_batch(name, rope, more):
+    """Of rotary scalings whose frequencies change with the longest document; one token beyond, it does."""
+    more = more | ({"original_max_position_embeddings": 20} if name == "phi3" else {})
+    network = families.network(name, rope_parameters=rope, **more)
+    assert model_folder.positions(network.config.to_dict()) == 20
+
+    def states(documents, batch):
+        return forward.hidden_states(network, **forward.inputs(batch(documents)))
+
+    for longest in (20, 21):
+        documents = networks.documents((7, longest))
+        alone = states(documents[:1], batching.collate)[0]
+        padded = states(documents, batching.collate)[0, :7]
+        packed = states(documents, batching.pack)[0, :7]
+        for together in (padded, packed):
+            assert torch.allclose(together, alone, atol=1e-4) == (longest <= 20)

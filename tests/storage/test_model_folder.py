@@ -145,6 +145,7 @@ def test_links_and_folders_in_a_files_place(tmp_path):
 
 
 YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32768}
+LONGROPE = {"rope_scaling": {"type": "longrope", "short_factor": [1.0], "long_factor": [1.1]}}
 LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "original_max_position_embeddings": 8192}
 
 
@@ -162,13 +163,32 @@ LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "original_max_position_embedding
             {"max_position_embeddings": 4096, "rope_parameters": {"rope_type": "default", "rope_theta": 1.0}},
             4096,
         ),
-        (  # as Phi-3 with a long context
+        (
+            {"max_position_embeddings": 131072, "original_max_position_embeddings": 4096} | LONGROPE,
+            4096,
+        ),  # Phi-3
+        ({"max_position_embeddings": 131072} | LONGROPE, 131072),  # without an original length never beyond
+        (
             {
                 "max_position_embeddings": 131072,
-                "original_max_position_embeddings": 4096,
-                "rope_scaling": {"type": "longrope", "short_factor": [1.0], "long_factor": [1.1]},
+                "rope_parameters": {
+                    "rope_type": "longrope",
+                    "factor": 32.0,
+                    "original_max_position_embeddings": 8192,
+                },
             },
-            131072,
+            8192,
+        ),
+        ({"max_position_embeddings": 4096, "rope_scaling": {"type": "dynamic", "factor": 2.0}}, 4096),
+        (  # only one kind of layer switches
+            {
+                "max_position_embeddings": 1024,
+                "rope_parameters": {
+                    "sliding_attention": {"rope_type": "dynamic", "factor": 8.0},
+                    "full_attention": {"rope_type": "linear", "factor": 8.0},
+                },
+            },
+            1024,
         ),
         (  # one scaling a kind of layer
             {
@@ -187,6 +207,15 @@ LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "original_max_position_embedding
 )
 def test_positions(config, expected):
     assert model_folder.positions(config) == expected
+
+
+def test_what_positions_are_by():
+    assert (
+        model_folder.bound({"max_position_embeddings": 48, "rope_scaling": YARN}) == "max_position_embeddings"
+    )
+    assert model_folder.bound({"text_config": LONGROPE}) == (
+        "rope_type longrope: beyond, frequencies change with the longest document of a batch"
+    )
 
 
 def test_limits_are_the_manifests_then_the_configs(tmp_path):

@@ -9,21 +9,24 @@ from pathlib import Path
 
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.storage import model_folder
+from implicit_sparsity.storage.model_folder import CONFIG, ModelFolder
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Of a model: ``positions`` in tokens, ``rows`` of its embedding; None where nothing says."""
+    """Of a model: ``positions`` in tokens, ``rows`` of its embedding; None where nothing says.
+    ``bound``: what the positions are by."""
 
     positions: int | None
     rows: int | None
+    bound: str = "max_position_embeddings"
 
     def check_length(self, max_length: int) -> None:
         """InputError where documents may be longer than the model."""
         if self.positions is not None and max_length > self.positions:
             raise InputError(
                 f"is {max_length}, the model was made for {self.positions} positions "
-                f"(max_position_embeddings): {self.positions} is the most",
+                f"({self.bound}): {self.positions} is the most",
                 key="tokens.max_length",
             )
 
@@ -40,4 +43,6 @@ class Limits:
 
 def of_model(folder) -> Limits:
     """The limits of a prepared model's folder."""
-    return Limits(*model_folder.limits(Path(folder)))
+    folder = ModelFolder(Path(folder))
+    config = folder.json(CONFIG) if CONFIG in folder.names() else {}
+    return Limits(*model_folder.limits(folder.path), model_folder.bound(config))

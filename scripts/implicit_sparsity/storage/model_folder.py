@@ -30,7 +30,9 @@ QUANTIZED_FILES = (
     "qmodel.json",
 )
 LANGUAGE_MODEL = re.compile(r"\w+(ForCausalLM|ForConditionalGeneration|LMHeadModel)|((?!For)\w)+Model")
-EXTENDED = ("linear", "dynamic", "yarn")  # rotary scalings whose factor is on top of the trained length
+EXTENDED = ("linear", "yarn")  # rotary scalings whose factor is on top of the trained length
+# rotary scalings of which transformers takes other frequencies once the longest document of a batch is longer
+SWITCHED = ("dynamic", "longrope")
 
 
 @dataclass(frozen=True)
@@ -179,24 +181,51 @@ def positions(config: dict) -> int | None:
     number.
 
     A rotary scaling goes beyond the trained length: of the two readings that are in use, the number given or
-    the trained one times the factor, the larger counts. A sliding window is no limit: what lies behind it is
-    not seen, and positions go on.
+    the trained one times the factor, the larger counts. One that is SWITCHED ends where its frequencies
+    change: beyond, the numbers of a document depend on the others of its batch. A sliding window is no limit:
+    what lies behind it is not seen, and positions go on.
     """
     text = text_of(config)
     declared = _count(text.get("max_position_embeddings"))
     if declared is None:
         return None
+    scalings = _scalings(text)
+    switches = [_switch(each, text, declared) for each in scalings if _kind(each) in SWITCHED]
+    longest = max([declared, *(_extended(each, text, declared) for each in scalings)])
+    return min([longest, *switches])
+
+
+def bound(config: dict) -> str:
+    """Which key ``positions`` is by, in words for who would go beyond."""
+    kinds = [kind for each in _scalings(text_of(config)) if (kind := _kind(each)) in SWITCHED]
+    if not kinds:
+        return "max_position_embeddings"
+    return f"rope_type {kinds[0]}: beyond, frequencies change with the longest document of a batch"
+
+
+def _scalings(text: dict) -> list[dict]:
+    """The rotary scalings: one for all layers, or one a kind of layer."""
     scalings = text.get("rope_parameters") or text.get("rope_scaling") or {}
     scalings = scalings if isinstance(scalings, dict) else {}
-    by_kind = [each for each in scalings.values() if isinstance(each, dict)]
-    return max([declared, *(_extended(each, text, declared) for each in by_kind or [scalings])])
+    return [each for each in scalings.values() if isinstance(each, dict)] or [scalings]
+
+
+def _kind(scaling: dict):
+    return scaling.get("rope_type", scaling.get("type"))
+
+
+def _switch(scaling: dict, text: dict, declared: int) -> int:
+    """The most positions before the frequencies change: transformers takes the declared ones of ``dynamic``,
+    and the configuration's own original ones before those of the scaling."""
+    originals = [_count(each.get("original_max_position_embeddings")) for each in (text, scaling)]
+    trained = next(filter(None, originals), declared)
+    return min(trained, declared) if _kind(scaling) == "longrope" else declared
 
 
 def _extended(scaling: dict, text: dict, declared: int) -> int:
-    factor = scaling.get("factor")
+    factor, kind = scaling.get("factor"), _kind(scaling)
     original = _count(scaling.get("original_max_position_embeddings"))
     original = original or _count(text.get("original_max_position_embeddings"))
-    kind = scaling.get("rope_type", scaling.get("type"))
     if not isinstance(factor, int | float) or kind in (None, "default"):
         return declared
     return int(factor * (original or (declared if kind in EXTENDED else 0)))

@@ -46,6 +46,16 @@ def test_documents_longer_than_the_model(study):
     )
 
 
+def test_documents_longer_than_where_frequencies_change(study):
+    dynamic = LLAMA | {"rope_scaling": {"rope_type": "dynamic", "factor": 2.0}}
+    check_folders(study(dynamic, tokens={"max_length": 48}, evals={"max_new_tokens": 8}))
+    (line,) = lines(study(dynamic, tokens={"max_length": 49}))
+    assert line.endswith(
+        "integer <= 48, the positions of models.mine "
+        "(rope_type dynamic: beyond, frequencies change with the longest document of a batch)"
+    )
+
+
 def test_answers_longer_than_the_model(study):
     (line,) = lines(study(LLAMA, evals={"max_new_tokens": 17}))
     assert line.startswith(

@@ -43,15 +43,15 @@ def check_lengths(name, settings: dict, config) -> None:
     if positions is None:
         return
     longest, errors = tokens["max_length"], Errors()
-    words = f"integer <= {positions}, the positions of models.{name} (max_position_embeddings)"
+    limit = f"{positions}, the positions of models.{name} ({model_folder.bound(settings)})"
+    words = f"integer <= {limit}"
     with errors:
         if longest > positions:
             raise ConfigError(("tokens", "max_length"), longest, words)
         prompt, new = longest - tokens.get("min_completion", 1), evals["max_new_tokens"]
         if evals["generate"] and evals["generation_items"] and prompt + new > positions:
             found = f"{new}, after a prompt of up to {prompt} tokens"
-            words = f"together at most {positions}, the positions of models.{name} (max_position_embeddings)"
-            raise ConfigError(("evals", "max_new_tokens"), found, words)
+            raise ConfigError(("evals", "max_new_tokens"), found, f"together at most {limit}")
     with errors:
         length = config["models"][name].get("pretraining", {}).get("max_length", 0)
         if length > positions:
