@@ -2,6 +2,7 @@
 
 import pytest
 import refusals
+import yaml
 
 from implicit_sparsity.workflow.config.error import ConfigError, spell
 from implicit_sparsity.workflow.config.load import load
@@ -79,6 +80,20 @@ def test_of_many_lines_the_first_are_told_and_how_many_there_are(folder):
         load(["config.yaml", "overlay.yaml"])
     told = str(error.value).splitlines()
     assert [line.split(": ")[1] for line in told[:-1]] == names[:20] and told[-1] == "and 3 more"
+
+
+def test_what_is_put_aside_makes_no_faults_of_files_below(folder):
+    """A broken source takes its domain along, and with it an order of this file: that of config.yaml is not
+    the user's."""
+    off = dict.fromkeys(("code", "math", "medical", "general", "knowledge"), False)
+    fields = {"prompt": "q", "completion": "a"}
+    own = {"loader": "jsonl", "path": "a.jsonl", "fields": fields, "licence": "MIT", "layout": "messages"}
+    domains = off | {"a": {"sources": {"own": own}}, "b": {"sources": {"own": own | {"layout": "lines"}}}}
+    (folder / "mine.yaml").write_text(yaml.safe_dump({"domains": domains, "orders": {"forward": ["a", "b"]}}))
+    (folder / "a.jsonl").touch()
+    at = "domains.a.sources.own.fields"
+    found = places("config.yaml", "mine.yaml")
+    assert set(found) == {("mine.yaml", f"{at}.completion"), ("mine.yaml", f"{at}.prompt")}
 
 
 def test_the_file_that_switched_a_name_off_is_named(folder):

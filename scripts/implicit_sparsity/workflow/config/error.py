@@ -11,6 +11,8 @@ A check raises a ConfigError; one that may find several collects them:
 Errors of different checks are put together by load.py, which reads on without what was wrong.
 """
 
+import itertools
+
 from implicit_sparsity.errors import InputError
 
 from ..source import nearest
@@ -96,7 +98,8 @@ def follows(error, earlier) -> bool:
             return True
         if any(isinstance(part, str) and show(part) in str(error.found) for part in one.path[1:]):
             return True
-        if str(error.found).startswith(f"{spell(one.path)} is "):  # what is left of it, in a file below
+        whole = tuple(itertools.takewhile(lambda part: isinstance(part, str), one.path))  # a list goes whole
+        if len(whole) > 1 and spell(whole) in str(error.found):  # what is left of it, in a file below
             return True
     return False
 

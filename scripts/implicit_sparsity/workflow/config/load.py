@@ -24,10 +24,12 @@ def load(files, command_line=(), replaced=False) -> Study:
     layers, errors = _read(files, command_line)
     errors += [error for name, content in layers[replaced:] for error in sizes.one_as_float(content, name)]
     layers = [(name, plain(content)) for name, content in layers[replaced:]]
+    aside = list(errors)  # what is wrong, and what only follows from it: gone for the next round
     for _ in range(ROUNDS):
         with Errors() as found:
             study = _study(layers)
-        errors += [error for error in found.errors if not follows(error, errors)]
+        errors += [error for error in found.errors if not follows(error, aside)]
+        aside += found.errors
         fewer = layers
         for error in found.errors:
             fewer = without(fewer, error.file, error.path)
