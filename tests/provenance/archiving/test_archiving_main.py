@@ -48,6 +48,10 @@ def test_the_summary_counts_changes_and_what_was_left_out():
     ]
 
 
+def test_the_summary_of_code_without_a_commit():
+    assert command.summary("f", metadata(commit=""))[1] == "code: no commit"
+
+
 def test_nothing_of_the_archive_is_run(tmp_path):
     """Its Snakefile writes a file as soon as it is read, and so do a Makefile and modules of usual names."""
     code = f"open({str(tmp_path / 'ran')!r}, 'w')\nrule all:\n    input: []\n".encode()

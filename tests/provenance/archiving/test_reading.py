@@ -40,6 +40,16 @@ HOSTILE = {
     "double slash": (member(f"{TOP}results//evil", EVIL), "not allowed"),
     "dot": (member(f"{TOP}./evil", EVIL), "not allowed"),
     "backslash": (member(f"{TOP}..\\evil", EVIL), "not allowed"),
+    "git's own": (member(f"{TOP}.git/config", EVIL), "not allowed"),
+    "git's own in a folder": (member(f"{TOP}results/.GIT/config", EVIL), "not allowed"),
+    "a link to git's own": (member(f"{TOP}.git", EVIL), "not allowed"),
+    "mercurial's own": (member(f"{TOP}.hg/hgrc", EVIL), "not allowed"),
+    "programs": (member(f"{TOP}.venv/bin/python", EVIL), "not allowed"),
+    "long name": (member(f"{TOP}{'a' * 300}", EVIL), "too long"),
+    "name of many bytes": (member(f"{TOP}{'ä' * 128}", EVIL), "too long"),
+    "many folders": (member(f"{TOP}{'d/' * 3000}x", EVIL), "too long"),
+    "a folder too many": (member(f"{TOP}{'d/' * 63}x", EVIL), "too long"),
+    "long path": (member(f"{TOP}{('d' * 200 + '/') * 6}x", EVIL), "too long"),
     "newline": (member(f"{TOP}evil\n", EVIL), "not allowed"),
     "symlink": (member(OTHER, kind=tarfile.SYMTYPE, link="/etc/passwd"), "no plain file"),
     "symlink inside": (member(OTHER, kind=tarfile.SYMTYPE, link="scores.csv"), "no plain file"),
@@ -210,8 +220,14 @@ def test_reading_needs_the_standard_library_alone():
 def test_forgeries_are_otherwise_right(tmp_path):
     """Without its one fault a forged archive is accepted: the refusals above are for the fault."""
     extra = member(OTHER, EVIL)
-    archive = forged(tmp_path / "a.tar.gz", extra, named=[("results/other.csv", EVIL)])
-    assert reading.survey(archive).sums.keys() == {*FILES, METADATA, "results/other.csv"}
+    longest = "d/" * 62 + "ä" * 127
+    archive = forged(
+        tmp_path / "a.tar.gz",
+        extra,
+        member(TOP + longest, EVIL),
+        named=[("results/other.csv", EVIL), (longest, EVIL)],
+    )
+    assert reading.survey(archive).sums.keys() == {*FILES, METADATA, "results/other.csv", longest}
 
 
 def test_an_archive_says_what_it_holds(tmp_path):

@@ -38,3 +38,15 @@ def test_the_folder_is_named_after_the_archive_and_never_overwritten(tmp_path, m
     (tmp_path / "file").write_text("x")
     with pytest.raises(InputError, match="is there already"):
         restoring.restore(archive, tmp_path / "file")
+
+
+def test_a_file_that_cannot_be_written_is_one_line_and_leaves_nothing(tmp_path):
+    """Beneath a folder whose own path is long, a name that is allowed is none."""
+    archive = whole(tmp_path / "study.tar", FILES | {"/".join(["d" * 200] * 4): b"x"})
+    place = tmp_path
+    while len(str(place)) < 3400:
+        place /= "p" * 200
+    place.mkdir(parents=True)
+    with pytest.raises(InputError, match="cannot be written: File name too long; nothing was restored"):
+        restoring.restore(archive, place / "into")
+    assert list(place.iterdir()) == []

@@ -29,12 +29,14 @@ RUN = {"configfiles": ["Snakefile"], "config": {"seeds": [0]}}
         ({"run": RUN | {"configfiles": ["../mine.yaml"]}}, "that it does not hold"),
         ({"run": RUN | {"config": []}}, "run.config"),
         ({"run": RUN | {"config": {"--cores": 1}}}, "run.config"),
+        ({"run": RUN | {"config": {"x": "A" * 5000}}}, "run.config of more than 4096 letters"),
         ({"left_out": [{}]}, "left_out"),
         ({"left_out": ["a\nb"]}, "left_out"),
         ({"left_out": ["a" * 5000]}, "left_out"),
         ({"bytes": -1}, "no bytes that is a count"),
         ({"bytes": 1.5}, "no bytes that is a count"),
         ({"format": True}, "of format"),
+        ({"format": 1.0}, "of format"),
         ({"format": "\x1b[31m"}, "of format"),
     ],
 )
@@ -49,6 +51,16 @@ def test_a_value_that_is_no_mapping(content):
     assert validating.wrong(content, {}) == "is no mapping"
     right = json.loads(metadata(FILES))
     assert validating.wrong(right | {"files": True}, FILES) == "has no files that is a count"
+
+
+def test_a_config_may_be_neither_long_nor_deep():
+    right = json.loads(metadata(FILES))
+    deep = []
+    for _ in range(100_000):
+        deep = [deep]
+    for value, fits in (("A" * 4000, True), ("A" * 4096, False), (deep, False)):
+        reason = validating.wrong(right | {"run": RUN | {"config": {"x": value}}}, FILES | {METADATA: ""})
+        assert reason == (None if fits else "has a run.config of more than 4096 letters")
 
 
 def test_deep_json_is_one_line(tmp_path):

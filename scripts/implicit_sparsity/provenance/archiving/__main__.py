@@ -37,7 +37,8 @@ def summary(folder, metadata: dict) -> list[str]:
     lines = [
         f"restored {metadata['files']} files, {metadata['bytes']} bytes, into {folder}: every checksum right"
     ]
-    lines += [f"code: commit {code['commit']}{changes}"]
+    commit = f"commit {code['commit']}" if code["commit"] else "no commit"
+    lines += [f"code: {commit}{changes}"]
     lines += (
         [f"left out: {len(metadata['left_out'])} artifacts, made again when needed"]
         if metadata["left_out"]

@@ -24,6 +24,9 @@ from .layout import MANIFEST, METADATA, TOP
 HEAD = 64 * 2**20  # of the manifest, and of archive.json
 EXTENDED = 64 * 2**10  # of the header of a long name
 DIGEST = re.compile(r"[0-9a-f]{64}")
+LETTERS, PART, DEPTH = 1024, 255, 64  # bytes of a name and of a part of it, and its parts
+# folders whose files are run, as .git/config by git, by who has only looked at what was restored
+RUN = {".git", ".hg", ".svn", ".venv"}
 RATIO, SPARE = 200, 16 * 2**20  # what a size is believed to unpack to
 BLOCK = 2**20
 BROKEN = (tarfile.TarError, EOFError, zlib.error, OSError, ValueError, OverflowError, RecursionError)
@@ -109,8 +112,12 @@ class Walk:
             or not name.isprintable()
             or "\\" in name
             or not {"", ".", ".."}.isdisjoint(parts)
+            or not RUN.isdisjoint(map(str.lower, parts))
         ):
             raise self.refuse(f"has a file with a name that is not allowed ({shown})")
+        sizes = [len(part.encode()) for part in parts]
+        if max(sizes) > PART or sum(sizes) + len(sizes) > LETTERS or len(parts) > DEPTH:
+            raise self.refuse(f"has a file with a name that is too long ({shown})")
         if not member.isreg() or member.issparse():
             raise self.refuse(f"has something that is no plain file ({shown})")
         path = name.removeprefix(TOP)

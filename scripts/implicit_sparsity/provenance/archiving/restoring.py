@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from contextlib import contextmanager
 from pathlib import Path
 
 from implicit_sparsity.errors import InputError
@@ -31,19 +32,34 @@ def restore(archive, into=None, progress=iter) -> tuple[Path, dict]:
     shutil.rmtree(partial, ignore_errors=True)
     try:
         for name, executable, seconds in progress(walk := reading.Walk(archive)):
-            path = partial / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with open(path, "xb") as file:
-                for block in walk.content():
-                    file.write(block)
-            os.chmod(path, 0o755 if executable else 0o644)
-            os.utime(path, (seconds, seconds))
-        if folder.exists():
-            folder.rmdir()
-        os.replace(partial, folder)
+            with _reported(folder / name):
+                _write(partial / name, walk.content(), executable, seconds)
+        with _reported(folder):
+            if folder.exists():
+                folder.rmdir()
+            os.replace(partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return folder, result.metadata
+
+
+def _write(path: Path, blocks, executable: bool, seconds: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "xb") as file:
+        for block in blocks:
+            file.write(block)
+    os.chmod(path, 0o755 if executable else 0o644)
+    os.utime(path, (seconds, seconds))
+
+
+@contextmanager
+def _reported(path):
+    """A disk that is full or a folder that is another's ends in one line."""
+    try:
+        yield
+    except (OSError, OverflowError) as error:  # the latter of a time that no clock has
+        why = getattr(error, "strerror", None) or error
+        raise InputError(f"cannot be written: {why}; nothing was restored", path=path) from error
 
 
 def _existing(folder: Path) -> Path:

@@ -3,6 +3,7 @@
 An archive is by anybody: what it says is printed, counted with and handed to a shell as words of a command.
 """
 
+import json
 import re
 
 from .layout import FORMAT
@@ -16,7 +17,7 @@ def wrong(content, names) -> str | None:
     """What is wrong with archive.json, or None; ``names``: the files that the manifest names."""
     if not isinstance(content, dict):
         return "is no mapping"
-    if content.get("format") != FORMAT or isinstance(content["format"], bool):
+    if type(content.get("format")) is not int or content["format"] != FORMAT:  # neither 1.0 nor true
         return f"is of format {ascii(content.get('format'))[:40]}, this code reads {FORMAT}"
     for key in ("files", "bytes"):
         if not _is_count(content.get(key)):
@@ -45,7 +46,11 @@ def _wrong_run(run, names) -> str | None:
     given = run.get("config")
     if not isinstance(given, dict) or not all(KEY.fullmatch(key) for key in given):
         return "has no run.config that is a mapping of keys"
-    return None
+    try:
+        letters = len(json.dumps(given))
+    except RecursionError:
+        letters = LETTERS + 1
+    return f"has a run.config of more than {LETTERS} letters" if letters > LETTERS else None
 
 
 def _is_count(value) -> bool:
