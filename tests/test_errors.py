@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from implicit_sparsity.errors import InputError
+from implicit_sparsity.errors import InputError, first_line
 
 
 @pytest.mark.parametrize(
@@ -25,3 +25,27 @@ def test_what_is_known_comes_first(given, line):
 def test_it_is_one_line_and_a_value_error():
     error = InputError("first\nsecond", path="a\nb")
     assert str(error) == "a b: first second" and isinstance(error, ValueError)
+
+
+@pytest.mark.parametrize(
+    "error, line",
+    [
+        (ValueError("is wrong\nand much more"), "is wrong"),
+        (ValueError("\n  \n is wrong:\n\n    as 3 is no text\nmore"), "is wrong: as 3 is no text"),
+        (ValueError("is wrong:"), "is wrong:"),
+        (KeyError(), "KeyError"),
+    ],
+)
+def test_what_another_librarys_error_says(error, line):
+    assert first_line(error) == line
+
+
+def test_a_configuration_that_transformers_refuses_says_why():
+    from transformers import LlamaConfig
+
+    with pytest.raises(Exception, match="validate_architecture") as error:
+        LlamaConfig(hidden_size=10, num_attention_heads=4)
+    assert first_line(error.value).startswith(
+        "Class validation error for validator 'validate_architecture': "
+    )
+    assert "not a multiple of the number of attention heads (4)" in first_line(error.value)

@@ -16,5 +16,7 @@ class InputError(ValueError):
 
 
 def first_line(error) -> str:
-    """What another library's error says, in a line; the name of its type where it says nothing."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    """What another library's error says, in a line; the name of its type where it says nothing. A line that
+    ends in a colon is only about what the next one says."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    return " ".join(lines[: 2 if lines[0].endswith(":") else 1])
