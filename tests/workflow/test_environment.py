@@ -66,3 +66,14 @@ def test_what_is_the_users_stays_and_a_fetching_job_is_online():
     environment.of_job(given, threads=1, online=True)
     assert own.items() <= given.items()
     assert not {"PYTHONWARNINGS", "TORCHELASTIC_RUN_ID", "HF_HUB_OFFLINE"} & set(given)
+
+
+def test_what_a_library_would_fail_at_as_it_is_imported_goes():
+    own = {"TQDM_DISABLE": "1", "HF_HUB_DOWNLOAD_TIMEOUT": "30", "TORCHINDUCTOR_CACHE_DIR": "/t"}
+    broken = dict.fromkeys(
+        ("TORCH_LOGS", "TORCH_DISTRIBUTED_DEBUG", "TORCHINDUCTOR_MAX_AUTOTUNE"), "nonsense"
+    )
+    broken |= {"TORCHDYNAMO_DISABLE": "1", "TORCH_COMPILE_DEBUG": "1", "TQDM_MININTERVAL": "abc"}
+    given = own | broken | {"HF_HUB_ETAG_TIMEOUT": "abc"}
+    environment.clean(given)
+    assert given == own | environment.SET

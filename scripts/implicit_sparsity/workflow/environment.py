@@ -5,6 +5,8 @@ The Snakefile cleans its own process, from which local jobs and submissions inhe
 well, for a cluster's scripts may add to it.
 """
 
+import re
+
 # Beginnings of names. By these a process takes itself for one of several, and waits for the others:
 RANKS = (
     "WORLD_SIZE",
@@ -39,8 +41,19 @@ PYTHON = (
 )
 # numbers would be others, or weights be read as pickles, and no record would say so
 NUMBERS = ("NVIDIA_TF32_", "TORCH_ALLOW_TF32_", "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "USE_TORCH_XLA")
+# torch or a progress bar fails at a value that it does not know, or compiles and reports otherwise
+IMPORTS = (
+    "TQDM_",
+    "TORCH_DISTRIBUTED_DEBUG",
+    "TORCH_LOGS",
+    "TORCH_COMPILE",
+    "TORCHDYNAMO_",
+    "TORCHINDUCTOR_",
+)
 MESSAGES_AND_DRAWING = ("TRANSFORMERS_VERBOSITY", "HF_DEBUG", "HF_HUB_VERBOSITY", "MATPLOTLIBRC", "QT_API")
-UNWANTED = (*RANKS, *LAUNCHERS, *MPI, *PYTHON, *NUMBERS, *MESSAGES_AND_DRAWING)
+UNWANTED = (*RANKS, *LAUNCHERS, *MPI, *PYTHON, *NUMBERS, *IMPORTS, *MESSAGES_AND_DRAWING)
+OWN = ("TQDM_DISABLE", "TORCHINDUCTOR_CACHE_DIR")  # that begin so and stay: the Makefile's, and a place
+SECONDS = ("HF_HUB_DOWNLOAD_TIMEOUT", "HF_HUB_ETAG_TIMEOUT")  # the user's where it is a number
 SET = {
     "MPLBACKEND": "agg",  # figures are files
     "TOKENIZERS_PARALLELISM": "false",
@@ -53,9 +66,15 @@ THREADS = ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "VECLIB", "BLIS", "RAYON")
 def clean(environment) -> None:
     """Take out of ``environment`` (``os.environ`` or a mapping like it) what is not for a job; put in what
     is."""
-    for name in [name for name in environment if name.startswith(UNWANTED)]:
+    for name in [name for name, value in environment.items() if _is_unwanted(name, value)]:
         del environment[name]
     environment.update(SET)
+
+
+def _is_unwanted(name: str, value: str) -> bool:
+    if name in SECONDS:  # huggingface_hub reads a whole number, or fails as it is imported
+        return not re.fullmatch(r"\s*\d+\s*", value)
+    return name.startswith(UNWANTED) and name not in OWN
 
 
 def of_job(environment, threads: int, online: bool) -> None:
