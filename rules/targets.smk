@@ -13,12 +13,16 @@ UNLIKE_OTHERS = {"probe", "measurement", "control"}  # wildcards in whose place 
 
 def check_targets(settings):
     """Refuse rules and files that the study does not have, all of them at once."""
+    for kind in ("targets", "until", "omit_from", "forcerun"):
+        given = getattr(settings, kind)
+        setattr(settings, kind, type(given)(targets.relative(str(target), os.getcwd()) for target in given))
     rules_by_name = {rule.name: rule for rule in workflow.rules}
     asked = {*settings.targets, *settings.until, *settings.omit_from, *settings.forcerun}
     errors = Errors()
     for target in sorted(map(str, asked - set(rules_by_name))):
         with errors:
-            check_file(os.path.relpath(target), rules_by_name)
+            targets.refuse_empty(target)
+            check_file(target, rules_by_name)
     for name in sorted(set(settings.targets) & set(rules_by_name)):
         outputs = rules_by_name[name].output
         if rules_by_name[name].has_wildcards():

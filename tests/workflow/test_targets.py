@@ -96,18 +96,41 @@ def test_a_name_that_is_nothing_is_told_with_the_nearest():
     assert str(error.value) == f"alll: found {found}, allowed: {allowed}"
 
 
+def test_a_target_is_relative_to_the_folder(monkeypatch):
+    monkeypatch.setenv("PWD", "/link/study")  # the shell's name of the folder
+    given = ("a/b", "./a//b", "/data/study/a/b", "/link/study/a/b", "/link/study/a/", "/data/a", "all", "")
+    expected = ["a/b", "a/b", "a/b", "a/b", "a", "/data/a", "all", ""]
+    assert [targets.relative(target, "/data/study") for target in given] == expected
+
+
+@pytest.mark.parametrize("empty", ["", " "])
+def test_a_target_of_nothing(empty):
+    with pytest.raises(ConfigError) as error:
+        targets.refuse_empty(empty)
+    assert str(error.value) == f"targets: found {empty!r}, allowed: a rule, or a file that a rule makes"
+
+
 def test_snakemake_says_every_one_in_a_line_and_plans_nothing(tmp_path):
     shutil.copy(ROOT / "config.yaml", tmp_path)
     asked = ["results/evals/mine/base/code.json", f"results/adapters/smollm2/{RUN}5", "train_adapter"]
-    asked += ["results/tables/scroes.csv", "results/figures/overview.png", "all", "--until", "nosuch"]
+    asked += [
+        "results/tables/scroes.csv",
+        str(tmp_path / "results/figures/overview.png"),
+        "all",
+        "",
+        "/nosuch",
+    ]
+    asked += ["--until", "nosuch"]
     done = studies.snakemake(tmp_path, "-s", ROOT / "Snakefile", "-n", *asked)
     told = dict(line.split(": ", 1) for line in done.stderr.splitlines())
     assert done.returncode == 1 and done.stdout == ""
     assert {place: words.partition(", allowed")[0] for place, words in told.items()} == {
+        "/nosuch": "found neither a rule of the study nor a file that it makes",
         "nosuch": "found neither a rule of the study nor a file that it makes",
         f"results/adapters/smollm2/{RUN}5": f"found '{RUN}5', which is no checkpoint of smollm2",
         "results/evals/mine/base/code.json": "found 'mine', which is no model",
         "results/tables/scroes.csv": "found neither a rule of the study nor a file that it makes",
+        "targets": "found ''",
         "train_adapter": "found a rule of many files",
     }
     assert told["results/tables/scroes.csv"].endswith("did you mean results/tables/scores.csv?")

@@ -1,9 +1,24 @@
 """Files and rules that are asked for: what the study does not have is one line, before any plan."""
 
+import os
 import re
 
 from . import source
 from .config.error import ConfigError, show
+
+
+def relative(target: str, folder: str) -> str:
+    """A target as a rule has it: a file in ``folder``, where Snakemake runs, by its path from there."""
+    if not os.path.isabs(target):
+        return os.path.normpath(target) if target else target
+    places = [os.path.relpath(target, each) for each in (folder, os.environ.get("PWD", folder))]
+    return next((place for place in places if not place.startswith(os.pardir)), target)
+
+
+def refuse_empty(target: str) -> None:
+    """ConfigError for a target that is no text, as of a shell's variable that is not set."""
+    if not target.strip():
+        raise ConfigError(("targets",), show(target), "a rule, or a file that a rule makes")
 
 
 def check(target, wildcards, study) -> None:
