@@ -4,7 +4,7 @@ import logging
 from collections import Counter
 from pathlib import Path
 
-from implicit_sparsity.corpora import across, manifest
+from implicit_sparsity.corpora import manifest, records
 from implicit_sparsity.corpora.records import read_jsonl, write_jsonl
 from implicit_sparsity.corpora.splits import Options, split
 from implicit_sparsity.errors import InputError
@@ -46,7 +46,7 @@ def split_domain(splits, sources, options, domain=None, earlier=()):
 def _log_dropped(domain, total, dropped):
     """What was left out, in the log: a warning where other domains have it, or where it is a tenth of all."""
     counts = ", ".join(f"{n} {reason}" for reason, n in sorted(dropped.items()))
-    if any(reason.startswith(across.REASONS) for reason in dropped):
+    if any(reason.startswith(records.IN_OTHER_DOMAINS) for reason in dropped):
         log.warning(SHARED, domain, total, counts)
     elif dropped:
         is_many = sum(dropped.values()) > total / 10

@@ -17,7 +17,7 @@ DOMAINS = ("code", "math", "medical")
         {"levels": [0.5]},
         {"levels": [0.9], "cross": [0.5, 0.9]},  # one level is on the curve, the other is not
         {"levels": [0, 0.5]},  # 0 is measured once, asked for or not
-        {"levels": [0.25, 0.5], "cross": [0.5, 0], "random_masks": 3},
+        {"levels": [0.25, 0.5], "cross": [0.5, 0.1], "random_masks": 3},
         {"numerical_floor": "none", "cross_thresholds": False},
         {"cross": [0.3], "cross_thresholds": False},
     ],

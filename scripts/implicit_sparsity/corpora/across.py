@@ -10,11 +10,10 @@ import numpy as np
 
 from .contamination import boilerplate, ngrams
 from .dedupe import shingles, signatures, similar_index, text
-from .records import Dropped
+from .records import IN_OTHER_DOMAINS, Dropped
 from .sameness import bare, units
 
-SAME, QUOTES = "duplicate of domain", "n-gram overlap with domain"  # reasons, each with its domain's name
-REASONS = (SAME, QUOTES)
+SAME, QUOTES = IN_OTHER_DOMAINS
 
 
 def without(

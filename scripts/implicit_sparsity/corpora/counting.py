@@ -10,7 +10,7 @@ import numpy as np
 
 from implicit_sparsity.metrics.clusters import trusted
 
-from . import across
+from .records import IN_OTHER_DOMAINS
 
 ALL = "all"
 
@@ -79,7 +79,7 @@ def _lost(counts: list[dict], split: str) -> dict:
     earlier = {
         "exact_duplicates": "exact duplicate",
         "near_duplicates": "near duplicate",
-        "in_other_domains": across.REASONS,
+        "in_other_domains": IN_OTHER_DOMAINS,
         "over_group_cap": "over_group_cap",
         "wrong_length": "too short or too long",
     }

@@ -33,6 +33,10 @@ ON_BAD = ("refuse", "drop")
 CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f]")  # all below the space but tab and ends of lines and pages
 
 
+# reasons of across.py, each with its domain's name behind it
+IN_OTHER_DOMAINS = ("duplicate of domain", "n-gram overlap with domain")
+
+
 @dataclass(frozen=True)
 class Dropped:
     """What stands in place of a record that is left out, so that it is counted."""

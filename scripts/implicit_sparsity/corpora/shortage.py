@@ -2,8 +2,7 @@
 
 from collections import Counter
 
-from . import across
-from .records import Dropped
+from .records import IN_OTHER_DOMAINS, Dropped
 
 
 def advice(records: list[dict], sizes: dict[str, int], lost: list[Dropped], per_group: int | bool) -> str:
@@ -21,7 +20,7 @@ def advice(records: list[dict], sizes: dict[str, int], lost: list[Dropped], per_
         )
     if over and len(records) < wanted <= len(records) + over:
         return f"splits.per_group {per_group} left out {over}: raise it, or lower the sizes of the splits"
-    shared = sum(item.reason.startswith(across.REASONS) for item in lost)
+    shared = sum(item.reason.startswith(IN_OTHER_DOMAINS) for item in lost)
     if len(records) < wanted <= len(records) + shared:
         return f"{shared} are of domains before it, which keep them: raise the limits, or leave them to one"
     largest = max(groups.values(), default=0)
