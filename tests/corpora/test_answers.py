@@ -50,6 +50,7 @@ AMBIGUOUS, NONE = "ambiguous answer", "answer not in choices"
         ([("E", FOUR), (4, FOUR), (-1, FOUR), (1.5, FOUR)], [NONE] * 4),
         ([(1, FOUR[:3]), (2, FOUR[:3]), (3, FOUR[:3])], [AMBIGUOUS, AMBIGUOUS, NONE]),  # from 1?
         ([(1.0, FOUR), (4.0, FOUR), (2, DIGITS)], [AMBIGUOUS, NONE, AMBIGUOUS]),
+        ([(1, FOUR), (3, ["x", "y", "z", None])], [AMBIGUOUS, NONE]),
         ([(1, FOUR), (4, FOUR), (0, FOUR)], ["two", NONE, "one"]),  # from 0
         ([(1, FOUR), (99, FOUR), (-1, FOUR)], ["two", NONE, NONE]),
         ([(1, FOUR), (4, FOUR), ("C", FOUR)], [AMBIGUOUS, NONE, "three"]),  # letters are what they are

@@ -44,7 +44,7 @@ class Answers:
         at = _at(choices, place)
         number = None if isinstance(value, str) else place
         if text is None and number is not None:
-            self.indices |= {"first"} if number == 0 else {"past"} if number == len(choices) else set()
+            self.indices |= {"first"} if number == 0 else {"past"} if number == _end(choices) else set()
         numbered = _numbered(value, choices)
         if text is None and at is None:
             self.seen |= {"number"} if numbered else set()
@@ -81,6 +81,11 @@ def _place(value) -> int | None:
 
 def _at(choices: list, place: int | None) -> str | None:
     return choices[place] if place is not None and 0 <= place < len(choices) else None
+
+
+def _end(choices: list) -> int:
+    """The place just past the last choice that the row has."""
+    return max((i for i, choice in enumerate(choices, 1) if choice is not None), default=0)
 
 
 def _numbered(value, choices: list) -> list[str]:
