@@ -55,13 +55,14 @@ class Mapping:
 
     def records(self, rows: Iterable, path=None) -> Iterator[tuple]:
         """(place, record or BadRecord); rows with answers that may be read in two ways come last."""
-        answers, waiting, place = Answers(), [], None
+        answers, waiting, any_read = Answers(), [], False
         absent = set(OPTIONAL) & set(self.fields)
         for place, row in rows:
             try:
                 if isinstance(row, BadRecord):
                     raise row
                 absent -= {key for key in absent if _has(row, self.fields[key])}
+                any_read = True
                 record = self._record(row, place, answers)
                 if isinstance(record.get("answer"), Both):
                     waiting.append((place, record))
@@ -69,7 +70,7 @@ class Mapping:
                     yield place, _complete(record)
             except BadRecord as bad:
                 yield place, bad
-        for key in sorted(absent) if place is not None else ():  # a name mistyped, not a row without
+        for key in sorted(absent) if any_read else ():  # a name mistyped, not a row without
             raise InputError(f"no row has the column {self.fields[key]!r}", path, key=f"fields.{key}")
         for place, record in waiting:
             try:
