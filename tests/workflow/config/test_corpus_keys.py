@@ -5,6 +5,7 @@ import refusals
 from pydantic import ValidationError
 
 from implicit_sparsity.workflow.config.corpus_keys import Domain, Source
+from implicit_sparsity.workflow.config.load import load
 
 WRONG = {  # overlay of config.yaml -> key, found, allowed (parts of the line)
     "domains: {law: {}}": ("domains.law.sources", "nothing", "mapping"),
@@ -88,3 +89,13 @@ def test_a_source_takes_options_of_its_loader_and_a_domain_nothing_of_its_own():
     for wrong in ({"sources": {}}, {"sources": {"hpo": {}}, "limit": 5}):
         with pytest.raises(ValidationError):
             Domain.model_validate(wrong)
+
+
+@pytest.mark.parametrize("more", ["", ", fields: {group: g}", ", fields: {messages: conversations}"])
+def test_conversations_need_no_fields(folder, more):
+    """The loader finds their column by its usual names."""
+    (folder / "d.jsonl").touch()
+    own = f"{{loader: jsonl, path: d.jsonl, licence: MIT, layout: messages{more}}}"
+    (folder / "overlay.yaml").write_text(f"domains: {{code: {{sources: {{own: {own}}}}}}}")
+    study = load(["config.yaml", "overlay.yaml"])
+    assert study.config["domains"]["code"]["sources"]["own"]["layout"] == "messages"

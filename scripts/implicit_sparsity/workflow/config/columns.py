@@ -1,6 +1,6 @@
 """What the fields of a source say together: a document has a completion, from one place."""
 
-from implicit_sparsity.corpora.fields import check_options
+from implicit_sparsity.corpora.fields import MESSAGES, check_options
 from implicit_sparsity.errors import InputError
 
 from .error import ConfigError, show
@@ -19,7 +19,8 @@ def check_columns(config):
 
 def _check(path, loader, chosen):
     fields, layout = chosen.get("fields", {}), chosen.get("layout")
-    if layout == "messages" or "messages" in fields:
+    if layout == MESSAGES or MESSAGES in fields:
+        fields = {MESSAGES: MESSAGES} | fields  # the loader finds it by its usual names where none is given
         for key in sorted({"prompt", "completion"} & set(fields)):
             allowed = "nothing: it comes from the messages"
             raise ConfigError((*path, "fields", key), show(fields[key]), allowed)
