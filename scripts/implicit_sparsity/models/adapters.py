@@ -50,7 +50,7 @@ def lora_config(rank: int, alpha: float, wanted: adapted.Targets, dropout: float
 
 
 def is_mixture(model) -> bool:
-    return bool(ffn.experts_of(model))
+    return bool(ffn.experts_of(ffn.feed_forwards(model)))
 
 
 def add_lora(model, rank: int, alpha: float, targets: str = "all", router: bool = False, **more):

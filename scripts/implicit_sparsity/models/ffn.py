@@ -211,9 +211,9 @@ def traits(model) -> frozenset:
     return frozenset(name for name, here in holds.items() if here)
 
 
-def experts_of(model) -> int:
+def experts_of(blocks: list[FeedForward]) -> int:
     """Routed experts of a layer that has them; 0 in a dense network."""
-    return max(block.experts for block in feed_forwards(model))
+    return max(block.experts for block in blocks)
 
 
 def _block(layer: int, block, family: str) -> FeedForward:

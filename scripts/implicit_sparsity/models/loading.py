@@ -219,9 +219,8 @@ def shape(folder) -> dict:
     ``experts``: routed ones of a layer that has them, 0 in a dense network. InputError for a configuration
     that transformers refuses, and for feed-forward layers of an unknown form (``ffn``).
     """
-    network = skeleton(folder)
-    sizes = ffn.sizes(ffn.feed_forwards(network))
-    return {"layers": len(sizes), "width": max(sizes), "experts": ffn.experts_of(network)}
+    blocks = ffn.feed_forwards(skeleton(folder))
+    return {"layers": len(blocks), "width": max(ffn.sizes(blocks)), "experts": ffn.experts_of(blocks)}
 
 
 def skeleton(folder):

@@ -13,6 +13,8 @@ depends on a value. So no boolean indexing, no ``unique``, no ``bincount`` there
 import numpy as np
 import torch
 
+from implicit_sparsity.models import ffn
+
 from . import device_sums
 from .device_sums import tally
 
@@ -47,7 +49,7 @@ class ActivationStatistics:
         self.zero_count = zeros(layers, dtype=torch.int64)
         self.histogram = zeros(layers, BINS, dtype=torch.int64)
         self.histogram_tokens = self.tokens = self.documents = 0
-        experts = max(block.experts for block in blocks)
+        experts = ffn.experts_of(blocks)
         self.routed_tokens = zeros(layers, experts, dtype=torch.int64)
         self.routed_weight = zeros(layers, experts)
         # sums over groups in float32: of routed experts, and of a dense layer or the shared expert

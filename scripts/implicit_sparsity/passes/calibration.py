@@ -113,7 +113,7 @@ class ExpertHistogram:
     """In place of ``ActivationStatistics`` in ``activation_pass.run``: |h| of each expert by itself."""
 
     def __init__(self, blocks, device):
-        self.experts = max(block.experts for block in blocks)
+        self.experts = ffn.experts_of(blocks)
         self.counts = torch.zeros(len(blocks), self.experts + 1, BINS, dtype=torch.int64, device=device)
         self.documents, self.keep = 0, None
 

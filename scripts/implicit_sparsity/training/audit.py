@@ -104,7 +104,7 @@ class Audit:
 
     def _experts_seen(self) -> list:
         """Of each tensor on fused experts, bool [experts]: those that had a gradient."""
-        experts = ffn.experts_of(self.model) if self.visited else 0
+        experts = ffn.experts_of(ffn.feed_forwards(self.model)) if self.visited else 0
         return [rows.reshape(experts, -1).any(1) for rows in self.visited.values()]
 
     def after_step(self) -> float | None:

@@ -108,7 +108,7 @@ class Stage:
         config = copy.deepcopy(self.model.peft_config["default"])
         scale = config.lora_alpha / config.r
         old = load_file(str(Path(self.previous) / "adapter_model.safetensors"))
-        experts = ffn.experts_of(self.model) or 1
+        experts = ffn.experts_of(ffn.feed_forwards(self.model)) or 1
         new = {name: tensor.cpu() for name, tensor in get_peft_model_state_dict(self.model).items()}
         state = lowrank.stack(old, new, experts)
         config.r = config.r * len(self.domains)

@@ -20,7 +20,7 @@ def usage(model, batches, score: str = "share"):
     weight that the router gives it there. Then the mean over documents, so that each counts alike.
     """
     blocks = ffn.feed_forwards(model)
-    widest = max(block.experts for block in blocks)  # a dense layer among them has zeros
+    widest = ffn.experts_of(blocks)  # a dense layer among them has zeros
     total, count, batch = torch.zeros(len(blocks), widest, dtype=torch.float64), 0, {}
 
     def observe(block, first, positions, h, weights):
