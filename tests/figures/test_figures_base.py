@@ -8,6 +8,7 @@ import pytest
 
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.figures import base
+from implicit_sparsity.report import words
 
 
 def test_the_style_leaves_no_trace():
@@ -107,7 +108,7 @@ def test_no_rows_are_an_error_only_where_the_study_has_some():
     ],
 )
 def test_names_become_words_in_lines(name, width, text):
-    assert base.readable(name, width) == text
+    assert words.readable(name, width) == text
 
 
 @pytest.mark.parametrize(
@@ -121,7 +122,7 @@ def test_names_become_words_in_lines(name, width, text):
     ],
 )
 def test_sizes_of_sets_are_shares_below_one_and_counts_from_there(k, top, text):
-    assert base.size_of_set(k, top) == text
+    assert words.size_of_set(k, top) == text
 
 
 @pytest.mark.parametrize(
@@ -133,12 +134,12 @@ def test_sizes_of_sets_are_shares_below_one_and_counts_from_there(k, top, text):
     ],
 )
 def test_the_note_of_seeds_says_how_many(counts, text):
-    assert base.seeds_note(counts) == text
+    assert words.seeds_note(counts) == text
 
 
 def test_a_span_is_one_number_where_all_are_equal():
-    assert base.span([2000]) == base.span([2000, 2000.0]) == "2,000"
-    assert base.span([12000, 5]) == "5 to 12,000"
+    assert words.span([2000]) == words.span([2000, 2000.0]) == "2,000"
+    assert words.span([12000, 5]) == "5 to 12,000"
 
 
 def test_models_trained_here_are_named_and_all_of_them_are_not_listed():
@@ -146,9 +147,9 @@ def test_models_trained_here_are_named_and_all_of_them_are_not_listed():
         {"model": ["b_b", "a", "b_b", "c"], "revision": ["scratch-1", "scratch-2", "scratch-1", "r"]}
     )
     rest = "trained from scratch on this study's own training splits. "
-    assert base.origin_note(frame) == f"a, b b: {rest}"
-    assert base.origin_note(frame[:3]) == f"All models were {rest}"
-    assert base.origin_note(frame[3:]) == ""
+    assert words.origin_note(frame) == f"a, b b: {rest}"
+    assert words.origin_note(frame[:3]) == f"All models were {rest}"
+    assert words.origin_note(frame[3:]) == ""
 
 
 def test_a_matrix_has_its_first_row_at_the_top():

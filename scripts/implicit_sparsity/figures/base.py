@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import ClassVar
 
 from implicit_sparsity.errors import InputError
-from implicit_sparsity.metrics.clusters import FEWEST_GROUPS
 from implicit_sparsity.options import Options
 from implicit_sparsity.provenance import record
+from implicit_sparsity.report import words
 from implicit_sparsity.storage.files import new_file
 
 WIDTH, COLUMN = 6.3, 3.1  # inches on paper
-SCRATCH = "scratch-"  # how the revision of a model begins that was trained here, from nothing
 
 
 @dataclass
@@ -87,7 +86,15 @@ def say(ax, why: str, width: int = 40) -> None:
     ax.set_axis_on()
     ax.set(xticks=[], yticks=[])
     ax.grid(False)
-    ax.text(0.5, 0.5, readable(why, width), transform=ax.transAxes, ha="center", va="center", color="#555555")
+    ax.text(
+        0.5,
+        0.5,
+        words.readable(why, width),
+        transform=ax.transAxes,
+        ha="center",
+        va="center",
+        color="#555555",
+    )
 
 
 def grid(frame, column: str, values, label, across: str = "layer", **size):
@@ -102,7 +109,7 @@ def grid(frame, column: str, values, label, across: str = "layer", **size):
     for row, model in zip(axes, models):
         part = frame[frame["model"] == model]
         text = label(part) if callable(label) else label
-        row[0].set_ylabel("\n".join(filter(None, (readable(model, 22), text))))
+        row[0].set_ylabel("\n".join(filter(None, (words.readable(model, 22), text))))
         for ax, value in zip(row, values):
             rows = part[part[column] == value]
             if rows.empty:
@@ -134,6 +141,13 @@ def apart(plot_styles: dict, size: float = 4.0):
     for i, (name, look) in enumerate(plot_styles.items()):
         wider = 1 - i / last if last else 0.0
         yield name, look | {"linewidth": 1.2 + wider, "markersize": size * (1 + 0.5 * wider)}
+
+
+def own_marks(i: int, count: int, points: int) -> tuple[int, int]:
+    """(first, every) of the markers of line ``i`` of ``count``: no two have theirs at the same place, so that
+    lines that coincide stay visible."""
+    every = max(1, points // 5)
+    return min(i * every // count, every - 1), every
 
 
 def whole_numbers(ax, most: int = 5) -> None:
@@ -199,56 +213,9 @@ def handle(label, **look):
 
 def handles(plot_styles: dict, labels=None) -> list:
     """A legend entry for each name of ``plot_styles``, by its label or its own name."""
-    return [handle((labels or {}).get(name, readable(name)), **look) for name, look in plot_styles.items()]
-
-
-def readable(name: str, width: int = 0) -> str:
-    """A name of the config as words for print, in lines of at most ``width`` characters (0: one line)."""
-    words = str(name).replace("_", " ")
-    return textwrap.fill(words, width) if width else words
-
-
-def size_of_set(k: float, top=None) -> str:
-    """How large the sets of the most used are: a share of a layer below 1, with its neurons, or a count."""
-    if k >= 1:
-        return f"top {k:.0f}"
-    return f"top {100 * k:g} %" + (f" ({top:.0f})" if top is not None else "")
-
-
-def seeds_note(counts) -> str:
-    """What repeated runs there are and what is drawn of them."""
-    low, high = int(min(counts)), int(max(counts))
-    if high == 1:
-        return "n = 1 seed: no interval."
-    runs = f"n = {low}" if low == high else f"n = {low} to {high}"
-    return f"{runs} seeds: mean and range (lowest to highest)."
-
-
-def origin_note(frame) -> str:
-    """Which models were trained from scratch here, by the column ``revision``: none of them is pretrained."""
-    small = frame["revision"].str.startswith(SCRATCH)
-    if not small.any():
-        return ""
-    names = sorted(map(readable, set(frame.loc[small, "model"])))
-    who = "All models were" if small.all() else f"{', '.join(names)}:"
-    return f"{who} trained from scratch on this study's own training splits. "
-
-
-def span(counts) -> str:
-    """A count, or the lowest and the highest of several."""
-    low, high = min(counts), max(counts)
-    return f"{low:,.0f}" if low == high else f"{low:,.0f} to {high:,.0f}"
-
-
-def documents(frame) -> str:
-    """How many documents, and groups of them, the rows of ``frame`` (n, groups) are measured on."""
-    return f"{span(frame['n'])} documents in {grouped(frame)}"
-
-
-def grouped(frame) -> str:
-    """How many groups of documents (column ``groups``), and whether those are too few."""
-    few = f" (below {FEWEST_GROUPS}: not to be trusted)" if frame["groups"].min() < FEWEST_GROUPS else ""
-    return f"{span(frame['groups'])} groups{few}"
+    return [
+        handle((labels or {}).get(name, words.readable(name)), **look) for name, look in plot_styles.items()
+    ]
 
 
 def spread(table, by, units: str = ""):

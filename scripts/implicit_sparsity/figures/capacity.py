@@ -6,6 +6,7 @@ Rows of panels are models; the left column has the number of domains on its axis
 from dataclasses import dataclass
 
 from implicit_sparsity.options import option
+from implicit_sparsity.report import words
 from implicit_sparsity.report.style import TRIPLE
 
 from . import base
@@ -88,10 +89,10 @@ class Capacity(Figure):
         orders = frame["order"].nunique()
         each = f" One line for each of {orders} orders." if orders > 1 else ""
         return (
-            f"{base.origin_note(frame)}Base models. Fewest directions with {100 * self.energy:g} % of the "
+            f"{words.origin_note(frame)}Base models. Fewest directions with {100 * self.energy:g} % of the "
             "energy of all domains' inputs, each domain weighing alike, over the width "
-            f"({base.span(frame['width'])}).{each} n = {base.span(frame['tokens'])} tokens of a half domain, "
-            "which bound what can be seen; bands: 95 % intervals, leaving out "
-            f"{base.grouped(frame)} of {base.span(frame['n'])} documents in turn. Floor: the other half of "
+            f"({words.span(frame['width'])}).{each} n = {words.span(frame['tokens'])} tokens of a half "
+            "domain, which bound what can be seen; bands: 95 % intervals, leaving out "
+            f"{words.grouped(frame)} of {words.span(frame['n'])} documents in turn. Floor: the other half of "
             "the domain before is added instead of a new one."
         )

@@ -8,6 +8,7 @@ critical points; how far another attention kernel moves these is in the note. Ri
 from dataclasses import dataclass
 
 from implicit_sparsity.options import option
+from implicit_sparsity.report import words
 from implicit_sparsity.report.style import styles
 
 from . import base
@@ -50,7 +51,7 @@ class CriticalSparsity(Figure):
         for row, model in zip(axes, models):
             part = frame[frame["model"] == model]
             self._curves(row[0], part, plot_styles)
-            row[0].set_ylabel(f"{base.readable(model, 22)}\nincrease of the loss")
+            row[0].set_ylabel(f"{words.readable(model, 22)}\nincrease of the loss")
             self._matrix(row[1], part[part["measure"] == "cross_mask"])
         axes[0, 0].set_title("thresholds of the domain itself", loc="left")
         axes[-1, 0].set_xlabel("share of activations that is zero")
@@ -91,7 +92,7 @@ class CriticalSparsity(Figure):
             shade = (1 - 0.85 * depth, 1 - 0.55 * depth, 1 - 0.3 * depth)
             x, y = tested.index(cell.domain_b), makers.index(cell.domain_a)
             base.cell(ax, x, y, shade, percent(cell.value))
-        names = (list(map(base.readable, domains)) for domains in (makers, tested))
+        names = (list(map(words.readable, domains)) for domains in (makers, tested))
         base.matrix(ax, *names, rotation=30, ha="right")
         ax.set(xlabel="loss on", ylabel="neurons of")
         ax.set_title(f"increase in %, {100 * self.level:g} % masked", loc="left")
@@ -101,12 +102,12 @@ class CriticalSparsity(Figure):
         kernel = frame.loc[frame["quantity"] == "numerical", "value"].max()
         moved = f"Another attention kernel moves it by up to {kernel:.2g}. " if kernel == kernel else ""
         return (
-            f"{base.origin_note(frame)}Checkpoint {self.checkpoint}, {TOKENS[self.tokens]}. Left: loss "
+            f"{words.origin_note(frame)}Checkpoint {self.checkpoint}, {TOKENS[self.tokens]}. Left: loss "
             f"against the dense network's; dotted: {tolerance:g} %; markers: critical sparsity, one above "
             f"the other about that line. {moved}Thin lines and bars: 95 % over groups of documents "
-            f"({base.span(frame['groups'])} of a domain). "
+            f"({words.span(frame['groups'])} of a domain). "
             "Right: only the neurons that the row's domain uses most are kept, or as many drawn at random; "
-            f"losses on the column's documents. n = {base.span(frame['n'])} documents of a domain, none of "
+            f"losses on the column's documents. n = {words.span(frame['n'])} documents of a domain, none of "
             "which made a threshold or a mask."
         )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from implicit_sparsity.errors import InputError
 from implicit_sparsity.options import option
+from implicit_sparsity.report import words
 from implicit_sparsity.report.style import ordered, styles
 
 from . import base
@@ -112,14 +113,14 @@ class DriftByLayer(Figure):
     def _note(self, frame):
         against = {"base": "the base model", "previous": "the stage before"}[self.reference]
         one = (frame["runs"].max() == 1) and (frame["domains"].max() == 1)
-        where = f"documents of {base.readable(self.domain)}" if self.domain else "documents of each domain"
-        domains, runs = base.span(frame["domains"]), base.span(frame["runs"])
+        where = f"documents of {words.readable(self.domain)}" if self.domain else "documents of each domain"
+        domains, runs = words.span(frame["domains"]), words.span(frame["runs"])
         band = "95 % interval over groups of documents"
         if not one:
             band = f"lowest to highest of domains ({domains}) and runs ({runs})"
         return (
-            f"{base.origin_note(frame)}After the last stage, against {against}. Band: {band}; "
-            f"n = {base.span(frame['documents'])} {where}, in {base.grouped(frame)}. "
+            f"{words.origin_note(frame)}After the last stage, against {against}. Band: {band}; "
+            f"n = {words.span(frame['documents'])} {where}, in {words.grouped(frame)}. "
             "Energy: share of the states' squared length "
             "outside the reference's leading directions."
         )

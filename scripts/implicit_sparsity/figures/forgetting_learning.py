@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from implicit_sparsity.metrics import score_names
 from implicit_sparsity.options import option
+from implicit_sparsity.report import words
 from implicit_sparsity.report.style import ordered, styles
 
 from . import base
@@ -55,7 +56,7 @@ class ForgettingLearning(Figure):
             "A line joins the settings of one method. " + intervals_note(frame)
         )
         handles = (
-            [] if crowded else [base.handle(base.readable(name), **plot_styles[name]) for name in families]
+            [] if crowded else [base.handle(words.readable(name), **plot_styles[name]) for name in families]
         )
         handles += [base.handle("all other settings", **OTHERS)] if crowded else []
         base.annotate(figure, note, [*handles, base.handle("ideal corner", **IDEAL)])
@@ -92,14 +93,14 @@ class ForgettingLearning(Figure):
                 limit(ax, inside)
                 others = part[part["of"] != name]
                 ax.plot(others["learned"], others["forgotten"], **OTHERS)
-                ax.set_title(base.readable(name), loc="left")
+                ax.set_title(words.readable(name), loc="left")
                 if inside is own:
                     ax.text(0.98, 0.03, "own scale", transform=ax.transAxes, fontsize=5.5, ha="right")
                 if len(own["family"].unique()) > 1:
                     roles = own.drop_duplicates("family").set_index("family")["role"]
                     shown = {f: roles[f] for f in ordered(roles.index)}
                     entries = [
-                        base.handle(base.readable(role), **plot_styles[f]) for f, role in shown.items()
+                        base.handle(words.readable(role), **plot_styles[f]) for f, role in shown.items()
                     ]
                     ax.legend(handles=entries, fontsize=5, loc="upper left", frameon=False, borderaxespad=0)
             if len(cells) > 1:
@@ -142,12 +143,14 @@ def limit(ax, frame, margin: float = 0.12) -> None:
 def title_of(part, frame) -> str:
     """Model, and the order where there are several."""
     model, order = part[["model", "order"]].iloc[0]
-    return base.readable(model) + (f", order {base.readable(order)}" if frame["order"].nunique() > 1 else "")
+    return words.readable(model) + (
+        f", order {words.readable(order)}" if frame["order"].nunique() > 1 else ""
+    )
 
 
 def intervals_note(frame) -> str:
     """What the intervals are over."""
-    seeds, documents = int(frame["seeds"].max()), base.documents(frame)
+    seeds, documents = int(frame["seeds"].max()), words.documents(frame)
     if seeds == 1:
         return f"Bars: 95 % over groups alone, n = 1 seed, {documents}."
-    return f"Bars: 95 % over groups and seeds, n = {base.span(frame['seeds'])} seeds, {documents}."
+    return f"Bars: 95 % over groups and seeds, n = {words.span(frame['seeds'])} seeds, {documents}."

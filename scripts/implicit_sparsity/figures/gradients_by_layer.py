@@ -8,6 +8,7 @@ from math import copysign
 
 from implicit_sparsity.metrics import pairs
 from implicit_sparsity.options import option
+from implicit_sparsity.report import words
 from implicit_sparsity.report.style import OF_SOURCES, SOURCES, TRIPLE
 
 from . import base
@@ -66,7 +67,7 @@ class GradientsByLayer(Figure):
                     gid=quantity,
                 )
             base.whole_numbers(ax)
-            ax.set_title(base.readable(kind), loc="left")
+            ax.set_title(words.readable(kind), loc="left")
         for ax, _, part in cells:  # the panels of a row share their axis, so when all are drawn
             _limit(ax, part)
         drawn = {name: STYLES[name] for name in LABELS if (frame["quantity"] == name).any()}
@@ -82,14 +83,14 @@ class GradientsByLayer(Figure):
         single = frame["quantity"].isin(SOURCES)
         domains, of_sources = frame[~single], frame[single]
         sources = (
-            f" Sources: without noise, mean over pairs; {base.grouped(of_sources)}." if single.any() else ""
+            f" Sources: without noise, mean over pairs; {words.grouped(of_sources)}." if single.any() else ""
         )
         return (
-            f"{base.origin_note(frame)}Checkpoint {self.checkpoint}. Line: mean; band: lowest to highest "
+            f"{words.origin_note(frame)}Checkpoint {self.checkpoint}. Line: mean; band: lowest to highest "
             f"over {most.get('signal', 0)} pairs of domains (between) and {most.get('ceiling', 0)} domains "
             "(within). Grey: mean absolute cosine of random directions of the documents' effective "
-            f"dimension, both signs. n = {base.span(domains['documents'])} documents of a domain, in "
-            f"{base.grouped(domains)}; raw cosines and ceiling are between halves of them.{sources}{edge}"
+            f"dimension, both signs. n = {words.span(domains['documents'])} documents of a domain, in "
+            f"{words.grouped(domains)}; raw cosines and ceiling are between halves of them.{sources}{edge}"
         )
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from implicit_sparsity.options import option
+from implicit_sparsity.report import words
 from implicit_sparsity.report.style import TRIPLE
 
 from . import base
@@ -38,15 +39,15 @@ class Hubs(Figure):
                 base.line(ax, line, look, y="value", band=0.22, gid=quantity)
             base.whole_numbers(ax)
             ax.set_ylim(-0.02, 1.02)
-            ax.set_title(base.size_of_set(k, part["top"].iloc[0]), loc="left")
+            ax.set_title(words.size_of_set(k, part["top"].iloc[0]), loc="left")
         drawn = {q: look for q, look in TRIPLE.items() if q in set(frame["quantity"])}
         base.annotate(figure, self._note(frame), base.handles(drawn, LABELS))
         return figure
 
     def _note(self, frame):
         return (
-            f"{base.origin_note(frame)}Checkpoint {self.checkpoint}. Neurons that are in the set of each of "
-            f"{base.span(frame['domains'])} domains; band: 95 % over {base.documents(frame)} "
-            f"(of the ceiling: over deals). n = {base.span(frame['tokens'])} tokens per half of a domain; "
+            f"{words.origin_note(frame)}Checkpoint {self.checkpoint}. Neurons that are in the set of each of "
+            f"{words.span(frame['domains'])} domains; band: 95 % over {words.documents(frame)} "
+            f"(of the ceiling: over deals). n = {words.span(frame['tokens'])} tokens per half of a domain; "
             "in brackets: neurons in a set."
         )

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from implicit_sparsity.metrics import score_names
 from implicit_sparsity.options import option
+from implicit_sparsity.report import words
 from implicit_sparsity.report.style import family, ordered, styles
 
 from . import base
@@ -61,10 +62,10 @@ class LossCurves(Figure):
                     ax.set_axis_off()
                     continue
                 self._panel(ax, part, plot_styles)
-                ax.set_title(f"{stage}  {base.readable(part['domain'].iloc[0])}", loc="left")
+                ax.set_title(f"{stage}  {words.readable(part['domain'].iloc[0])}", loc="left")
             name = model if len({name for _, name in rows}) == 1 else f"{model}, {order}"
             what = "objective" if self.part == "objective" else score_names.label(f"loss_{self.part}")
-            row[0].set_ylabel(f"{base.readable(name, 22)}\n{what} (nats/token)")
+            row[0].set_ylabel(f"{words.readable(name, 22)}\n{what} (nats/token)")
         for ax in axes[-1]:
             ax.set_xlabel("optimizer step")
         smooth = "every logged step" if self.window == 1 else f"running mean of {self.window} logged steps"
@@ -78,9 +79,7 @@ class LossCurves(Figure):
 
         for i, (method, look) in enumerate(base.apart(plot_styles)):
             line = part[part["method"] == method]
-            every = max(1, len(line) // 5)
-            # Markers of different methods sit at different steps: lines that coincide stay visible.
-            marks = min(i * every // len(plot_styles), every - 1), every
+            marks = base.own_marks(i, len(plot_styles), len(line))
             base.line(ax, line, look, x="step", band=0.2 if (line["n"] > 1).any() else 0, every=marks)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=4))
         ax.yaxis.set_major_locator(MaxNLocator(nbins=5))
@@ -89,6 +88,6 @@ class LossCurves(Figure):
 def runs_note(frame) -> str:
     """What a line is of."""
     if (frame["runs"] == "seeds").all():
-        return base.seeds_note(frame["n"])
-    count = base.span(frame["n"])
+        return words.seeds_note(frame["n"])
+    count = words.span(frame["n"])
     return f"Settings of a method and its controls share a line: mean and range, n = {count} runs."

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from implicit_sparsity.metrics import score_names
 from implicit_sparsity.options import option
+from implicit_sparsity.report import words
 from implicit_sparsity.report.style import ordered, styles
 
 from . import base
@@ -52,7 +53,7 @@ class MethodComparison(Figure):
         for ax, (model, order) in zip(axes.flat, cells):
             part = frame[(frame["model"] == model) & (frame["order"] == order)]
             self._panel(ax, part, plot_styles)
-            title = f"{base.readable(model, 28)}, order {base.readable(order)}"
+            title = f"{words.readable(model, 28)}, order {words.readable(order)}"
             ax.set_title(f"{title}\nlearned {part['learned_gain'].iloc[0]:.2g}", loc="left")
         unit = score_names.axis(self.score)
         for ax in axes.flat[max(0, len(cells) - columns) : len(cells)]:
@@ -84,7 +85,7 @@ class MethodComparison(Figure):
             ax.axvline(end * part["margin"].iloc[0], **MARGIN, zorder=1)
         stars = [" *" if row.p_holm < 0.05 else "" for row in part.itertuples()]
         norms = [f" [{x:.2g}]" if x == x else "" for x in part["update_norm"]]
-        names = [base.readable(family, 34) for family in part["family"]]
+        names = [words.readable(family, 34) for family in part["family"]]
         ax.set_yticks(range(len(part)), map("".join, zip(names, stars, norms)))
         ax.set_ylim(len(part) - 0.5, -0.5)
         ax.margins(x=0.1)
@@ -101,11 +102,11 @@ def handles_of(frame) -> list:
 def note_of(frame) -> str:
     seeds = int(frame["seeds"].max())
     over = "groups and seeds" if seeds > 1 else "groups alone"
-    references = ", ".join(base.readable(name) for name in sorted(set(frame["against"])))
+    references = ", ".join(words.readable(name) for name in sorted(set(frame["against"])))
     note = (
         f"Forgetting read off each method's front at one learned gain for all; bars: 95 % over {over} "
-        f"(n = {base.span(frame['seeds'])} {'seeds' if seeds > 1 else 'seed'}, "
-        f"{base.documents(frame)}). "
+        f"(n = {words.span(frame['seeds'])} {'seeds' if seeds > 1 else 'seed'}, "
+        f"{words.documents(frame)}). "
         f"*: differs from {references} in paired tests over groups, p < 0.05 after Holm. "
     )
     if frame["update_norm"].notna().any():

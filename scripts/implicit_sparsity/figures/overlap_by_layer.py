@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from implicit_sparsity.metrics import pairs
 from implicit_sparsity.options import option
+from implicit_sparsity.report import words
 from implicit_sparsity.report.style import OF_SOURCES, SOURCES, TRIPLE
 
 from . import base
@@ -58,7 +59,7 @@ class OverlapByLayer(Figure):
                 base.line(ax, part[part["quantity"] == quantity], look, band=band, gid=quantity)
             base.whole_numbers(ax)
             ax.set_ylim(-0.02, 1.02)
-            ax.set_title(base.size_of_set(k, part["top"].iloc[0]), loc="left")
+            ax.set_title(words.size_of_set(k, part["top"].iloc[0]), loc="left")
         drawn = {name: look for name, look in STYLES.items() if (frame["quantity"] == name).any()}
         base.annotate(figure, self._note(frame), base.handles(drawn, LABELS))
         return figure
@@ -72,14 +73,14 @@ class OverlapByLayer(Figure):
             f"Checkpoint {self.checkpoint}.{control} Line: mean; band: lowest to highest over "
             f"{most.get('signal', 0)} pairs of domains (between) and "
             f"{most.get('ceiling', 0)} domains (within). "
-            f"n = {base.span(domains['tokens'])} tokens per half of a domain, in {base.grouped(domains)} of "
-            f"documents; in brackets: neurons in a set.{self._of_sources(of_sources)}"
+            f"n = {words.span(domains['tokens'])} tokens per half of a domain, in {words.grouped(domains)} "
+            f"of documents; in brackets: neurons in a set.{self._of_sources(of_sources)}"
         )
 
     def _of_sources(self, frame):
         if frame.empty:
             return ""
         return (
-            f" Sources: mean over pairs, {base.span(frame['tokens'])} tokens or more per half, in "
-            f"{base.grouped(frame)}; with fewer tokens all overlaps are lower."
+            f" Sources: mean over pairs, {words.span(frame['tokens'])} tokens or more per half, in "
+            f"{words.grouped(frame)}; with fewer tokens all overlaps are lower."
         )

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from implicit_sparsity.metrics import pairs
 from implicit_sparsity.options import option
+from implicit_sparsity.report import words
 from implicit_sparsity.report.style import TRIPLE
 
 from . import base
@@ -78,11 +79,11 @@ class OverlapByWidth(Figure):
         ax.errorbar(line["neurons"], line["mean"], bars, **look, capsize=2, elinewidth=0.8, gid=quantity)
 
     def _note(self, frame):
-        models = ", ".join(map(base.readable, frame["model"].unique()))
+        models = ", ".join(map(words.readable, frame["model"].unique()))
         return (
-            f"{base.origin_note(frame)}Models: {models}. Checkpoint {self.checkpoint}. Point: mean over the "
+            f"{words.origin_note(frame)}Models: {models}. Checkpoint {self.checkpoint}. Point: mean over the "
             "pairs of domains (between, SEP) or the domains (within) and over "
-            f"{base.span(frame['layers'])} layers; bar: lowest to highest layer. "
-            f"n = {base.span(frame['tokens'])} tokens per half of a domain. "
+            f"{words.span(frame['layers'])} layers; bar: lowest to highest layer. "
+            f"n = {words.span(frame['tokens'])} tokens per half of a domain. "
             "One model per width: no interval over trainings."
         )

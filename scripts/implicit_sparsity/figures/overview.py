@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from implicit_sparsity.metrics import pairs, score_names
 from implicit_sparsity.options import option
+from implicit_sparsity.report import words
 from implicit_sparsity.report.style import TRIPLE, ordered, styles
 
 from . import base
@@ -79,7 +80,7 @@ class Overview(Figure):
         plot_styles = styles(ordered(methods))
         for i, model in enumerate(models):
             own = frame[frame["model"] == model]
-            axes[2 * i, 0].set_ylabel(base.readable(model, 22))
+            axes[2 * i, 0].set_ylabel(words.readable(model, 22))
             for ax, (panel, title) in zip(axes[2 * i : 2 * i + 2].flat, PANELS.items()):
                 part, anywhere = own[own["panel"] == panel], (frame["panel"] == panel).any()
                 if part.empty:
@@ -98,11 +99,11 @@ class Overview(Figure):
     def _note(self, frame):
         overlap, zeros = (frame[frame["panel"] == panel] for panel in ("overlap", "critical"))
         pairs = overlap.loc[overlap["line"] == "signal", "n"]
-        sets = f"the {base.size_of_set(overlap['parameter'].iloc[0])} of" if len(overlap) else "no"
-        over = f" over n = {base.span(zeros['n'])} documents of a domain" if len(zeros) else ""
-        values = f"{base.span(pairs)} pairs of domains" if len(pairs) else "pairs"
+        sets = f"the {words.size_of_set(overlap['parameter'].iloc[0])} of" if len(overlap) else "no"
+        over = f" over n = {words.span(zeros['n'])} documents of a domain" if len(zeros) else ""
+        values = f"{words.span(pairs)} pairs of domains" if len(pairs) else "pairs"
         return (
-            f"{base.origin_note(frame)}Base models, but for the last two panels of each. By layer: {sets} "
+            f"{words.origin_note(frame)}Base models, but for the last two panels of each. By layer: {sets} "
             "neurons by mean |h|; SEP is 0 where two domains differ no more than two halves of one, 1 where "
             "they share no more than by chance (dotted: documents dealt to domains at random); gradients of "
             f"all kinds of weights. Line: mean; band: lowest to highest over {values} (between), domains "
@@ -195,7 +196,7 @@ def _points(ax, part, _):
         reach = [[point.value - point.low], [point.high - point.value]]
         look = TRIPLE[point.line] | {"linestyle": "none", "marker": "o"}
         ax.errorbar(x, point.value, yerr=reach, **look, markersize=3, capsize=2, gid=point.name)
-    ax.set_xticks(range(len(part)), map(base.readable, part["name"]), rotation=30, ha="right")
+    ax.set_xticks(range(len(part)), map(words.readable, part["name"]), rotation=30, ha="right")
     ax.set_xlim(-0.5, len(part) - 0.5)
     ax.margins(y=0.15)
     ax.set_ylim(bottom=min(0, part["low"].min()))

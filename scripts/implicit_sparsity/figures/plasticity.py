@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from implicit_sparsity.metrics import checkpoints
 from implicit_sparsity.options import option
+from implicit_sparsity.report import words
 from implicit_sparsity.report.style import ordered, styles
 
 from . import base
@@ -66,9 +67,9 @@ class Plasticity(Figure):
         tasks = frame[(frame["measure"] == "curve") & (frame["method"] == "base")]
         documents = frame.loc[frame["measure"] != "curve", "units"]
         return (
-            f"{base.origin_note(frame)}Trained models after their last stage. Learning of "
-            f"n = {base.span(tasks['units'])} random pairs by a fresh LoRA, {base.span(tasks['n'])} tasks; "
-            f"line: mean, band: lowest to highest over tasks. By layer: n = {base.span(documents)} "
+            f"{words.origin_note(frame)}Trained models after their last stage. Learning of "
+            f"n = {words.span(tasks['units'])} random pairs by a fresh LoRA, {words.span(tasks['n'])} tasks; "
+            f"line: mean, band: lowest to highest over tasks. By layer: n = {words.span(documents)} "
             f"documents of a domain, band: lowest to highest over domains; dormant: mean |h| at "
             f"most {self.tau:g} of the layer's mean."
         )

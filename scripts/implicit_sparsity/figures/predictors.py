@@ -7,6 +7,7 @@ import numpy as np
 from implicit_sparsity.metrics import score_names, stagewise
 from implicit_sparsity.metrics.inference import rank_correlation
 from implicit_sparsity.options import option
+from implicit_sparsity.report import words
 from implicit_sparsity.report.style import styles
 
 from . import base
@@ -80,11 +81,12 @@ class Predictors(Figure):
         pairs = len(frame[["model", "old", "new"]].drop_duplicates())
         note = (
             f"A point per ordered pair of domains (marker: the old domain), n = {pairs} pairs, mean of "
-            f"{base.span(frame['runs'])} runs of {base.readable(frame['method'].iloc[0])}. "
+            f"{words.span(frame['runs'])} runs of {words.readable(frame['method'].iloc[0])}. "
             "Cost: the old domain's score before the new domain's stage less the score after it."
         )
         handles = [
-            base.handle(base.readable(n), **(look | {"linestyle": "none"})) for n, look in plot_styles.items()
+            base.handle(words.readable(n), **(look | {"linestyle": "none"}))
+            for n, look in plot_styles.items()
         ]
         base.annotate(figure, note, handles)
         return figure

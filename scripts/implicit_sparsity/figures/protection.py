@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from implicit_sparsity.metrics import checkpoints
+from implicit_sparsity.report import words
 from implicit_sparsity.report.style import ordered, styles
 
 from . import base
@@ -60,7 +61,9 @@ class Protection(Figure):
                 shift = 0.7 * ((place + 0.5) / len(methods) - 0.5)
                 self._points(ax, part[part["method"] == method], kinds, plot_styles[method], shift)
             ax.set_title(panel, loc="left", fontsize=7)
-            ax.set_xticks(range(len(kinds)), [base.readable(kind) for kind in kinds], rotation=60, ha="right")
+            ax.set_xticks(
+                range(len(kinds)), [words.readable(kind) for kind in kinds], rotation=60, ha="right"
+            )
             ax.set_xlim(-0.6, len(kinds) - 0.4)
             ax.set_ylim(0, 1.02 if PANELS[panel][0] == "energy" else None)
         base.annotate(figure, self._note(frame), base.handles(plot_styles))
@@ -78,8 +81,8 @@ class Protection(Figure):
         one = frame["runs"].max() == 1
         bars = "95 % intervals over groups" if one else "lowest to highest over runs"
         return (
-            f"{base.origin_note(frame)}Last stage of each run. Change: ||dW x|| / ||W x|| of what the stage "
+            f"{words.origin_note(frame)}Last stage of each run. Change: ||dW x|| / ||W x|| of what the stage "
             "changed, inputs x at the network before it; energy held: share of old domains' ||x||² that the "
             "method protects (no point: it promises nothing of inputs). "
-            f"n = {base.documents(frame)}; bars: {bars}."
+            f"n = {words.documents(frame)}; bars: {bars}."
         )

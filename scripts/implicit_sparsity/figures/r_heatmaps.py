@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from implicit_sparsity.metrics import score_names
 from implicit_sparsity.options import option
+from implicit_sparsity.report import words
 from implicit_sparsity.report.style import ordered
 
 from . import base
@@ -70,12 +71,14 @@ class RHeatmaps(Figure):
         for (model, metric, part), matrices, height in zip(blocks, cells, rows):
             block = axes[top : top + height]
             top += height
-            self._block(figure, block, matrices, f"{base.readable(model)}: {score_names.label(metric)}", part)
-        seeds = base.seeds_note(frame["n"]).replace(
+            self._block(
+                figure, block, matrices, f"{words.readable(model)}: {score_names.label(metric)}", part
+            )
+        seeds = words.seeds_note(frame["n"]).replace(
             "mean and range (lowest to highest)", "mean, range in the CSV"
         )
         shade = "Shade: change from the base model, brighter is better"
-        size = f"{base.span(frame['documents'])} documents in {base.grouped(frame)}"
+        size = f"{words.span(frame['documents'])} documents in {words.grouped(frame)}"
         base.annotate(
             figure, f"Number: the score, of {size}. {shade}. Frame: the domain of that stage. {seeds}"
         )
@@ -92,7 +95,7 @@ class RHeatmaps(Figure):
         for i, (ax, (order, method, matrix)) in enumerate(zip(block.flat, matrices)):
             ax.set_axis_on()
             self._panel(ax, matrix, scale, show_stages=i % block.shape[1] == 0 or several)
-            title = base.readable(method) + (f" ({order})" if several else "")
+            title = words.readable(method) + (f" ({order})" if several else "")
             ax.set_title(title, loc="left", pad=3)
             if i == 0:
                 above = {"xy": (0, 1), "xycoords": "axes fraction", "textcoords": "offset points"}
@@ -116,6 +119,6 @@ class RHeatmaps(Figure):
                 frame = Rectangle((x - 0.43, y - 0.4), 0.86, 0.8, fill=False, edgecolor=ink, linewidth=1.1)
                 ax.add_patch(frame)
         tilt = {"rotation": 30, "ha": "right"} if max(map(len, domains)) > 7 or len(domains) > 4 else {}
-        names = [f"{stage} {base.readable(trained[stage])}" if stage else "base" for stage in stages]
+        names = [f"{stage} {words.readable(trained[stage])}" if stage else "base" for stage in stages]
         rows = names if show_stages else [""] * len(stages)
-        base.matrix(ax, rows, list(map(base.readable, domains)), **tilt)
+        base.matrix(ax, rows, list(map(words.readable, domains)), **tilt)

@@ -8,6 +8,7 @@ above that after the domain's own stage, whose left end is what was forgotten, w
 from dataclasses import dataclass
 
 from implicit_sparsity.metrics import checkpoints
+from implicit_sparsity.report import words
 from implicit_sparsity.report.style import ordered, styles
 
 from . import base
@@ -77,7 +78,7 @@ class Recovery(Figure):
                     every=slice(None),
                     gid=f"{method} {source}",
                 )
-            ax.set_title("mean" if domain == ALL else base.readable(domain), loc="left")
+            ax.set_title("mean" if domain == ALL else words.readable(domain), loc="left")
             ax.set_xticks(sorted(set(part["documents"])))
         sources = [name for name in LINES if (frame["source"] == name).any()]
         handles = base.handles({name: look | {"linestyle": "-"} for name, look in plot_styles.items()})
@@ -88,12 +89,12 @@ class Recovery(Figure):
     def _note(self, frame):
         each = frame[frame["domain"] != ALL]
         unrelated = sorted({name for name in frame["unrelated"].dropna() if name})
-        other = f" Unrelated: {', '.join(map(base.readable, unrelated))}." if unrelated else ""
-        runs = base.span(frame.loc[frame["method"] != "base", "runs"])
+        other = f" Unrelated: {', '.join(map(words.readable, unrelated))}." if unrelated else ""
+        runs = words.span(frame.loc[frame["method"] != "base", "runs"])
         return (
-            f"{base.origin_note(frame)}After the last stage, a fresh LoRA is taught. Left end: forgotten; "
+            f"{words.origin_note(frame)}After the last stage, a fresh LoRA is taught. Left end: forgotten; "
             "fall: comes back (spurious, beyond what the same documents teach base); right end: does not "
-            f"(real); 0: as after the domain's own stage.{other} n = {base.span(each['n'])} documents of a "
-            f"domain in {base.grouped(each)}; "
+            f"(real); 0: as after the domain's own stage.{other} n = {words.span(each['n'])} documents of a "
+            f"domain in {words.grouped(each)}; "
             f"bands: 95 % over groups, mean of {runs} {'run' if runs == '1' else 'runs'}."
         )

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from implicit_sparsity.metrics import score_names, stagewise
 from implicit_sparsity.options import option
+from implicit_sparsity.report import words
 from implicit_sparsity.report.style import ordered, styles
 
 from . import base
@@ -65,16 +66,16 @@ class Rounds(Figure):
                 line = part[part["family"] == family]
                 base.line(ax, line, look, x="stage", band=0.15, gid=family)
             ax.axhline(0, color="0.35", linewidth=0.7, zorder=1)
-            ax.set_title(f"{base.readable(model, 28)}, order {base.readable(order)}", loc="left")
+            ax.set_title(f"{words.readable(model, 28)}, order {words.readable(order)}", loc="left")
             ax.set_xlabel("after stage")
             ax.set_ylabel(f"ahead by ({unit})")
             base.whole_numbers(ax)
-        reference = base.readable(frame["against"].iloc[0])
+        reference = words.readable(frame["against"].iloc[0])
         note = (
             f"Mean score on the domains trained so far, less that of {reference} "
             "(losses turned round: above 0, ahead). Of a sweep the setting that ends best. "
-            + f"{base.seeds_note(frame['n'])} "
-            + f"On {base.documents(frame.assign(n=frame['documents']))}."
+            + f"{words.seeds_note(frame['n'])} "
+            + f"On {words.documents(frame.assign(n=frame['documents']))}."
         )
         base.annotate(figure, note, base.handles(plot_styles))
         return figure

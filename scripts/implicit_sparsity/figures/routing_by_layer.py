@@ -6,6 +6,7 @@ Rows of panels are the mixtures of experts that were measured, columns measures.
 from dataclasses import dataclass
 
 from implicit_sparsity.options import option
+from implicit_sparsity.report import words
 from implicit_sparsity.report.style import TRIPLE
 
 from . import base
@@ -59,10 +60,10 @@ class RoutingByLayer(Figure):
     def _note(self, frame):
         most = frame.groupby("quantity")["n"].max()
         return (
-            f"{base.origin_note(frame)}Checkpoint {self.checkpoint}. Line: mean; band: lowest to highest "
+            f"{words.origin_note(frame)}Checkpoint {self.checkpoint}. Line: mean; band: lowest to highest "
             f"over {most.get('signal', 0)} pairs of domains (between, random) and "
             f"{most.get('ceiling', 0)} domains (within). Experts by {frame['score'].iloc[0]}; "
-            f"n = {base.span(frame['tokens'])} tokens per half of a domain, in {base.grouped(frame)} of "
+            f"n = {words.span(frame['tokens'])} tokens per half of a domain, in {words.grouped(frame)} of "
             "documents. Of the divergence, less is more alike."
         )
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from implicit_sparsity.options import option
+from implicit_sparsity.report import words
 from implicit_sparsity.report.style import styles
 
 from . import base
@@ -63,11 +64,11 @@ class SparsityByLayer(Figure):
                 )
                 ax.set_title(TITLES[measure].format(parameter), loc="left")
                 if j % columns == 0:
-                    ax.set_ylabel(base.readable(model, 20))
+                    ax.set_ylabel(words.readable(model, 20))
         note = (
             f"Checkpoint {self.checkpoint}. Mean of the two halves of a domain; band: the two halves. "
-            f"n = {base.span(frame['tokens'])} tokens per domain, "
-            f"each half in {base.grouped(frame)} of documents."
+            f"n = {words.span(frame['tokens'])} tokens per domain, "
+            f"each half in {words.grouped(frame)} of documents."
         )
         base.annotate(figure, note, base.handles(plot_styles))
         return figure
@@ -76,9 +77,8 @@ class SparsityByLayer(Figure):
     def _panel(ax, part, plot_styles):
         for i, (domain, look) in enumerate(plot_styles.items()):
             line = part[part["domain"] == domain]
-            every = max(1, len(line) // 5)
-            start = min(i * every // len(plot_styles), every - 1)  # markers of lines that coincide stay apart
-            base.line(ax, line, look, band=0.25, every=(start, every), markersize=3.2)
+            marks = base.own_marks(i, len(plot_styles), len(line))
+            base.line(ax, line, look, band=0.25, every=marks, markersize=3.2)
         low, high = ax.get_ylim()
         room = max(0.0, 0.2 - (high - low)) / 2  # no axis so short that noise looks like a trend
         ax.set_ylim(low - room, high + room)

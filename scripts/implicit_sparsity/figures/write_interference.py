@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from implicit_sparsity.metrics import checkpoints
 from implicit_sparsity.options import option
+from implicit_sparsity.report import words
 from implicit_sparsity.report.style import ordered, styles
 
 from . import base
@@ -69,12 +70,12 @@ class WriteInterference(Figure):
     def _note(self, frame):
         most = frame[frame["quantity"] == "signal"].groupby("set")["n"].max()
         what = "What each stage added" if self.write == "increment" else "All stages of a run together"
-        size = base.size_of_set(frame["k"].iloc[0])
+        size = words.size_of_set(frame["k"].iloc[0])
         return (
-            f"{base.origin_note(frame)}{what}. Line: mean; band: lowest to highest over stages, runs and, of "
-            f"old domains, domains (up to {most.max()} values); of the null: 95 % of the ways to deal a "
+            f"{words.origin_note(frame)}{what}. Line: mean; band: lowest to highest over stages, runs and, "
+            f"of old domains, domains (up to {most.max()} values); of the null: 95 % of the ways to deal a "
             f"stage's energy to a layer's neurons, mean over stages. Sets: the {size} "
-            f"({base.span(frame['top'])} neurons a layer) by mean |h| of the base on "
-            f"n = {base.span(frame['documents'])} documents of all domains, in {base.grouped(frame)} each; "
+            f"({words.span(frame['top'])} neurons a layer) by mean |h| of the base on "
+            f"n = {words.span(frame['documents'])} documents of all domains, in {words.grouped(frame)} each; "
             "hubs are in the set of every domain, idle neurons in none."
         )
