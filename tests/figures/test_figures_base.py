@@ -51,6 +51,14 @@ def test_of_lines_that_coincide_the_lower_ones_show_at_the_edges():
     assert alone["linewidth"] == looks[2][1]["linewidth"]
 
 
+def test_a_bar_has_no_length_where_rounding_puts_its_end_on_the_other_side():
+    """The mean of thirty equal numbers may be below all of them; matplotlib refuses a negative length."""
+    equal = 0.0529
+    bars = base.reach([1.0, np.nextafter(equal, 0)], [0.75, equal], [1.5, equal])
+    assert bars.tolist() == [[0.25, 0], [0.5, equal - np.nextafter(equal, 0)]]
+    assert base.reach(2.0, 1.0, 4.0).tolist() == [[1.0], [2.0]]
+
+
 def test_the_spread_of_groups_is_that_of_their_values():
     values = [1.0, 3.0, np.nan, 5.0, 5.0]
     table = pd.DataFrame({"layer": [1, 1, 1, 0, 0], "value": values, "n": [4, 6, 9, 2, 2]})

@@ -143,6 +143,15 @@ def apart(plot_styles: dict, size: float = 4.0):
         yield name, look | {"linewidth": 1.2 + wider, "markersize": size * (1 + 0.5 * wider)}
 
 
+def reach(value, low, high):
+    """Lengths [2, n] of error bars below and above values [n] (or one); none where rounding puts the end of a
+    bar on the other side of its value."""
+    import numpy as np
+
+    below, above = np.subtract(value, low), np.subtract(high, value)
+    return np.clip(np.stack([np.atleast_1d(below), np.atleast_1d(above)]), 0, None)
+
+
 def own_marks(i: int, count: int, points: int) -> tuple[int, int]:
     """(first, every) of the markers of line ``i`` of ``count``: no two have theirs at the same place, so that
     lines that coincide stay visible."""

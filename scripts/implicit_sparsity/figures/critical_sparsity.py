@@ -71,7 +71,7 @@ class CriticalSparsity(Figure):
                 ax.plot(line["realised"], line[end], **thin, gid=f"{end} of {name}")
             apart = tolerance * (1 + 0.35 * ((len(plot_styles) - 1) / 2 - i))
             for point in critical[critical["domain_b"] == name].itertuples():
-                reach = [[point.value - point.low], [point.high - point.value]]
+                reach = base.reach(point.value, point.low, point.high)
                 ax.errorbar(point.value, apart, xerr=reach, **look | {"linestyle": "none"}, capsize=2)
         ax.axhline(tolerance, color="#000000", linewidth=0.6, linestyle=(0, (1, 1)), zorder=0)
         ax.set_yscale("symlog", linthresh=2 * tolerance)

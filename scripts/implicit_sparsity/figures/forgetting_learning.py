@@ -118,8 +118,8 @@ class ForgettingLearning(Figure):
                 ax.errorbar(
                     row.learned,
                     row.forgotten,
-                    xerr=[[row.learned - row.learned_low], [row.learned_high - row.learned]],
-                    yerr=[[row.forgotten - row.forgotten_low], [row.forgotten_high - row.forgotten]],
+                    xerr=base.reach(row.learned, row.learned_low, row.learned_high),
+                    yerr=base.reach(row.forgotten, row.forgotten_low, row.forgotten_high),
                     **(plot_styles[family] | {"linestyle": "none"}),
                     markersize=size,
                     elinewidth=0.16 * size,

@@ -73,7 +73,7 @@ class MethodComparison(Figure):
             ax.errorbar(
                 row.forgetting,
                 y,
-                xerr=[[row.forgetting - row.forgetting_low], [row.forgetting_high - row.forgetting]],
+                xerr=base.reach(row.forgetting, row.forgetting_low, row.forgetting_high),
                 **(plot_styles[row.family] | {"linestyle": "none"}),
                 markersize=5,
                 elinewidth=1.0,

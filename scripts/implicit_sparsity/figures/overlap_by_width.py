@@ -75,7 +75,7 @@ class OverlapByWidth(Figure):
     @staticmethod
     def _line(ax, frame, quantity, look):
         line = frame[frame["quantity"] == quantity]
-        bars = [line["mean"] - line["low"], line["high"] - line["mean"]]
+        bars = base.reach(line["mean"], line["low"], line["high"])
         ax.errorbar(line["neurons"], line["mean"], bars, **look, capsize=2, elinewidth=0.8, gid=quantity)
 
     def _note(self, frame):

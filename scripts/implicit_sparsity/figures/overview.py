@@ -193,7 +193,7 @@ def _lines(ax, part, plot_styles):
 
 def _points(ax, part, _):
     for x, point in enumerate(part.itertuples()):
-        reach = [[point.value - point.low], [point.high - point.value]]
+        reach = base.reach(point.value, point.low, point.high)
         look = TRIPLE[point.line] | {"linestyle": "none", "marker": "o"}
         ax.errorbar(x, point.value, yerr=reach, **look, markersize=3, capsize=2, gid=point.name)
     ax.set_xticks(range(len(part)), map(words.readable, part["name"]), rotation=30, ha="right")
@@ -204,7 +204,7 @@ def _points(ax, part, _):
 
 def _plane(ax, part, plot_styles):
     for point in part.itertuples():
-        reach = [[point.value - point.low], [point.high - point.value]]
+        reach = base.reach(point.value, point.low, point.high)
         look = plot_styles[point.line] | {"linestyle": "none"}
         ax.errorbar(point.x, point.value, yerr=reach, **look, capsize=2, gid=point.line)
     ax.axhline(0, color="#777777", linewidth=0.6)

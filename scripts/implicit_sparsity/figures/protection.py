@@ -72,7 +72,7 @@ class Protection(Figure):
     def _points(self, ax, part, kinds, look, shift):
         for inputs, rows in part.groupby("inputs", sort=False):
             x = [kinds.index(kind) + shift for kind in rows["kind"]]
-            reach = np.clip([rows["mean"] - rows["low"], rows["high"] - rows["mean"]], 0, None)
+            reach = base.reach(rows["mean"], rows["low"], rows["high"])
             marks = look | {"linestyle": "none", "markersize": 3, "elinewidth": 0.7}
             marks |= {"marker": "_"} if inputs == "made" else {}
             ax.errorbar(x, rows["mean"], yerr=np.nan_to_num(reach), **marks)
