@@ -6,6 +6,7 @@ executes the code it describes.
 
 import ast
 import difflib
+from functools import cache
 from pathlib import Path
 
 from implicit_sparsity.option_values import Option
@@ -53,7 +54,8 @@ def _find_class(module: str, name: str, root: Path) -> tuple[ast.ClassDef, str] 
     return None
 
 
-def _lineage(module: str, root: Path) -> list[tuple[ast.ClassDef, str]]:
+@cache  # as the trees are: checks ask for the same few classes a thousand times
+def _lineage(module: str, root: Path) -> tuple[tuple[ast.ClassDef, str], ...]:
     """The module's class after its bases (those found here or in base.py), as Python would override them;
     each with its module."""
     node, where = _class(module, root)
@@ -69,7 +71,7 @@ def _lineage(module: str, root: Path) -> list[tuple[ast.ClassDef, str]]:
             (f for f in (_find_class(where, n, root) for n in names) if f and f[0] is not node), None
         )
         node, where = parent or (None, where)
-    return lineage
+    return tuple(lineage)
 
 
 def _declared(annotation: ast.AST | None, value: ast.AST | None, module: str, root: Path) -> Option:
@@ -85,6 +87,11 @@ def _declared(annotation: ast.AST | None, value: ast.AST | None, module: str, ro
 
 def option_fields(module: str, root: Path = SCRIPTS) -> dict[str, Option]:
     """Options of the class a module is named after: its dataclass fields, inherited ones first."""
+    return dict(_option_fields(module, root))
+
+
+@cache
+def _option_fields(module, root):
     fields = {}
     for node, where in _lineage(module, root):
         for line in node.body:
