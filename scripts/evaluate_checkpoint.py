@@ -57,12 +57,14 @@ def score(shards, finished, base_outputs, model, adapter, base, options) -> dict
         return {}
     documents = {domain: evaluation.scored_documents(shard, options) for domain, shard in shards.items()}
     network, past = kl_to_base.load(model, adapter, base, documents, options["batch_tokens"], base_outputs)
-    tokenizer, scores = evaluation.tokenizer_of(model), {}
+    asked, scores = set(options["generate"]), {}
+    tokenizer = evaluation.tokenizer_of(model) if asked & shards.keys() else None
     for domain, shard in shards.items():
-        stop = evaluation.stop_token(shard, tokenizer)
+        ends = (
+            (tokenizer.decode, evaluation.stop_token(shard, tokenizer)) if domain in asked else (None, None)
+        )
         bar = progress(f"{Path(adapter).name if adapter else 'base'} on {domain}")
-        decode = tokenizer.decode
-        scores[domain] = evaluation.score_domain(network, shard, domain, options, decode, stop, bar, past)
+        scores[domain] = evaluation.score_domain(network, shard, domain, options, *ends, bar, past)
         cache.store(finished[domain], write_json, scores[domain])
     return scores
 

@@ -87,14 +87,15 @@ def load(path, template: dict | None = None) -> KnownTokenizer:
     bos = _bos(_make(about, path), begin, config.get("add_bos_token"))
     about, prefix = control_tokens.without_prefix(about | {"post_processor": None})
     control = control_tokens.find(about, names, "\n".join(texts))
-    first = _make(control_tokens.recognised(about, control), path)
+    shipped = frozenset(control)
+    first = _make(control_tokens.recognised(about, shipped), path)
     added = {token["id"]: token["content"] for token in about["added_tokens"]}
     used = {number for text in texts for number in _ids(first, text)}
     control |= {added[number] for number in used & added.keys() if not control_tokens.is_text(added[number])}
     control |= {first.id_to_token(number) for number in bos}
     unknown, chats = _unknown(about["model"]), begin and not bos and _chat_begins(config, path.parent)
     return KnownTokenizer(
-        template=_make(control_tokens.recognised(about, control), path),
+        template=first if control == shipped else _make(control_tokens.recognised(about, control), path),
         text=_make(control_tokens.hidden(about, control), path, special=False),
         prefix=prefix,
         control=sorted(first.token_to_id(name) for name in control),
